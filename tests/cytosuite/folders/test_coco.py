@@ -34,6 +34,10 @@ def _coco(folder, annotations, name="a.png", place="annotations", kind="cell", *
     return folder
 
 
+def _read(folder):
+    return annotated(folder).items[0].labels.read()
+
+
 @pytest.mark.parametrize("found", [RUNS, {"counts": "122O21", "size": [3, 4]}])
 @pytest.mark.parametrize("place", ["annotations", "."])
 def test_run_lengths_are_masks(tmp_path, found, place):
@@ -46,16 +50,15 @@ def test_parts_of_an_object_are_one_and_crowds_and_excluded_ones_are_left_out(tm
     square = [[0, 0, 2, 0, 2, 2, 0, 2], [3, 2, 4, 2, 4, 3, 3, 3]]
     others = [{"segmentation": RUNS, "iscrowd": 1}, {"segmentation": RUNS, "category_id": 2}]
     (tmp_path / "masks.toml").write_text('exclude = ["Unidentified"]')
-    (item,) = annotated(_coco(tmp_path, [{"segmentation": square}, *others])).items
-    volume, objects, counts = item.labels.read()
+    volume, objects, counts = _read(_coco(tmp_path, [{"segmentation": square}, *others]))
     assert volume.array.tolist() == [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 1]]
     assert (objects[0].pieces, counts["crowds"], counts["excluded"]) == (2, 1, 1)
 
 
 def test_a_polygon_holds_the_pixels_whose_centres_it_holds(tmp_path):
     corners = [[0.6, -1, 9, -1, 9, 9, 0.6, 9], [0, 0, 0.2, 0, 0, 0.2]]
-    (item,) = annotated(_coco(tmp_path, [{"segmentation": corners}])).items
-    assert item.labels.read().volume.array.tolist() == [[0, 1, 1, 1]] * 3
+    found = _read(_coco(tmp_path, [{"segmentation": corners}]))
+    assert found.volume.array.tolist() == [[0, 1, 1, 1]] * 3
 
 
 WHOLE = [0, 0, 4, 0, 4, 3, 0, 3]
@@ -92,7 +95,7 @@ def test_classes_are_cells_of_tables(tmp_path, kind, condition):
 
 def test_without_a_list_of_categories_all_objects_are_of_none(tmp_path):
     _coco(tmp_path, [{"segmentation": RUNS}], categories=[])
-    assert len(annotated(tmp_path).items[0].labels.read().objects) == 1
+    assert len(_read(tmp_path).objects) == 1
 
 
 @pytest.mark.parametrize("part", ["images", "annotations", "categories"])
@@ -160,4 +163,4 @@ def test_files_of_holes_are_left_alone(tmp_path):
 )
 def test_wrong_files_are_refused(tmp_path, annotation, name, message):
     _coco(tmp_path, [annotation] * 2, name)
-    refused(message, lambda: annotated(tmp_path).items[0].labels.read())
+    refused(message, _read, tmp_path)

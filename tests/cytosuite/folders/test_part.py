@@ -20,13 +20,20 @@ from cytosuite.formats import read, slabs, write
 from cytosuite.volume import Volume
 
 ARRAY = counted(2, 3, 4, 5, 6)  # TCZYX
+SIZE = (2, 1, 1)
 
 
 @pytest.fixture
-def series(tmp_path):
-    """Return a TIFF of two frames and three channels."""
-    write(tmp_path / "a.tif", Volume(ARRAY, (2, 1, 1), "TCZYX"))
+def tif(tmp_path):
+    """Return the path of a TIFF."""
     return tmp_path / "a.tif"
+
+
+@pytest.fixture
+def series(tif):
+    """Return a TIFF of two frames and three channels."""
+    write(tif, Volume(ARRAY, SIZE, "TCZYX"))
+    return tif
 
 
 @pytest.mark.parametrize(
@@ -40,7 +47,7 @@ def series(tmp_path):
 def test_a_frame_and_one_channel_or_several_are_chosen(series, channel, array, axes):
     found = load(Item("a", series, part=Part(channel, "1"))).volume("microscopy-image")
     assert_array_equal(found.array, array)
-    assert (found.axes, found.spacing) == (axes, (2, 1, 1))
+    assert (found.axes, found.spacing) == (axes, SIZE)
 
 
 @pytest.mark.parametrize("axes", ["TCZYX", "XYZCT"])
@@ -100,11 +107,10 @@ def test_colours_are_channels_and_their_mean_where_none_is_chosen(tmp_path, make
     )
 
 
-def test_grey_values_with_an_opacity_are_two_channels(tmp_path):
-    path = tmp_path / "a.tif"
-    Image.fromarray(COLOURED[0, ..., :2]).save(path)
-    refused(r"found 2 channels \(0, 1\); choose one with --channel-index", read_part, path, Part())
-    assert_array_equal(read_part(path, Part("1")).array, COLOURED[0, ..., 1])
+def test_grey_values_with_an_opacity_are_two_channels(tif):
+    Image.fromarray(COLOURED[0, ..., :2]).save(tif)
+    refused(r"found 2 channels \(0, 1\); choose one with --channel-index", read_part, tif, Part())
+    assert_array_equal(read_part(tif, Part("1")).array, COLOURED[0, ..., 1])
 
 
 @pytest.mark.parametrize(
@@ -132,14 +138,14 @@ def test_a_name_chooses_its_channel():
 
 
 @pytest.mark.parametrize("unnamed", ["Channel:0:1", "C:1"])
-def test_channels_of_ome_have_names(tmp_path, unnamed):
+def test_channels_of_ome_have_names(tif, unnamed):
     metadata = {"axes": "CYX", "Channel": {"Name": ["DAPI", unnamed, "GFP"]}}
-    tifffile.imwrite(tmp_path / "a.tif", ARRAY[0, :, 0], ome=True, metadata=metadata)
-    found = read_part(tmp_path / "a.tif", Part("GFP"))
+    tifffile.imwrite(tif, ARRAY[0, :, 0], ome=True, metadata=metadata)
+    found = read_part(tif, Part("GFP"))
     assert_array_equal(found.array, ARRAY[0, 2, 0])
     assert found.metadata["channel"] == "GFP"
-    assert "channel" not in read_part(tmp_path / "a.tif", Part("1")).metadata
-    refused(r"found 3 channels \(0 DAPI, 1, 2 GFP\); choose", read_part, tmp_path / "a.tif", Part())
+    assert "channel" not in read_part(tif, Part("1")).metadata
+    refused(r"found 3 channels \(0 DAPI, 1, 2 GFP\); choose", read_part, tif, Part())
 
 
 @pytest.mark.parametrize(
@@ -156,11 +162,13 @@ def test_channels_of_ome_have_names(tmp_path, unnamed):
     ],
 )
 @pytest.mark.parametrize("copy", ["b.tif", "b.h5", "b.ozx"])
-def test_a_name_that_means_the_stain_takes_its_channel(tmp_path, copy, names, given, index, stain):
+def test_a_name_that_means_the_stain_takes_its_channel(
+    tmp_path, tif, copy, names, given, index, stain
+):
     own = {"axes": "CYX", "Channel": {"Name": names.split()}}
     pixels = ARRAY[0, : len(names.split()), 0]
-    tifffile.imwrite(tmp_path / "a.tif", pixels, ome=True, metadata=own)
-    write(tmp_path / copy, read(tmp_path / "a.tif"))
+    tifffile.imwrite(tif, pixels, ome=True, metadata=own)
+    write(tmp_path / copy, read(tif))
     (item,) = by_part([Item("a", tmp_path / copy)], Part(), "segment")
     facts = {"channel": given} if given else {}
     if index is None:
@@ -176,15 +184,15 @@ def test_a_name_that_means_the_stain_takes_its_channel(tmp_path, copy, names, gi
     refused("choose one with --channel-index", load, spots)
 
 
-def test_a_choice_is_not_used_where_there_is_none(tmp_path):
-    write(tmp_path / "a.tif", Volume(ARRAY[0, 0, 0], (1, 1), "YX"))
+def test_a_choice_is_not_used_where_there_is_none(tif):
+    write(tif, Volume(ARRAY[0, 0, 0], (1, 1), "YX"))
     for part, said in (
         (Part("1"), ["--channel-index 1 not used: the file has one channel"]),
         (Part("DAPI", "2"), ["--channel-index DAPI not used: the file has one channel"]),
         (Part("1,0"), ["--channel-index 1,0 not used: the file has one channel"]),
         (Part("0", "0"), []),
     ):
-        found = read_part(tmp_path / "a.tif", part)
+        found = read_part(tif, part)
         assert_array_equal(found.array, ARRAY[0, 0, 0])
         assert [*found.origin.warnings] == said + ["--frame 2 not used: the file has one frame"] * (
             part.frame == "2"
@@ -192,8 +200,8 @@ def test_a_choice_is_not_used_where_there_is_none(tmp_path):
 
 
 def test_every_frame_is_an_item_of_its_own(tmp_path, series):
-    write(tmp_path / "b.tif", Volume(ARRAY[0, 0], (2, 1, 1), "ZYX"))
-    write(tmp_path / "c.h5", Volume(ARRAY, (2, 1, 1), "TCZYX"))
+    write(tmp_path / "b.tif", Volume(ARRAY[0, 0], SIZE, "ZYX"))
+    write(tmp_path / "c.h5", Volume(ARRAY, SIZE, "TCZYX"))
     images = [Item("a", series), Item("c", tmp_path / "c.h5"), Item("b", tmp_path / "b.tif")]
     items = [*by_part(images, Part("1", "all"), "segment")]
     frames = ["a_frame-0", "a_frame-1", "c_frame-0", "c_frame-1"]
@@ -208,27 +216,25 @@ def test_every_frame_is_an_item_of_its_own(tmp_path, series):
     )
 
 
-def test_a_volume_without_a_voxel_size_is_refused_unless_it_is_given_or_assumed(tmp_path):
-    tifffile.imwrite(
-        tmp_path / "a.tif", ARRAY[0, 0], metadata={"axes": "ZYX"}, photometric="minisblack"
-    )
-    item = Item("a", tmp_path / "a.tif")
+def test_a_volume_without_a_voxel_size_is_refused_unless_it_is_given_or_assumed(tif):
+    tifffile.imwrite(tif, ARRAY[0, 0], metadata={"axes": "ZYX"}, photometric="minisblack")
+    item = Item("a", tif)
     refused(r"a\.tif: .* --spacing z,y,x .* --spacing assume for 1 x 1", load, item)
-    assert load(item, (2, 1, 1)).volume("microscopy-image").spacing == (2, 1, 1)
+    assert load(item, SIZE).volume("microscopy-image").spacing == SIZE
     assert load(item, ASSUME).volume("microscopy-image").spacing_is_assumed
     assert input_image(item.image, IMAGE, {}).spacing_is_assumed  # a container cannot ask
-    facts = tmp_path / "a.json"
+    facts = tif.with_suffix(".json")
     facts.write_text('{"spacing": [3, 1, 1]}')
     described = replace(item, files={"acquisition-metadata": facts})
     assert load(described).volume("microscopy-image").spacing == (3, 1, 1)
     pixel = (10000, 10000)  # per cm: the plane is known, the step is not
     tifffile.imwrite(
-        tmp_path / "a.tif",
+        tif,
         ARRAY[0, 0],
         resolution=pixel,
         resolutionunit=3,
         photometric="minisblack",
     )
     refused("the file does not give the voxel size", load, item)
-    tifffile.imwrite(tmp_path / "a.tif", ARRAY[0, 0, 0])  # lengths of planes are pixels
+    tifffile.imwrite(tif, ARRAY[0, 0, 0])  # lengths of planes are pixels
     assert load(item).volume("microscopy-image").spacing_is_assumed

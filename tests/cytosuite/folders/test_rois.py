@@ -23,6 +23,12 @@ def _volume(array):
     return Volume(np.asarray(array), (1.0,) * np.ndim(array), "ZYX"[-np.ndim(array) :])
 
 
+@pytest.fixture
+def zipped(tmp_path):
+    """Return the path of a file of ROIs."""
+    return tmp_path / "a_rois.zip"
+
+
 def _zip(path, *named, **options):
     """Write ROIs, or bytes, by their names."""
     path.parent.mkdir(exist_ok=True)
@@ -37,6 +43,9 @@ def _roi(points=SQUARE, **more):
     for key, value in more.items():
         setattr(found, key, value)
     return found
+
+
+FINE = "x.roi", _roi()
 
 
 def _labels(path, shape):
@@ -59,10 +68,10 @@ values = st.sampled_from([0, 0, 1, 2, 70_000])
     ],
 )
 @given(shapes.flatmap(lambda shape: arrays(np.uint32, tuple(shape), elements=values)))
-def test_labels_come_back_as_they_went(tmp_path, labels):
+def test_labels_come_back_as_they_went(zipped, labels):
     """With holes and pieces, at the border, with numbers of more than 16 bits, or none at all."""
-    write_rois(tmp_path / "a_rois.zip", _volume(labels))
-    found, _ = _labels(tmp_path / "a_rois.zip", labels.shape)
+    write_rois(zipped, _volume(labels))
+    found, _ = _labels(zipped, labels.shape)
     assert np.array_equal(found, labels)
 
 
@@ -94,15 +103,15 @@ KINDS = [
 
 
 @pytest.mark.parametrize("roi, area", KINDS)
-def test_areas_of_all_kinds_are_objects_and_points_and_lines_are_counted(tmp_path, roi, area):
-    labels, counts = _labels(_zip(tmp_path / "a_rois.zip", ("x.roi", roi)), (6, 6))
+def test_areas_of_all_kinds_are_objects_and_points_and_lines_are_counted(zipped, roi, area):
+    labels, counts = _labels(_zip(zipped, ("x.roi", roi)), (6, 6))
     assert np.count_nonzero(labels) == area
     assert counts == ({"objects": 1} if area else {"no areas": 1})
 
 
-def test_what_reaches_beyond_the_image_is_cut_and_counted(tmp_path):
+def test_what_reaches_beyond_the_image_is_cut_and_counted(zipped):
     beyond = np.array([(-2, -2), (2, -2), (2, 2), (-2, 2)])
-    path = _zip(tmp_path / "a_rois.zip", ("x.roi", _roi(beyond)), ("y.roi", _roi(beyond + 50)))
+    path = _zip(zipped, ("x.roi", _roi(beyond)), ("y.roi", _roi(beyond + 50)))
     labels, counts = _labels(path, (5, 5))
     assert labels.tolist() == np.pad([[1, 1], [1, 1]], (0, 3)).tolist()
     assert counts == {"objects": 2, "clipped": 2, "empty": 1}
@@ -124,8 +133,8 @@ def _placed(entry, z=0, x=0, **more):
         ([_placed("cell", name="cell"), _placed("cell-1", x=4, name="cell")], {1: 1, 5: 2}),
     ],
 )
-def test_rois_of_a_plane_are_labels_by_their_names(tmp_path, named, middle):
-    labels, _ = _labels(_zip(tmp_path / "a_rois.zip", *named), (4, 9))
+def test_rois_of_a_plane_are_labels_by_their_names(zipped, named, middle):
+    labels, _ = _labels(_zip(zipped, *named), (4, 9))
     assert {x: int(labels[1, x]) for x in middle} == middle
 
 
@@ -142,8 +151,8 @@ def test_rois_of_a_plane_are_labels_by_their_names(tmp_path, named, middle):
         ([_placed("a", 1), _placed("b", z_position=2, t_position=2)], [1, 0, 0, 0]),
     ],
 )
-def test_rois_of_a_stack_are_objects_over_planes(tmp_path, named, column):
-    labels, _ = _labels(_zip(tmp_path / "a_rois.zip", *named), (4, 6, 6))
+def test_rois_of_a_stack_are_objects_over_planes(zipped, named, column):
+    labels, _ = _labels(_zip(zipped, *named), (4, 6, 6))
     assert labels[:, 1, 1].tolist() == column
 
 
@@ -156,9 +165,9 @@ def test_rois_of_a_stack_are_objects_over_planes(tmp_path, named, column):
         (_placed("a", 1, z_position=2), 1),
     ],
 )
-def test_flat_positions_in_a_stack_of_channels_count_through_them(tmp_path, roi, plane):
+def test_flat_positions_in_a_stack_of_channels_count_through_them(tmp_path, zipped, roi, plane):
     write(tmp_path / "a.tif", Volume(np.zeros((2, 3, 6, 6), np.uint8), (1.0,) * 3, "CZYX"))
-    _zip(tmp_path / "a_rois.zip", roi)
+    _zip(zipped, roi)
     (item,) = annotated(tmp_path).items
     assert np.flatnonzero(item.labels.read().volume.array.any((1, 2))).tolist() == [plane]
 
@@ -171,7 +180,7 @@ def test_rois_are_found_beside_images_and_in_folders(tmp_path, place):
     write(images / "a.tif", _volume(np.zeros((6, 6), np.uint8)))
     path = tmp_path / place
     path.parent.mkdir(exist_ok=True)
-    _roi().tofile(path) if path.suffix == ".roi" else _zip(path, ("x.roi", _roi()))
+    _roi().tofile(path) if path.suffix == ".roi" else _zip(path, FINE)
     (item,) = annotated(tmp_path).items
     assert np.count_nonzero(item.labels.read().volume.array) == 6
 
@@ -181,7 +190,7 @@ def test_rois_count_before_a_label_image_of_their_name(tmp_path):
         write(tmp_path / f"images/{name}.tif", _volume(np.zeros((6, 6), np.uint8)))
         write(tmp_path / f"labels/{name}.tif", _volume(np.ones((6, 6), np.uint8)))
     assert annotated(tmp_path).items == ()  # label images alone are read elsewhere
-    _zip(tmp_path / "labels/a_rois.zip", ("x.roi", _roi()))
+    _zip(tmp_path / "labels/a_rois.zip", FINE)
     found = [item.labels.read() for item in annotated(tmp_path).items]
     assert [np.count_nonzero(own.volume.array) for own in found] == [6, 36]
     assert [own.counts.get("replaced", 0) for own in found] == [1, 0]
@@ -189,7 +198,7 @@ def test_rois_count_before_a_label_image_of_their_name(tmp_path):
 
 def _truncated(path):
     """cannot be unpacked"""
-    _zip(path, ("x.roi", _roi()))
+    _zip(path, FINE)
     path.write_bytes(path.read_bytes()[:-30])
 
 
@@ -211,7 +220,7 @@ def _a_path(path):
 def _one_name_twice(path):
     """found a second file: 'x.roi'"""
     with pytest.warns(UserWarning, match="Duplicate"):
-        _zip(path, ("x.roi", _roi()), ("x.roi", _roi()))
+        _zip(path, FINE, FINE)
 
 
 def _a_bomb(path):
@@ -271,14 +280,14 @@ def _a_curve(path):
 
 def _two_files(path):
     """expected one file named a, found a.roi and a_rois.zip"""
-    _zip(path, ("x.roi", _roi()))
+    _zip(path, FINE)
     _roi().tofile(path.with_name("a.roi"))
 
 
 def _two_folders(path):
     """expected ROIs in one folder, found them in"""
     for place in (path, path.parent / "rois/a_rois.zip"):
-        _zip(place, ("x.roi", _roi()))
+        _zip(place, FINE)
 
 
 MISTAKES = [_truncated, _no_entries, _other_files, _a_path, _one_name_twice, _a_bomb]
@@ -287,16 +296,16 @@ MISTAKES += [_a_spline, _other_bytes, _too_many_layers, _a_curve, _two_files, _t
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_explains(tmp_path, mistake):
-    mistake(tmp_path / "a_rois.zip")
-    found = refused("", _labels, tmp_path / "a_rois.zip", (5, 5))
+def test_explains(tmp_path, zipped, mistake):
+    mistake(zipped)
+    found = refused("", _labels, zipped, (5, 5))
     assert mistake.__doc__ in str(found)
     assert str(tmp_path) in str(found)
 
 
-def test_a_roi_of_a_stack_needs_a_plane(tmp_path):
+def test_a_roi_of_a_stack_needs_a_plane(zipped):
     for roi, line in ((_roi(), "plane 1 to 4, found none"), (_roi(position=5), "found it in 5")):
-        refused(line, read_rois, _zip(tmp_path / "a_rois.zip", ("x.roi", roi)), (4, 6, 6))
+        refused(line, read_rois, _zip(zipped, ("x.roi", roi)), (4, 6, 6))
 
 
 @pytest.mark.parametrize(
@@ -309,7 +318,9 @@ def test_a_roi_of_a_stack_needs_a_plane(tmp_path):
         (np.zeros((1, 60_536), np.uint8), "at most 60535 pixels"),
     ],
 )
-def test_labels_that_rois_cannot_hold_are_refused_and_nothing_is_left(tmp_path, array, line):
+def test_labels_that_rois_cannot_hold_are_refused_and_nothing_is_left(
+    tmp_path, zipped, array, line
+):
     volume = Volume(array, (1.0,) * min(array.ndim, 3), "TZYX"[-array.ndim :])
-    refused(line, write_rois, tmp_path / "a_rois.zip", volume)
+    refused(line, write_rois, zipped, volume)
     assert list(tmp_path.iterdir()) == []

@@ -17,6 +17,7 @@ from cytosuite.volume import Volume
 
 ONE = Volume(counted(5, 6, 7), (2.0, 0.5, 0.4))
 BOMB = 2**27  # bytes
+HUGE = [10**6, 10**4, 10**4]
 CHUNK = "0/c/0/0/0"
 
 
@@ -143,12 +144,12 @@ MISTAKES = [
     (
         "needs 3.73e+05 GiB of memory,",
         _array,
-        {"shape": [10**6, 10**4, 10**4], "chunk_grid": _grid(10**6, 10**4, 10**4)},
+        {"shape": HUGE, "chunk_grid": _grid(*HUGE)},
     ),
     (
         "claims 1.86e+05 GiB of pixels in",
         _array,
-        {"shape": [10**6, 10**4, 10**4], "chunk_grid": _grid(64, 1000, 1000)},
+        {"shape": HUGE, "chunk_grid": _grid(64, 1000, 1000)},
     ),
     ("expected a regular grid of", _array, {"chunk_grid": {"name": "rectangular"}}),
     ("expected a fill value of uint16, found -1.5", _array, {"fill_value": -1.5}),

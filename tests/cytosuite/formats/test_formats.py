@@ -15,6 +15,8 @@ from cytosuite.formats import header, read, write
 from cytosuite.formats.hdf5 import LABELS_FIRST
 from cytosuite.volume import Volume
 
+PLANE = Volume(np.zeros((4, 6), np.uint8), (1.0, 1.0), "YX")
+
 
 @pytest.mark.parametrize("suffix", [".tif", ".mha", ".h5"])
 def test_an_unknown_voxel_size_stays_unknown(tmp_path, suffix):
@@ -92,8 +94,7 @@ def test_a_failed_write_leaves_nothing(tmp_path, mha):
         mha,
         Volume(np.zeros((2, 3, 4)), (1, 1), "TYX"),
     )
-    plane = Volume(np.zeros((4, 5), np.uint8), (1, 1), "YX")
-    refused(r"can write .*, found '\.png'", write, tmp_path / "a.png", plane)
+    refused(r"can write .*, found '\.png'", write, tmp_path / "a.png", PLANE)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -110,11 +111,11 @@ def test_a_failed_write_leaves_nothing(tmp_path, mha):
         (["data/image", "data/instance", "data/of labels"], "data/instance"),
     ],
 )
-def test_images_in_the_group_of_published_tools_are_read(tmp_path, names, chosen):
-    with h5py.File(tmp_path / "a.h5", "w") as file:
+def test_images_in_the_group_of_published_tools_are_read(h5, names, chosen):
+    with h5py.File(h5, "w") as file:
         for number, name in enumerate(names):
             file.create_dataset(name, data=np.full((1, 4, 5), number, np.float32))
-    found = read(tmp_path / "a.h5", group=LABELS_FIRST if "of labels" in names[-1] else "")
+    found = read(h5, group=LABELS_FIRST if "of labels" in names[-1] else "")
     assert found.array[0, 0, 0] == names.index(chosen)
     assert (found.axes, found.spacing_is_assumed) == ("ZYX", True)
 
@@ -144,7 +145,7 @@ def test_grey_pictures_are_read(tmp_path, mode):
 def test_a_changed_file_is_looked_at_again_however_its_times_are_set(tmp_path, tif, monkeypatch):
     monkeypatch.setattr(files, "YOUNG_NS", 0)
     path, other = tif, tmp_path / "b.tif"
-    write(path, Volume(np.zeros((4, 6), np.uint8), (1.0, 1.0), "YX"))
+    write(path, PLANE)
     before, opened = path.stat(), []
     monkeypatch.setattr(
         formats, "open_regular", lambda p: opened.append(p) or files.open_regular(p)
@@ -161,5 +162,5 @@ def test_a_changed_file_is_looked_at_again_however_its_times_are_set(tmp_path, t
 
 
 def test_a_file_that_has_just_changed_is_opened_each_time(tmp_path, tif):
-    write(tif, Volume(np.zeros((4, 6), np.uint8), (1.0, 1.0), "YX"))
+    write(tif, PLANE)
     assert files.settled(tif) == files.settled(tmp_path) == ()
