@@ -34,12 +34,12 @@ def test_a_step_along_the_normal_changes_the_distance_by_its_length(axes, angles
 @given(place=st.floats(-0.5, 0.5), axis=st.integers(0, 2))
 def test_edge_of_shares_is_found_within_the_voxel(place, axis):
     shares = (np.arange(12) - 5.5 - place + 0.5).clip(0, 1)  # tissue beyond tick 5.5 + place - 6
-    image = np.ones((12, 12, 12)) * np.expand_dims(shares, [a for a in range(3) if a != axis])
+    image = np.moveaxis(np.ones((12, 12, 12)) * shares, 2, axis)
     spacing = (2.0, 1.0, 0.5)
     result = tissue.distance_from_shares(image.astype(np.float32), spacing)
     line = np.moveaxis(result, axis, 0)[:, 6, 6] / spacing[axis]
     assert np.interp(0, -line[4:8], np.arange(4, 8) - 5.5) == pytest.approx(place, abs=0.08)
-    assert np.moveaxis(result, axis, 0)[0, 6, 6] > 0 > np.moveaxis(result, axis, 0)[-1, 6, 6]
+    assert line[0] > 0 > line[-1]
 
 
 def _analytic(axes):
@@ -123,8 +123,7 @@ def test_mask_of_a_ball_is_that_ball(shape, spacing, rng):
 
 @pytest.mark.parametrize("size", [59, 60, 111])
 def test_faces_of_a_mask_stay_where_they_are(size):
-    array = np.zeros((size + 5,) * 3, bool)
-    array[2 : 2 + size, 2 : 2 + size, 2 : 2 + size] = True
+    array = np.pad(np.ones((size,) * 3, bool), (2, 3))
     region = tissue.from_mask(Volume(array, (1.0, 1.0, 1.0)), (0, 0, 0))
     faces = np.array([[-size / 2, 0, 0], [size / 2, 0, 0], [0, 0, -size / 2], [0, size / 2, 0]])
     assert region.distance_at(faces) == pytest.approx(0, abs=0.1)
