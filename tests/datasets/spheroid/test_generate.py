@@ -1,11 +1,11 @@
-import numpy as np
 import pytest
 from spheroids import image_of, make
 
 from cytosuite.datasets.spheroid.parameters import Parameters, draw_values
 
 
-def test_conditions_are_what_was_made_and_measured(sample):
+def test_conditions_are_what_was_made_and_measured():
+    sample = make()
     known = sample.conditions
     seen = sample.volume("microscopy-image").metadata
     assert seen["channel"] == "nucleus"
@@ -28,15 +28,12 @@ def test_stages_are_kept_on_request():
     assert (counts == image_of(sample)).all()
 
 
-def test_photons_fade_with_the_number_of_nuclei():
-    few, many = ({"tissue": {"n_nuclei": n, "may_be_cut": True}} for n in (5, 80))
-    for values in (few, many):
-        values["camera"] = {"photons": 40.0, "fading": 0.5}
-    drawn = [
-        draw_values(np.random.default_rng(0), Parameters.model_validate(v))["photons"]
-        for v in (few, many)
-    ]
-    assert drawn == pytest.approx([80, 20])
+def test_photons_fade_with_the_number_of_nuclei(rng):
+    light = {"photons": 40.0, "fading": 0.5}
+    for number, photons in ((5, 80), (80, 20)):
+        values = {"tissue": {"n_nuclei": number, "may_be_cut": True}, "camera": light}
+        drawn = draw_values(rng, Parameters.model_validate(values))
+        assert drawn["photons"] == pytest.approx(photons)
 
 
 def test_a_shell_gets_thick_enough_for_a_few_large_nuclei():
