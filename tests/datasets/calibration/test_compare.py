@@ -34,11 +34,6 @@ def real(toy):
 
 
 @pytest.fixture(scope="module")
-def alike(toy):
-    return side(toy, range(10, 13))
-
-
-@pytest.fixture(scope="module")
 def small(toy):
     return side(toy, range(10, 13), diameter=7.0)
 
@@ -63,7 +58,8 @@ def test_stacks_are_like_themselves(real):
     assert likeness(rows)[1] == 1
 
 
-def test_a_good_fit_is_nearer_than_real_stacks_are_to_each_other(real, alike):
+def test_a_good_fit_is_nearer_than_real_stacks_are_to_each_other(real, toy):
+    alike = side(toy, range(10, 13))
     rows = by_name(real, None, alike)
     assert rows["size"].distance < 0.1
     assert not any(line.startswith("volume of an object") for line in poor(rows.values()))
@@ -83,12 +79,8 @@ def test_a_poor_fit_is_said(real, small):
     assert any(line.startswith("per object: volume, µm³: median ") for line in lines)
 
 
-@pytest.fixture(scope="module")
-def crowded(toy):
-    return side(toy, range(4), diameter=17.0)  # layers of balls 15 µm apart
-
-
-def test_arrangement_is_compared_with_its_floor(crowded, small):
+def test_arrangement_is_compared_with_its_floor(small, toy):
+    crowded = side(toy, range(4), diameter=17.0)  # layers of balls 15 µm apart
     rows = [row for row in compare(crowded, None, crowded) if row.name.startswith("placed_")]
     finite = {row.name: row for row in rows if np.isfinite(row.distance)}
     assert {"placed_contact", "placed_relative_brightness", "placed_valley"} <= set(finite)

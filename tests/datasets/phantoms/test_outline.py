@@ -1,5 +1,4 @@
 import numpy as np
-import pytest
 from mistakes import refused
 from rasters import away_from
 
@@ -11,20 +10,13 @@ from cytosuite.volume import Volume
 SPACING = (2.0, 1.0, 1.0)
 
 
-@pytest.fixture
-def stack(tmp_path):
-    """Return a stack of a hollow ball of nuclei, 20 µm wide, and a spot beside it."""
-    rng = np.random.default_rng(0)
+def test_the_outline_of_a_real_tissue_is_a_mask_that_a_recipe_reads(tmp_path, rng):
+    # A hollow ball of nuclei, 20 µm wide, and a spot beside it.
     away = away_from((15, 30, 30), (30, 60, 60), SPACING)
     image = rng.poisson(np.where((away < 20) & (away > 10), 60, 5))
     image[2:4, 50:55, 50:55] = 200
     write(tmp_path / "real.tif", Volume(image.astype(np.uint16), SPACING, "ZYX"))
-    return tmp_path / "real.tif", away
-
-
-def test_the_outline_of_a_real_tissue_is_a_mask_that_a_recipe_reads(stack, tmp_path):
-    path, away = stack
-    (written,) = outline_to(tmp_path / "masks", path)
+    (written,) = outline_to(tmp_path / "masks", tmp_path / "real.tif")
     mask = read(written)
     assert (mask.spacing, mask.array.dtype) == (SPACING, np.uint8)
     inside = mask.array > 0
