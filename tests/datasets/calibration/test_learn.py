@@ -33,8 +33,12 @@ def learned(tmp_path_factory):
     place = tmp_path_factory.mktemp("learned")
     lines, steps = [], []
     out = learn(
-        *("nuclei", real(place / "labels"), place / "mine.toml"),
-        **{"rounds": 6, "cases": 6, "say": lines.append},
+        "nuclei",
+        real(place / "labels"),
+        place / "mine.toml",
+        rounds=6,
+        cases=6,
+        say=lines.append,
         step=lambda *values: steps.append(values),
     )
     assert lines[0].startswith("label images: 8, objects: ")

@@ -22,10 +22,15 @@ def begin(stacks):
 def test_camera_and_geometry_are_read_off(stacks):
     found = begin(stacks)
     expected = {
-        **{"camera.gain": pytest.approx(6, rel=0.1), "camera.offset": pytest.approx(100, abs=2)},
-        **{"camera.bits": 16, "camera.excess": 0, "optics.objective": "first"},
-        **{"image.shape": [30, 48, 48], "image.spacing_um": [1.0, 1.0, 1.0]},
-        **{"tissue.outline": "shell", "tissue.may_be_cut": True},
+        "camera.gain": pytest.approx(6, rel=0.1),
+        "camera.offset": pytest.approx(100, abs=2),
+        "camera.bits": 16,
+        "camera.excess": 0,
+        "optics.objective": "first",
+        "image.shape": [30, 48, 48],
+        "image.spacing_um": [1.0, 1.0, 1.0],
+        "tissue.outline": "shell",
+        "tissue.may_be_cut": True,
     }
     assert {name: found.fixed[name] for name in expected} == expected
     assert found.centres["camera.background_photons"] == pytest.approx(0.5, abs=0.35)

@@ -90,16 +90,20 @@ def test_spots_of_a_cluster_lie_near_its_centre_and_others_far_apart():
     assert not cKDTree(found.places_um).query_pairs(5.0)
 
 
+def _moments(seen, axis):
+    """Return mean and variance of light along an axis."""
+    profile, ticks = seen.sum(axis=tuple({0, 1, 2} - {axis})), GRID.centres(axis).astype(float)
+    middle = np.average(ticks, weights=profile)
+    return middle, np.average((ticks - middle) ** 2, weights=profile)
+
+
 def test_light_of_a_spot_is_whole_and_its_centroid_is_the_place():
     place = (1.37, 2.123, 4.871)
     seen = spots.light(_spot([place]), GRID, PSF).astype(float)
     assert seen.sum() == pytest.approx(1000, rel=2e-5)
     for axis, wanted in enumerate(place):
-        profile = seen.sum(axis=tuple({0, 1, 2} - {axis}))
-        ticks = GRID.centres(axis).astype(float)
-        middle = (profile * ticks).sum() / profile.sum()
+        middle, variance = _moments(seen, axis)
         assert middle == pytest.approx(wanted, abs=2e-3)
-        variance = (profile * (ticks - middle) ** 2).sum() / profile.sum()
         width = PSF.sigma_um[axis] ** 2 + GRID.spacing[axis] ** 2 / 12
         assert variance == pytest.approx(width, rel=0.02)
 
@@ -116,11 +120,9 @@ def test_a_ball_is_wider_by_its_radius_and_has_the_light_of_a_point():
     ball = _spot([(1.35, 2.0, 5.0)], radius=0.4)
     seen = spots.light(ball, GRID, PSF).astype(float)
     assert seen.sum() == pytest.approx(1000, rel=1e-3)
-    profile, ticks = seen.sum(axis=(0, 1)), GRID.centres(2).astype(float)
-    middle = (profile * ticks).sum() / profile.sum()
-    variance = (profile * (ticks - middle) ** 2).sum() / profile.sum() - 0.2**2 / 12
+    middle, variance = _moments(seen, 2)
     assert middle == pytest.approx(5.0, abs=5e-3)
-    assert np.sqrt(variance) == pytest.approx(ball.sd_um(PSF)[0, 2], rel=0.03)
+    assert np.sqrt(variance - 0.2**2 / 12) == pytest.approx(ball.sd_um(PSF)[0, 2], rel=0.03)
 
 
 def test_signal_to_noise_of_a_sharp_spot_is_that_of_its_photons():

@@ -28,6 +28,6 @@ def maker():
 
 
 @pytest.fixture(scope="session", params=SMALL)
-def sample(request):
-    """Return a small sample of each structure."""
-    return make(request.param)
+def both(request):
+    """Return a small sample of each structure with nuclei of a quarter of the cells."""
+    return make(request.param, nucleus=0.25)

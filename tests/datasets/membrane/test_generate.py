@@ -13,10 +13,10 @@ def _labels(sample):
     return sample.volume("instance-labels").array
 
 
-def test_cells_are_whole_and_consecutive(sample):
-    labels = _labels(sample)
-    count = sample.metadata["n_cells"]
-    assert count == sample.conditions["objects"] > 10
+def test_cells_are_whole_and_consecutive(both):
+    labels = _labels(both)
+    count = both.metadata["n_cells"]
+    assert count == both.conditions["objects"] > 10
     assert np.unique(labels[labels > 0]).tolist() == list(range(1, count + 1))
     boxes = ndimage.find_objects(labels)
     assert all(ndimage.label(labels[box] == n)[1] == 1 for n, box in enumerate(boxes, start=1))

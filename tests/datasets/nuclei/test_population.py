@@ -14,7 +14,7 @@ from cytosuite.datasets.nuclei.population import (
 )
 from cytosuite.datasets.physics.harmonics import draw_stars
 from cytosuite.datasets.physics.harmonics_model import fit
-from cytosuite.datasets.physics.shapes import random_rotations
+from cytosuite.datasets.physics.shapes import of_length_1, random_rotations
 from cytosuite.datasets.ranges import files_in
 from cytosuite.volume import Volume
 
@@ -60,8 +60,7 @@ def test_populations_have_the_sizes_and_turns_asked_for(rng):
     )
     stars, centres, _ = populate(rng, np.random.default_rng(1), wanted)
     radii = stars.axes_um.prod(axis=1) ** (1 / 3)
-    assert (radii >= 4).all()
-    assert (radii <= 5).all()
+    assert 4 <= radii.min() <= radii.max() <= 5
     assert stars.axes_um[:, 2] / stars.axes_um[:, 0] == pytest.approx(1.5)
     long = stars.rotations[:, :, 2]
     turn = np.rad2deg(np.arctan2(long[:, 1], long[:, 2]))
@@ -110,8 +109,7 @@ def test_stretched_nuclei_are_taller_in_the_image_alone(rng):
 
 def test_lifted_rotations_stand_along_or_against_their_directions_by_the_smallest_turn(rng):
     rotations = random_rotations(rng, 50)
-    normals = rng.normal(size=(50, 3))
-    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    normals = of_length_1(rng.normal(size=(50, 3)))
     found = lifted(rotations, normals)
     assert np.abs((found[:, :, 2] * normals).sum(axis=1)) == pytest.approx(1)
     assert np.linalg.det(found) == pytest.approx(1)

@@ -23,7 +23,7 @@ def augmented(monkeypatch):
 
 
 def test_turning_keeps_volume_axes_and_brightness(ellipsoid, augmented):
-    phantom = ellipsoid((7.0, 4.0, 5.0), (0.5, 0.5, 0.5), brightness=1.6)
+    phantom = ellipsoid((7.0, 4.0, 5.0), brightness=1.6)
     turned = augmented(phantom, 1)
     assert turned.volume_um3 == pytest.approx(phantom.volume_um3, rel=0.02)
     assert turned.semi_axes_um == pytest.approx(phantom.semi_axes_um, rel=0.03)
@@ -85,7 +85,7 @@ def test_blurring_and_sharpening_change_detail_not_the_mean(ellipsoid, augmented
 
 
 def test_contrast_scales_the_differences_from_the_mean(ellipsoid, augmented):
-    phantom = ellipsoid(ramp=0.5, spacing=(0.5, 0.5, 0.5))
+    phantom = ellipsoid(ramp=0.5)
     same, flat = (augmented(phantom, CONTRAST=(each, each)) for each in (1.0, 0.5))
     expected = 1 + 0.5 * (same.intensity[flat.inside] - 1)
     assert flat.intensity[flat.inside] == pytest.approx(expected, abs=1e-3)

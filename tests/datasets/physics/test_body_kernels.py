@@ -5,8 +5,7 @@ from cytosuite.datasets.physics import _body_kernels as kernel
 
 
 def test_one_wave_in_known_directions():
-    waves = np.zeros((4, 1), np.float32)
-    waves[:, 0] = (2.0, 0, 0, 0.5)  # along z
+    waves = np.array([[2.0], [0], [0], [0.5]], np.float32)  # along z
     z, y, x = np.eye(3, dtype=np.float32)
     out = np.zeros(3, np.float32)
     kernel.add_waves(z, y, x, waves, out)

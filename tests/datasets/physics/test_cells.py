@@ -1,4 +1,4 @@
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -40,12 +40,10 @@ def tissue():
     """Return 27 nuclei on a jittered lattice of 12 µm in a cube, its distance and bounds."""
     rng = np.random.default_rng(4)
     nuclei = draw_nuclei(rng, 27, diameter_um=8, axis_spread=0.15, roughness=0)
-    lattice = np.stack(np.meshgrid(*[[8, 20, 32]] * 3, indexing="ij"), axis=3).reshape(-1, 3)
-    centres = lattice + rng.uniform(-1, 1, (27, 3))
+    centres = np.array([*product((8, 20, 32), repeat=3)]) + rng.uniform(-1, 1, (27, 3))
 
     def outside(grid):
-        z, y, x = (abs(grid.centres(axis) - np.float32(20)) for axis in range(3))
-        return np.maximum(np.maximum(z[:, None, None], y[:, None]), x) - np.float32(18.3)
+        return abs(places_of(grid) - 20).max(axis=3) - np.float32(18.3)
 
     return nuclei, centres, outside, Grid((4, 4, 4), (10, 10, 10))
 
@@ -141,8 +139,7 @@ def test_dye_in_an_oblique_sheet_is_its_area_times_its_thickness():
     oblique = _spheres([(4, 3, 5), (10, 8, 13)], [2, 2])
     grid = _grid((14, 12, 16), *(1.0, 0.3, 0.3))
     dye = _membranes(oblique, grid).sum() * np.prod((1.0, 0.3, 0.3))
-    z, y, x = map(grid.centres, range(3))
-    along = (6 * z[:, None, None] + 5 * y[:, None] + 8 * x - 141.5) / 125**0.5
+    along = (places_of(grid) @ (6, 5, 8) - 141.5) / 125**0.5
     area = np.count_nonzero(abs(along) < 0.5) * np.prod((1.0, 0.3, 0.3))  # of a sheet of 1 µm
     assert dye == pytest.approx(0.4 * area, rel=0.02)
 

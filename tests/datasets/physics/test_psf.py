@@ -24,8 +24,8 @@ def _moments(kernel):
     for axis in range(3):
         profile = kernel.image.sum(axis=tuple({0, 1, 2} - {axis}), dtype=np.float64)
         offsets = kernel.offsets_um(axis)
-        mean = (profile * offsets).sum() / profile.sum()
-        yield mean, (profile * (offsets - mean) ** 2).sum() / profile.sum()
+        mean = np.average(offsets, weights=profile)
+        yield mean, np.average((offsets - mean) ** 2, weights=profile)
 
 
 @pytest.mark.parametrize("spacing", [(0.2, 0.1, 0.1), (0.31, 0.17, 0.4), (0.07, 0.05, 0.06)])

@@ -6,6 +6,7 @@ from mistakes import refused
 from rasters import away_from
 
 from cytosuite.datasets.physics import tissue
+from cytosuite.datasets.physics.shapes import of_length_1
 from cytosuite.datasets.physics.tissue import Region
 from cytosuite.volume import Volume
 
@@ -51,8 +52,7 @@ def test_irregular_tissue_keeps_its_volume_and_has_the_wanted_bumps(bumps, rng):
     axes = (30, 45, 50)
     region = tissue.irregular(np.random.default_rng(3), (1, 2, 3), axes, bumps)
     assert region.volume_um3 == pytest.approx(_analytic(axes), rel=0.01)
-    directions = rng.normal(size=(300, 3))
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    directions = of_length_1(rng.normal(size=(300, 3)))
     scales = np.linspace(0.3, 2.5, 441)
     points = (1, 2, 3) + (directions[:, None] * np.array(axes)) * scales[:, None]
     inside = region.distance_at(points.reshape(-1, 3)).reshape(300, -1) < 0
@@ -113,8 +113,7 @@ def test_mask_of_a_ball_is_that_ball(shape, spacing, rng):
     region = tissue.from_mask(Volume(mask, spacing), (10, 20, 30))
     assert isinstance(region, Region)
     assert region.volume_um3 == pytest.approx((mask > 0).sum() * np.prod(spacing), rel=0.015)
-    points = rng.normal(size=(500, 3))
-    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    points = of_length_1(rng.normal(size=(500, 3)))
     for radius in (12, 20, 25):
         found = region.distance_at((10, 20, 30) + radius * points)
         assert found.mean() == pytest.approx(radius - 25, abs=0.3)

@@ -42,23 +42,17 @@ def test_the_simulation_is_finer_than_coarse_voxels(number):
     assert all(wide > size for wide, size in zip(grid.size_um, detector.size_um, strict=True))
 
 
-FIRST = np.full((2, 3, 4), 100, np.uint16)
-OTHER = np.full((2, 3, 4), 200, np.uint16)
-
-
-WHITE = np.full((2, 3, 4), 65535, np.uint16)
-
-
 @pytest.mark.parametrize(
     "views, light, preference, value",
     [
-        ((FIRST, FIRST), (0.9, 0.1), 1.0, 100),
-        ((FIRST, OTHER), (0.75, 0.25), 1.0, 125),
-        ((FIRST, OTHER), (0.75, 0.25), 2.0, 110),
-        ((FIRST, OTHER), (0, 0), 1.0, 150),  # where none is left
-        ((WHITE, WHITE), (1, 1), 8.0, 65535),
+        ((100, 100), (0.9, 0.1), 1.0, 100),
+        ((100, 200), (0.75, 0.25), 1.0, 125),
+        ((100, 200), (0.75, 0.25), 2.0, 110),
+        ((100, 200), (0, 0), 1.0, 150),  # where none is left
+        ((65535, 65535), (1, 1), 8.0, 65535),
     ],
 )
 def test_the_better_view_counts_by_its_light(views, light, preference, value):
-    left = [np.full(FIRST.shape, share, np.float32) for share in light]
-    assert (fused(list(views), left, preference) == value).all()
+    seen = [np.full((2, 3, 4), grey, np.uint16) for grey in views]
+    left = [np.full((2, 3, 4), share, np.float32) for share in light]
+    assert (fused(seen, left, preference) == value).all()
