@@ -196,16 +196,16 @@ def _parts(fields: _Fields, head: Header, dtype: np.dtype[Any], planes: int) -> 
 
     def inflated(most: int) -> bytes:
         """Return the next bytes, none where the stream ends."""
-        part = b""
-        while not (part or state.eof) and (chunk := state.unconsumed_tail or stream.read(CHUNK)):
-            part = state.decompress(chunk, min(most, CHUNK))
+        part, size = b"", max(most, 4096)  # a long rest is copied anew by each call
+        while not (part or state.eof) and (chunk := state.unconsumed_tail or stream.read(size)):
+            part = state.decompress(chunk, most)
         return part
 
     try:
         for start in range(0, head.shape[0], planes):
             slab = np.empty((min(planes, head.shape[0] - start), *head.shape[1:]), dtype)
             raw = slab.reshape(-1).view(np.uint8)
-            while raw.size and (part := inflated(raw.size)):
+            while raw.size and (part := inflated(min(raw.size, CHUNK))):
                 raw[: len(part)] = np.frombuffer(part, np.uint8)
                 raw, done = raw[len(part) :], done + len(part)
             if raw.size:
