@@ -121,6 +121,7 @@ def calibrate(
     statistics = measure(stacks, each=each)
     begin = start(statistics)
     notes = [*statistics.notes, *begin.notes]
+    read = digest([path for item in items for path in item.paths], real)  # files may change later
     say(f"{len(stacks)} stacks, {statistics.annotated} annotated")
     for note in notes:
         say(f"note: {note}")
@@ -146,7 +147,7 @@ def calibrate(
     record = {
         "folder": real.resolve().name,
         "files": [item.name for item in items],
-        "sha256": digest([path for item in items for path in item.paths], real),
+        "sha256": read,
         "seed": seed,
         "rounds": len(fitted.misfits),
         "misfits": fitted.misfits,
