@@ -17,7 +17,7 @@ from cytosuite.benchmark.scores.comparison.changes import (
     largest,
     slower,
 )
-from cytosuite.benchmark.scores.comparison.scored import KEY, ScoredRun, some
+from cytosuite.benchmark.scores.comparison.scored import KEY, ScoredRun, some, told_apart
 from cytosuite.benchmark.scores.controls import broken_rulers
 from cytosuite.errors import InputError, count, plain
 from cytosuite.files import Json
@@ -213,6 +213,7 @@ def compare(
 
     `after` has to have all that `before` has, but for the algorithms, cases, metrics `without`.
     """
+    before, after = told_apart(before, after)
     said, (_, different) = [*map(plain, remarks(before, after))], same_data(before, after)
     if different and different == before.cases & after.cases:
         raise InputError(

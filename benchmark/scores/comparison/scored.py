@@ -1,7 +1,7 @@
 """Scored runs: the scores of a run, read from disk, and their origin by ``run.json``."""
 
 from collections.abc import Iterable
-from dataclasses import field
+from dataclasses import field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -74,11 +74,18 @@ def read_scored(place: Path) -> ScoredRun:
     facts = read_json(home / FACTS) if (home / FACTS).is_file() and path.name == FILE else {}
     if not isinstance(facts, dict):
         raise InputError(f"{home / FACTS}: expected an object, found {type(facts).__name__}")
-    scores = read_scores(path)
-    single = scores["case"] != ""
-    if (scores[single].groupby("case")["dataset"].nunique() > 1).any():  # a table of others
-        scores.loc[single, "case"] = scores["dataset"] + "/" + scores["case"]
-    return ScoredRun(place, scores, facts)
+    return ScoredRun(place, read_scores(path), facts)
+
+
+def told_apart(*runs: ScoredRun) -> list[ScoredRun]:
+    """Return runs, with datasets in the names of cases where two of a run share a name."""
+    single = [run.scores[run.scores["case"] != ""] for run in runs]
+    if not any((table.groupby("case")["dataset"].nunique() > 1).any() for table in single):
+        return [*runs]
+    tables = [run.scores.copy() for run in runs]
+    for table, rows in zip(tables, single, strict=True):
+        table.loc[rows.index, "case"] = rows["dataset"] + "/" + rows["case"]
+    return [replace(run, scores=table) for run, table in zip(runs, tables, strict=True)]
 
 
 def read_scores(path: Path, columns: TextMap | None = None) -> pd.DataFrame:

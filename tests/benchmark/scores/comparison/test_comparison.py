@@ -173,6 +173,8 @@ def test_cases_of_one_name_in_two_datasets_are_two(made):
     edited(after, lambda t: t[(t["dataset"] == "cells") | (t["case"] != "case_03")])
     lost = "net: no SEG in 1 of 24 cases (others/case_03)"
     assert lost in compared(before, after).regressions
+    edited(after, lambda t: t[t["dataset"] == "cells"])
+    assert "net: no SEG in 12 of 24 cases" in compared(before, after).regressions[0]
 
 
 def test_names_of_strangers_are_escaped_in_markdown_and_json(made):
