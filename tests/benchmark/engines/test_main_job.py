@@ -53,7 +53,7 @@ def test_a_network_runs_in_its_container_and_reads_its_compiled_kernels(
     tmp_path, benchmark, client, base
 ):
     tag = Builder(client, ROOT).build("cellpose3d")
-    code = "from cytosuite.algorithms.cellpose3d import _kernels; print(_kernels._reached.stats.cache_hits)"
+    code = "from cytosuite.algorithms.cellpose3d import _kernels; print(_kernels.land.stats.cache_hits)"
     hits = client.containers.run(
         tag, ["-c", code], entrypoint="python3", read_only=True, tmpfs={"/tmp": ""}, remove=True
     )
