@@ -82,7 +82,7 @@ def channels(path: Path, scene: int | None = None) -> list[str]:
     """Return the names of colours, or of the channels in OME-XML, empty where one has none."""
     with _watched(), _file(path) as file:
         series = file.series[min(scene or 0, len(file.series) - 1)]
-        if "S" in series.axes and _is_coloured(series):
+        if "S" in series.axes and _photometric(series) in {"RGB", "YCBCR"}:
             return [*COLOURS, "alpha"][: series.keyframe.samplesperpixel]
         return channel_names(file, scene or 0)
 
@@ -154,14 +154,14 @@ def _plain_words(complaint: str) -> str:
     return re.sub(r"<[^<>]*> ?", "", complaint)
 
 
-def _is_coloured(series: tifffile.TiffPageSeries) -> bool:
-    return getattr(series.keyframe.photometric, "name", "") in {"RGB", "YCBCR"}
+def _photometric(series: tifffile.TiffPageSeries) -> str:
+    return getattr(series.keyframe.photometric, "name", "")
 
 
 def _axes(series: tifffile.TiffPageSeries, colours: bool) -> str:
     """Return the axes of a series; colours are channels, an unnamed axis z, or t of one plane."""
     axes = str(series.axes).upper()
-    if "C" not in axes and (colours or not _is_coloured(series)):
+    if "C" not in axes and (colours or _photometric(series).startswith("MINIS")):
         axes = axes.replace("S", "C")  # of grey values and their opacity, too
     if "S" in axes:
         raise InputError(

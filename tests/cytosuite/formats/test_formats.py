@@ -58,6 +58,7 @@ def _tiff(folder, shape, photometric):
 MISTAKES = [
     ("expected a grey image, found a colour image of shape (4, 5, 3); give one channel", _rgb_png),
     ("expected a grey image, found a colour image of", _tiff, (4, 5, 3), "rgb"),
+    ("expected a grey image, found a colour image of", _tiff, (4, 5, 4), "separated"),
     ("the file is empty", lambda f: (f / "a.tif").touch() or f / "a.tif"),
     ("no such file", lambda folder: folder / "a.tif"),
     ("expected one of .tif, .tiff, .mha, .h5, .hdf5, .png,", lambda folder: folder / "a.nii"),
