@@ -59,7 +59,7 @@ def scaled_means(
             scaled |= {
                 pair: (mean - bottom) / (top - bottom)
                 for pair, mean in means.items()
-                if pair[1] == measure.name
+                if pair[1] == measure.name and np.isfinite(mean)
             }
     return scaled
 
