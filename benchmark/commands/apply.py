@@ -116,7 +116,7 @@ class _Application:
             _workspace(self.out, self.say) as folder,
             progress(self.console, "running", minor=True) as step,
         ):
-            begun = [t for t in self.targets if t.name in first and self._is_open(t, alone=True)]
+            begun = [t for t in self.targets if t.name in first and self._is_open(t, lone=True)]
             self._make(begun, folder / "alone", step)
             done = {n for n, applied in self.results.items() if applied.status in DONE}
             records = {t.name: t.record() for t in self.targets if t.name in done}
@@ -171,7 +171,7 @@ class _Application:
         """Return the key of the result of an image."""
         return job_key(self.fingerprints[name], algorithm, self.engine)
 
-    def _is_open(self, target: OutputFiles, *, alone: bool = False) -> bool:
+    def _is_open(self, target: OutputFiles, *, lone: bool = False) -> bool:
         """Return whether an image is to be made: anew where its size is not the one it shares."""
         done = self.results.get(target.name)
         if done is None:
@@ -179,7 +179,7 @@ class _Application:
         if done.status not in DONE or (done.status == DONE[0] and done.message):
             return False  # changed by hand, or failed
         record, sharing = target.record(), self.sharings.get(target.name)
-        if alone:
+        if lone:
             return SHARED in record and ALONE not in record
         if sharing and sharing.own and SHARED not in record:
             write_json(target.file(".json"), {**record, SHARED: sharing.metadata})
