@@ -93,7 +93,8 @@ def percentiles(values: Doubles) -> tuple[float, float, float]:
 
 def weighted_means(values: Doubles, counts: Counts) -> Doubles:
     """Return the mean of each row over the cases, (draws, rows); NaN is left out."""
-    size = sums(counts, ~np.isnan(values).T)
-    total = sums(counts, np.where(np.isfinite(values), values, 0.0).T)
-    total[sums(counts, np.isposinf(values).T) > 0] = np.inf
+    size, infinite = sums(counts, ~np.isnan(values).T), np.isposinf(values)
+    total = sums(counts, np.nan_to_num(values, posinf=0.0).T)
+    if infinite.any():
+        total[sums(counts, infinite.T) > 0] = np.inf
     return np.divide(total, size, out=np.full_like(total, np.nan), where=size > 0)
