@@ -258,8 +258,7 @@ class _Application:
             case = Case(case_name, folder / "cases" / case_name)
             key, target = self._key(case_name, name), targets[case]
             doubts, sharing = self.doubts[case_name], self.sharings.get(case_name)
-            done = write_applied(target, case, job, key, options, doubts, sharing)
-            self._finish(target, done)
+            self._finish(target, write_applied(target, case, job, key, options, doubts, sharing))
 
         api, limits = options.api or engine.api, replace(options.limits(algorithm), folder=place)
         run_job(job, self.task, engine, limits, api, take, cases.inside, keep_going=True)

@@ -159,7 +159,7 @@ class Sandbox:
         since = {"since": int(second.timestamp())} if second else {}
         raw = self.container.logs(stdout=stdout, stderr=True, timestamps=True, **since)
         lines = (line.partition(" ") for line in raw.decode("utf-8", errors="replace").split("\n"))
-        # Those of stdout and stderr may be a little out of order.
+        # Lines of stdout and stderr may be a little out of order.
         later = sorted((line for line in lines if line[0] >= (last or "0")), key=itemgetter(0))
         stamps = [stamp for stamp, *_ in later]
         new = later[min(count, stamps.count(last)) :]

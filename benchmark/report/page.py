@@ -21,7 +21,7 @@ FOLDER = Path(__file__).parent
 
 
 def tools() -> jinja2.Environment:
-    """Return what renders templates of this folder, with figures and words as functions."""
+    """Return the environment for templates of this folder, with figures, plots and words."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER),
         autoescape=True,
@@ -31,7 +31,7 @@ def tools() -> jinja2.Environment:
         optimized=False,  # each template renders once
     )
     parts = (vars(figures) | vars(plots) | vars(wording)).items()
-    environment.globals |= {name: tool for name, tool in parts if callable(tool)}
+    environment.globals |= {name: tool for name, tool in parts if not name.startswith("_")}
     return environment
 
 

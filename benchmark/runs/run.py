@@ -57,10 +57,8 @@ def locked(run_folder: Path, shard: Shard | None = None) -> Iterator[None]:
 
     InputError if another runner works in it; a shard waits for one that works on all cases.
     """
-    busy, shards = (
-        "is running here; wait for it or give another --run or --out",
-        run_folder / SHARDS,
-    )
+    busy = "is running here; wait for it or give another --run or --out"
+    shards = run_folder / SHARDS
     if shard:
         with ExitStack() as stack:
             with alone(run_folder):

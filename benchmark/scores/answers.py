@@ -80,7 +80,6 @@ def with_tables(
         return answer
     image, truth, labels = (readers[name] for name in ("image", "truth", "labels"))
     path, scores, known = folder / objects.FILE, folder / objects.SCORES_FILE, record.digests
-
     cells = labels().array if labels is not None and kind == "points" else None
 
     def lacks(name: str) -> bool:

@@ -177,7 +177,7 @@ def header(
 
 
 def without_pixels(path: Path) -> Volume:
-    """Return an image of which all but the pixels is read: they are 0, and take no memory."""
+    """Return an image without reading its pixels: they are 0, and take no memory."""
     with _gate(path) as form, form.opened(path, pick={"C": 0}) as image:
         head = image.header
         array = np.broadcast_to(head.dtype.type(0), head.shape)

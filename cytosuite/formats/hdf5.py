@@ -238,7 +238,7 @@ def _check_inflated(dataset: "h5py.Dataset") -> None:
 
 
 def _slabs(dataset: "h5py.Dataset", head: Header, axes: str, planes: int) -> Iterator[Array]:
-    """Yield the pixels of a dataset with the axes as stored along those of the header."""
+    """Yield the pixels in the order of the header; `axes` are as stored."""
     _check_inflated(dataset)
     if planes >= head.shape[0]:
         yield np.asarray(dataset[()]).transpose(list(map(axes.index, head.axes)))

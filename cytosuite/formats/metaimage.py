@@ -211,11 +211,11 @@ def _parts(fields: _Fields, head: Header, dtype: np.dtype[Any], planes: int) -> 
             if raw.size:
                 break
             yield slab.astype(head.dtype, copy=False)
-        more = "more" if inflated(1) else done
+        size = "more" if inflated(1) else done
     except zlib.error as error:
         raise fields.broken(f"compressed pixels are altered: {last_line(error)}") from None
-    if more != _bytes(head) or not state.eof:
-        raise fields.broken(f"expected {_bytes(head)} bytes of pixels, found {more}")
+    if size != _bytes(head) or not state.eof:
+        raise fields.broken(f"expected {_bytes(head)} bytes of pixels, found {size}")
 
 
 def write(path: Path, volume: Volume, compress: bool) -> None:

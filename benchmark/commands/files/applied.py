@@ -135,8 +135,10 @@ class OutputFiles(NamedTuple):
             return None
         parts = (f"{noun} {of}" for noun, of in record["part"].items())
         image = " ".join([record["image"], *parts])
-        remedy = "name another folder, or --overwrite replaces it"
-        return self.result("failed", f"{output} is the result for {image}; {remedy}")
+        return self.result(
+            "failed",
+            f"{output} is the result for {image}; name another folder, or --overwrite replaces it",
+        )
 
     def altered(self, record: Entries) -> Path | None:
         """Return the output or the ROIs of the image if they are not as they were written."""

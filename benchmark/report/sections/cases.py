@@ -20,7 +20,7 @@ COSTS: tuple[Cost, ...] = (
     ("GPU use", "gpu_utilisation", lambda share: "-" if share is None else f"{share:.0f} %"),
 )
 Column = tuple[Metric[Any], Axis, int, FloatMap, TextMap]  # axis, decimals, values, failures
-# Title, names of the columns, those of metrics, records, costs.
+# Title, heads, columns of metrics, records by case, costs.
 Grid = tuple[str, list[str], Sequence[Column], Mapping[str, Record] | None, Sequence[Cost]]
 
 

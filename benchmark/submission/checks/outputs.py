@@ -262,7 +262,7 @@ def _text(path: Path) -> Broken:
 
 
 def _images(folder: Path, place: str) -> Faults:
-    """Yield faults of the files of an output, of which one must be an image."""
+    """Yield faults of the files of an output; one of them must be an image."""
     files = dict[str, Path]()
     for path in _files(folder / place, 0):
         name = path.relative_to(folder).as_posix()

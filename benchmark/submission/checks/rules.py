@@ -13,8 +13,8 @@ Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
 
-Broken = Iterator[TextPair]  # rules, each with what is there
-Faults = Iterator[tuple[str, str, str]]  # the same with the place in the upload between
+Broken = Iterator[TextPair]  # rule, text of the finding
+Faults = Iterator[tuple[str, str, str]]  # rule, place in the upload, text of the finding
 
 
 class Rule(NamedTuple):
@@ -51,5 +51,5 @@ def finding(file: str, rule: str, place: str, text: str) -> Finding:
 
 
 def refuses(rules: Iterable[str]) -> bool:
-    """Return whether a platform refuses what breaks these rules."""
+    """Return whether a platform refuses an upload that breaks these rules."""
     return any(RULES[rule].severity == "error" for rule in rules)
