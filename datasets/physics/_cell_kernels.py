@@ -142,6 +142,16 @@ def _keys(table: Table, i: int, z: float, y: Floats, x: Floats, waves: Floats, o
 
 
 @compiled
+def _sum(table: Table, i: int, turn: int, start: float, waves: Floats, at: int) -> float:
+    """Return a sum of waves at a point: of turns 0 in the weight of a cell, of turns 2 in stain."""
+    total = start
+    for k in range(len(table.waves)):
+        cosine, sine = table.turns[i, turn, k], table.turns[i, turn + 1, k]
+        total += cosine * waves[0, k, at] + sine * waves[1, k, at]
+    return total
+
+
+@compiled
 def _ball(z: Floats, y: Floats, x: Floats, middle: Floats) -> float:
     """Write the centre of a block of voxels and return the radius of the ball around them."""
     middle[0], middle[1] = HALF * (z[0] + z[-1]), HALF * (y[0] + y[-1])
@@ -163,9 +173,7 @@ def _slope(
     u0, u1, u2 = ONE / (axes[0] + s), ONE / (axes[1] + s), ONE / (axes[2] + s)
     g0, g1, g2 = l0 * u0 * u0, l1 * u1 * u1, l2 * u2 * u2
     along = max(g0 * l0 * u0 + g1 * l1 * u1 + g2 * l2 * u2, TINY)
-    weight = cell.weight
-    for k in range(len(table.waves)):
-        weight += table.turns[i, 0, k] * waves[0, k, at] + table.turns[i, 1, k] * waves[1, k, at]
+    weight = _sum(table, i, 0, cell.weight, waves, at)
     held = min(max(weight, lightest), heaviest)
     share = cell.radius * inverse
     rise = ONE + s / cell.radius - held * softness / ((s + softness) * (s + softness))
@@ -199,13 +207,9 @@ def _width(slope: Floats, spacing: Floats) -> float:
 @compiled
 def _stain(table: Table, i: int, waves: Floats, at: int) -> float:
     """Return the brightness of the membrane of a cell at a point."""
-    level, unevenness = ZERO, table.look[4]
+    level, uneven = _sum(table, i, 2, ZERO, waves, at), table.look[4]
     bright: float = table.cells[i].brightness
-    if unevenness == ZERO:
-        return bright
-    for k in range(len(table.waves)):
-        level += table.turns[i, 2, k] * waves[0, k, at] + table.turns[i, 3, k] * waves[1, k, at]
-    return bright * exp(unevenness * (level - HALF * unevenness))
+    return bright * exp(uneven * (level - HALF * uneven))
 
 
 @compiled
@@ -328,23 +332,21 @@ def fill(
     for z0 in range(0, len(z), block[0]):
         for y0 in range(0, len(y), block[1]):
             for x0 in range(0, len(x), block[2]):
-                zs, ys = z[z0 : z0 + block[0]], y[y0 : y0 + block[1]]
-                xs = x[x0 : x0 + block[2]]
-                wide = len(xs)
-                region = outside[z0 : z0 + len(zs), y0 : y0 + len(ys), x0 : x0 + wide]
-                if region.min() >= reach:
+                box = slice(z0, z0 + block[0]), slice(y0, y0 + block[1]), slice(x0, x0 + block[2])
+                away, ys, xs = outside[box], y[box[1]], x[box[2]]
+                if away.min() >= reach:
                     continue
-                ball = _ball(zs, ys, xs, middle)
+                ball = _ball(z[box[0]], ys, xs, middle)
                 count = _candidates(table, middle, ball, near)
-                part = ripples[:, :, x0 : x0 + wide]
-                for a in range(len(zs)):
-                    _plane(table, zs[a], ys, xs, part, near[:count], waves, work, owner)
-                    away = region[a]
-                    box = z0 + a, slice(y0, y0 + len(ys)), slice(x0, x0 + wide)
+                part = ripples[:, :, box[2]]
+                for a in range(len(away)):
+                    _plane(table, z[z0 + a], ys, xs, part, near[:count], waves, work, owner)
                     if labels.size:
-                        mine = labels[box]
+                        mine = labels[box][a]
                         for b in range(len(ys)):
-                            for c in range(wide):
-                                mine[b, c] = owner[0, b * wide + c] + 1 if away[b, c] < 0 else 0
+                            for c in range(len(xs)):
+                                first = owner[0, b * len(xs) + c]
+                                mine[b, c] = first + 1 if away[a, b, c] < 0 else 0
                     if image.size:
-                        _dyes(table, zs[a], ys, xs, away, waves, work, owner, image[box])
+                        out = image[box][a]
+                        _dyes(table, z[z0 + a], ys, xs, away[a], waves, work, owner, out)

@@ -12,7 +12,6 @@ doi:10.1007/s11538-009-9498-3 (bodies); Runser et al. (2024), doi:10.1038/s43588
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,14 +23,13 @@ from cytosuite.files import FloatTuple, frozen
 from cytosuite.volume import large
 from cytosuite.volume.arrays import Doubles, Image, Rng, Rows
 
-if TYPE_CHECKING:
-    from cytosuite.datasets.physics._cell_kernels import Table
-
 Outside = Callable[[Grid], Image]  # signed distance (Z, Y, X) in µm from the tissue, inside < 0
 
 WAVES = 6
 LIGHTEST, HEAVIEST = -2.0, 0.9  # weights in units of the softness; 1 would open a nucleus to others
 VOXELS = 250  # per cell on the grid on which volumes are relaxed
+LENGTH_UM = 6.0  # of the shortest waves, half of that of the longest
+UNEVEN = 0.2  # standard deviation of ln(brightness) along a membrane
 BLOCK_UM = 3.0  # edge of the blocks that share a list of candidates
 NO_LABELS, NO_IMAGE = np.zeros((0, 0, 0), np.uint16), np.zeros((0, 0, 0), np.float32)
 
@@ -48,6 +46,59 @@ class Tessellation(Rows):
     waves: Doubles  # (K, 3), radians per µm
     wrinkles: Doubles  # (N, K, 2), µm by which cosine and sine of each wave change the weight
     stain: Doubles  # (N, K, 2), the same for the stain of the membrane; standard deviation 1
+    outside: Outside
+
+    def label(self, grid: Grid) -> Labels:
+        """Return the labels (Z, Y, X) of the cells: nucleus + 1, 0 outside of the tissue."""
+        labels = large.room(grid.shape, np.uint16)
+        for start, stop in slabs(grid.shape):
+            self._fill(grid.slab(start, stop), labels=labels[start:stop])
+            large.release(labels)
+        return labels
+
+    def membranes(self, grid: Grid, thickness_um: float, brightness: float | Doubles) -> Image:
+        """Return the dye (Z, Y, X) of membranes; across one ``thickness_um * brightness / 2``."""
+        image = np.zeros(grid.shape, np.float32)
+        look = (*grid.spacing, thickness_um, UNEVEN, (thickness_um + max(grid.spacing)) / 2)
+        self._fill(grid, image=image, brightness=brightness, look=look)
+        return image
+
+    def _fill(
+        self,
+        grid: Grid,
+        labels: Labels = NO_LABELS,
+        image: Image = NO_IMAGE,
+        brightness: float | Doubles = 0.0,
+        look: FloatTuple = (0.0,) * 6,
+    ) -> None:
+        """Write labels or dye, see `cytosuite.datasets.physics._cell_kernels.fill`."""
+        from cytosuite.datasets.physics._cell_kernels import CELL, Table, fill
+
+        if not len(self):
+            return
+        smallest, largest = self.semi_axes_um.min(axis=1), self.semi_axes_um.max(axis=1)
+        ratio, radii = largest / smallest, self.semi_axes_um.prod(axis=1) ** (1 / 3)
+        cells = np.zeros(len(self), CELL)
+        cells["centre"], cells["axes"] = self.centres_um, self.semi_axes_um
+        cells["frame"] = np.swapaxes(self.rotations, 1, 2)
+        cells["smallest"], cells["largest"] = smallest, largest
+        # Kantorovich's inequality, and a margin
+        cells["steepest"] = 1.1 * (ratio + 1) / (2 * np.sqrt(ratio))
+        cells["wrinkle"] = np.linalg.norm(self.wrinkles, axis=2).sum(axis=1)
+        cells["radius"], cells["weight"] = radii, self.weights_um
+        cells["brightness"] = brightness
+        softness = self.softness_um
+        scale = np.array([LIGHTEST * softness, HEAVIEST * softness, softness, 1 / radii.mean()])
+        turns = np.concatenate([self.wrinkles, self.stain], axis=2).transpose(0, 2, 1)
+        parts = (scale, np.array(look), self.waves, turns)
+        table = Table(cells, *(np.array(part, np.float32, order="C") for part in parts))
+        positions = (grid.centres(0), grid.centres(1), grid.centres(2))
+        phase = self.waves[:, 2:] * positions[2]
+        ripples = np.stack([np.cos(phase), np.sin(phase)]).astype(np.float32)
+        away = np.ascontiguousarray(self.outside(grid), np.float32)
+        z, y, x = (round(BLOCK_UM / step) for step in grid.spacing)
+        block = max(z, 1), max(y, 1), max(min(16, 4 * x), 4 * ((x + 3) // 4), 4)  # long rows
+        fill(table, positions, ripples, away, block, labels, image)
 
 
 def grow_cells(
@@ -60,7 +111,6 @@ def grow_cells(
     *,
     volume_spread: float = 0.15,
     wrinkle_um: float = 0.0,
-    wavelength_um: float = 6.0,
     rounds: int = 12,
 ) -> Tessellation:
     """Return cells of wanted volumes around at most 65535 nuclei; spread of ln(cell / nucleus)."""
@@ -71,7 +121,7 @@ def grow_cells(
     phases = rng.uniform(0, 2 * np.pi, (2, count, WAVES))
     turns = np.stack([np.cos(phases), np.sin(phases)], axis=3) * (2 / WAVES) ** 0.5
     directions = of_length_1(rng.normal(size=(WAVES, 3)))
-    lengths = wavelength_um * rng.uniform(1, 2, (WAVES, 1))
+    lengths = LENGTH_UM * rng.uniform(1, 2, (WAVES, 1))
     cells = Tessellation(
         centres_um=centres_um,
         semi_axes_um=semi_axes_um,
@@ -81,20 +131,19 @@ def grow_cells(
         waves=directions * 2 * np.pi / lengths,
         wrinkles=turns[0] * wrinkle_um,
         stain=turns[1],
+        outside=outside,
     )
-    return _relax(cells, outside, bounds, volumes, rounds) if count else cells
+    return _relax(cells, bounds, volumes, rounds) if count else cells
 
 
-def _relax(
-    cells: Tessellation, outside: Outside, bounds: Grid, volumes: Doubles, rounds: int
-) -> Tessellation:
+def _relax(cells: Tessellation, bounds: Grid, volumes: Doubles, rounds: int) -> Tessellation:
     """Return the cells with weights that bring them near `volumes` (any unit)."""
     nucleus = 4 / 3 * np.pi * float(cells.semi_axes_um.prod(axis=1).mean())
     step = (2.5 * nucleus / VOXELS) ** (1 / 3)
     shape = tuple(max(round(size / step), 1) for size in bounds.size_um)
     spacing = tuple(size / n for size, n in zip(bounds.size_um, shape, strict=True))
     grid = Grid(shape, spacing, bounds.origin)
-    distance = outside(grid)
+    distance = cells.outside(grid)
     volume = float(np.prod(spacing)) * np.count_nonzero(distance < 0) / len(cells)
     volumes = volumes / volumes.mean() * volume
     gap = (3 / (4 * np.pi) * np.array([volume, nucleus])) ** (1 / 3)
@@ -103,87 +152,17 @@ def _relax(
     height = 8**0.5 * (1 + softness / gap[1])
     cells = replace(cells, softness_um=softness, wrinkles=cells.wrinkles * height)
     smooth = replace(
-        cells, waves=cells.waves[:0], wrinkles=cells.wrinkles[:, :0], stain=cells.stain[:, :0]
+        cells,
+        waves=cells.waves[:0],
+        wrinkles=cells.wrinkles[:, :0],
+        stain=cells.stain[:, :0],
+        outside=lambda slab: distance[slab.first[0] :][: slab.shape[0]],
     )
     for _ in range(rounds):
-        labels = label_cells(smooth, grid, lambda _: distance)
-        sizes = np.bincount(labels.ravel(), minlength=len(cells) + 1)[1:] * np.prod(spacing)
+        voxels = np.bincount(smooth.label(grid).ravel(), minlength=len(cells) + 1)[1:]
         # A border moves by about a quarter of the weight, of 5.5 volume^(2/3) µm² of surface.
-        push = (volumes - sizes) / (1.4 * volumes ** (2 / 3))
+        push = (volumes - voxels * np.prod(spacing)) / (1.4 * volumes ** (2 / 3))
         weights = smooth.weights_um + 0.7 * push.clip(-softness / 2, softness / 2)
         weights -= np.median(weights)
         smooth = replace(smooth, weights_um=weights.clip(LIGHTEST * softness, HEAVIEST * softness))
     return replace(cells, weights_um=smooth.weights_um)
-
-
-def _table(cells: Tessellation, brightness: float | Doubles, look: FloatTuple) -> "Table":
-    """Return the cells as the compiled loops need them."""
-    from cytosuite.datasets.physics._cell_kernels import CELL, Table
-
-    smallest, largest = cells.semi_axes_um.min(axis=1), cells.semi_axes_um.max(axis=1)
-    ratio = largest / smallest
-    radii = cells.semi_axes_um.prod(axis=1) ** (1 / 3)
-    table = np.zeros(len(cells), CELL)
-    table["centre"], table["axes"] = cells.centres_um, cells.semi_axes_um
-    table["frame"] = np.swapaxes(cells.rotations, 1, 2)
-    table["smallest"], table["largest"] = smallest, largest
-    # Kantorovich's inequality, and a margin
-    table["steepest"] = 1.1 * (ratio + 1) / (2 * np.sqrt(ratio))
-    table["wrinkle"] = np.linalg.norm(cells.wrinkles, axis=2).sum(axis=1)
-    table["radius"], table["weight"] = radii, cells.weights_um
-    table["brightness"] = brightness
-    softness = cells.softness_um
-    scale = np.array([LIGHTEST * softness, HEAVIEST * softness, softness, 1 / radii.mean()])
-    turns = np.concatenate([cells.wrinkles, cells.stain], axis=2).transpose(0, 2, 1)
-    parts = (scale, np.array(look), cells.waves, turns)
-    return Table(table, *(np.array(part, np.float32, order="C") for part in parts))
-
-
-def _fill(
-    cells: Tessellation,
-    grid: Grid,
-    outside: Outside,
-    labels: Labels = NO_LABELS,
-    image: Image = NO_IMAGE,
-    brightness: float | Doubles = 0.0,
-    look: FloatTuple = (0.0,) * 6,
-) -> None:
-    """Write labels or dye, see `cytosuite.datasets.physics._cell_kernels.fill`."""
-    from cytosuite.datasets.physics import _cell_kernels
-
-    if not len(cells):
-        return
-    positions = (grid.centres(0), grid.centres(1), grid.centres(2))
-    phase = cells.waves[:, 2:] * positions[2]
-    ripples = np.stack([np.cos(phase), np.sin(phase)]).astype(np.float32)
-    away = np.ascontiguousarray(outside(grid), np.float32)
-    z, y, x = (round(BLOCK_UM / step) for step in grid.spacing)
-    block = max(z, 1), max(y, 1), max(min(16, 4 * x), 4 * ((x + 3) // 4), 4)  # long rows
-    table = _table(cells, brightness, look)
-    _cell_kernels.fill(table, positions, ripples, away, block, labels, image)
-
-
-def label_cells(cells: Tessellation, grid: Grid, outside: Outside) -> Labels:
-    """Return the labels (Z, Y, X) of the cells: nucleus + 1, 0 outside of the tissue."""
-    labels = large.room(grid.shape, np.uint16)
-    for start, stop in slabs(grid.shape):
-        _fill(cells, grid.slab(start, stop), outside, labels=labels[start:stop])
-        large.release(labels)
-    return labels
-
-
-def paint_membranes(
-    cells: Tessellation,
-    grid: Grid,
-    outside: Outside,
-    *,
-    thickness_um: float,
-    brightness: float | Doubles,
-    unevenness: float = 0.2,
-    out: Image,
-) -> Image:
-    """Add membranes to an image in place; across one: ``thickness_um * brightness / 2`` µm."""
-    reach = (thickness_um + max(grid.spacing)) / 2
-    look = (*grid.spacing, thickness_um, unevenness, reach)
-    _fill(cells, grid, outside, image=out, brightness=brightness, look=look)
-    return out

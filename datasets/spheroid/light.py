@@ -9,7 +9,7 @@ import numpy as np
 from cytosuite.bodies.grid import Grid, Labels
 from cytosuite.contract.spacing import text
 from cytosuite.datasets.physics import bodies, debris, psf
-from cytosuite.datasets.physics.cells import Tessellation, grow_cells, label_cells, paint_membranes
+from cytosuite.datasets.physics.cells import Tessellation, grow_cells
 from cytosuite.datasets.physics.grid import copied
 from cytosuite.datasets.physics.optics import Attenuation
 from cytosuite.datasets.physics.psf import Psf
@@ -58,13 +58,14 @@ class Specimen:
     def grow_cells(self, rng: Rng) -> None:
         """Grow a cell around each nucleus, the dying ones included."""
         cells, packed = self.parameters.cells, self.spheroid.packed
+        living = self.spheroid.outline.living
         self.cells = self.spheroid.cells or grow_cells(
             rng,
             packed.bodies.semi_axes_um,
             packed.bodies.rotations,
             packed.centres_um,
-            self.outside,
-            self.spheroid.outline.living.grid,
+            living.on,
+            living.grid,
             volume_spread=cells.volume_spread,
             wrinkle_um=cells.wrinkle_um,
         )
@@ -75,13 +76,7 @@ class Specimen:
         """Return the labels (Z, Y, X) of the cells on a grid, None where there are none."""
         if self.cells is None or not self.parameters.cells.enabled:
             return None
-        if isinstance(self.cells, GivenCells):
-            return self.cells.label(grid)
-        return label_cells(self.cells, grid, self.outside)
-
-    def outside(self, grid: Grid) -> Image:
-        """Return the signed distance (Z, Y, X) in µm from the living tissue, inside < 0."""
-        return self.spheroid.outline.living.on(grid)
+        return self.cells.label(grid)
 
     def share(self, grid: Grid) -> Image:
         """Return the share (Z, Y, X) of each voxel that is tissue; the core by its density."""
@@ -117,17 +112,8 @@ class Specimen:
         """Return the dye (Z, Y, X) in the channel of the membranes."""
         assert self.cells is not None
         image = self.share(grid) * np.float32(self.drawn["membrane_glow"])
-        if isinstance(self.cells, GivenCells):
-            image += self.cells.membranes(grid, self.parameters.cells.membrane_um, self.stain)
-            return image
-        return paint_membranes(
-            self.cells,
-            grid,
-            self.outside,
-            thickness_um=self.parameters.cells.membrane_um,
-            brightness=self.stain,
-            out=image,
-        )
+        image += self.cells.membranes(grid, self.parameters.cells.membrane_um, self.stain)
+        return image
 
 
 def point_spread(parameters: Parameters, drawn: Drawn) -> Psf:

@@ -25,14 +25,12 @@ def _grid(size_um, *spacing):
     return Grid(tuple(np.divide(size_um, spacing).round().astype(int).tolist()), spacing)
 
 
-def _spheres(centres, radii, **options):
+def _spheres(centres, radii, outside=_everywhere):
     axes = np.repeat(np.asarray(radii, float)[:, None], 3, axis=1)
     frames = np.tile(np.eye(3), (len(axes), 1, 1))
-    options = {"volume_spread": 0, "rounds": 0} | options
     rng, bounds = np.random.default_rng(2), _grid((8, 8, 16), 2, 2, 2)
-    return cells.grow_cells(
-        rng, axes, frames, np.asarray(centres, float), _everywhere, bounds, **options
-    )
+    places = np.asarray(centres, float)
+    return cells.grow_cells(rng, axes, frames, places, outside, bounds, volume_spread=0, rounds=0)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +77,7 @@ def test_owner_has_the_smallest_key(tissue):
         radius = a.prod() ** (1 / 3)
         keys.append(radius * s * (1 + s / 2 / radius - w / (s + grown.softness_um)))
     expected = np.where(outside(grid) < 0, np.argmin(keys, axis=0) + 1, 0)
-    assert np.mean(cells.label_cells(grown, grid, outside) == expected) > 0.998
+    assert np.mean(grown.label(grid) == expected) > 0.998
 
 
 def test_cells_fill_the_tissue_in_one_piece_each_around_their_nuclei(tissue):
@@ -87,7 +85,7 @@ def test_cells_fill_the_tissue_in_one_piece_each_around_their_nuclei(tissue):
     grown = _grow(tissue, volume_spread=0.6, wrinkle_um=0.6)
     assert grown.weights_um.max() == pytest.approx(0.9 * grown.softness_um)  # as far as they go
     grid = _grid((40, 40, 40), 1, 0.5, 0.5)
-    labels = cells.label_cells(grown, grid, outside)
+    labels = grown.label(grid)
     assert ((labels > 0) == (outside(grid) < 0)).all()
     inside = label(nuclei, centres, grid) * (labels > 0)
     assert (inside == labels)[inside > 0].mean() > 0.999
@@ -96,58 +94,54 @@ def test_cells_fill_the_tissue_in_one_piece_each_around_their_nuclei(tissue):
 
 
 def test_volumes_come_near_those_wanted(tissue):
-    nuclei, _, outside, _ = tissue
     grid = _grid((40, 40, 40), 0.8, 0.8, 0.8)
-    wanted = nuclei.semi_axes_um.prod(axis=1)
+    wanted = tissue[0].semi_axes_um.prod(axis=1)
     spread = []
     for rounds in (0, 12):
         grown = _grow(tissue, volume_spread=0, rounds=rounds)
-        ratios = sizes_of(cells.label_cells(grown, grid, outside)) / wanted
+        ratios = sizes_of(grown.label(grid)) / wanted
         spread.append(np.median(abs(ratios / np.median(ratios) - 1)))
     assert spread[1] < 0.1 < spread[0]
 
 
-def _both(grown, grid, outside):
-    labels = cells.label_cells(grown, grid, outside)
-    image = np.zeros(grid.shape, np.float32)
-    return labels, cells.paint_membranes(
-        grown, grid, outside, thickness_um=0.4, brightness=np.linspace(1, 2, len(grown)), out=image
-    )
+def _both(grown, grid):
+    return grown.label(grid), grown.membranes(grid, 0.4, np.linspace(1, 2, len(grown)))
 
 
 def test_slabs_and_blocks_give_the_same_bits(tissue, monkeypatch):
     grown = _grow(tissue, wrinkle_um=0.4)
     grid = _grid((40, 40, 40), 1.1, 0.53, 0.47)
-    whole = _both(grown, grid, tissue[2])
+    whole = _both(grown, grid)
     spans = pairwise([0, 7, 8, 25, grid.shape[0]])
-    slabs = [_both(grown, grid.slab(*span), tissue[2]) for span in spans]
+    slabs = [_both(grown, grid.slab(*span)) for span in spans]
     for one, parts in zip(whole, zip(*slabs, strict=True), strict=True):
         assert_array_equal(one, np.concatenate(parts))
     monkeypatch.setattr(cells, "BLOCK_UM", 9.0)
-    for one, other in zip(whole, _both(grown, grid, tissue[2]), strict=True):
+    monkeypatch.setattr("cytosuite.bodies.grid.SLAB", 5000)  # voxels on which cells are grown
+    for one, other in zip(whole, _both(_grow(tissue, wrinkle_um=0.4), grid), strict=True):
         assert_array_equal(one, other)
 
 
-def _membranes(grown, grid, outside=_everywhere, **options):
-    options = {"thickness_um": 0.4, "brightness": 1.0, "unevenness": 0.0} | options
-    return cells.paint_membranes(
-        grown, grid, outside, **options, out=np.zeros(grid.shape, np.float32)
-    )
+@pytest.fixture
+def even(monkeypatch):
+    monkeypatch.setattr(cells, "UNEVEN", 0.0)
 
 
+@pytest.mark.usefixtures("even")
 def test_dye_in_an_oblique_sheet_is_its_area_times_its_thickness():
     oblique = _spheres([(4, 3, 5), (10, 8, 13)], [2, 2])
     grid = _grid((14, 12, 16), *(1.0, 0.3, 0.3))
-    dye = _membranes(oblique, grid).sum() * np.prod((1.0, 0.3, 0.3))
+    dye = oblique.membranes(grid, 0.4, 1.0).sum() * np.prod((1.0, 0.3, 0.3))
     along = (places_of(grid) @ (6, 5, 8) - 141.5) / 125**0.5
     area = np.count_nonzero(abs(along) < 0.5) * np.prod((1.0, 0.3, 0.3))  # of a sheet of 1 µm
     assert dye == pytest.approx(0.4 * area, rel=0.02)
 
 
+@pytest.mark.usefixtures("even")
 def test_surface_of_the_tissue_has_one_membrane_and_nothing_beyond():
     grid = _grid((8, 8, 16), 0.2, 0.25, 0.25)
-    image = _membranes(_spheres([(4, 4, 8)], [2]), grid, _half, brightness=3.0)
+    image = _spheres([(4, 4, 8)], [2], _half).membranes(grid, 0.4, 3.0)
     assert_allclose(image.sum(axis=0) * 0.2, 3 * 0.4 / 2, rtol=0.03)
-    two = _membranes(_spheres([(4, 4, 3), (4, 4, 13)], [2, 2]), grid, _half)
+    two = _spheres([(4, 4, 3), (4, 4, 13)], [2, 2], _half).membranes(grid, 0.4, 1.0)
     assert not two[grid.centres(0) < 2.5 - 0.3].any()
     assert two[20, :, 31:33] == pytest.approx(0.2 / 0.25, abs=1e-4)
