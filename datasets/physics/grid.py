@@ -4,8 +4,9 @@ from math import prod
 
 import numpy as np
 
+from cytosuite.bodies.grid import Grid
 from cytosuite.volume import large
-from cytosuite.volume.arrays import Array, Image, Sizes, Spacing
+from cytosuite.volume.arrays import Array, Image, Sizes
 from cytosuite.volume.pieces import slabs
 
 ENOUGH = 2**29  # voxels for a median or a mean of an image, about
@@ -24,17 +25,12 @@ def copied(array: Array) -> Array:
     return copy
 
 
-def area_average(
-    image: Image,
-    spacing: Spacing,
-    out_shape: Sizes,
-    out_spacing: Spacing,
-    offset_um: Spacing = (0.0, 0.0, 0.0),
-) -> Image:
-    """Return the mean of an image, dark outside, over the voxels of a coarser grid."""
-    for axis, size in enumerate(out_shape):
-        ratio, start = out_spacing[axis] / spacing[axis], offset_um[axis] / spacing[axis]
-        edges = np.round(start + ratio * np.arange(size + 1), 9)  # in samples
+def area_average(image: Image, grid: Grid, detector: Grid) -> Image:
+    """Return the mean of an image on a grid, dark outside, over the voxels of a coarser one."""
+    for axis, size in enumerate(detector.shape):
+        step = grid.spacing[axis]
+        ratio, start = detector.spacing[axis] / step, detector.origin[axis] - grid.origin[axis]
+        edges = np.round(start / step + ratio * np.arange(size + 1), 9)  # in samples
         low, high = edges[:-1], edges[1:]
         first = np.floor(low).astype(int)
         terms = int((np.ceil(high) - first).max())

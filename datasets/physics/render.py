@@ -65,12 +65,13 @@ def axis_um(grid: Grid, axis: int) -> tuple[Doubles, float]:
 class GaussianSpread:
     """Spreads light by a Gaussian and its haze, axis by axis; haze by `FINE` steps per sigma."""
 
+    least = 1  # planes of a slab below which most of the work would be for its borders
+
     def __init__(self, psf: Gaussian, grid: Grid, detector: Grid) -> None:
         self._psf, self._grid, self._detector = psf, grid, detector
-        middles, step = axis_um(grid, 0)
-        self._depths = middles - detector.origin[0]
-        targets = axis_um(detector, 0)
-        self._up = means((middles, step), targets, psf.sigma_at(0, self._depths)).tocsc()
+        planes = axis_um(grid, 0)
+        self._depths = planes[0] - detector.origin[0]
+        self._up = means(planes, axis_um(detector, 0), psf.sigma_at(0, self._depths)).tocsc()
         self._up *= np.float32(1 - psf.haze)
         self._across = self._lateral(0.0)
         self._haze = _Haze(psf, grid, detector) if psf.haze > 0 else None
@@ -79,11 +80,6 @@ class GaussianSpread:
         """Return the memory needed for a slab of so many planes, besides the light itself."""
         _, y, x = self._detector.shape
         return 4 * planes * (y * x + (self._haze.plane if self._haze else 0))
-
-    @property
-    def least(self) -> int:
-        """Planes of a slab below which most of the work would be for its borders."""
-        return 1
 
     def add(self, light: Image, start: int, out: Image) -> None:
         """Add the light (n, Y, X) of the planes from `start` on to the image `out`."""
@@ -108,9 +104,11 @@ class GaussianSpread:
 
     def _lateral(self, depth_um: float) -> tuple[csr_array, csr_array]:
         """Return the matrices along y and x for light from a depth."""
-        sigmas = [self._psf.sigma_at(axis, np.asarray(depth_um)) for axis in range(3)]
-        source, target = self._grid, self._detector
-        rows, columns = (means(axis_um(source, a), axis_um(target, a), sigmas[a]) for a in (1, 2))
+        source, target, depth = self._grid, self._detector, np.asarray(depth_um)
+        rows, columns = (
+            means(axis_um(source, axis), axis_um(target, axis), self._psf.sigma_at(axis, depth))
+            for axis in (1, 2)
+        )
         return rows, columns
 
 
@@ -175,6 +173,7 @@ class SampledSpread:
                 f"volume ({room} µm); crop it or simulate a larger image"
             )
         self._reach = tuple(int(n) // 2 for n in size)
+        self.least = 2 * self._reach[0] + 1  # planes, as of `GaussianSpread`
         depths = axis_um(grid, 0)[0] - detector.origin[0]
         self._weights = resampled.weights(depths, detector.size_um[0])
         self._transfers: dict[tuple[int, Shape], Spectrum] = {}
@@ -184,11 +183,6 @@ class SampledSpread:
         _, y, x = (n + 2 * r for n, r in zip(self._grid.shape, self._reach, strict=True))
         images = 5 + min(len(self._kernels), 3)  # padded light, spectra, results; kernels in use
         return 4 * (planes + 2 * self._reach[0]) * y * x * images
-
-    @property
-    def least(self) -> int:
-        """Planes of a slab below which most of the work would be for its borders."""
-        return 2 * self._reach[0] + 1
 
     def add(self, light: Image, start: int, out: Image) -> None:
         """Add the light (n, Y, X) of the planes from `start` on to the image `out`."""
@@ -208,12 +202,7 @@ class SampledSpread:
             spectrum = term if spectrum is None else np.add(spectrum, term, out=spectrum)
         spread = scipy.fft.irfftn(spectrum, shape, workers=1, overwrite_x=True)
         spread = spread[tuple(slice(n) for n in whole)]
-        first = (start, 0, 0)
-        z, y, x = (
-            self._grid.origin[axis] + (first[axis] - self._reach[axis]) * step
-            for axis, step in enumerate(self._grid.spacing)
-        )
-        around = Grid((whole[0], whole[1], whole[2]), self._grid.spacing, (z, y, x))
+        around = self._grid.slab(start, start + len(light)).wider(self._reach)
         add_means(np.asarray(spread, np.float32), around, self._detector, out)
 
     def finish(self, out: Image) -> None:
@@ -235,9 +224,7 @@ def add_means(image: Image, grid: Grid, detector: Grid, out: Image) -> None:
     first = max(int(np.floor(top / step)), 0)
     last = min(int(np.ceil((top + grid.size_um[0]) / step)), len(out))
     if first < last:
-        part = detector.slab(first, last)
-        offset = [a - b for a, b in zip(part.origin, grid.origin, strict=True)]
-        out[first:last] += area_average(image, grid.spacing, part.shape, part.spacing, offset)
+        out[first:last] += area_average(image, grid, detector.slab(first, last))
 
 
 LightSpread = GaussianSpread | SampledSpread

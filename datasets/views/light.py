@@ -69,9 +69,7 @@ def view(
         growth=drawn.growth * 100 / height,
     )
     photons = render_whole(dye[turn], grid, detector, spread)
-    offset = tuple(a - b for a, b in zip(detector.origin, grid.origin, strict=True))
-    seen = area_average(left, grid.spacing, detector.shape, detector.spacing, offset)
-    return View(np.ascontiguousarray(photons[turn]), seen)
+    return View(np.ascontiguousarray(photons[turn]), area_average(left, grid, detector))
 
 
 def passed(
