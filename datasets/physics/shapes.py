@@ -247,11 +247,8 @@ def divide(rng: Rng, nuclei: Nuclei, centres_um: Doubles) -> tuple[Nuclei, Doubl
     They fill `CONDENSED` of the ellipsoid; a plate with points ``(x, r)`` along and across, in
     semi-axes, may shift by ``-x`` (its side) to ``sqrt(1 - r²) - x`` (inside).
     """
-    late = nuclei.phase == LATE
-    parent = np.repeat(np.arange(len(nuclei)), np.where(late, 2, 1))
-    first = np.flatnonzero(late) + np.arange(np.count_nonzero(late))  # in the new order
-    count, both = len(first), np.concatenate([first, first + 1])
-    divided, centres = nuclei.take(parent), centres_um[parent].copy()
+    rest, late = np.flatnonzero(nuclei.phase != LATE), np.flatnonzero(nuclei.phase == LATE)
+    count, before, middles = len(late), nuclei.take(late), centres_um[late]
     volume = rng.uniform(*CONDENSED, count)  # of both
     aspect = rng.uniform(*THICKNESS, count)
     width = (volume / 2 / aspect) ** (1 / 3)
@@ -261,22 +258,22 @@ def divide(rng: Rng, nuclei: Nuclei, centres_um: Doubles) -> tuple[Nuclei, Doubl
     along = (aspect * width)[:, None] * (SPHERE[0] - curve)
     most = (np.sqrt(np.maximum(1 - across**2, 0.0)) - along).min(axis=1) * MARGIN
     shift = rng.uniform(np.minimum(-along.min(axis=1) * CLEAR, most), most)
-    outer, turn = divided.semi_axes_um[first], divided.rotations[first]
-    axes = outer[:, [2, 0, 1]] * np.stack([aspect * width, width, width], axis=1)
+    outer, turn = before.semi_axes_um, before.rotations
     step = turn[:, :, 2] * (shift * outer[:, 2])[:, None]
-    centres[first] += step
-    centres[first + 1] -= step
     forward = turn[:, :, [2, 0, 1]]
+    one = replace(
+        before,
+        semi_axes_um=outer[:, [2, 0, 1]] * np.stack([aspect * width, width, width], axis=1),
+        rotations=forward,
+        bend=bend,
+        waves=random_waves(rng, count),
+        brightness=before.brightness * volume**-CONDENSING,
+    )
     backward = forward * np.array([-1.0, -1.0, 1.0])  # half a turn: the mirrored bend
-    values = {
-        "semi_axes_um": (axes, axes),
-        "rotations": (forward, backward),
-        "bend": (bend, bend),
-        "waves": (random_waves(rng, count), random_waves(rng, count)),
-        "brightness": (divided.brightness[first] * volume**-CONDENSING,) * 2,
-        "offsets": tuple(rng.integers(0, 1 << 20, (2, count, 3))),
-    }
-    changed = {name: getattr(divided, name).copy() for name in values}
-    for name, pair in values.items():
-        changed[name][both] = np.concatenate(pair)
-    return replace(divided, **changed), centres, parent
+    other = replace(one, rotations=backward, waves=random_waves(rng, count))
+    offsets = np.concatenate([nuclei.offsets[rest], *rng.integers(0, 1 << 20, (2, count, 3))])
+    divided = replace(Nuclei.joined([nuclei.take(rest), one, other]), offsets=offsets)
+    parent = np.concatenate([rest, late, late])
+    places = np.concatenate([centres_um[rest], middles + step, middles - step])
+    order = np.argsort(parent, kind="stable")
+    return divided.take(order), places[order], parent[order]
