@@ -50,25 +50,17 @@ def colonies(rng: Rng, parameters: Parameters, frames: int) -> Iterator[Colony]:
     stars, centres, room = populate(for_place, for_shape, parameters)
     count = len(stars)
     colony = Colony(stars, centres, np.ones(count), np.arange(1, count + 1), np.zeros(count, int))
-    last = count
     for frame in range(frames):
         if frame > 0:
-            colony = _step(for_motion, for_shape, colony, last, parameters)
-            last = max(last, int(colony.names.max(initial=0)))
+            colony = _step(for_motion, for_shape, colony, parameters)
             turned, moved = place(for_place, colony.present, room, parameters, colony.centres_um)
             stars = replace(colony.stars, rotations=turned.rotations)
             colony = colony._replace(stars=stars, centres_um=moved)
         yield colony
 
 
-def _step(
-    rng: Rng,
-    for_shape: Rng,
-    old: Colony,
-    last: int,
-    parameters: Parameters,
-) -> Colony:
-    """Return the nuclei after growth, divisions and random steps; `last` is the last name given."""
+def _step(rng: Rng, for_shape: Rng, old: Colony, parameters: Parameters) -> Colony:
+    """Return the nuclei after growth, divisions and random steps; new names follow the highest."""
     axes = 2 if parameters.image.plane else 3
     half = 2 ** (-1 / axes)  # the radius of half the volume
     ripe = (rng.random(len(old.names)) < parameters.division) & (old.size >= 1)
@@ -77,12 +69,8 @@ def _step(
     count, born = len(origin), 2 * len(mothers)
     stars = Stars.joined([old.stars.take(rest), draw_population(for_shape, born, parameters)])
     axes_um = old.stars.axes_um[origin]
-    stars = replace(
-        stars,
-        axes_um=axes_um,
-        brightness=old.stars.brightness[origin],
-        semi_axes_um=axes_um * (stars.semi_axes_um / stars.axes_um),
-    )
+    semi_axes = axes_um * (stars.semi_axes_um / stars.axes_um)
+    stars = replace(stars, axes_um=axes_um, semi_axes_um=semi_axes)
     size = np.minimum(old.size[origin] * 2 ** (1 / (axes * GROWTH)), 1)
     size[len(rest) :] = half
     long = old.stars.rotations[mothers, :, 2] * old.stars.axes_um[mothers, 2:] * APART
@@ -92,7 +80,7 @@ def _step(
     steps[:, : 3 - axes] = 0
     names, parents = old.names[origin], old.mothers[origin]
     parents[len(rest) :] = names[len(rest) :]
-    names[len(rest) :] = last + 1 + np.arange(born)
+    names[len(rest) :] = old.names.max(initial=0) + 1 + np.arange(born)
     return Colony(stars, centres + steps, size, names, parents)
 
 
@@ -107,7 +95,7 @@ def simulate_series(
         annotation = annotate(colony.present, colony.centres_um, parameters)
         names, mothers = colony.names[annotation.numbers], colony.mothers[annotation.numbers]
         more = int(colony.names.max(initial=0)) - len(values)
-        values = np.append(values, draw_values(for_grey, max(more, 0), parameters))
+        values = np.append(values, draw_values(for_grey, more, parameters))
         seen = show(for_camera, annotation, values[names - 1], parameters, {"frame": frame})
         yield seen, names, mothers
 
@@ -141,16 +129,16 @@ def generate(rng: Rng, parameters: Parameters) -> Sample:
     """Return a movie with labels over time and their tracks; 6 bytes per voxel of all frames."""
     series = [*simulate_series(rng, parameters, parameters.frames)]
     samples, presence, mothers = zip(*series, strict=True)
-    labels = [sample.volume("instance-labels") for sample in samples]
+    labels = [sample.volume("instance-labels").array for sample in samples]
     images = [sample.volume("microscopy-image") for sample in samples]
-    tracked, tracks = by_track([volume.array for volume in labels], presence, mothers)
-    single = [volume.array for volume in labels] if parameters.frame_labels else None
-    arrays = {"microscopy-movie": [image.array for image in images], "frame-labels": single}
+    tracked, tracks = by_track(labels, presence, mothers)
+    arrays = {"microscopy-movie": [image.array for image in images]}
+    if parameters.frame_labels:
+        arrays["frame-labels"] = labels
     arrays["tracked-labels"] = tracked
     movies = {
         slug: replace(images[0], array=np.stack(frames), axes=f"T{images[0].axes}")
         for slug, frames in arrays.items()
-        if frames is not None
     }
     divisions = len(Lineage.of(tracks).divisions())
     step = parameters.step_um / float(np.mean(parameters.radius_um))
