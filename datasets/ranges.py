@@ -44,6 +44,8 @@ Elongation = Annotated[float, Field(ge=1, le=10)]
 Overlap = Annotated[float, Field(ge=0, le=0.9)]
 Bumps = Annotated[float, Field(ge=0, le=0.3)]
 Wide = Annotated[float, Field(ge=0, le=1.5)]  # standard deviation of a logarithm
+Rough = Annotated[float, Field(ge=0, le=0.15)]
+Degrees = Annotated[float, Field(ge=0, le=180)]
 Clump = Annotated[float, Field(ge=1e-9, le=8)]  # µm; the tiles of texture are 24 µm wide
 Triple = tuple[Positive, Positive, Positive]
 Range = Annotated[tuple[Number, Number], BeforeValidator(_pair), AfterValidator(_ascending)]

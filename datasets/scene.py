@@ -12,6 +12,7 @@ from cytosuite.contract.manifest import parse
 from cytosuite.datasets.camera import Camera
 from cytosuite.datasets.ranges import (
     Count,
+    Degrees,
     Elongation,
     NotNegative,
     Overlap,
@@ -101,7 +102,7 @@ class Optics(Section):
     """gaussian: lateral standard deviation, µm"""
     na: float = Field(1.0, gt=0, le=1.7)
     """numerical aperture; this and all below stand in the files where a recipe gives them"""
-    magnification: Annotated[float, Field(gt=0, le=1000)] = 20.0
+    magnification: float = Field(20.0, gt=0, le=1000)
     """of the objective; changes no light"""
     emission_um: Wavelength = 0.52
     """emission wavelength, µm"""
@@ -117,9 +118,9 @@ class Optics(Section):
 
     def facts(self) -> Scalars:
         """Return the optics for the metadata of files: widths of the psf, stated values."""
-        widths = {"psf_sigma_z_um": self.psf_sigma_z_um[0]}
-        widths |= {"psf_sigma_xy_um": self.psf_sigma_xy_um[0]}
-        return widths | self.model_dump(include=MICROSCOPE & self.model_fields_set)
+        z, across, _ = self.sigma_um
+        stated = self.model_dump(include=MICROSCOPE & self.model_fields_set)
+        return {"psf_sigma_z_um": z, "psf_sigma_xy_um": across, **stated}
 
 
 class Dimming(Optics):
@@ -179,13 +180,13 @@ class Shapes(Section):
     median"""
     elongation: Range[Elongation] = (1.0, 1.0)
     """longest axis of an object relative to the others"""
-    turn_deg: Annotated[float, Field(ge=0, le=180)] = 180.0
+    turn_deg: Degrees = 180.0
     """plane, upright: largest turn of a longest axis from x, degrees"""
     shapes: PathName = ""
     """file of learned shapes (JSON), in place of random harmonics"""
     order: int = Field(20, ge=0, le=HIGHEST)
     """highest degree of the harmonics of the surface; below 2 objects are ellipsoids (ellipses)"""
-    circularity: Annotated[float, Field(ge=0, le=20)] = 5.0
+    circularity: float = Field(5.0, ge=0, le=20)
     """the mean square of degree l is l^-circularity, relative to the radius: higher is rounder"""
     gap_um: NotNegative = 0.0
     """smallest distance of the ellipsoids (ellipses) of objects, µm"""

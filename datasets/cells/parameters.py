@@ -8,6 +8,7 @@ from cytosuite.datasets.camera import Camera
 from cytosuite.datasets.ranges import (
     Clump,
     Count,
+    Degrees,
     Elongation,
     NotNegative,
     NotNegativeCount,
@@ -15,6 +16,7 @@ from cytosuite.datasets.ranges import (
     Positive,
     Quantiles,
     Range,
+    Rough,
     Section,
     Share,
     Triple,
@@ -25,7 +27,6 @@ from cytosuite.volume import Volume
 
 Ratio = Annotated[float, Field(gt=0, le=1)]
 Auto = Literal["auto"]
-Degrees = Annotated[float, Field(ge=0, le=180)]
 # A single number is the end of a range that goes as far as it can.
 Least = Annotated[Range[Share], BeforeValidator(lambda v: v if _several(v) else (v, 1.0))]
 Most = Annotated[Range[Degrees], BeforeValidator(lambda v: v if _several(v) else (0.0, v))]
@@ -118,7 +119,7 @@ class Cores(Placing):
     phantoms: PathName = ""
     """folder of stored nuclei (`cytosuite phantoms`), turned and scaled into their cells, in place
     of drawn ones"""
-    roughness: Annotated[float, Field(ge=0, le=0.15)] = 0.03
+    roughness: Rough = 0.03
     """r.m.s. displacement of the surface / radius"""
     contrast: NotNegative = 0.3
     """standard deviation of ln(dye) of the chromatin"""

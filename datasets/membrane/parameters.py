@@ -26,23 +26,23 @@ class Parameters(SceneParameters):
     cell_um: Range[Positive] = (9.0, 13.0)
     """diameter of the ball of a cell's mean volume; shell, cartographic: of the disc of its area
     within the layer"""
-    weight: Annotated[float, Field(ge=0, le=2)] = 0.25
+    weight: float = Field(0.25, ge=0, le=2)
     """how much more the distance from an isolated centre counts than from a crowded one"""
-    extent: Annotated[float, Field(gt=0.1, le=2)] = 0.95
+    extent: float = Field(0.95, gt=0.1, le=2)
     """meristem, shell: axes of the body relative to the image; above 1 it is cut"""
     bumps: Range[Bumps] = (0.02, 0.06)
     """meristem: root mean square of bulges and dents relative to the radius"""
-    growth: Annotated[float, Field(ge=1, le=2)] = 1.1
+    growth: float = Field(1.1, ge=1, le=2)
     """meristem: diameter of cells relative to the next layer outside"""
-    jitter: Annotated[float, Field(ge=0, le=0.3)] = 0.1
+    jitter: float = Field(0.1, ge=0, le=0.3)
     """standard deviation of the depth of centres in a layer, relative to its thickness"""
-    rounding: Annotated[float, Field(ge=0, le=0.4)] = 0.2
+    rounding: float = Field(0.2, ge=0, le=0.4)
     """meristem: radius of the edges of cells at the surface, relative to cell_um"""
     thickness_um: Range[Positive] = (10.0, 14.0)
     """shell, cartographic: of the layer of cells, at the equator"""
     thinning: Range[Thinning] = (0.24, 0.36)
     """shell: share of the thickness that is missing at the poles of the axis along x"""
-    latitude_deg: Annotated[float, Field(gt=0, le=85)] = 65.0
+    latitude_deg: float = Field(65.0, gt=0, le=85)
     """cartographic: of the first and last row; cells widen with its secant"""
     falloff_um: NotNegative = 0.0
     """depth below the surface at which the membranes of the sketch have lost 63 % of their

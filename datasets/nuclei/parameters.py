@@ -28,7 +28,7 @@ Many = Annotated[int, Field(ge=1, le=65535)]  # numbers of uint16
 class Voxels(Frame):
     """The field of view, a volume or a plane, and its voxels."""
 
-    stretch: Annotated[float, Field(ge=0.2, le=5)] = 1.0
+    stretch: float = Field(1.0, ge=0.2, le=5)
     """volume: heights in the image / true ones, as of labels that follow the blur along z"""
 
     @property
@@ -67,7 +67,7 @@ class Parameters(Shapes, SceneParameters):
     """layer: how many round pits it has"""
     dent_um: Positive = 15.0
     """layer: radius of a pit, µm"""
-    latitude_deg: Annotated[float, Field(gt=0, le=85)] = 65.0
+    latitude_deg: float = Field(65.0, gt=0, le=85)
     """map: of the first and last row; nuclei widen with its secant"""
     discs: Range[Count] = (15, 29)
     """discs: how many; others are drawn where nuclei find no room in them"""
@@ -93,7 +93,7 @@ class Parameters(Shapes, SceneParameters):
     """whether borders, distances, seeds and the layers of overlapping nuclei are written; huge
     volumes do without"""
 
-    frames: Annotated[int, Field(ge=1, le=10_000)] = 1
+    frames: int = Field(1, ge=1, le=10_000)
     """movie: frames of a case; 1: an image. The task `track` takes 12 where none is set"""
     frame_labels: bool = False
     """movie: whether the labels of each frame are an input, so that links alone are compared"""

@@ -10,11 +10,13 @@ from cytosuite.datasets.ranges import (
     LARGEST,
     Clump,
     Count,
+    Degrees,
     NotNegative,
     NotNegativeCount,
     PathName,
     Positive,
     Range,
+    Rough,
     Section,
     Share,
     Triple,
@@ -25,7 +27,6 @@ from cytosuite.files import Scalars
 Finite = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
 OpenShare = Annotated[float, Field(gt=0, lt=1)]
 Spread = Annotated[float, Field(ge=0, le=0.5)]
-Rough = Annotated[float, Field(ge=0, le=0.15)]
 Fraction = Annotated[float, Field(gt=0, le=0.55)]
 Factor = Annotated[float, Field(ge=1, le=8)]
 Auto = Literal["auto"]
@@ -147,7 +148,7 @@ class Nucleus(Section):
     """voxel size of the stored nuclei where their files give none"""
     phantoms_scaled: bool = False
     """scale stored nuclei to diameter_um; as large as stored otherwise"""
-    phantoms_tilt: float = Field(0.0, ge=0, le=180)
+    phantoms_tilt: Degrees = 0.0
     """largest tilt of stored nuclei, degrees; turns are free"""
 
 
@@ -191,7 +192,7 @@ class Cells(Section):
     """thickness of two apposed membranes, µm"""
     membrane_brightness: Positive = 3.0
     """dye in a membrane relative to a median nucleus"""
-    membrane_spread: float = Field(0.25, ge=0, le=1.5)
+    membrane_spread: Wide = 0.25
     """standard deviation of ln(brightness) of membranes"""
     membrane_glow: Range[Share] = (0.02, 0.1)
     """membrane dye inside the cells relative to a median nucleus"""
