@@ -1,7 +1,6 @@
 """A recipe for simulated spheroids, checked value by value."""
 
 from collections.abc import Iterator, Mapping
-from itertools import chain
 from math import exp, pi, prod
 from typing import Any
 
@@ -114,8 +113,7 @@ def of_kind(drawn: Drawn, parameters: Parameters, kind: Kind, name: str) -> floa
 
 def check(parameters: Parameters) -> Parameters:
     """Return the parameters if they can be simulated; InputError names the first contradiction."""
-    rules = (_size, _names, _tissue, _files)
-    for mistake in chain.from_iterable(rule(parameters) for rule in rules):
+    for mistake in _mistakes(parameters):
         raise InputError(f"spheroid parameters: {mistake}")
     return parameters
 
@@ -126,9 +124,9 @@ def spheroid_semi_axes(volume_um3: float, flattening: float) -> ZYX:
     return flattening * width, width, width
 
 
-def _size(parameters: Parameters) -> Iterator[str]:
-    """Yield mistakes of an image that would take hours."""
-    image = parameters.image
+def _mistakes(parameters: Parameters) -> Iterator[str]:
+    """Yield mistakes: an image that takes hours, kinds, the tissue, files that are not there."""
+    image, tissue = parameters.image, parameters.tissue
     samples = prod(image.shape) * prod(image.oversampling)
     if samples > MAX_SAMPLES:
         yield (
@@ -136,23 +134,27 @@ def _size(parameters: Parameters) -> Iterator[str]:
             f"{samples:.1e} simulated voxels, at most {MAX_SAMPLES:.0e} are allowed; lower shape "
             "or oversampling"
         )
-
-
-def _names(parameters: Parameters) -> Iterator[str]:
-    """Yield mistakes of kinds: equal or unknown names, without any share, without a place."""
     names = [kind.name for kind in parameters.all_kinds()]
     listed = ", ".join(names)
     if len(set(names)) < len(names):
         yield f"kinds must have different names, found {listed}"
     if not any(kind.share > 0 for kind in parameters.all_kinds()):
         yield "at least one of kinds needs a share above 0"
-    if parameters.subcultures and "blastocyst" in parameters.tissue.outline:
+    if parameters.subcultures and "blastocyst" in tissue.outline:
         yield "subcultures have no place in a blastocyst; leave them out or take another outline"
     for subculture in parameters.subcultures:
         if subculture.kind not in names:
             yield f"subcultures: kind {subculture.kind!r} is not among kinds: {listed}"
     if parameters.output.channel == "membrane" and not parameters.cells.enabled:
         yield "output.channel is membrane, but cells.enabled is false; set it to true"
+    yield from _tissue(parameters)
+    if "file" in tissue.outline and not tissue.masks:
+        yield "tissue.outline has file, but tissue.masks names no file"
+    if parameters.optics.psf == "file" and not parameters.optics.psf_files:
+        yield "optics.psf is file, but optics.psf_files names no file"
+    for path in files_in(parameters):
+        if not path.exists():
+            yield f"{path}: no such file; paths count from the recipe's folder"
 
 
 def _tissue(parameters: Parameters) -> Iterator[str]:
@@ -192,14 +194,3 @@ def _tissue(parameters: Parameters) -> Iterator[str]:
             "tissue.volume_fraction, image.shape or image.spacing_um, or set tissue.may_be_cut=true"
             " to let it be cut by the image"
         )
-
-
-def _files(parameters: Parameters) -> Iterator[str]:
-    """Yield mistakes of a recipe that needs files and names none, or some that are not there."""
-    if "file" in parameters.tissue.outline and not parameters.tissue.masks:
-        yield "tissue.outline has file, but tissue.masks names no file"
-    if parameters.optics.psf == "file" and not parameters.optics.psf_files:
-        yield "optics.psf is file, but optics.psf_files names no file"
-    for path in files_in(parameters):
-        if not path.exists():
-            yield f"{path}: no such file; paths count from the recipe's folder"
