@@ -60,10 +60,14 @@ class Mixture:
     def _starts(self) -> list[int]:
         return [0, *np.cumsum([len(part) for part in self.parts]).tolist()]
 
+    def split(self, values: Doubles) -> list[Doubles]:
+        """Return the values (n, ...) of each population, of those of all bodies (N, ...)."""
+        return np.split(values, self._starts()[1:-1])
+
     def patches(self, centres_um: Doubles, grid: Grid, rim_um: float = 0.0) -> Iterator[Patch]:
         """Yield each body that touches a grid, cut where a neighbour is nearer."""
-        for part, start in zip(self.parts, self._starts(), strict=False):
-            centres = centres_um[start : start + len(part)]
+        parts = zip(self.parts, self._starts(), self.split(centres_um), strict=False)
+        for part, start, centres in parts:
             for patch in part.patches(centres, grid, rim_um):
                 index = patch.index + start
                 if self.near and len(near := self.near[index]) > 1:

@@ -174,9 +174,9 @@ def _in_cells(
     lookup = np.append(0, for_order.permutation(len(cells)) + 1).astype(np.uint16)
     labels, grid = lookup[cells.labels], cells.grid
     where = (parameters.placement, labels, grid)
-    placed = poses(rngs[2], *where, Mixture(parts).semi_axes_um, rigid=rigid)
-    ends = np.cumsum(list(map(len, parts)))[:-1]
-    forms = (np.split(values, ends) for values in (placed.semi_axes_um, placed.rotations))
+    bodies = Mixture(parts)
+    placed = poses(rngs[2], *where, bodies.semi_axes_um, rigid=rigid)
+    forms = map(bodies.split, (placed.semi_axes_um, placed.rotations))
     posed = tuple(part.posed(*form) for part, *form in zip(parts, *forms, strict=True))
     cells = replace(cells, labels=labels, facts={**cells.facts, "n_shrunk_nuclei": placed.shrunk})
     return Outline(room, None, middle, fixed=True), PackedNuclei(posed, placed.centres_um), cells

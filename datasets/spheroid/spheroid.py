@@ -73,21 +73,20 @@ def outline(
     core, homes = None, tuple[Region, ...]()
     if kind == "irregular":
         living = tissue.irregular(rng, middle, axes, drawn["bumps"])
-    elif kind == "shell":
-        direction = rng.normal(size=3)
-        direction /= np.linalg.norm(direction)
-        room = (1 - drawn["core"]) * drawn["core_offset"]
-        offset = tuple((direction * axes * room).tolist())
-        living, core = tissue.shell(middle, axes, drawn["core"], offset)
-    elif kind == "blastocyst":
+    elif kind == "ellipsoid":
+        living = tissue.ellipsoid(middle, axes)
+    else:
         pole = rng.normal(size=3)
         pole /= np.linalg.norm(pole)
-        inside = max(min(drawn["core"], 1 - diameter_um / min(axes)), LEAST_INSIDE)
-        whole, layer, mass, core = tissue.blastocyst(middle, axes, inside, pole, mass_um3)
-        homes = (whole, layer, mass)
-        living = whole.minus(core) if core else whole
-    else:
-        living = tissue.ellipsoid(middle, axes)
+        if kind == "shell":
+            room = (1 - drawn["core"]) * drawn["core_offset"]
+            offset = tuple((pole * axes * room).tolist())
+            living, core = tissue.shell(middle, axes, drawn["core"], offset)
+        else:
+            inside = max(min(drawn["core"], 1 - diameter_um / min(axes)), LEAST_INSIDE)
+            whole, layer, mass, core = tissue.blastocyst(middle, axes, inside, pole, mass_um3)
+            homes = (whole, layer, mass)
+            living = whole.minus(core) if core else whole
     return Outline(living, core, middle, "width_um" in drawn, homes)
 
 
@@ -117,8 +116,7 @@ class PackedNuclei:
     @property
     def placed(self) -> list[Labelled]:
         """The parts with their places."""
-        ends = np.cumsum(list(map(len, self.parts)))[:-1]
-        return list(zip(self.parts, np.split(self.centres_um, ends), strict=True))
+        return list(zip(self.parts, self.bodies.split(self.centres_um), strict=True))
 
 
 def volume_of(parts: Sequence[Bodies]) -> float:
