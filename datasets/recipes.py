@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from cytosuite.datasets.sample import Sample
 
 SET = "--set"  # the option of a user's own settings
-BYSTANDERS = {"calibration", "migration"}  # rooms that no simulation imports
+BYSTANDERS = {"calibration", "migration"}  # a room and a module that no simulation imports
 HOME = Path(__file__).parent
 
 
@@ -174,7 +174,7 @@ def sources(name: str) -> str:
         path
         for room in (*shared, *map(HOME.joinpath, (name, *dataset_manifests()[name].uses)))
         for path in room.rglob("*.py")
-        if not BYSTANDERS & set(path.relative_to(room).parts)
+        if path.stem not in BYSTANDERS
     ]
     return digest([*HOME.glob("*.py"), *modules], HOME.parent)
 
