@@ -12,7 +12,7 @@ from cytosuite.datasets.sample import Sample
 from cytosuite.datasets.scene import generator
 from cytosuite.datasets.views.light import draw_shadows, view
 from cytosuite.datasets.views.parameters import STUDIES, Acquisition, Parameters, draw_values
-from cytosuite.datasets.views.specimen import body
+from cytosuite.datasets.views.specimen import membranes, nuclei
 from cytosuite.files import Scalars
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Image, Rng, Shorts
@@ -31,7 +31,8 @@ def _draw(rng: Rng, parameters: Parameters) -> Sample:
     parameters = parameters.seen_by(for_optics, drawn.model_dump())
     detector = STUDIES[drawn.study].grid(parameters.scale)
     grid = finer(detector, parameters)
-    specimen = body(for_specimen, parameters, drawn, detector, grid)
+    build = nuclei if drawn.content == "nucleus" else membranes
+    specimen = build(for_specimen, parameters, drawn, detector, grid)
     shadows = draw_shadows(for_shadows, parameters, drawn, detector)
     views = [
         view(specimen, shadows, parameters, drawn, (detector, grid), far)
@@ -63,10 +64,9 @@ generate = generator("views", Parameters, _draw)
 
 def finer(detector: Grid, parameters: Parameters) -> Grid:
     """Return the grid of the simulation: steps of at most `FINE_UM`, a margin around the image."""
-    steps = zip(detector.spacing, FINE_UM, strict=True)
-    factors = [float(np.ceil(step / most - 1e-9)) for step, most in steps]
-    reach = [MARGIN * sigma for sigma in parameters.optics.sigma_um]
-    return simulation_grid(detector, factors, reach)
+    factors = np.ceil(np.divide(detector.spacing, FINE_UM) - 1e-9)
+    reach = np.multiply(MARGIN, parameters.optics.sigma_um)
+    return simulation_grid(detector, factors.tolist(), reach.tolist())
 
 
 def fused(

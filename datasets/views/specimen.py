@@ -31,12 +31,6 @@ class Body(NamedTuple):
     tissue: Image  # share of each voxel, in [0, 1], that takes light away
 
 
-def body(rng: Rng, parameters: Parameters, drawn: Acquisition, detector: Grid, grid: Grid) -> Body:
-    """Return a specimen of the wanted content."""
-    build = nuclei if drawn.content == "nucleus" else membranes
-    return build(rng, parameters, drawn, detector, grid)
-
-
 def nuclei(
     rng: Rng, parameters: Parameters, drawn: Acquisition, detector: Grid, grid: Grid
 ) -> Body:
@@ -77,8 +71,8 @@ def membranes(
     centres = scattered(for_places, region, drawn.cell_um)
     inside = region.on(grid) < 0
     factors = voronoi.weights(centres, WEIGHT)
-    cells, _ = tidy(voronoi.cells(centres, factors, grid, inside, None), LEAST)
-    walls = boundary(Volume(cells, grid.spacing, "ZYX"), parameters.membrane_um).array > 0
+    cells, _ = tidy(voronoi.cells(centres, factors, grid, inside), LEAST)
+    walls = boundary(Volume(cells, grid.spacing), parameters.membrane_um).array > 0
     stain = np.exp(for_stain.normal(0, STAIN, int(cells.max(initial=0)) + 1)).astype(np.float32)
     stain[0] = 1.0  # of walls towards the outside
     dye = np.where(walls, stain[cells], np.float32(parameters.glow) * inside).astype(np.float32)

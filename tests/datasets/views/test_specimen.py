@@ -4,20 +4,20 @@ from scipy import ndimage
 
 from cytosuite.datasets.views.generate import finer
 from cytosuite.datasets.views.parameters import STUDIES, Parameters, draw_values
-from cytosuite.datasets.views.specimen import body
+from cytosuite.datasets.views.specimen import membranes, nuclei
 
 
-def _made(content, **given):
-    parameters = Parameters(scale=0.1, contents=(content,), studies=(3,), **given)
+def _made(build, **given):
+    parameters = Parameters(scale=0.1, studies=(3,), **given)
     drawn = draw_values(np.random.default_rng(0), parameters, 0)
     detector = STUDIES[3].grid(0.1)
     grid = finer(detector, parameters)
-    return body(np.random.default_rng(0), parameters, drawn, detector, grid), grid
+    return build(np.random.default_rng(0), parameters, drawn, detector, grid), grid
 
 
-@pytest.mark.parametrize("content", ["nucleus", "membrane"])
-def test_dye_lies_in_tissue(content):
-    made, grid = _made(content, extent=0.8)
+@pytest.mark.parametrize("build", [nuclei, membranes])
+def test_dye_lies_in_tissue(build):
+    made, grid = _made(build, extent=0.8)
     assert made.dye.shape == made.tissue.shape == grid.shape
     assert made.dye.dtype == made.tissue.dtype == np.float32
     assert made.dye.min() >= 0
@@ -28,14 +28,14 @@ def test_dye_lies_in_tissue(content):
     assert not made.tissue[0].all()
 
 
-@pytest.mark.parametrize("content", ["nucleus", "membrane"])
-def test_a_larger_specimen_fills_more_of_the_image(content):
-    shares = [_made(content, extent=size)[0].tissue.mean() for size in (0.7, 1.3)]
+@pytest.mark.parametrize("build", [nuclei, membranes])
+def test_a_larger_specimen_fills_more_of_the_image(build):
+    shares = [_made(build, extent=size)[0].tissue.mean() for size in (0.7, 1.3)]
     assert shares[0] < 0.8 * shares[1]
 
 
 def test_membranes_surround_dim_cells():
-    made, _ = _made("membrane", glow=0.05)
+    made, _ = _made(membranes, glow=0.05)
     inside = made.tissue > 0
     assert 0.1 < (made.dye[inside] > 0.3).mean() < 0.8
     assert np.isclose(made.dye[inside], 0.05).mean() > 0.2
