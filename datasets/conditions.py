@@ -21,7 +21,7 @@ def measured(image: Array, labels: Integers) -> Scalars:
     background voxels in a row along x: glow and halos, which change slowly, cancel; noise that
     neighbours share is underestimated. Of very many voxels some planes count.
     """
-    inside, outside, roughness = np.zeros(2), np.zeros(2), np.zeros(2)  # sum, voxels
+    sums = np.zeros((3, 2))  # of light inside and outside, of squared noise; of their voxels
     planes = (-1, *image.shape[-2:])
     step = some_planes(image.shape).step
     pairs = zip(image.reshape(planes), labels.reshape(planes), strict=True)
@@ -30,13 +30,16 @@ def measured(image: Array, labels: Integers) -> Scalars:
         if number % step:
             continue
         light, free = plane.astype(np.float64), objects == 0
-        inside += light[~free].sum(), np.count_nonzero(~free)
-        outside += light[free].sum(), np.count_nonzero(free)
         second = light[:, :-2] - 2 * light[:, 1:-1] + light[:, 2:]
         second = second[free[:, :-2] & free[:, 1:-1] & free[:, 2:]] / SECOND_DIFFERENCE
-        roughness += np.square(second).sum(), second.size
+        sums += [
+            (light[~free].sum(), np.count_nonzero(~free)),
+            (light[free].sum(), np.count_nonzero(free)),
+            (np.square(second).sum(), second.size),
+        ]
     conditions: Scalars = {}
-    if inside[1] and roughness[0] > 0:
-        signal = inside[0] / inside[1] - outside[0] / outside[1]
-        conditions["signal / noise"] = float(signal / np.sqrt(roughness[0] / roughness[1]))
+    (inside, n_inside), (outside, n_outside), (noise, n_noise) = sums
+    if n_inside and noise > 0:
+        signal = inside / n_inside - outside / n_outside
+        conditions["signal / noise"] = float(signal / np.sqrt(noise / n_noise))
     return conditions | {"objects": int(np.count_nonzero(distinct(labels)))}

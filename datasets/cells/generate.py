@@ -1,7 +1,6 @@
 """Simulate cells with nuclei and spots: their labels, their light, and the images of a camera."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 from scipy import ndimage
@@ -67,11 +66,9 @@ def _draw(rng: Rng, parameters: Parameters) -> Sample:
     light["sum"] = np.sum(list(light.values()), axis=0, dtype=np.float32)
     for image in light.values():
         image += np.float32(drawn["background_photons"])
-    sample = _sample(
-        culture, spots, missed, _expose(for_camera, light, parameters), light, parameters
-    )
     known = {**(source.metadata if source else {}), **parameters.light(), **drawn}
-    return replace(sample, metadata={**known, **sample.metadata})
+    images = _expose(for_camera, light, parameters)
+    return _sample(culture, spots, missed, images, light, known, parameters)
 
 
 generate = generator("cells", Parameters, _draw)
@@ -171,6 +168,7 @@ def _sample(
     missed: int,
     images: Mapping[str, Unsigned],
     light: Mapping[str, Image],
+    known: Scalars,
     parameters: Parameters,
 ) -> Sample:
     """Return all that lies in the image, cells numbered anew."""
@@ -192,7 +190,7 @@ def _sample(
     }
     names = ("cytoplasm", "nuclei") if shown.image == "both" else (shown.image,)
     main = merged([seen[name] for name in names])
-    facts = _facts(culture, numbers, nuclei, images, parameters)
+    facts = known | _facts(culture, numbers, nuclei, images, parameters)
     sockets: dict[str, Volume | Entries] = {
         IMAGE.slug: main,
         LABELS.slug: volume(target),

@@ -228,7 +228,7 @@ def poses(
         places = np.resize(middles[for_place.permutation(near)[:TRIES]], (TRIES, 3))
         turned = _turned(for_place, cells.rotations[i], rows["angle_deg"][i], plane)
         shares = _inside(places, turned, axes[i], labels, i + 1, grid)
-        best = slice(int(shares.argmax()), int(shares.argmax()) + 1)
+        best = [int(shares.argmax())]
         centres[i], turns[i], share = places[best], turned[best], shares.max()
         while share < INSIDE and scales[i] > SMALLEST:
             scales[i] *= SHRINK
@@ -246,9 +246,12 @@ def _drawn(rng: Rng, placing: Placing, cells: Objects, plane: bool) -> Columns:
         return table.draw(rng, cells)
     ranges = {"depth": placing.depth, "elongation": placing.elongation}
     ranges["angle_deg"] = placing.align_deg
-    ranges |= {} if placing.offset == "auto" else {"offset": placing.offset}
-    ranges |= {} if placing.ratio == "auto" else {"ratio": placing.ratio}
-    return {name: rng.uniform(*limits, len(cells)) for name, limits in ranges.items()}
+    wanted = {**ranges, "offset": placing.offset, "ratio": placing.ratio}
+    return {
+        name: rng.uniform(*limits, len(cells))
+        for name, limits in wanted.items()
+        if limits != "auto"
+    }
 
 
 def _turned(rng: Rng, frame: Doubles, angle_deg: float, plane: bool) -> Doubles:

@@ -154,7 +154,11 @@ class Annotation(NamedTuple):
 
 def draw_population(rng: Rng, count: int, parameters: Parameters) -> Stars:
     """Return nuclei of random size, elongation, direction and surface."""
-    axes_um, rotations = _axes(rng, count, parameters), _rotations(rng, count, parameters)
+    axes_um = _axes(rng, count, parameters)
+    if parameters.image.plane or parameters.upright:
+        rotations = about_axis(np.deg2rad(parameters.turn_deg) * rng.uniform(-1, 1, count))
+    else:
+        rotations = random_rotations(rng, count)
     if parameters.case_spread > 0:
         axes_um *= np.exp(parameters.case_spread * rng.normal())
     axes_um *= (np.median(parameters.n_nuclei) / max(count, 1)) ** parameters.shrinkage
@@ -281,10 +285,3 @@ def _axes(rng: Rng, count: int, parameters: Parameters) -> Doubles:
         return np.stack([radius, radius / np.sqrt(ratio), radius * np.sqrt(ratio)], axis=1)
     short = radius * ratio ** (-1 / 3)
     return np.stack([short, short, short * ratio], axis=1)
-
-
-def _rotations(rng: Rng, count: int, parameters: Parameters) -> Doubles:
-    """Return rotations (N, 3, 3): any, or about z alone."""
-    if not (parameters.image.plane or parameters.upright):
-        return random_rotations(rng, count)
-    return about_axis(np.deg2rad(parameters.turn_deg) * rng.uniform(-1, 1, count))

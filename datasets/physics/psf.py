@@ -44,15 +44,14 @@ class Kernel(NamedTuple):
 
     def half_um(self, share: float) -> Lengths:
         """Return half the size of the box, µm, that holds a share, a third of the rest per axis."""
-        return tuple(self._half(axis, (1 - share) / 3) for axis in range(3))
-
-    def _half(self, axis: int, outside: float) -> float:
-        """Return the distance along an axis beyond which at most this share of the light is."""
-        profile = self.image.sum(axis=tuple({0, 1, 2} - {axis}), dtype=np.float64)
-        distance = np.abs(self.offsets_um(axis)) + self.spacing[axis] / 2
-        order = np.argsort(distance, kind="stable")
-        held = np.cumsum(profile[order]) >= (1 - outside) * profile.sum()
-        return float(distance[order][np.argmax(held)])
+        halves = []
+        for axis in range(3):
+            profile = self.image.sum(axis=tuple({0, 1, 2} - {axis}), dtype=np.float64)
+            distance = np.abs(self.offsets_um(axis)) + self.spacing[axis] / 2
+            order = np.argsort(distance, kind="stable")
+            held = np.cumsum(profile[order]) >= (1 - (1 - share) / 3) * profile.sum()
+            halves.append(float(distance[order][np.argmax(held)]))
+        return tuple(halves)
 
     def resampled(self, spacing: Lengths) -> "Kernel":
         """Return the light at another voxel size; sum, centroid and `KEPT` of the light stay."""
@@ -199,11 +198,6 @@ class Objective(NamedTuple):
         """The part of the numerical aperture with light that comes through from the sample."""
         return float(min(self.na, THROUGH * self.index_sample))
 
-    @property
-    def cosine_index(self) -> float:
-        """Index of the sample times the cosine of the steepest ray's angle."""
-        return float(np.sqrt(self.index_sample**2 - self.aperture**2))
-
     def airy_um(self, wavelength_um: float) -> float:
         """Return the radius of the first dark ring in the focus."""
         return 0.61 * wavelength_um / self.aperture
@@ -254,12 +248,14 @@ class Objective(NamedTuple):
         zero = 2 * self.index_sample * wavelength_um / self.aperture**2
         airy = self.airy_um(wavelength_um)
         shift = float(np.clip(self.shift_um(depth_um), -FARTHEST * zero, FARTHEST * zero))
-        step = wavelength_um / (self.index_sample - self.cosine_index) / 8
+        # Index of the sample times the cosine of the steepest ray's angle.
+        cosine = float(np.sqrt(self.index_sample**2 - self.aperture**2))
+        step = wavelength_um / (self.index_sample - cosine) / 8
         low = int(np.ceil((AXIAL * zero + max(-shift, 0)) / step))
         high = int(np.ceil((AXIAL * zero + max(shift, 0)) / step))
         lateral = wavelength_um / (10 * self.aperture)
-        slope = self.aperture / self.cosine_index
-        half = int(min(RIM * airy + max(low, high) * step * slope, WIDEST * airy) / lateral)
+        cone = max(low, high) * step * (self.aperture / cosine)
+        half = int(min(RIM * airy + cone, WIDEST * airy) / lateral)
         focus = np.arange(-low, high + 1, dtype=np.float64) * step
         return (step, lateral, lateral), focus, np.arange(-half, half + 1.0) * lateral
 

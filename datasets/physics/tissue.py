@@ -4,8 +4,6 @@ Each is a signed distance in µm on a coarse grid, < 0 inside; linear interpolat
 ``spacing² / (8 radius)``, 0.02 µm for 64 samples across 300 µm.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 from scipy import ndimage, special
 
@@ -48,18 +46,6 @@ def distance_to_ellipsoid(half: int, spacing: Lengths, semi_axes: Lengths) -> Im
     for axis in range(3):
         distance = np.concatenate([np.flip(distance, axis), distance], axis)
     return np.asarray(distance)
-
-
-def distance_to_box(positions: Sequence[Doubles], low: Lengths, high: Lengths) -> Image:
-    """Return the distance (Z, Y, X) at positions (n,) along z, y, x to a box with two corners."""
-    z, y, x = (
-        np.maximum(start - ticks, ticks - stop).astype(np.float32)
-        for ticks, start, stop in zip(positions, low, high, strict=True)
-    )
-    z, y = z[:, None, None], y[:, None]
-    inside = np.minimum(np.maximum(np.maximum(z, y), x), 0)
-    outside = z.clip(0) ** 2 + y.clip(0) ** 2 + x.clip(0) ** 2
-    return np.asarray(inside + np.sqrt(outside), np.float32)
 
 
 def distance_from_shares(shares: Image, spacing: Lengths) -> Image:
@@ -173,10 +159,15 @@ def fill(grid_size_um: Lengths, margin_um: float) -> Region:
     """Return tissue that goes on by a margin (µm) beyond a field of view on all sides."""
     spacing = tuple((size + 2 * margin_um) / (SAMPLES - 2 * MARGIN) for size in grid_size_um)
     origin = tuple(-margin_um - MARGIN * step for step in spacing)
-    grid = Grid((SAMPLES,) * 3, spacing, origin)
-    ticks = [grid.centres(axis).astype(np.float64) for axis in range(3)]
-    high = tuple(size + margin_um for size in grid_size_um)
-    return Region(distance_to_box(ticks, (-margin_um,) * 3, high), spacing, origin)
+    grid, beyond = Grid((SAMPLES,) * 3, spacing, origin), list[Image]()  # the faces of an axis
+    for axis, size in enumerate(grid_size_um):
+        ticks = grid.centres(axis).astype(np.float64)
+        away = np.maximum(-margin_um - ticks, ticks - (size + margin_um))
+        beyond.append(away.astype(np.float32))
+    z, y, x = np.ix_(*beyond)
+    inside = np.minimum(np.maximum(np.maximum(z, y), x), 0)
+    outside = z.clip(0) ** 2 + y.clip(0) ** 2 + x.clip(0) ** 2
+    return Region(np.asarray(inside + np.sqrt(outside), np.float32), spacing, origin)
 
 
 def from_mask(mask: Volume, centre_um: Lengths) -> Region:
