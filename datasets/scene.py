@@ -231,7 +231,7 @@ class SceneParameters(Section):
             if len(set(across)) != 1:
                 raise InputError(f"{key} must be a width along z and one across, found {value!r}")
             result |= {"psf_sigma_z_um": z, "psf_sigma_xy_um": across[0]}
-        for name in SHARED if set(result) - set(cls.model_fields) else ():
+        for name in SHARED:
             section = result.get(name, {})
             if name in cls.model_fields and isinstance(section, dict):
                 keys = set(type(cls.model_fields[name].default).model_fields)

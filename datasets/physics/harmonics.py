@@ -43,25 +43,21 @@ def draw_stars(
 def stars_of(axes_um: Doubles, rotations: Doubles, displaced: Doubles) -> Stars:
     """Return bodies with a radius of 1 plus harmonics, in place scaled down to `LEAST` at least."""
     plane = displaced.ndim == 3
-    volumes = np.ones(len(axes_um))
+    volumes = np.ones(len(axes_um))  # of balls in units of theirs, areas in a plane of discs
     for index, coefficients in enumerate(displaced):
         table = ring_table(coefficients) if plane else radius_table(coefficients)
         scale = min(1.0, (1 - LEAST) / max(float(-table.min()), 1e-9))
         coefficients *= scale
-        volumes[index] = _relative_volume(1 + scale * table, plane)
+        radii = (1 + scale * table)[:, :-1].astype(np.float64)
+        if plane:
+            volumes[index] = (radii[0] ** 2).mean()
+        else:
+            rings = np.sin(np.linspace(0, np.pi, len(radii)))  # their areas
+            volumes[index] = ((radii**3).mean(axis=1) * rings).sum() / rings.sum()
     zero = (slice(None), 0) + (0,) * (displaced.ndim - 2)
     displaced[zero] = 1.0 if plane else np.sqrt(4 * np.pi)
     grown = volumes[:, None] ** (1 / 2 if plane else 1 / 3)
     return Stars(axes_um, rotations, displaced, np.ones(len(axes_um)), axes_um * grown)
-
-
-def _relative_volume(table: Image, plane: bool) -> float:
-    """Return the volume relative to a ball's, or the area in a plane to a disc's."""
-    if plane:
-        return float((table[0, :-1].astype(np.float64) ** 2).mean())
-    polar = np.linspace(0, np.pi, len(table))
-    rings = (table[:, :-1].astype(np.float64) ** 3).mean(axis=1) * np.sin(polar)
-    return float(rings.sum() / np.sin(polar).sum())
 
 
 @frozen

@@ -50,9 +50,9 @@ def annotate(specimen: Specimen, spread: Psf, photons: Image) -> Truth:
             nuclei, photons, read_noise=specimen.drawn["read_noise"], level=rules.visibility
         )
         nuclei, numbers = labels.drop(nuclei, seen), numbers[seen]
-    around = specimen.label_cells(detector)
-    if around is not None:
-        around, _ = labels.tidy(around, rules.min_voxels)
+    around = None
+    if specimen.cells is not None and specimen.parameters.cells.enabled:
+        around, _ = labels.tidy(specimen.cells.label(detector), rules.min_voxels)
     if levels is not None:
         for level, objects in in_slabs(levels, nuclei):
             level *= objects > 0

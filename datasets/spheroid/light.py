@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cytosuite.bodies.grid import Grid, Labels
+from cytosuite.bodies.grid import Grid
 from cytosuite.contract.spacing import text
 from cytosuite.datasets.physics import bodies, debris, psf
 from cytosuite.datasets.physics.cells import Tessellation, grow_cells
@@ -71,12 +71,6 @@ class Specimen:
         )
         spread = np.exp(rng.normal(0.0, cells.membrane_spread, len(self.cells)))
         self.stain = cells.membrane_brightness * spread
-
-    def label_cells(self, grid: Grid) -> Labels | None:
-        """Return the labels (Z, Y, X) of the cells on a grid, None where there are none."""
-        if self.cells is None or not self.parameters.cells.enabled:
-            return None
-        return self.cells.label(grid)
 
     def share(self, grid: Grid) -> Image:
         """Return the share (Z, Y, X) of each voxel that is tissue; the core by its density."""

@@ -20,7 +20,8 @@ from cytosuite.metrics.tracks.lineage import Track, TrackedSequence
 from cytosuite.metrics.tracks.track_folder import read_sequence, score_tracks, write_sequence
 from cytosuite.metrics.tracks.tracking import tra
 
-SMALL = Parameters(shape=(128, 128), spacing_um=(1.0, 1.0), n_nuclei=5, radius_um=(5, 6))
+ROOMY = {"shape": (128, 128), "spacing_um": (1.0, 1.0), "n_nuclei": 5, "radius_um": (5, 6)}
+SMALL = Parameters(**ROOMY)
 LIVELY = SMALL.model_copy(update={"step_um": 1.0, "division": 0.3})
 
 
@@ -96,9 +97,6 @@ def test_a_sequence_is_not_written_over_another(tmp_path, rng):
         "02",
     )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["02_GT"]
-
-
-ROOMY = {"shape": (150, 150), "spacing_um": (1.0, 1.0), "n_nuclei": 5, "radius_um": (5, 6)}
 
 
 def _run(frames, step_um, division, seed=0, **changes):
