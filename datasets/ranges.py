@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
@@ -47,6 +47,7 @@ Wide = Annotated[float, Field(ge=0, le=1.5)]  # standard deviation of a logarith
 Rough = Annotated[float, Field(ge=0, le=0.15)]
 Degrees = Annotated[float, Field(ge=0, le=180)]
 Clump = Annotated[float, Field(ge=1e-9, le=8)]  # µm; the tiles of texture are 24 µm wide
+Auto = Literal["auto"]
 Triple = tuple[Positive, Positive, Positive]
 Range = Annotated[tuple[Number, Number], BeforeValidator(_pair), AfterValidator(_ascending)]
 # More than two values are quantiles, evenly spaced from the least to the greatest.

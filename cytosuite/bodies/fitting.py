@@ -33,7 +33,10 @@ def fit(labels: Integers, spacing: Lengths, order: int, smoothing: float) -> Fit
     ids, centres, coefficients = [], [], []
     for number, box, inside in objects_in(labels):
         mask = np.pad(inside, 1)
-        centre = centre_of(mask, spacing)
+        points = np.argwhere(mask) * spacing
+        centre: Doubles = points.mean(axis=0)
+        if not mask[tuple(np.rint(centre / spacing).astype(int))]:  # the voxel nearest to it
+            centre = points[((points - centre) ** 2).sum(axis=1).argmin()]
         ids.append(number)
         centres.append(centre + np.multiply([span.start - 1 for span in box], spacing))
         coefficients.append(solve @ radii(mask, spacing, centre, directions))
@@ -42,16 +45,6 @@ def fit(labels: Integers, spacing: Lengths, order: int, smoothing: float) -> Fit
         np.reshape(centres, (-1, 3)).astype(np.float32),
         np.reshape(coefficients, (-1, len(solve))).astype(np.float32),
     )
-
-
-def centre_of(mask: Bools, spacing: Lengths) -> Doubles:
-    """Return the mean (3,) of an object in µm, or its voxel nearest to that where it is outside."""
-    points = np.argwhere(mask) * spacing
-    centre: Doubles = points.mean(axis=0)
-    if mask[tuple(np.rint(centre / spacing).astype(int))]:
-        return centre
-    nearest: Doubles = points[((points - centre) ** 2).sum(axis=1).argmin()]
-    return nearest
 
 
 def radii(mask: Bools, spacing: Lengths, centre: Doubles, directions: Doubles) -> Doubles:

@@ -6,6 +6,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from cytosuite.datasets.camera import Camera
 from cytosuite.datasets.ranges import (
+    Auto,
     Clump,
     Count,
     Degrees,
@@ -26,11 +27,9 @@ from cytosuite.datasets.scene import Frame, Optics, Pair, SceneParameters, Shape
 from cytosuite.volume import Volume
 
 Ratio = Annotated[float, Field(gt=0, le=1)]
-Auto = Literal["auto"]
 # A single number is the end of a range that goes as far as it can.
 Least = Annotated[Range[Share], BeforeValidator(lambda v: v if _several(v) else (v, 1.0))]
 Most = Annotated[Range[Degrees], BeforeValidator(lambda v: v if _several(v) else (0.0, v))]
-Channel = Literal["cytoplasm", "nuclei", "spots", "sum", "both"]
 
 
 def _several(value: object) -> bool:
@@ -217,7 +216,7 @@ class Stray(Section):
 class Shown(Section):
     """What algorithms see, and what they are scored by."""
 
-    image: Channel = "cytoplasm"
+    image: Literal["cytoplasm", "nuclei", "spots", "sum", "both"] = "cytoplasm"
     """channel of the image; sum: of all, added as photons and quantised once; both: cytoplasm and
     nuclei, as an image of two channels"""
     target: Literal["cells", "nuclei"] = "cells"

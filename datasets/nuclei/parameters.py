@@ -21,7 +21,6 @@ from cytosuite.datasets.ranges import (
 from cytosuite.datasets.scene import Frame, Lit, Optics, Outlined, SceneParameters, Shapes
 
 Dents = Annotated[int, Field(ge=0, le=20)]
-Core = Annotated[float, Field(gt=0, lt=1)]
 Many = Annotated[int, Field(ge=1, le=65535)]  # numbers of uint16
 
 
@@ -57,7 +56,7 @@ class Parameters(Shapes, SceneParameters):
     volume)"""
     width: Range[Share] = (0.6, 0.6)
     """ellipsoid, shell, layer: axes relative to the size of the image"""
-    core: Core = 0.6
+    core: float = Field(0.6, gt=0, lt=1)
     """shell: axes of the core relative to the ellipsoid's"""
     thickness_um: Positive = 10.0
     """layer, map: how deep nuclei lie below the surface at most, µm"""

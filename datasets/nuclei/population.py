@@ -154,7 +154,15 @@ class Annotation(NamedTuple):
 
 def draw_population(rng: Rng, count: int, parameters: Parameters) -> Stars:
     """Return nuclei of random size, elongation, direction and surface."""
-    axes_um = _axes(rng, count, parameters)
+    radius = draw(rng, parameters.radius_um, count)
+    long = rng.random(count) < parameters.long_fraction
+    usual = rng.uniform(*parameters.elongation, count)
+    ratio = np.where(long, rng.uniform(*parameters.long_elongation, count), usual)
+    if parameters.image.plane:
+        axes_um = np.stack([radius, radius / np.sqrt(ratio), radius * np.sqrt(ratio)], axis=1)
+    else:
+        short = radius * ratio ** (-1 / 3)
+        axes_um = np.stack([short, short, short * ratio], axis=1)
     if parameters.image.plane or parameters.upright:
         rotations = about_axis(np.deg2rad(parameters.turn_deg) * rng.uniform(-1, 1, count))
     else:
@@ -273,15 +281,3 @@ def layers(stars: Bodies, centres_um: Doubles, grid: Grid, numbers: Labels) -> t
         if number % SOME == 0:
             large.release(*images)
     return tuple(images)
-
-
-def _axes(rng: Rng, count: int, parameters: Parameters) -> Doubles:
-    """Return semi-axes (N, 3) in µm of a wanted mean, the longest last."""
-    radius = draw(rng, parameters.radius_um, count)
-    long = rng.random(count) < parameters.long_fraction
-    usual = rng.uniform(*parameters.elongation, count)
-    ratio = np.where(long, rng.uniform(*parameters.long_elongation, count), usual)
-    if parameters.image.plane:
-        return np.stack([radius, radius / np.sqrt(ratio), radius * np.sqrt(ratio)], axis=1)
-    short = radius * ratio ** (-1 / 3)
-    return np.stack([short, short, short * ratio], axis=1)

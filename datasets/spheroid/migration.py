@@ -194,7 +194,7 @@ def _nuclei(old: Json, log: Migration) -> Json:
     """Return the sources of nuclei, clusters of another kind, fragments, and cells around them."""
     alone, dying = old["input_phantom_folder"], old["fragment_probability"]
     folders = old["input_phantom_folders"] or ([alone] if alone else [])
-    spacing = _sized(old["px_size_phantom_img"])
+    spacing = {"phantoms_um": size} if (size := old["px_size_phantom_img"]) else {}
     shares = old["input_phantom_folders_prop"] or (1.0,) * len(folders)
     nucleus: Json = {"brightness_spread": 0.0, "mitotic_fraction": 0.0}
     log.note("nucleus")
@@ -211,7 +211,8 @@ def _nuclei(old: Json, log: Migration) -> Json:
         place = {"phantoms": old["input_subculture_folder"]}
         stranger = {"name": "subculture", "share": 0.0, **place}
         kinds = [*(kinds or [{"name": "nucleus", "share": 1.0}]), stranger]
-        kinds[-1] |= _sized(old["px_size_subculture_phantoms"])
+        if size := old["px_size_subculture_phantoms"]:
+            kinds[-1]["phantoms_um"] = size
         sections["subcultures"] = clusters
     if len(kinds) > 1:
         sections["kinds"] = kinds
@@ -221,11 +222,6 @@ def _nuclei(old: Json, log: Migration) -> Json:
         sections["cells"] = {"enabled": True}
         log.lose("ratio", ratio=ratio)
     return sections
-
-
-def _sized(spacing: Lengths | None) -> Json:
-    """Return the voxel size of stored nuclei, where it is known."""
-    return {"phantoms_um": spacing} if spacing else {}
 
 
 def _subcultures(old: Json, log: Migration) -> list[Json]:

@@ -8,6 +8,7 @@ from cytosuite.bodies.grid import Grid
 from cytosuite.datasets import scene
 from cytosuite.datasets.ranges import (
     LARGEST,
+    Auto,
     Clump,
     Count,
     Degrees,
@@ -29,7 +30,6 @@ OpenShare = Annotated[float, Field(gt=0, lt=1)]
 Spread = Annotated[float, Field(ge=0, le=0.5)]
 Fraction = Annotated[float, Field(gt=0, le=0.55)]
 Factor = Annotated[float, Field(ge=1, le=8)]
-Auto = Literal["auto"]
 OutlineNames = Annotated[
     tuple[Literal["ellipsoid", "shell", "blastocyst", "irregular", "fill", "file"], ...],
     BeforeValidator(lambda value: (value,) if isinstance(value, str) else value),

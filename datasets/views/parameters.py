@@ -20,7 +20,6 @@ Ends = tuple[float, float]
 
 DEEP, SIDE = (0.08, 0.35), (0.08, 0.35)
 Content = Literal["nucleus", "membrane"]
-Scale = Annotated[float, Field(ge=0.05, le=0.5)]
 Extent = Annotated[float, Field(gt=0, le=4)]
 CROWD = 0.4  # of the specimen's shortest side: largest cell that leaves room for several
 RANGES = ("nucleus_um", "cell_um", "extent", "growth", "haze")
@@ -75,7 +74,7 @@ class Parameters(SceneParameters):
     """acquisition studies, which cases take in turn"""
     contents: Annotated[tuple[Content, ...], Field(min_length=1)] = ("nucleus", "membrane")
     """structures; cases take all studies with the first, then all with the next"""
-    scale: Scale = 0.2
+    scale: float = Field(0.2, ge=0.05, le=0.5)
     """sides of the image relative to those of the challenge, at its voxel sizes; the largest take
     18 million voxels at 0.25 and 142 million at 0.5, about 70 bytes each"""
     nucleus_um: Range[Positive] = (7.0, 10.0)
