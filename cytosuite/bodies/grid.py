@@ -72,7 +72,7 @@ class Grid:
 
     def index_of(self, places_um: Doubles) -> Longs:
         """Return the voxels (..., 3) that hold places, also beyond the grid."""
-        return np.asarray(np.floor((places_um - self.origin) / self.spacing)).astype(np.int64)
+        return np.floor((places_um - self.origin) / self.spacing).astype(np.int64)
 
     def place_of(self, index: Doubles | Longs, shift: Doubles | float = 0.5) -> Doubles:
         """Return places (N, 3) in µm in voxels, their centres by themselves."""

@@ -109,7 +109,7 @@ def rounded(labels: Volume, depth_um: Image, radius_um: float) -> Labels:
 def _sketch(boundary: Volume, anatomy: Anatomy, parameters: Parameters) -> Bytes:
     """Return the membranes (Z, Y, X) as uint8, dimmed with the depth below the surface."""
     if parameters.falloff_um == 0:
-        return np.asarray(boundary.array * np.uint8(255))
+        return boundary.array * np.uint8(255)
     share = np.exp(-np.maximum(anatomy.depth_um, 0) * np.float32(1 / parameters.falloff_um))
     return np.asarray(np.rint(255 * share * boundary.array), np.uint8)
 
@@ -157,7 +157,7 @@ def nuclei(rng: Rng, cells: Volume, boundary: Volume, drawn: Drawn) -> Labels:
         mask &= boundary.array[patch.box] == 0
         labels[patch.box][mask] = patch.index + 1
     whole, numbers = tidy(labels, 1)
-    return np.asarray(np.append(0, numbers).astype(np.uint16)[whole])
+    return np.append(0, numbers).astype(np.uint16)[whole]
 
 
 def ellipsoids(cells: Labels, grid: Grid) -> tuple[Doubles, Doubles, Doubles]:

@@ -20,7 +20,7 @@ def weights(centres_um: Doubles, strength: float) -> Doubles:
     if len(centres_um) < 2:
         return np.ones(len(centres_um))
     alone = neighbour(centres_um)
-    return np.asarray(1 + strength * alone / max(float(alone.max()), 1e-12))
+    return 1 + strength * alone / max(float(alone.max()), 1e-12)
 
 
 def cells(

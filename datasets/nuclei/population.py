@@ -204,7 +204,7 @@ def lifted(rotations: Doubles, normals: Doubles) -> Doubles:
     """Return rotations (N, 3, 3) turned as little as needed to have directions as last axes."""
     long = rotations[:, :, 2]
     away = (long * normals).sum(axis=1, keepdims=True) < 0
-    return np.asarray(turns(long, np.where(away, -normals, normals)) @ rotations)
+    return turns(long, np.where(away, -normals, normals)) @ rotations
 
 
 def _packed(

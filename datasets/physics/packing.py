@@ -151,7 +151,7 @@ def pack(
     """Return centres (N, 3), µm, without overlap in a region (`groups`: own), or InputError."""
     whole, shrunk = _fitting(semi_axes_um, rotations, gap_um, max_overlap)
     rest = np.setdiff1d(np.arange(len(semi_axes_um)), [i for home, _ in groups for i in home])
-    homes = [(np.asarray(home), room) for home, room in [(rest, region), *groups] if len(home)]
+    homes = [(home, room) for home, room in [(rest, region), *groups] if len(home)]
     centres = np.zeros(semi_axes_um.shape)
     for chosen, home in homes:
         check_room(whole.part(chosen), home)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from scipy import ndimage
@@ -49,16 +50,16 @@ class Region:
         """Lower and upper corner (2, 3) in µm of the box around the region."""
         inside = np.nonzero(self.distance < 0)
         depth = -self.distance[inside]  # a ball of this radius lies inside as well
-        ticks = [self.grid.centres(axis)[index] for axis, index in enumerate(inside)]
-        low, high = [(t - depth).min() for t in ticks], [(t + depth).max() for t in ticks]
-        return np.array([low, high], np.float64)
+        ticks = np.stack([self.grid.centres(axis)[index] for axis, index in enumerate(inside)])
+        ends = (ticks - depth).min(axis=1), (ticks + depth).max(axis=1)
+        return np.array(ends, np.float64)
 
     def distance_at(self, points_um: Doubles) -> Doubles:
         """Return the distance (n,) at points (n, 3) in µm, beyond the samples to their box."""
-        index = (points_um - np.asarray(self.origin)) / np.asarray(self.spacing) - 0.5
+        index = (points_um - self.origin) / self.spacing - 0.5
         held = index.clip(0, np.asarray(self.distance.shape) - 1)
         values = ndimage.map_coordinates(self.distance, held.T, np.float64, order=1)
-        beyond = (index - held) * np.asarray(self.spacing)
+        beyond = (index - held) * self.spacing
         return np.asarray(values + np.sqrt((beyond**2).sum(axis=1)))
 
     def normals_at(self, points_um: Doubles) -> Doubles:
@@ -66,19 +67,18 @@ class Region:
         shifts = np.diag(self.spacing)[:, None] / 2  # (3, 1, 3)
         moved = np.concatenate([points_um + shifts, points_um - shifts])
         values = self.distance_at(moved.reshape(-1, 3)).reshape(2, 3, -1)
-        slopes = (values[0] - values[1]).T / np.asarray(self.spacing)
+        slopes = (values[0] - values[1]).T / self.spacing
         length = np.linalg.norm(slopes, axis=1, keepdims=True)
         return np.asarray(slopes / np.maximum(length, 1e-9))
 
     def draw(self, rng: Rng, count: int) -> Doubles:
         """Return points (count, 3) in µm, uniform in the region."""
-        spacing = np.asarray(self.spacing)
-        cells = np.flatnonzero(self.distance < np.linalg.norm(spacing) / 2)
+        cells = np.flatnonzero(self.distance < np.linalg.norm(self.spacing) / 2)
         points = np.zeros((0, 3))
         while len(points) < count:
             chosen = rng.choice(cells, 2 * (count - len(points)) + 8)
             corner = np.stack(np.unravel_index(chosen, self.distance.shape), axis=1)
-            drawn = np.asarray(self.origin) + (corner + rng.random(corner.shape)) * spacing
+            drawn = (corner + rng.random(corner.shape)) * self.spacing + self.origin
             points = np.concatenate([points, drawn[self.distance_at(drawn) < 0]])
         return points[:count]
 
@@ -96,13 +96,11 @@ class Region:
         low, stop = np.float32(self.box_um[0, 0]), np.float32(grid.origin[0])
         ticks = np.unique(np.concatenate([[low - max(self.spacing)], ticks, [stop]]))
         ticks = ticks[ticks <= stop]
-        before = None
-        for number, after in enumerate(self._planes(grid, ticks)):
-            if before is not None:  # the share of this stretch in which the line is negative
-                inside = np.maximum(-before, 0) + np.maximum(-after, 0)
-                ends = np.maximum(np.abs(before) + np.abs(after), np.float32(1e-6))
-                total += inside / ends * (ticks[number] - ticks[number - 1])
-            before = after.copy()
+        planes = pairwise(plane.copy() for plane in self._planes(grid, ticks))
+        for height, (before, after) in zip(np.diff(ticks), planes, strict=True):
+            inside = np.maximum(-before, 0) + np.maximum(-after, 0)
+            ends = np.maximum(np.abs(before) + np.abs(after), np.float32(1e-6))
+            total += inside / ends * height  # of the stretch where the line is negative
         return total
 
     def minus(self, other: "Region") -> "Region":

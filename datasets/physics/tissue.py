@@ -4,6 +4,8 @@ Each is a signed distance in µm on a coarse grid, < 0 inside; linear interpolat
 ``spacing² / (8 radius)``, 0.02 µm for 64 samples across 300 µm.
 """
 
+from itertools import product
+
 import numpy as np
 from scipy import ndimage, special
 
@@ -74,7 +76,7 @@ def distance_everywhere(near: Image, spacing: Lengths) -> Image:
     number = number[tuple(nearest)]
     place = np.indices(near.shape, np.float32) * steps[:, None, None, None]
     least = _squares(place, surface, number)
-    for axis, shift in ((0, 1), (0, -1), (1, 1), (1, -1), (2, 1), (2, -1)):
+    for axis, shift in product(range(3), (1, -1)):
         neighbour = np.roll(number, shift, axis)  # a neighbour's nearest point may be nearer still
         squares = _squares(place, surface, neighbour)
         number = np.where(squares < least, neighbour, number)
@@ -145,9 +147,8 @@ def blastocyst(
     whole = ellipsoid(centre_um, semi_axes_um)
     layer = whole.minus(inside)
     place = np.add(centre_um, BEYOND * core * pole * semi_axes_um)
-    ticks = [inside.grid.centres(axis) - place[axis] for axis in range(3)]
-    squares = ticks[0][:, None, None] ** 2 + ticks[1][:, None] ** 2 + ticks[2] ** 2
-    away = np.sort(squares[inside.distance < 0])
+    z, y, x = np.ix_(*(inside.grid.centres(axis) - place[axis] for axis in range(3)))
+    away = np.sort((z**2 + y**2 + x**2)[inside.distance < 0])
     count = max(round(mass_um3 / float(np.prod(inside.spacing))), round(LEAST_CAVITY * len(away)))
     if count > (1 - LEAST_CAVITY) * len(away):
         return whole, layer, inside, None
