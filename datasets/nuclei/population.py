@@ -69,11 +69,6 @@ class SurfaceLayer(Region):
         return np.abs(Region.distance_at(self, points_um) + half) - half
 
 
-def upward(region: Region, points_um: Doubles) -> Doubles:
-    """Return unit vectors (n, 3) towards the outer surface of a region at points (n, 3) in µm."""
-    return Region(region.distance, region.spacing, region.origin).normals_at(points_um)
-
-
 def globe(parameters: Parameters) -> Globe:
     """Return the ball of a map, see `Globe`."""
     return Globe(parameters.image.detector.size_um, parameters.latitude_deg)
@@ -194,8 +189,9 @@ def place(
     if not parameters.outward:
         return stars, _packed(rng, stars, room, parameters, start_um)
     centres = room.draw(rng, len(stars)) if start_um is None else start_um
+    whole = Region(room.distance, room.spacing, room.origin)  # also of a layer: its outer surface
     for _ in range(2):  # once moved, they turn a little and have to move again
-        stars = replace(stars, rotations=lifted(stars.rotations, upward(room, centres)))
+        stars = replace(stars, rotations=lifted(stars.rotations, whole.normals_at(centres)))
         centres = _packed(rng, stars, room, parameters, centres)
     return stars, centres
 

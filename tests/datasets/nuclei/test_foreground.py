@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from cytosuite.datasets.nuclei.parameters import Parameters
-from cytosuite.datasets.nuclei.population import Plane, foreground, upward
+from cytosuite.datasets.nuclei.population import Plane, foreground
 
 VOLUME = {"shape": (40, 80, 120), "spacing_um": (1.0, 0.5, 0.5)}  # 40 x 40 x 60 µm
 FLAT = {"shape": (100, 160), "spacing_um": (0.5, 0.5)}  # 50 x 80 µm
@@ -88,12 +88,6 @@ def test_the_volume_of_a_layer_is_that_between_two_surfaces():
     assert region.depth_um == 1.5
     solid = _region(VOLUME, **LAYER | {"thickness_um": 50.0})
     assert solid.volume_um3 == pytest.approx(outer, rel=0.02)
-
-
-def test_upward_is_away_from_the_middle_on_both_sides_of_a_layer():
-    region = _region(VOLUME, **LAYER)
-    points = np.array([[20 + depth, 20, 30] for depth in (15.5, 16.5, 17.5)])
-    assert upward(region, points) == pytest.approx(np.tile([1, 0, 0], (3, 1)), abs=0.05)
 
 
 def test_pits_and_bumps_change_the_surface():
