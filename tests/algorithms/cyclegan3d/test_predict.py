@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from mistakes import refused
 from numpy.testing import assert_array_equal
-from unpaired import SPACING, TINY, random_network, simulated
+from sketches import SPACING
+from unpaired import TINY, random_network, simulated
 
 from cytosuite.algorithms.cyclegan3d import predict as module
 from cytosuite.algorithms.cyclegan3d.measure import SHARES

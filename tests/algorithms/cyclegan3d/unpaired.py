@@ -1,15 +1,15 @@
 """Small simulated volumes with labels, small real ones without, and networks of random weights."""
 
+from functools import partial
+
 import numpy as np
 import torch
-from rasters import away_from
+from sketches import SHAPE, image_of, labels_of, paired_dataset, volume
 
 from cytosuite.algorithms.cyclegan3d.network import Architecture, build
 from cytosuite.formats import write
-from cytosuite.volume import Volume
 
-SPACING = (2.0, 0.8, 0.8)
-SHAPE = (10, 24, 20)
+simulated_dataset = partial(paired_dataset, sketches=False)
 TINY = Architecture(widths=(4, 6), blocks=1, fold=2)
 
 
@@ -25,12 +25,8 @@ def random_network(arguments):
 
 def simulated(number=0):
     """Return grey values and labels of two round objects on a flat ground."""
-    rng = np.random.default_rng(number)
-    labels = np.zeros(SHAPE, np.uint16)
-    for label, share in enumerate((0.3, 0.7), start=1):
-        away = away_from(np.multiply(SHAPE, share) + rng.uniform(-1, 1, 3), SHAPE, SPACING) ** 2
-        labels[(away < 12) & (labels == 0)] = label
-    return (20 + 180 * (labels > 0) + rng.normal(0, 2, SHAPE)).astype(np.uint16), labels
+    labels = labels_of(number)
+    return image_of(labels, number), labels
 
 
 def real(number=0):
@@ -40,18 +36,8 @@ def real(number=0):
     return (5 * image.astype(np.float32) + noise).clip(0).astype(np.uint16)
 
 
-def simulated_dataset(folder, cases=3):
-    """Write cases in the layout of a dataset, and return the folder."""
-    for number in range(cases):
-        image, labels = simulated(number)
-        sockets = folder / f"cases/case_{number}" / "sockets/images"
-        write(sockets / f"microscopy-image/s_{number}.tif", Volume(image, SPACING))
-        write(sockets / f"instance-labels/s_{number}.tif", Volume(labels, SPACING))
-    return folder
-
-
 def real_folder(folder):
     """Write real images into a flat folder, and return it."""
     for number in range(3):
-        write(folder / f"r_{number}.tif", Volume(real(number), SPACING))
+        write(folder / f"r_{number}.tif", volume(real(number)))
     return folder

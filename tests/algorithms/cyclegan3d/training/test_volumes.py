@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from mistakes import refused
 from numpy.testing import assert_array_equal
+from sketches import SPACING
 from trainings import short
-from unpaired import SPACING, real, simulated, simulated_dataset
+from unpaired import real, simulated, simulated_dataset
 
 from cytosuite.algorithms.cyclegan3d.training.settings import Crops
 from cytosuite.algorithms.cyclegan3d.training.train import TRAINING
