@@ -28,21 +28,17 @@ def test_folders_get_their_roles():
     refused("--data rael=x: expected a role among simulated, real", by_role, ["rael=x"], roles)
 
 
-def _halves(folder):
-    parts = {"real": folder / "A", "simulated": folder / "B"}
-    return parts if all(part.is_dir() for part in parts.values()) else {}
+def test_one_folder_may_hold_all_roles():
+    def halves(folder):
+        return {"real": folder / "A", "simulated": folder / "B"} if folder.name == "all" else {}
 
-
-def test_one_folder_may_hold_all_roles(tmp_path):
-    for name in "AB":
-        (tmp_path / "all" / name).mkdir(parents=True)
-    roles, both = ("simulated", "real"), str(tmp_path / "all")
-    assert by_role([both, "real=x"], roles, _halves) == {
-        "real": [tmp_path / "all/A", Path("x")],
-        "simulated": [tmp_path / "all/B"],
+    roles = ("simulated", "real")
+    assert by_role(["all", "real=x"], roles, halves) == {
+        "real": [Path("all/A"), Path("x")],
+        "simulated": [Path("all/B")],
     }
-    assert by_role(["other"], roles, _halves) == {"simulated": [Path("other")]}
-    assert by_role([f"real={both}"], roles, _halves) == {"real": [Path(both)]}
+    assert by_role(["other"], roles, halves) == {"simulated": [Path("other")]}
+    assert by_role(["real=all"], roles, halves) == {"real": [Path("all")]}
 
 
 @pytest.fixture

@@ -1,13 +1,14 @@
 import numpy as np
 import pytest
-from mistakes import refused
+from scipy import ndimage
 from training_data import merged
 from trainings import short
 from view_pairs import SHAPE, SPACING, dataset, published, volume
 
 from cytosuite.algorithms.view_fusion.training.train import TRAINING
-from cytosuite.formats import write
+from cytosuite.formats import read, write
 from cytosuite.training.loop import begin, take_step
+from cytosuite.training.validate import score, wanted_metrics
 
 
 def _settings(**given):
@@ -65,6 +66,53 @@ def test_what_the_files_do_not_give_is_said(tmp_path):
     )
 
 
-def test_crops_that_the_network_cannot_halve_are_refused():
-    message = r"crops\.shape must be multiples of \[2, 4, 4\]"
-    refused(message, _settings, crops={"shape": (31, 96, 96)})
+NAMES = ("N_SSIM", "SSIM", "PSNR", "NRMSE")
+
+
+def _judged(**crops):
+    """Return settings of a validation by all metrics, of any answer."""
+    validation = {"every": 1, "cases": 1, "metric": NAMES[0], "also": NAMES[1:]}
+    card = {"parameters": {"method": "network", "least_agreement": -1.0}}
+    return short("view_fusion", crops=crops, validation=validation, card=card)
+
+
+def _validated(held, settings):
+    """Return facts by a new network, which changes nothing."""
+    return TRAINING.validate(begin(TRAINING, settings, None, "cpu"), held, settings)
+
+
+def _scores(facts, settings):
+    return score(wanted_metrics(settings.validation), facts)
+
+
+def test_a_new_network_scores_as_the_view_itself(tmp_path):
+    settings = _judged()
+    held = _cases(dataset(tmp_path, 2), settings)
+    found = _scores(_validated(held, settings), settings)
+    methods = {name: _scores(facts, settings) for name, facts in TRAINING.baselines(held, settings)}
+    assert list(methods) == ["identity", "gaussian"]
+    assert methods["identity"]["N_SSIM"] == 0
+    assert found == pytest.approx(methods["identity"], abs=1e-5)
+    assert 0.2 < found["SSIM"] < 0.98
+    assert methods["gaussian"]["N_SSIM"] > 0.01  # the views are noisy
+    assert found["NRMSE"] < 1
+
+
+def test_the_middle_of_a_large_image_is_judged(tmp_path):
+    settings = _judged(shown=(8, 24, 16))
+    held = _cases(dataset(tmp_path, 2), settings)
+    (facts, _, _) = _validated(held, settings)
+    view = read(held["pairs"][0].path).array
+    np.testing.assert_array_equal(facts.get("image"), view[3:11, 8:32, 10:26])
+    assert facts.get("prediction").shape == facts.get("truth").shape == (8, 24, 16)
+    assert TRAINING.real(held, _judged())[0].shape == SHAPE
+
+
+@pytest.mark.parametrize("channel", ["membrane", "other"])
+def test_the_gaussian_is_that_of_the_channel(channel, tmp_path):
+    settings = _judged()
+    held = _cases(dataset(tmp_path, 2, channel=channel), settings)
+    (facts, _) = dict(TRAINING.baselines(held, settings))["gaussian"]
+    sigma = {"membrane": 0.5}.get(channel, 0.442)
+    expected = ndimage.gaussian_filter(facts.get("image").astype(float), sigma)
+    np.testing.assert_allclose(facts.get("prediction"), expected, atol=1)
