@@ -1,7 +1,7 @@
 """Training of HarmonicNet: the parts that `cytosuite.training.loop` puts together."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from dataclasses import replace
 from functools import lru_cache
 from math import inf, isnan
 from typing import Self
@@ -20,7 +20,7 @@ from cytosuite.bodies.harmonics import basis, fibonacci_sphere
 from cytosuite.bodies.stars import label, stars_from
 from cytosuite.contract.manifest import Described, NotNegative, OpenShare
 from cytosuite.errors import InputError
-from cytosuite.files import Entries, frozen
+from cytosuite.files import Entries
 from cytosuite.metrics.evidence import Facts
 from cytosuite.networks.network import using
 from cytosuite.networks.normalise import QUIETEST
@@ -38,22 +38,17 @@ Labels = Shorts
 HEAT_WIDTH = 0.5  # standard deviation of the centre's heat, in mean radii
 
 
-@frozen
-class ShapedCase(TrainingCase):
-    """A case with its shapes; `shares` hold the heat of their centres."""
+def shaped(case: TrainingCase, order: int, smoothing: float, tau: float) -> TrainingCase:
+    """Return a case with the shapes of its objects where their level is at least `tau`.
 
-    coefficients: Floats  # (N + 1, C) µm, by label
-
-
-def shaped(case: TrainingCase, order: int, smoothing: float, tau: float) -> ShapedCase:
-    """Return a case with the shapes of its objects where their level is at least `tau`."""
+    Its `shares` hold the heat of their centres.
+    """
     labels = outlined(case, tau)
     fitted = fit(labels[tuple(map(slice, case.unpadded))], case.spacing, order, smoothing)
     table = np.zeros((int(labels.max(initial=0)) + 1, (order + 1) ** 2), np.float32)
     table[fitted.ids] = fitted.coefficients
     heat = np.rint(SHARE_UNIT * centre_heat(labels, case.spacing, fitted)).astype(np.uint8)
-    entries = {field.name: getattr(case, field.name) for field in fields(TrainingCase)}
-    return ShapedCase(**entries | {"labels": labels, "shares": heat[None]}, coefficients=table)
+    return replace(case, labels=labels, shares=heat[None], coefficients=table)
 
 
 def outlined(case: TrainingCase, tau: float) -> Labels:
@@ -84,7 +79,7 @@ def batch_of(drawn: Sequence[DrawnPatch], radius_um: float) -> dict[str, Array]:
     """
     heats, rows, tables = [], [], []
     for patch in drawn:
-        assert isinstance(patch.case, ShapedCase)
+        assert patch.case.coefficients is not None  # see shaped
         heat, labels = (_blocks(patch.target[channel]) for channel in (1, 2))
         # The maximum is a label, no mean of two, and has heat wherever a voxel of the block has.
         names, row = np.unique(labels.max((1, 3, 5)), return_inverse=True)

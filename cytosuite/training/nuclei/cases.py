@@ -105,6 +105,7 @@ class TrainingCase:
     simulated: bool  # a camera must still be applied
     spacing: Lengths  # µm per voxel, z y x
     diameters_um: Doubles  # (N,) of a circle as large as the label's largest slice
+    coefficients: Floats | None = None  # (N + 1, C) µm, shapes by label, where they are learned
 
     @property
     def shape(self) -> tuple[int, int, int]:
