@@ -1,4 +1,4 @@
-"""Images to learn from: their files, arrays mapped from the disk, and turned crops."""
+"""Images to learn from: their files, arrays mapped from the disk, random and turned crops."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,7 +18,8 @@ from cytosuite.segmentation.foreground import li_threshold
 from cytosuite.segmentation.objects import keep_by
 from cytosuite.training.settings import BESIDE, FileSettings
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Array, Bytes, Ints, Rng, Sizes
+from cytosuite.volume.arrays import Array, Box, Bytes, Floats, Ints, Rng, Sizes
+from cytosuite.volume.objects import box_at
 from cytosuite.volume.pieces import deep
 
 _SMOOTH = 1.0  # pixels, before the threshold that finds objects
@@ -26,6 +27,7 @@ _LEAST = 50  # voxels of an object
 _MARGIN, _DARK, _LIGHT = 4, 1.0, 99.8  # pixels between planes; percentiles shown as black and white
 
 T = TypeVar("T", bound=np.generic)
+Drawn = TypeVar("Drawn")
 
 
 def find_images(
@@ -77,6 +79,26 @@ def padded(array: Array, crop: Sizes) -> Array:
     """Return an array extended by its far border values until a crop fits in."""
     missing = [(0, max(0, c - n)) for n, c in zip(array.shape[-len(crop) :], crop, strict=True)]
     return np.pad(array, [(0, 0)] * (array.ndim - len(crop)) + missing, mode="edge")
+
+
+def streams(seed: int, step: int, count: int) -> list[Rng]:
+    """Return the random numbers of each crop of a step."""
+    return [*map(np.random.default_rng, np.random.SeedSequence([seed, step]).spawn(count))]
+
+
+def chosen(rng: Rng, items: Sequence[Drawn]) -> Drawn:
+    """Return one of several, each as likely."""
+    return items[int(rng.integers(len(items)))]
+
+
+def draw_box(rng: Rng, sides: Sizes, shape: Sizes) -> Box:
+    """Return the voxels of a crop in an image; every place that is possible is as likely."""
+    return box_at(rng.integers(np.subtract(sides, shape) + 1), shape)
+
+
+def cut(array: Array, box: Box) -> Floats:
+    """Return a crop (C, Z, Y, X); nothing else of the array is read."""
+    return array[(slice(None), *box)].astype(np.float32)
 
 
 def filled(shapes: Sequence[Sizes], crop: Sizes) -> list[str]:

@@ -15,8 +15,16 @@ from cytosuite.files import frozen
 from cytosuite.folders.index import Item
 from cytosuite.folders.masks import Source
 from cytosuite.networks.normalise import Target
-from cytosuite.training.crops import chosen, cut, draw_box, streams
-from cytosuite.training.images import mapped, padded, turn_of, turned
+from cytosuite.training.images import (
+    chosen,
+    cut,
+    draw_box,
+    mapped,
+    padded,
+    streams,
+    turn_of,
+    turned,
+)
 from cytosuite.training.parts import Arrays, Cases
 from cytosuite.training.settings import BESIDE, FileSettings
 from cytosuite.volume import Volume

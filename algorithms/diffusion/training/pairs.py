@@ -27,8 +27,17 @@ from cytosuite.folders.masks import Source
 from cytosuite.networks.normalise import normalise, sketch_of_labels
 from cytosuite.segmentation.specimen import CoarseMap
 from cytosuite.training.augment import augmented
-from cytosuite.training.crops import chosen, cut, draw_box, streams
-from cytosuite.training.images import mapped, padded, stacked, turn_of, turned
+from cytosuite.training.images import (
+    chosen,
+    cut,
+    draw_box,
+    mapped,
+    padded,
+    stacked,
+    streams,
+    turn_of,
+    turned,
+)
 from cytosuite.training.settings import BESIDE, FileSettings
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Array, Floats, Halves, Lengths, Shape

@@ -19,9 +19,10 @@ from cytosuite.folders.index import Item
 from cytosuite.metrics.evidence import Facts
 from cytosuite.metrics.realism.scene import Scene
 from cytosuite.networks.tiling import Sides
-from cytosuite.training.crops import cut, draw_box
 from cytosuite.training.denoise import denoising_step, phases
 from cytosuite.training.images import (
+    cut,
+    draw_box,
     find_images,
     joined,
     mapped,

@@ -18,8 +18,7 @@ from cytosuite.files import Scalar, Texts, frozen
 from cytosuite.folders.index import Item
 from cytosuite.networks.tiling import Sides
 from cytosuite.segmentation.specimen import CoarseMap, maps_of
-from cytosuite.training.crops import chosen, streams
-from cytosuite.training.images import find_images, mapped
+from cytosuite.training.images import chosen, find_images, mapped, streams
 from cytosuite.training.parts import Cases
 from cytosuite.training.settings import FileSettings, TrainingSettings
 from cytosuite.volume import Volume

@@ -13,8 +13,7 @@ from cytosuite.networks.grid import to_working
 from cytosuite.networks.normalise import background_of, normalise
 from cytosuite.networks.tiling import Sides
 from cytosuite.training.augment import Augmentations, augmented
-from cytosuite.training.crops import chosen, streams
-from cytosuite.training.images import Turn, turned
+from cytosuite.training.images import Turn, chosen, streams, turned
 from cytosuite.training.nuclei.camera import (
     CameraRanges,
     DrawnCamera,
