@@ -1,25 +1,34 @@
-"""Weights that torch has saved, as safetensors: ``python -m cytosuite.training.convert``."""
+"""Weights that torch has saved, as safetensors: ``python -m cytosuite.training.convert``.
+
+Nothing in a file of weights is run.
+"""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import NamedTuple, cast
+from zipfile import is_zipfile
 
-from safetensors.torch import save
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from cytosuite.contract.manifest import read_algorithm, read_card
-from cytosuite.contract.weights import write_model
+from cytosuite.contract.weights import SAFE, write_model
 from cytosuite.contract.words import Say
 from cytosuite.errors import InputError, last_line
 from cytosuite.errors.ending import end
-from cytosuite.files import Entries, file_digest, read_json
+from cytosuite.files import Entries, file_digest, open_regular, read_json
+from cytosuite.files.archive import ZipReader
 from cytosuite.training.publish import ALGORITHMS
-from cytosuite.training.published_weights import opened, state
 
 NESTED = ("state_dict", "model_state_dict")  # a network of ours may call a layer ``model``
 WRAPPERS = ("module.", "_orig_mod.")  # of networks on several GPUs, and of compiled ones
+BROKEN = (SafetensorError, OSError, EOFError, RuntimeError, LookupError, TypeError, ValueError)
+MEMBERS = 2**17  # of a file of torch, an archive with one for each tensor
 
 
 class PublishedModel(NamedTuple):
@@ -76,6 +85,48 @@ def _packed(file: Path, tensors: Mapping[str, Tensor]) -> bytes:
         return save({name: value.detach().clone().contiguous() for name, value in tensors.items()})
     except (RuntimeError, ValueError, KeyError) as error:
         raise InputError(f"{file}: cannot be safetensors ({last_line(error)})") from None
+
+
+def state(path: Path, keys: Sequence[str], prefixes: Sequence[str]) -> dict[str, Tensor]:
+    """Return the tensors of a file, or of its first key there is; a prefix of all names is left."""
+    content = opened(path)
+    content = next((content[key] for key in keys if isinstance(content.get(key), Mapping)), content)
+    if not content:
+        raise InputError(f"{path}: expected tensors by name, found none")
+    for name, value in content.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            raise InputError(
+                f"{path}: expected tensors by name, found {type(value).__name__} as {name!r}; save "
+                "them by torch.save(network.state_dict(), file)"
+            )
+    tensors = dict(content)
+    for prefix in prefixes:
+        if all(name.startswith(prefix) for name in tensors):
+            tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
+    return tensors
+
+
+def opened(path: Path) -> Entries:
+    """Return the mapping that a file of weights holds; InputError for code or anything else."""
+    try:
+        with open_regular(path) as stream:
+            if path.suffix != SAFE and is_zipfile(stream):
+                ZipReader(path, stream, MEMBERS)  # refuses members that would fill the memory
+        if path.suffix == SAFE:
+            return load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except UnpicklingError:
+        raise InputError(
+            f"{path}: holds Python objects, which could run code, not weights alone; save them by "
+            "torch.save(network.state_dict(), file)"
+        ) from None
+    except BROKEN as error:
+        raise InputError(
+            f"{path}: cannot be read as weights that torch saved ({last_line(error)})"
+        ) from None
+    if not isinstance(content, Mapping):
+        raise InputError(f"{path}: expected tensors by name, found {type(content).__name__}")
+    return content
 
 
 def main() -> None:

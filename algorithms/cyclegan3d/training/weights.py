@@ -9,8 +9,7 @@ from cytosuite.algorithms.cyclegan3d.network import Architecture, build
 from cytosuite.algorithms.cyclegan3d.training.published import generator
 from cytosuite.contract.manifest import parse
 from cytosuite.errors import InputError
-from cytosuite.training.convert import PublishedModel
-from cytosuite.training.published_weights import opened, state
+from cytosuite.training.convert import PublishedModel, opened, state
 
 ENDS = {"netG_B_state_dict": "", "netG_A_state_dict": "-back"}  # B is simulated, A real
 _FIRST, _LATER = ("1", "4", "7"), (10, 13, 17)  # places of convolutions; the later after the blocks

@@ -4,14 +4,14 @@ from pathlib import Path
 from typing import NoReturn
 
 from cytosuite.errors import InputError
-from cytosuite.training.published_weights import state
+from cytosuite.training.convert import NESTED, state
 
 LAYOUT = {"c1.0.weight", "d3.0.weight", "u3.3.weight", "out.6.weight"}  # of its U-Net
 
 
 def published(file: Path) -> NoReturn:
     """Raise InputError with the differences between the network of a file and ours."""
-    theirs = state(file)
+    theirs = state(file, [*NESTED, "model"], ("module.", "network.", "model."))
     if not set(theirs) >= LAYOUT:
         raise InputError(
             f"{file}: expected the published U-Net ({', '.join(sorted(LAYOUT))}), found "
