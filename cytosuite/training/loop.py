@@ -16,7 +16,8 @@ from cytosuite.contract.manifest import parse, read_card
 from cytosuite.contract.weights import open_model
 from cytosuite.contract.words import Say
 from cytosuite.errors import CytosuiteError, InputError
-from cytosuite.files import FloatDict, Json, frozen
+from cytosuite.figures.curves import plots
+from cytosuite.files import FloatDict, Json, frozen, write_text
 from cytosuite.folders.splits import TABLE, Placed, split_rows
 from cytosuite.formats.lists import list_of
 from cytosuite.metrics import Metric
@@ -32,22 +33,20 @@ from cytosuite.training.parts import (
     State,
     Tensors,
     Training,
+    rounding,
     update_average,
 )
 from cytosuite.training.progress import (
     Log,
     ahead,
-    draw_curves,
     draw_picture,
     line,
     listed,
     polite_interrupt,
-    read_curves,
     thinned,
     write_rows,
 )
 from cytosuite.training.publish import ALGORITHMS, publish, rounded
-from cytosuite.training.rounding import rounding
 from cytosuite.training.settings import Settings
 from cytosuite.training.validate import (
     FEW,
@@ -105,13 +104,14 @@ def train(
     training.parameters(settings)  # refused ones are known before the first step
     cases = training.prepare_cases(cases, settings)
     settings = with_steps(training, settings, cases, say)
-    course = _Course(training, training.described(cases, settings), state, held, work, say)
+    logs = (Log(work / name, after=state.step) for name in ("log.csv", "validation.csv"))
+    course = _Course(training, training.described(cases, settings), state, held, work, say, *logs)
     course.run(cases, made_from)
     if state.best:
         put_tensors(state.average, state.best.weights, work)
         chosen = {**training.tune(state, course.judged, settings), **settings.card.parameters}
         settings = settings.with_card(parameters=chosen)
-    facts = made_from | _curves(settings, state, work, say)
+    facts = made_from | course.facts()
     for name, further in training.also.items():
         if (model := further(state, cases, settings)) is not None:
             path = card.with_stem(f"{card.stem}-{name}")
@@ -121,24 +121,12 @@ def train(
         chosen = {**settings.card.parameters, **_parameters(parent)}
         theirs = course.settings.with_card(parameters=chosen)
         start = begin(training, theirs, parent, device)
-        comparison = _compared(training, [(state, course.settings), (start, theirs)], course.judged)
-        facts["parent"] = {**made_from["parent"], **comparison}
+        facts["parent"] = made_from["parent"] | course.compared(start, theirs)
     publish(training, settings, state, cases, held, card, facts, data)
     if not read_card(card).adopted:
         use = f"cytosuite model use {training.algorithm}:{card.stem}"
         say(f"used only by its name, --model {card.stem}, until `{use}`")
     return card
-
-
-def _compared(
-    training: Training[Settings, Case], both: Sequence[tuple[State, Settings]], held: Cases[Case]
-) -> Json:
-    """Return scores of the second, a parent, number of cases, and the first's `least_gain`."""
-    metrics, cases = wanted_metrics(both[0][1].validation), (list[float](), list[float]())
-    for (state, settings), facts in zip(both, cases, strict=True):
-        scores = score(metrics, training.validate(state, held, settings), facts)
-    least = least_gain(*cases, 1 if metrics[0].higher_is_better else -1)
-    return {"scores": rounded(scores), "cases": len(facts), **rounded({"least_gain": least})}
 
 
 def need_data(training: Trainer, settings: Settings, roles: Collection[str]) -> None:
@@ -302,6 +290,8 @@ class _Course(Generic[Settings, Case]):
     held: Cases[Case]
     work: Path
     say: Say
+    log: Log  # of losses
+    scores: Log
 
     def run(self, cases: Cases[Case], made_from: Origin) -> None:
         """Take the steps that are left; StoppedError once the user asks to stop."""
@@ -310,13 +300,12 @@ class _Course(Generic[Settings, Case]):
         first, before, began = state.step, state.seconds, time.perf_counter()
         spoken = began
         used = state.cpu_seconds - time.process_time()
-        log, scores = (Log(self.work / name, after=first) for name in ("log.csv", "validation.csv"))
         count = sum(weight.numel() for weight in state.average.parameters())
         how = f"{count:,} weights, {state.precision} on {state.device}"
         self.say(how if schedule.steps else "no network is trained")
         judged = bool(every) and any(self.held.values())
         if judged and not schedule.steps:
-            self._validate(scores)
+            self._validate()
         stop = first if self._is_stale else schedule.steps
         draw = partial(training.batch, cases, settings)
         recent = state.recent
@@ -337,9 +326,9 @@ class _Course(Generic[Settings, Case]):
                 if due:
                     recent.clear()
                     costs = {"rate": schedule.rate(step), "seconds": state.seconds}
-                    log.add(state.step, means | costs)
+                    self.log.add(state.step, means | costs)
                 if judged and (last or self._is_due):
-                    self._validate(scores)
+                    self._validate()
                     last = last or self._is_stale
                 if state.step % schedule.checkpoint == 0 or last or asked.is_set():
                     save(state, self.work / CHECKPOINT, made_from)
@@ -377,17 +366,39 @@ class _Course(Generic[Settings, Case]):
 
     def _draw(self) -> None:
         """Draw the losses in one plot and each score in its own: their units differ."""
-        scores = read_curves(self.work / "validation.csv").items()
-        plots = [read_curves(self.work / "log.csv"), *({name: curve} for name, curve in scores)]
-        draw_curves(plots, self.work / "curves.svg")
+        scores = ({name: curve} for name, curve in self.scores.curves.items())
+        parts = [("", curves) for curves in (self.log.curves, *scores)]
+        write_text(self.work / "curves.svg", plots(parts, "step"))
 
-    def _validate(self, log: Log) -> None:
+    def facts(self) -> Json:
+        """Return a few points of every curve for the card, and whether the training ended early."""
+        state, steps = self.state, self.settings.schedule.steps
+        curves = self.log.curves | self.scores.curves
+        course: Json = {"curves": {name: thinned(curve) for name, curve in curves.items()}}
+        if steps:
+            self.say(f"curves: {self.work / 'curves.svg'}")
+        if state.step < steps:
+            self.say(f"stopped early: no better score in the last {state.stale} validations")
+            course["stopped_early"] = True
+        return course
+
+    def compared(self, parent: State, settings: Settings) -> Json:
+        """Return scores of a parent, the number of cases, and the `least_gain` over it."""
+        metrics = wanted_metrics(self.settings.validation)
+        gains, cases = (list[float](), list[float]()), self.judged
+        both = ((self.state, self.settings), (parent, settings))
+        for (state, its), values in zip(both, gains, strict=True):
+            scores = score(metrics, self.training.validate(state, cases, its), values)
+        least = least_gain(*gains, 1 if metrics[0].higher_is_better else -1)
+        return {"scores": rounded(scores), "cases": len(values), **rounded({"least_gain": least})}
+
+    def _validate(self) -> None:
         """Score the held-out cases, draw them, and keep the weights if they are the best so far."""
         state, training = self.state, self.training
         metrics = wanted_metrics(self.settings.validation)
         began = time.perf_counter()
         scores_by_metric = self._scores(metrics)
-        log.add(state.step, scores_by_metric)
+        self.scores.add(state.step, scores_by_metric)
         took = f"in {time.perf_counter() - began:.3g} s"
         self.say(f"{listed(scores_by_metric)} of held-out cases, {took}")
         picture = training.picture(state, self.judged, self.settings)
@@ -446,15 +457,3 @@ def take_step(training: Trainer, settings: Settings, state: State, batch: Arrays
 
 def _tensors(batch: Arrays, device: str) -> Tensors:
     return {name: torch.from_numpy(array).to(device) for name, array in batch.items()}
-
-
-def _curves(settings: Settings, state: State, work: Path, say: Say) -> Json:
-    """Return a few points of every curve for the card, and whether the training ended early."""
-    curves = read_curves(work / "log.csv") | read_curves(work / "validation.csv")
-    course: Json = {"curves": {name: thinned(curve) for name, curve in curves.items()}}
-    if settings.schedule.steps:
-        say(f"curves: {work / 'curves.svg'}")
-    if state.step < settings.schedule.steps:
-        say(f"stopped early: no better score in the last {state.stale} validations")
-        course["stopped_early"] = True
-    return course

@@ -218,9 +218,9 @@ def learnt(
     cases: Sequence[Example], settings: OutlineSettings, theirs: Trees | None
 ) -> tuple[Trees, float, int]:
     """Return trees, their looseness, and the number of objects that they were learnt from."""
-    samples = [sample(case, settings.voxels, settings.seed + n) for n, case in enumerate(cases)]
-    columns, inside, weight, counts = zip(*samples, strict=True)
-    if not (objects := sum(counts)):
+    drawn = (sample(case, settings.voxels, settings.seed + n) for n, case in enumerate(cases))
+    samples = [part for part in drawn if part]
+    if not (objects := sum(part.objects for part in samples)):
         raise InputError(
             f"{cases[0].path.parent}: the model finds none of the annotated objects, so that no "
             "outline can be learned; give another one (--from)"
@@ -229,18 +229,18 @@ def learnt(
         return theirs, fitted_looseness(cases, theirs), objects
     if not settings.outline.trees:
         raise InputError("the model has no trees of which the looseness could be fitted alone")
+    columns, inside, weight, _ = zip(*samples, strict=True)
     arrays = np.concatenate(columns, 1), np.concatenate(inside), np.concatenate(weight)
     trees = grow(*arrays, settings.outline, settings.seed)
     return trees, settings.looseness, objects
 
 
-def sample(case: Example, most: int, seed: int) -> Samples:
-    """Return at most so many voxels near the objects of an image that stand for annotated ones."""
+def sample(case: Example, most: int, seed: int) -> Samples | None:
+    """Return at most so many voxels near the objects that stand for annotated ones, or None."""
     found, spacing = case.found, case.volume.spacing
     common = measure(found, case.volume.array, spacing)
     if common.threshold <= 0:
-        empty = np.zeros(0, np.float32)
-        return Samples(np.zeros((COLUMNS, 0), np.float32), empty > 0, empty, 0)
+        return None
     near, twin = look(found, case.volume.array, spacing, common), twins(found, case.truth)
     chosen = np.flatnonzero(twin[near.owner] > 0)
     if chosen.size > most:

@@ -1,17 +1,22 @@
-"""The parts that a network brings to its training, and the state that a step changes."""
+"""The parts that a network brings to its training, and the state that a step changes.
+
+Gradients of a CPU in bfloat16 are compared with those in float32.
+"""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field
 from importlib import import_module
-from math import isfinite
+from math import inf, isfinite
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from cytosuite.contract.manifest import parse
 from cytosuite.errors import CytosuiteError, InputError, at
@@ -31,6 +36,7 @@ Data = Mapping[str, Sequence[Path]]  # files or folders by role
 Arrays = Mapping[str, Array]
 Tensors = Mapping[str, Tensor]
 Source = Path | Entries | None  # a folder, or parameters of a simulation
+Modules = Mapping[str, nn.Module]
 Parts = tuple[dict[str, nn.Module], dict[str, torch.optim.Optimizer]]
 
 LOGGER = logging.getLogger(__name__)
@@ -38,6 +44,8 @@ SHOWN = 3  # cases in a picture
 MOMENTUM = 0.9  # of stochastic gradient descent
 # Relative: sound gradients in bfloat16 are up to 0.25 off, unsound ones 0.8 or more.
 ROUNDING = 0.5
+_FAINT = 1e-3  # of an optimiser's gradient: the part of a weight below it may be all rounding
+_STIR = 0.05  # deviation of weights that are 0 at first: no gradient passes them
 
 
 class DivergedError(CytosuiteError):
@@ -338,6 +346,31 @@ def optimiser_of(
     return torch.optim.AdamW(groups, lr=1.0, fused=fused)
 
 
+def adams(
+    groups: Mapping[str, Iterable[nn.Module]],
+    judges_rate: float,
+    decay: float,
+    betas: tuple[float, float],
+) -> dict[str, torch.optim.Optimizer]:
+    """Return the optimisers of networks that learn against each other, by name."""
+    return {
+        name: torch.optim.Adam(
+            decaying(group, decay), lr=judges_rate if name == "judges" else 1.0, betas=betas
+        )
+        for name, group in groups.items()
+    }
+
+
+@contextmanager
+def still(modules: Iterable[nn.Module]) -> Iterator[None]:
+    """Let gradients pass networks within, which get none themselves."""
+    for module in modules:
+        module.requires_grad_(requires_grad=False)
+    yield
+    for module in modules:
+        module.requires_grad_(requires_grad=True)
+
+
 @torch.no_grad()
 def update_average(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
     """Move an average of weights and buffers, in place, towards them, faster in early steps."""
@@ -348,3 +381,64 @@ def update_average(average: nn.Module, network: nn.Module, decay: float, step: i
             tensor.lerp_(news[name], share)
         else:
             tensor.copy_(news[name])
+
+
+def rounding(
+    training: Training[Any, Any], settings: Settings, state: State, batch: Tensors
+) -> float:
+    """Return the largest relative error of a gradient in fast precision; oneDNN has bugs there."""
+    overhung: list[bool] = []
+    try:
+        with register_module_forward_pre_hook(lambda *call: overhung.append(_overhangs(*call))):
+            exact = _gradients(training, settings, state, batch, inf)
+    except DivergedError:
+        return 0.0  # which the step itself explains
+    if any(overhung):
+        return inf
+    try:
+        fast = _gradients(training, settings, state, batch, 0.0)
+    except DivergedError:
+        return inf
+    errors = [torch.zeros(())]
+    for name, gradients in exact.items():
+        least = _FAINT * torch.stack([gradient.norm() for gradient in gradients]).norm()
+        # Gains, shifts and biases before a norm over an image have gradients near 0.
+        errors += [
+            (approximate - gradient).norm() / gradient.norm().maximum(least)
+            for gradient, approximate in zip(gradients, fast[name], strict=True)
+            if gradient.ndim > 1 and gradient.any()
+        ]
+    return float(torch.stack(errors).max())
+
+
+def _overhangs(layer: nn.Module, inputs: tuple[Tensor, ...]) -> bool:
+    """Return whether a convolution is longer along z than its input.
+
+    In bfloat16 oneDNN leaves parts of its gradient unwritten, and may write beyond the end.
+    """
+    return isinstance(layer, nn.Conv3d) and 1 < inputs[0].shape[2] < layer.kernel_size[0]
+
+
+def _gradients(
+    training: Training[Any, Any], settings: Settings, state: State, batch: Tensors, assumed: float
+) -> dict[str, list[Tensor]]:
+    """Return the gradients of each optimiser at a copy of a state, with an assumed `rounding`."""
+    probe = deepcopy(state)
+    probe.rounding, probe.clip, probe.step = assumed, inf, -1  # at -1 every network takes a turn
+    torch.manual_seed(settings.schedule.seed)
+    weights: dict[str, list[Tensor]] = {}
+    for name, optimiser in probe.optimisers.items():
+        weights[name] = []
+        for group in optimiser.param_groups:
+            group["lr"] = 0.0
+            weights[name] += group["params"]
+        for weight in weights[name]:
+            if weight.ndim > 1 and not weight.any():
+                torch.nn.init.normal_(weight, std=_STIR)
+    for module in probe.modules.values():
+        module.train()
+    training.step(probe, batch, settings)
+    return {
+        name: [weight.grad for weight in group if weight.grad is not None]
+        for name, group in weights.items()
+    }

@@ -2,7 +2,7 @@
 
 import csv
 import signal
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from math import isfinite
@@ -14,8 +14,8 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
-from cytosuite.figures.curves import Curve, plots
-from cytosuite.files import FloatDict, FloatMap, atomic, read_table, write_text
+from cytosuite.figures.curves import Curve
+from cytosuite.files import FloatDict, FloatMap, atomic, read_table
 from cytosuite.volume.arrays import Bytes
 
 Batch = TypeVar("Batch")
@@ -57,6 +57,17 @@ class Log:
         self._rows = self._rows or [["step", *values]]
         self._rows.append([str(step), *(f"{value:.6g}" for value in values.values())])
         write_rows(self.path, self._rows)
+
+    @property
+    def curves(self) -> dict[str, Curve]:
+        """The finite values by column, and within it by step; costs are no curves."""
+        head, *lines = self._rows or [[]]
+        rows = [dict(zip(head, map(float, line), strict=False)) for line in lines]
+        return {
+            name: {int(row["step"]): row[name] for row in rows if isfinite(row[name])}
+            for name in head
+            if name not in ("step", *_COSTS)
+        }
 
 
 def write_rows(path: Path, rows: Iterable[Sequence[str]]) -> None:
@@ -103,19 +114,6 @@ def polite_interrupt() -> Iterator[Event]:
         signal.signal(signal.SIGINT, before)
 
 
-def read_curves(path: Path) -> dict[str, Curve]:
-    """Return the finite values in a `progress.Log` by curve; none where there is no file."""
-    if not path.is_file():
-        return {}
-    head, *lines = [*read_table(path)] or [[]]
-    rows = [dict(zip(head, map(float, line), strict=False)) for line in lines]
-    return {
-        name: {int(row["step"]): row[name] for row in rows if isfinite(row[name])}
-        for name in head
-        if name not in ("step", *_COSTS)
-    }
-
-
 def thinned(curve: Curve) -> FloatDict:
     """Return a few points of a curve, evenly over its steps, the last among them.
 
@@ -125,11 +123,6 @@ def thinned(curve: Curve) -> FloatDict:
     points = list(curve.items())
     every = -(-len(points) // POINTS) or 1
     return {str(step): value for step, value in points[::-1][::every][::-1]}
-
-
-def draw_curves(parts: Sequence[Mapping[str, Curve]], path: Path) -> None:
-    """Write plots of named curves below each other as SVG."""
-    write_text(path, plots([("", curves) for curves in parts], "step"))
 
 
 def draw_picture(picture: Bytes, path: Path) -> None:

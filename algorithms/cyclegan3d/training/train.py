@@ -1,6 +1,6 @@
 """Training of the 3D CycleGAN: the parts that `cytosuite.training.loop` puts together."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -39,7 +39,17 @@ from cytosuite.training.judges import (
     misread,
     structure_of,
 )
-from cytosuite.training.parts import Cases, Data, Parts, State, Tensors, Training, decaying
+from cytosuite.training.parts import (
+    Cases,
+    Data,
+    Modules,
+    Parts,
+    State,
+    Tensors,
+    Training,
+    adams,
+    still,
+)
 from cytosuite.volume import Volume
 
 ROLES = ("simulated", "real")
@@ -48,10 +58,7 @@ READER = 2  # channels: inside of objects, and their borders
 
 
 def _generator_losses(
-    modules: Mapping[str, nn.Module],
-    batch: Tensors,
-    translations: Tensors,
-    settings: Settings,
+    modules: Modules, batch: Tensors, translations: Tensors, settings: Settings
 ) -> dict[str, Tensor]:
     """Return the weighted parts of the generators' loss, by name."""
     loss, backward = settings.loss, modules["backward"]
@@ -74,37 +81,24 @@ def _generator_losses(
             apart(same, batch["real"], loss.soft, grain=grain)
             + apart(backward(batch["simulated"]), batch["simulated"], loss.soft)
         )
-    if loss.structure:
-        losses["structure"] = loss.structure * _structure(modules, batch, translations, settings)
+    if loss.structure and "reader" in modules:
+        read = modules["reader"](translations["real"])
+        losses["structure"] = loss.structure * misread(read, structure_of(batch["labels"]))
+    elif loss.structure:  # in both directions
+        lost = partial(level_change, soft=loss.soft) if loss.keep == "levels" else decorrelation
+        losses["structure"] = loss.structure * (
+            lost(translations["real"], batch["simulated"], loss.window)
+            + lost(translations["simulated"], batch["real"], loss.window)
+        )
     return losses
 
 
-def _forward(modules: Mapping[str, nn.Module], crops: Tensor, settings: Settings) -> Tensor:
+def _forward(modules: Modules, crops: Tensor, settings: Settings) -> Tensor:
     """Return crops in the look of the real domain, with noise of their own to make grain of."""
     count, _, *sides = crops.shape
     noise = torch.randn((count, settings.network.noise, *sides), device=crops.device)
     images: Tensor = modules["forward"](torch.cat([crops, noise], 1))
     return images
-
-
-def _structure(
-    modules: Mapping[str, nn.Module],
-    batch: Tensors,
-    translations: Tensors,
-    settings: Settings,
-) -> Tensor:
-    """Return the loss of structure that has changed, in both directions where that is known."""
-    if "reader" in modules:
-        reader = modules["reader"]
-        reader.requires_grad_(requires_grad=False)
-        lost = misread(reader(translations["real"]), structure_of(batch["labels"]))
-        reader.requires_grad_(requires_grad=True)
-        return lost
-    loss = settings.loss
-    changed = partial(level_change, soft=loss.soft) if loss.keep == "levels" else decorrelation
-    return changed(translations["real"], batch["simulated"], loss.window) + changed(
-        translations["simulated"], batch["real"], loss.window
-    )
 
 
 def _step_judges(state: State, batch: Tensors, translations: Tensors, settings: Settings) -> Tensor:
@@ -165,53 +159,38 @@ class CycleTraining(Training[Settings, DomainVolume]):
 
     def build(self, settings: Settings) -> Parts:
         """Return generators, judges, pools, a reader where labels are kept, and optimisers."""
-        network = settings.network
-        judge = partial(PatchJudge, settings.judge, network.channels, network.dimensions)
-        modules = {
+        network, loss = settings.network, settings.loss
+        generators = {
             "forward": build_generator(network),
             "backward": build_generator(network.model_copy(update={"noise": 0})),
-            "judge_real": judge(),
-            "judge_simulated": judge(),
         }
-        for name in ("forward", "backward"):
-            modules[name].checkpointing = settings.checkpointing  # type: ignore[assignment]
-        shape = (network.channels, *settings.crops.shape)
+        for generator in generators.values():
+            generator.checkpointing = settings.checkpointing
+        judge = partial(PatchJudge, settings.judge, network.channels, network.dimensions)
+        judges = {"judge_real": judge(), "judge_simulated": judge()}
         dtype = torch.float32 if settings.images.scale == "dtype" else torch.float16
-        pools = {
-            f"pool_{role}": ImagePool(settings.loss.pool, shape, dtype)
-            for role in ("real", "simulated")
-        }
-        groups = {
-            "generators": [modules["forward"], modules["backward"]],
-            "judges": [modules["judge_real"], modules["judge_simulated"]],
-        }
-        if settings.loss.keep == "labels" and settings.loss.structure > 0:
+        shape = (network.channels, *settings.crops.shape)
+        pools = {f"pool_{role}": ImagePool(loss.pool, shape, dtype) for role in ROLES}
+        modules: dict[str, nn.Module] = {**generators, **judges, **pools}
+        groups = {"generators": [*generators.values()], "judges": [*judges.values()]}
+        if loss.keep == "labels" and loss.structure > 0:
             changes = {"blocks": 1, "residual": False, "bounded": False, "noise": 0}
             modules["reader"] = build_generator(network.model_copy(update=changes), READER)
             groups["reader"] = [modules["reader"]]
-        rates = {"generators": 1.0, "judges": settings.loss.judge_rate, "reader": 1.0}
-        decay = settings.schedule.weight_decay
-        optimisers: dict[str, torch.optim.Optimizer] = {
-            name: torch.optim.Adam(decaying(group, decay), lr=rates[name], betas=BETAS)
-            for name, group in groups.items()
-        }
-        return {**modules, **pools}, optimisers
+        return modules, adams(groups, loss.judge_rate, settings.schedule.weight_decay, BETAS)
 
     def step(self, state: State, batch: Tensors, settings: Settings) -> Tensors:
         """Take a step of the generators, then one of the judges, and return the losses."""
         modules = state.modules
-        judges = [modules["judge_real"], modules["judge_simulated"]]
-        for judge in judges:
-            judge.requires_grad_(requires_grad=False)
-        with state.autocast():
-            translations = {
-                "real": _forward(modules, batch["simulated"], settings),
-                "simulated": modules["backward"](batch["real"]),
-            }
-            losses = _generator_losses(modules, batch, translations, settings)
-        state.update("generators", sum(losses.values(), torch.zeros((), device=state.device)))
-        for judge in judges:
-            judge.requires_grad_(requires_grad=True)
+        others = ("judge_real", "judge_simulated", "reader")
+        with still([modules[name] for name in others if name in modules]):
+            with state.autocast():
+                translations = {
+                    "real": _forward(modules, batch["simulated"], settings),
+                    "simulated": modules["backward"](batch["real"]),
+                }
+                losses = _generator_losses(modules, batch, translations, settings)
+            state.update("generators", sum(losses.values(), torch.zeros((), device=state.device)))
         losses = {name: value.detach() for name, value in losses.items()}
         if "reader" in modules:  # it learns the structure of simulated crops
             with state.autocast():

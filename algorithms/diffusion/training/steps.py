@@ -1,6 +1,5 @@
 """Steps of the three trainings of a denoiser: noised images, judged ones, those of a teacher."""
 
-from collections.abc import Mapping
 from functools import partial
 from typing import cast
 
@@ -26,7 +25,7 @@ from cytosuite.training.judges import (
     misread,
     slope,
 )
-from cytosuite.training.parts import Parts, State, Tensors, decaying, optimiser_of
+from cytosuite.training.parts import Modules, Parts, State, Tensors, adams, optimiser_of, still
 
 _WINDOW = (3, 7, 7)  # voxels, twice, of levels that likeness counts: texture is free
 
@@ -47,17 +46,9 @@ def parts(settings: Settings) -> Parts:
         bare = {"conditioned": False, "position": (), "noise_channel": None}
         halved = {"widths": tuple(max(1, width // 2) for width in network.widths)}
         modules["reader"] = build(network.model_copy(update=bare | halved))
-    rates = {"network": 1.0, "judges": adversary.rate, "reader": 1.0}
-    optimisers: dict[str, torch.optim.Optimizer] = {
-        name: torch.optim.Adam(
-            decaying([modules[name]], settings.schedule.weight_decay),
-            lr=rate,
-            betas=adversary.betas,
-        )
-        for name, rate in rates.items()
-        if name in modules
-    }
-    return modules, optimisers
+    groups = {name: [modules[name]] for name in ("network", "judges", "reader") if name in modules}
+    decay = settings.schedule.weight_decay
+    return modules, adams(groups, adversary.rate, decay, adversary.betas)
 
 
 def _expected(network: nn.Module, noised: Tensor, signal: float, batch: Tensors) -> Tensor:
@@ -114,18 +105,14 @@ def _adversarial(state: State, batch: Tensors, settings: Settings) -> Tensors:
     if adversary.structure:
         with state.autocast():
             read = _misread(modules, batch["image"], batch)
-    others = [modules[name] for name in ("judges", "reader") if name in modules]
-    for module in others:
-        module.requires_grad_(requires_grad=False)
-    with state.autocast():
-        crops = _expected(modules["network"], batch["noise"], settings.process.left, asked)
-        losses = _losses(modules, crops, asked, batch, settings)
-        if read is not None:
-            more = relu(_misread(modules, crops, asked) - read.detach())
-            losses["structure"] = adversary.structure * more
-    state.update("network", sum(losses.values(), torch.zeros((), device=state.device)))
-    for module in others:
-        module.requires_grad_(requires_grad=True)
+    with still([modules[name] for name in ("judges", "reader") if name in modules]):
+        with state.autocast():
+            crops = _expected(modules["network"], batch["noise"], settings.process.left, asked)
+            losses = _losses(modules, crops, asked, batch, settings)
+            if read is not None:
+                more = relu(_misread(modules, crops, asked) - read.detach())
+                losses["structure"] = adversary.structure * more
+        state.update("network", sum(losses.values(), torch.zeros((), device=state.device)))
     if read is not None:
         state.update("reader", read)
         losses["reader"] = read
@@ -135,32 +122,23 @@ def _adversarial(state: State, batch: Tensors, settings: Settings) -> Tensors:
 
 
 def _losses(
-    modules: Mapping[str, nn.Module],
-    crops: Tensor,
-    asked: Tensors,
-    batch: Tensors,
-    settings: Settings,
+    modules: Modules, crops: Tensor, asked: Tensors, batch: Tensors, settings: Settings
 ) -> dict[str, Tensor]:
     """Return the weighted parts of the loss of made crops by judges and likeness, by name."""
     adversary, judges = settings.adversary, modules["judges"]
     changes = cast(Changes, modules["changes"]).drawn(len(crops))
     count = settings.network.channels
     answers = judges(changed(_seen(crops, asked, settings), changes, count))
-    losses = {
-        "fooled": _mean(
-            [judged_as(features[-1], adversary.game, real=True) for features in answers]
-        )
-    }
+    losses = {"fooled": _told(answers, adversary.game, real=True)}
     if adversary.features:
         with torch.no_grad():
             real = judges(changed(_seen(batch["image"], batch, settings), changes, count))
-        losses["features"] = adversary.features * _mean(
-            [
-                (one.float() - other.float()).abs().mean()
-                for ours, theirs in zip(answers, real, strict=True)
-                for one, other in zip(ours[:-1], theirs[:-1], strict=True)
-            ]
-        )
+        apart_by = [
+            (one.float() - other.float()).abs().mean()
+            for ours, theirs in zip(answers, real, strict=True)
+            for one, other in zip(ours[:-1], theirs[:-1], strict=True)
+        ]
+        losses["features"] = adversary.features * torch.stack(apart_by).mean()
     if adversary.likeness:
         like = crops
         if adversary.unpaired:
@@ -181,17 +159,14 @@ def _judges_step(
     drawn = changes.drawn(len(crops))
     real = changed(_seen(batch["image"], batch, settings), drawn, count)
     with state.autocast():
-        answers = [features[-1] for features in judges(real)]
-        lost = _mean([judged_as(answer, adversary.game, real=True) for answer in answers])
-        again = judges(changed(old, drawn, count))
-        lost = lost + _mean(
-            [judged_as(features[-1], adversary.game, real=False) for features in again]
-        )
+        answers, game = judges(real), adversary.game
+        lost = _told(answers, game, real=True)
+        lost = lost + _told(judges(changed(old, drawn, count)), game, real=False)
     if adversary.penalty and state.step % adversary.penalty_every == 0:
         lost = lost + adversary.penalty * adversary.penalty_every * slope(judges, real)
     state.update("judges", lost)
-    middle = 0.5 if adversary.game == "squares" else 0.0
-    changes.adapt(torch.cat([(answer.detach() - middle).sign().ravel() for answer in answers]))
+    middle = 0.5 if game == "squares" else 0.0
+    changes.adapt(torch.cat([(last.detach() - middle).sign().ravel() for *_, last in answers]))
     return lost
 
 
@@ -201,14 +176,15 @@ def _seen(image: Tensor, batch: Tensors, settings: Settings) -> Tensor:
     return with_further(image.float(), batch, names)
 
 
-def _misread(modules: Mapping[str, nn.Module], image: Tensor, batch: Tensors) -> Tensor:
+def _misread(modules: Modules, image: Tensor, batch: Tensors) -> Tensor:
     """Return how far the sketch that the reader finds in crops is from theirs."""
     logits = modules["reader"](image, torch.zeros(len(image), device=image.device))
     return misread(logits, batch["sketch"].clamp(0, 1))
 
 
-def _mean(losses: list[Tensor]) -> Tensor:
-    return torch.stack(losses).mean()
+def _told(answers: list[list[Tensor]], game: str, *, real: bool) -> Tensor:
+    """Return the mean loss of judges that are to call crops real or made."""
+    return torch.stack([judged_as(last, game, real=real) for *_, last in answers]).mean()
 
 
 STEPS = {

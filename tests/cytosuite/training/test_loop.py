@@ -106,18 +106,6 @@ def test_an_undefined_score_is_never_the_best(toy, settings, monkeypatch):
     assert read_card(toy(settings(W1))).scores == {HELD: {"W1": 1.0}}
 
 
-def test_held_out_cases_are_not_trained_on(toy, settings):
-    seen = []
-
-    def batch(cases, given, step):
-        seen.append(_numbers(cases))
-        return toy.training.batch(cases, given, step)
-
-    card = read_card(toy(settings(W1), training=toy.altered(batch=batch)))
-    assert {tuple(each.items()) for each in seen} == {(("simulated", 3), ("real", 3))}
-    assert card.trained["cases"] == {"simulated": 3, "real": 3}
-
-
 @pytest.mark.parametrize("case_s, seen", [(0.5, [2, 3, 3, 3, 3]), (8.0, [2, 2])])
 def test_validations_take_no_more_than_their_share(toy, settings, data, monkeypatch, case_s, seen):
     for role, folders in data.items():
@@ -207,21 +195,22 @@ def test_measured_parameters_win_over_a_parents_and_yield_to_the_settings(toy, s
     assert {"measured: light", "from m: k kept, tau by the settings"} <= set(lines)
 
 
-def test_cases_are_prepared_once_with_the_measured_parameters(toy, settings):
+def test_cases_are_prepared_once_with_the_measured_parameters_without_held_out_ones(toy, settings):
     seen, drawn = [], []
 
     def prepare(cases, given):
-        seen.append(given.card.parameters)
-        return {role: found[:1] for role, found in cases.items()}
+        seen.append((_numbers(cases), set(given.card.parameters)))
+        return {role: found[:2] for role, found in cases.items()}
 
     def batch(cases, given, step):
         drawn.append(_numbers(cases))
         return toy.training.batch(cases, given, step)
 
-    toy(settings(), training=toy.altered(**toy.measured, prepare_cases=prepare, batch=batch))
-    assert len(seen) == 1
-    assert set(seen[0]) == {"light", "images"}
-    assert all(counts == {"simulated": 1, "real": 1} for counts in drawn)
+    training = toy.altered(**toy.measured, prepare_cases=prepare, batch=batch)
+    card = read_card(toy(settings(W1), training=training))
+    assert seen == [({"simulated": 3, "real": 3}, {"light", "images"})]
+    assert drawn == [{"simulated": 2, "real": 2}] * 12
+    assert card.trained["cases"] == drawn[0]
 
 
 def _validating(toy, values, seen=None):

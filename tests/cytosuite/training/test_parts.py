@@ -2,10 +2,12 @@ import os
 import signal
 import threading
 import time
+from xml.etree import ElementTree
 
 import pytest
 import torch
 
+from cytosuite.figures.curves import HEIGHT, WIDTH, plots
 from cytosuite.training.parts import DivergedError, State, update_average
 from cytosuite.training.progress import Log, ahead, polite_interrupt
 
@@ -86,3 +88,31 @@ def test_other_threads_cannot_be_interrupted_but_run():
     thread.start()
     thread.join()
     assert found == [False]
+
+
+def _lines(*parts):
+    svg = ElementTree.fromstring(plots([("", curves) for curves in parts], "step"))
+    found = [part for part in svg.iter() if part.tag.endswith("polyline")]
+    return [
+        [tuple(map(float, pair.split(","))) for pair in each.get("points").split()]
+        for each in found
+    ]
+
+
+def test_curves_of_a_log_are_read_back(tmp_path):
+    log = Log(tmp_path / "log.csv")
+    log.add(10, {"total": 2.0, "flow": 0.5, "rate": 0.1, "seconds": 3})
+    log.add(20, {"total": 1.0, "flow": float("nan"), "rate": 0.1, "seconds": 6})
+    assert Log(log.path, 20).curves == {"total": {10: 2.0, 20: 1.0}, "flow": {10: 0.5}}
+    assert Log(tmp_path / "none.csv").curves == {}
+
+
+def test_plots_share_nothing_and_empty_ones_are_left_out():
+    one = {"a & <b>": {5: 3.0, 10: 2.0, 15: 1.0}}
+    assert _lines(one) == [[(0, 0), (WIDTH / 2, HEIGHT / 2), (WIDTH, HEIGHT)]]
+    assert _lines({"a": {1: 5.0, 2: 0.0}, "b": {1: 0.0}}, {}, {"c": {7: 4.0}}) == [
+        [(0, 0), (WIDTH, HEIGHT)],
+        [(0, HEIGHT)],
+        [(WIDTH / 2, HEIGHT / 2)],
+    ]
+    assert _lines({}, {"a": {}}) == []
