@@ -93,7 +93,7 @@ def interpolate(image: Floats, grid: Sequence[Stencil]) -> Floats:
 
 def _between(values: Floats, place: Stencil, axis: int) -> Floats:
     lower, upper = np.take(values, place.low, axis), np.take(values, place.high, axis)
-    weight = place.weight.reshape([-1 if i == axis else 1 for i in range(values.ndim)])
+    weight = place.weight.reshape(-1, *[1] * (values.ndim - 1 - axis))
     return np.asarray(lower + weight * (upper - lower), np.float32)
 
 

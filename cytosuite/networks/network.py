@@ -317,11 +317,9 @@ class PlaneByPlane(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         """Return the answer (N, C, Z, Y, X) of the layer for (N, C, Z, Y, X) values."""
-        count, channels, deep, *sides = values.shape
-        planes = values.transpose(1, 2).reshape(count * deep, channels, *sides)
-        answers = self.layer(planes.contiguous(memory_format=torch.channels_last))
-        stacked: Tensor = answers.reshape(count, deep, *answers.shape[1:]).transpose(1, 2)
-        return stacked
+        planes = values.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        answers: Tensor = self.layer(planes)
+        return answers.unflatten(0, (len(values), -1)).transpose(1, 2)
 
 
 class AddedChange(nn.Module):
@@ -373,13 +371,11 @@ def strided_reach(blocks: Sizes, kernel: int = 3) -> int:
 
 def folded(image: Tensor, fold: int) -> Tensor:
     """Return images with squares of pixels as channels: (N, C, Z, Y, X) to (N, C f f, Z, ...)."""
-    count, channels, z, y, x = image.shape
-    parts = image.view(count, channels, z, y // fold, fold, x // fold, fold)
-    return parts.permute(0, 1, 4, 6, 2, 3, 5).reshape(count, -1, z, y // fold, x // fold)
+    squares = image.unflatten(4, (-1, fold)).unflatten(3, (-1, fold))
+    return squares.permute(0, 1, 4, 6, 2, 3, 5).flatten(1, 3)
 
 
 def unfolded(values: Tensor, fold: int) -> Tensor:
     """Return images from folded ones, see `folded`."""
-    count, _, z, y, x = values.shape
-    parts = values.reshape(count, -1, fold, fold, z, y, x).permute(0, 1, 4, 5, 2, 6, 3)
-    return parts.reshape(count, -1, z, y * fold, x * fold)
+    squares = values.unflatten(1, (-1, fold, fold)).permute(0, 1, 4, 5, 2, 6, 3)
+    return squares.flatten(5, 6).flatten(3, 4)
