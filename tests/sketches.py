@@ -24,8 +24,8 @@ def randomise(network):
     return network
 
 
-def random_network(arguments=TINY):
-    """Return a denoiser with random weights."""
+def random_network(arguments=TINY, build=build):
+    """Return a network with random weights everywhere: it changes any image."""
     torch.manual_seed(0)
     return randomise(build(arguments).eval())
 

@@ -3,24 +3,15 @@
 from functools import partial
 
 import numpy as np
-import torch
+import sketches
 from sketches import SHAPE, image_of, labels_of, paired_dataset, volume
 
 from cytosuite.algorithms.cyclegan3d.network import Architecture, build
 from cytosuite.formats import write
 
 simulated_dataset = partial(paired_dataset, sketches=False)
+random_network = partial(sketches.random_network, build=build)
 TINY = Architecture(widths=(4, 6), blocks=1, fold=2)
-
-
-def random_network(arguments):
-    """Return a generator with random weights everywhere: it changes any image."""
-    torch.manual_seed(0)
-    network = build(arguments).eval()
-    with torch.no_grad():
-        for weight in network.parameters():
-            weight.copy_(0.4 * torch.randn_like(weight))
-    return network
 
 
 def simulated(number=0):

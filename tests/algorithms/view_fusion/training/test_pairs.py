@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from mistakes import refused
 from numpy.testing import assert_allclose, assert_array_equal
+from sketches import SPACING, volume
 from trainings import short
 from view_pairs import (
     FUSED,
     SHAPE,
-    SPACING,
     challenge,
     dataset,
     fused_of,
@@ -17,7 +17,6 @@ from view_pairs import (
     pairs,
     published,
     two_folders,
-    volume,
 )
 
 from cytosuite.algorithms.view_fusion.intensity import to_network, units_of
@@ -131,9 +130,7 @@ def view_is_not_finite(folder):
 
 def view_is_a_plane(folder):
     """expected a volume with the axes ZYX, found YX"""
-    plane = volume(fused_of())
-    write(folder / "image_0_membrane_angle.tif", type(plane)(plane.array[0], SPACING[1:], "YX"))
-    return folder
+    return _alter(folder, fused_of()[0], "angle")
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 from scipy import ndimage
+from sketches import SPACING, volume
 from training_data import merged
 from trainings import short
-from view_pairs import SHAPE, SPACING, dataset, published, volume
+from view_pairs import SHAPE, dataset, published
 
 from cytosuite.algorithms.view_fusion.training.train import TRAINING
 from cytosuite.formats import read, write

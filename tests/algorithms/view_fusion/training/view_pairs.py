@@ -5,13 +5,12 @@ from types import SimpleNamespace
 import numpy as np
 from layouts import hdf5
 from scipy import ndimage
+from sketches import volume
 
 from cytosuite.contract.tasks import VIEW
 from cytosuite.formats import write
-from cytosuite.volume import Volume
 
 FUSED = f"fused-{VIEW}"
-SPACING = (2.0, 0.8, 0.8)
 SHAPE = (14, 40, 36)
 
 
@@ -28,11 +27,6 @@ def view_of(fused, seed):
     rng = np.random.default_rng([seed, 1])
     light = np.linspace(1, 0.5, fused.shape[0])[:, None, None]
     return (fused * light + rng.normal(300, 100, fused.shape)).clip(0).astype(np.uint16)
-
-
-def volume(array, **metadata):
-    """Return a volume with the voxel size of all pairs."""
-    return Volume(array, SPACING, metadata=metadata)
 
 
 def pairs(count=3):
