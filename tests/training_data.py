@@ -1,6 +1,7 @@
 """Small volumes with two round nuclei, laid out as a simulated dataset and as a real folder."""
 
 from copy import deepcopy
+from itertools import product
 from shutil import rmtree
 
 import numpy as np
@@ -8,12 +9,14 @@ import torch
 
 from cytosuite.files import write_json
 from cytosuite.formats import read, write
+from cytosuite.training.images import Turn
 from cytosuite.training.loop import train
 from cytosuite.training.nuclei.cases import Targets
 from cytosuite.volume import Volume
 
 SPACING = (2.0, 0.8, 0.8)
 SHAPE = (10, 24, 24)
+TURNS = [Turn(bits[:3], bits[3]) for bits in product((False, True), repeat=4)]
 
 
 def scene(number=0):
@@ -103,10 +106,10 @@ def real_folder(folder):
 
 
 def planes_folder(folder):
-    """Write planes with two nuclei each, and labels of them and of their kernels."""
+    """Write planes with two nuclei each, and labels of them and, by other numbers, their kernels."""
     labels = np.zeros((40, 48), np.uint16)
-    labels[8:20, 8:20], labels[8:20, 20:32] = 1, 2
-    inner = np.where(np.roll(labels, 3, 0) == labels, labels, 0)
+    labels[8:20, 8:20], labels[8:20, 20:34] = 1, 2
+    inner = np.where((np.roll(labels, 3, 0) == labels) & (labels > 0), 9 - labels, 0)
     noise = np.random.default_rng(0).normal(10, 1, labels.shape)
     grey = (noise + 50 * (labels > 0)).astype(np.float32)
     for name in "ab":

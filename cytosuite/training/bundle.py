@@ -67,8 +67,11 @@ class NetworkFormat:
         return type(self.arguments).__module__
 
     def tensor(self, channels: Sequence[str], bounds: Interval | None) -> Json:
-        """Return the format of images of the network, see `side`."""
-        shape = [side(step) for step in self.arguments.multiple]
+        """Return the format of images of the network.
+
+        Sides are written as MONAI writes multiples: ``16*n``, ``*``; n may differ between sides.
+        """
+        shape = ["*" if step == 1 else f"{step}*n" for step in self.arguments.multiple]
         return tensor(channels, shape, bounds, patches=self.patches)
 
 
@@ -79,7 +82,7 @@ def tensor(
     *,
     patches: bool,
 ) -> Json:
-    """Return the format of a float32 tensor; a side is a number or a text, see `side`."""
+    """Return the format of a float32 tensor; a side is a number, or a text for its multiples."""
     return {
         "type": "image",
         "format": "magnitude",
@@ -91,11 +94,6 @@ def tensor(
         "is_patch_data": patches,
         "channel_def": {str(number): text for number, text in enumerate(channels)},
     }
-
-
-def side(multiple: int) -> str:
-    """Return a side as MONAI writes multiples: ``16*n``, ``*``; n may differ between sides."""
-    return "*" if multiple == 1 else f"{multiple}*n"
 
 
 def write_bundle(card: Path, out: Path) -> Path:

@@ -27,7 +27,6 @@ from cytosuite.training.parts import (
     Arrays,
     Best,
     Case,
-    CaseLists,
     Cases,
     Data,
     State,
@@ -201,22 +200,22 @@ def _load(
 ) -> tuple[Cases[Case], Cases[Case]]:
     """Return the cases to train on and the held-out ones, by role; test cases stay unseen."""
     roles = [role for role in training.roles if role in data]
-    cases: CaseLists[Case] = {role: [] for role in roles}
-    held: CaseLists[Case] = {role: [] for role in roles}
+    cases, held = ({role: list[Case]() for role in roles} for _ in range(2))
     placed: dict[str, Sequence[Placed]] = {}
-    for role, folder in [(name, source) for name in roles for source in data[name]]:
-        say(f"reading {folder}")
-        loaded = training.load(folder, role, settings)
-        parts, division = divided(folder, loaded, settings.files, say)
-        if division:
-            placed[str(folder)] = division.placed
-        cases[role] += parts.get("train", [])
-        held[role] += parts.get("validate", [])
-        listed = list_of(folder, "val")
-        if listed and settings.validation.every:
-            held[role] += training.load(listed, role, settings)
-        elif listed:
-            say(f"not read, since validation.every is 0: {listed}")
+    for role in roles:
+        for folder in data[role]:
+            say(f"reading {folder}")
+            loaded = training.load(folder, role, settings)
+            parts, division = divided(folder, loaded, settings.files, say)
+            if division:
+                placed[str(folder)] = division.placed
+            cases[role] += parts.get("train", [])
+            held[role] += parts.get("validate", [])
+            listed = list_of(folder, "val")
+            if listed and settings.validation.every:
+                held[role] += training.load(listed, role, settings)
+            elif listed:
+                say(f"not read, since validation.every is 0: {listed}")
     if rows := split_rows(placed):
         write_rows(work / TABLE, rows)
     whole = {role: of_role for role, of_role in cases.items() if not held[role]}

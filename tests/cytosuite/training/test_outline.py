@@ -6,7 +6,7 @@ import pytest
 import tifffile
 from house import ROOT
 from mistakes import refused
-from rasters import away_from
+from rasters import discs
 from safetensors.numpy import load_file
 
 from cytosuite.contract.manifest import read_card
@@ -42,19 +42,12 @@ def test_each_object_has_one_twin_that_no_other_has():
 
 
 def annotated(folder, count=4):
-    """Write planes of soft discs whose annotation is looser than the watershed's objects."""
-    for name in ("images", "labels"):
+    """Write planes of discs whose annotation is looser than the watershed's objects."""
+    arrays = {"images": discs(9, 22, 3)[0][:136, :136], "labels": discs(12, 16, 3)[1]}
+    for name, array in arrays.items():
         (folder / name).mkdir(parents=True)
-    for number in range(count):
-        rng = np.random.default_rng(number)
-        light, labels = np.zeros((128, 128)), np.zeros((128, 128), np.uint16)
-        for place in range(9):
-            centre = np.array(np.divmod(place, 3)) * 40 + 24 + rng.uniform(-5, 5, 2)
-            away = away_from(centre, light.shape)
-            light += 300 / (1 + np.exp((away - 9) / 2))
-            labels[away < 13] = place + 1
-        tifffile.imwrite(folder / f"images/{number}.tif", rng.poisson(100 + light).astype("u2"))
-        tifffile.imwrite(folder / f"labels/{number}.tif", labels)
+        for number in range(count):
+            tifffile.imwrite(folder / name / f"{number}.tif", np.roll(array, number, (0, 1)))
     return folder
 
 
@@ -118,12 +111,12 @@ def without_labels(folder):
 def nothing_found(folder):
     """so that no outline can be learned; give another one (--from)"""
     for path in (annotated(folder, 2) / "images").glob("*.tif"):
-        tifffile.imwrite(path, np.full((128, 128), 7, "u2"))
+        tifffile.imwrite(path, np.full((136, 136), 7, "u2"))
     return words(folder, PARENT, "a")
 
 
 def labels_of_another_shape(folder):
-    """expected labels of the shape (128, 128), found (3, 3)"""
+    """expected labels of the shape (136, 136), found (3, 3)"""
     tifffile.imwrite(annotated(folder, 1) / "labels/0.tif", np.ones((3, 3), "u2"))
     return words(folder, PARENT, "a")
 

@@ -1,10 +1,9 @@
-import itertools
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from training_data import SPACING, simulated_folder
+from training_data import SPACING, TURNS, simulated_folder
 
 from cytosuite.algorithms.harmonicnet.network import SPHERE
 from cytosuite.algorithms.harmonicnet.training.train import (
@@ -19,7 +18,6 @@ from cytosuite.training.images import Turn, turned
 from cytosuite.training.nuclei.cases import SHARE_UNIT, find_cases, load_case
 from cytosuite.training.nuclei.patches import DrawnPatch
 
-TURNS = [Turn(bits[:3], bits[3]) for bits in itertools.product((False, True), repeat=4)]
 SHAPE = (16, 24, 24)
 
 

@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import numpy as np
 from layouts import hdf5
-from scipy import ndimage
-from sketches import volume
+from light_sheet import view
+from sketches import SPACING, volume
 
 from cytosuite.contract.tasks import VIEW
 from cytosuite.formats import write
@@ -16,10 +16,7 @@ SHAPE = (14, 40, 36)
 
 def fused_of(seed=0):
     """Return the grey values of a grainy specimen seen well from all sides."""
-    rng = np.random.default_rng(seed)
-    grain = ndimage.gaussian_filter(rng.standard_normal(SHAPE), 1.5)
-    light = 100 + 900 * np.clip(grain / grain.std() - 0.5, 0, 3)
-    return (light + rng.normal(0, 15, SHAPE)).clip(0).astype(np.uint16)
+    return 4 * view(seed, SHAPE, loss_per_um=0, dtype="uint16", spacing=SPACING)
 
 
 def view_of(fused, seed):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from scipy import ndimage
+from training_data import scene
 
 from cytosuite.training.nuclei.camera import (
     CameraRanges,
@@ -101,21 +101,8 @@ def test_weights_stay_in_their_range_and_are_often_nothing(rng):
     assert drawn.max() <= 0.5
 
 
-def nucleus():
-    """Return labels and level of two blurred balls."""
-    labels, level = np.zeros((9, 24, 48), np.uint16), np.zeros((9, 24, 48), np.float32)
-    for number, x in ((1, 12), (2, 36)):
-        point = np.zeros(level.shape, np.float32)
-        point[4, 12, x] = 1
-        ball = ndimage.gaussian_filter(point, (1.5, 3, 3))
-        ball /= ball.max()
-        inside = ball > 0.1
-        labels[inside], level[inside] = number, ball[inside]
-    return labels, level
-
-
 def test_own_light_is_distinguished_from_an_even_haze():
-    labels, level = nucleus()
+    _, level, labels = scene()
     light = np.where(labels == 1, 2 * level, 0.5 * level) + np.float32(0.8)
     weighted = [np.average(light[labels == k], weights=level[labels == k]) for k in (1, 2)]
     means = np.array([0, *weighted], np.float32)

@@ -1,12 +1,11 @@
-import itertools
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from training_data import directed, real_folder, simulated_folder
+from training_data import TURNS, directed, real_folder, simulated_folder
 
-from cytosuite.training.images import Turn, turned
+from cytosuite.training.images import turned
 from cytosuite.training.nuclei.camera import CameraRanges
 from cytosuite.training.nuclei.cases import find_cases, load_case
 from cytosuite.training.nuclei.patches import (
@@ -108,9 +107,6 @@ def test_a_real_case_meets_no_camera(tmp_path):
     (image,), labels = draw_image(np.random.default_rng(0), case, SMALL)
     assert_array_equal(labels, case.labels)
     assert_allclose(np.arcsinh(image) / 2, case.image.astype(np.float32), atol=1e-5)
-
-
-TURNS = [Turn(bits[:3], bits[3]) for bits in itertools.product((False, True), repeat=4)]
 
 
 @pytest.fixture(scope="module")
