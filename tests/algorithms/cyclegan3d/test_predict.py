@@ -1,10 +1,12 @@
+from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 from mistakes import refused
 from numpy.testing import assert_array_equal
-from sketches import SPACING
+from sketches import SPACING, volume
 from unpaired import TINY, random_network, simulated
 
 from cytosuite.algorithms.cyclegan3d import predict as module
@@ -14,7 +16,7 @@ from cytosuite.algorithms.cyclegan3d.predict import Parameters, predict
 from cytosuite.contract.manifest import parse
 from cytosuite.denoising.camera import CameraModel
 from cytosuite.denoising.light import light_of
-from cytosuite.volume import Origin, Volume, seed_of
+from cytosuite.volume import Origin, seed_of
 
 TARGET = {"mean": 100.0, "sd": 5.0, "dtype": "uint16"}
 STYLE = {
@@ -62,9 +64,7 @@ def guarded(monkeypatch):
     return guarded
 
 
-def _volume(**changes):
-    given = {"array": simulated()[0], "spacing": SPACING, "metadata": {"channel": "nucleus"}}
-    return Volume(**{**given, **changes})
+_volume = partial(replace, volume(simulated()[0], channel="nucleus"))
 
 
 def _run(volume, model):
