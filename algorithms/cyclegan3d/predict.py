@@ -17,7 +17,7 @@ from cytosuite.contract.weights import Model
 from cytosuite.denoising.camera import CameraModel
 from cytosuite.denoising.light import light_of
 from cytosuite.errors import InputError
-from cytosuite.files import Scalars
+from cytosuite.files import ScalarMap, Scalars
 from cytosuite.networks.network import Forward, Prediction, device, load_once
 from cytosuite.networks.normalise import Target, in_dtype
 from cytosuite.networks.tiling import Tiled
@@ -58,30 +58,29 @@ def predict(inputs: Volumes, model: Model) -> Volumes:
     """Return the ``enhanced-image`` of one image; InputError or ModelError if unfit."""
     volume = image_of(inputs)
     parameters = parameters_of(model.card, Parameters)
-    image, facts = None, Scalars()
-    if parameters.network:
-        if volume.axes != parameters.network.axes:
-            raise InputError(
-                f"this network translates the axes {parameters.network.axes}, found {volume.axes}"
-            )
-        network, fault = load_once(model, parameters.network, load), None
-        image, prediction = by_network(volume, network, parameters, device())
-        facts["tiles"] = prediction.tiles
-        if parameters.guard != "off":
-            fidelity = compare(volume.array, image, volume.spacing)
-            facts |= {name: round(float(value), 4) for name, value in fidelity._asdict().items()}
-            fault = complaint(fidelity, parameters.limits)
-        if fault and (parameters.guard == "refuse" or not parameters.style):
-            raise InputError(
-                f"the translation is refused, as it changes the structure ({fault}); give an image "
-                "like those of the training, or a card with guard off or a style"
-            )
-        if fault:
-            line = f"the network changes the structure ({fault}): classical transfer in its place"
-            image, volume = None, warned(volume, line)
-    method = "style" if image is None else "network"
-    made = volume.like(classical(volume, parameters) if image is None else image)
-    return {"enhanced-image": noted(made, "cyclegan3d", {"method": method, **facts})}
+    if not parameters.network:
+        return _result(volume, classical(volume, parameters), "style", {})
+    if volume.axes != parameters.network.axes:
+        raise InputError(
+            f"this network translates the axes {parameters.network.axes}, found {volume.axes}"
+        )
+    network = load_once(model, parameters.network, load)
+    translation, prediction = by_network(volume, network, parameters, device())
+    facts: Scalars = {"tiles": prediction.tiles}
+    if parameters.guard == "off":
+        return _result(volume, translation, "network", facts)
+    fidelity = compare(volume.array, translation, volume.spacing)
+    facts |= {name: round(float(value), 4) for name, value in fidelity._asdict().items()}
+    fault = complaint(fidelity, parameters.limits)
+    if fault is None:
+        return _result(volume, translation, "network", facts)
+    if parameters.guard == "refuse" or not parameters.style:
+        raise InputError(
+            f"the translation is refused, as it changes the structure ({fault}); give an image "
+            "like those of the training, or a card with guard off or a style"
+        )
+    line = f"the network changes the structure ({fault}): classical transfer in its place"
+    return _result(warned(volume, line), classical(volume, parameters), "style", facts)
 
 
 def by_network(
@@ -122,3 +121,8 @@ def classical(volume: Volume, parameters: Parameters) -> Array:
     assert parameters.style is not None  # see Parameters
     rng = np.random.default_rng(seed_of(volume))
     return transfer(volume.array, volume.spacing, parameters.style, rng)
+
+
+def _result(volume: Volume, image: Array, method: str, facts: ScalarMap) -> Volumes:
+    noted_image = noted(volume.like(image), "cyclegan3d", {"method": method, **facts})
+    return {"enhanced-image": noted_image}

@@ -172,7 +172,10 @@ class CycleTraining(Training[Settings, DomainVolume]):
         shape = (network.channels, *settings.crops.shape)
         pools = {f"pool_{role}": ImagePool(loss.pool, shape, dtype) for role in ROLES}
         modules: dict[str, nn.Module] = {**generators, **judges, **pools}
-        groups = {"generators": [*generators.values()], "judges": [*judges.values()]}
+        groups: dict[str, list[nn.Module]] = {
+            "generators": [*generators.values()],
+            "judges": [*judges.values()],
+        }
         if loss.keep == "labels" and loss.structure > 0:
             changes = {"blocks": 1, "residual": False, "bounded": False, "noise": 0}
             modules["reader"] = build_generator(network.model_copy(update=changes), READER)
