@@ -319,7 +319,7 @@ class PlaneByPlane(nn.Module):
         """Return the answer (N, C, Z, Y, X) of the layer for (N, C, Z, Y, X) values."""
         planes = values.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
         answers: Tensor = self.layer(planes)
-        return answers.unflatten(0, (len(values), -1)).transpose(1, 2)
+        return torch.unflatten(answers, 0, (len(values), -1)).transpose(1, 2)
 
 
 class AddedChange(nn.Module):
@@ -371,11 +371,11 @@ def strided_reach(blocks: Sizes, kernel: int = 3) -> int:
 
 def folded(image: Tensor, fold: int) -> Tensor:
     """Return images with squares of pixels as channels: (N, C, Z, Y, X) to (N, C f f, Z, ...)."""
-    squares = image.unflatten(4, (-1, fold)).unflatten(3, (-1, fold))
+    squares = torch.unflatten(torch.unflatten(image, 4, (-1, fold)), 3, (-1, fold))
     return squares.permute(0, 1, 4, 6, 2, 3, 5).flatten(1, 3)
 
 
 def unfolded(values: Tensor, fold: int) -> Tensor:
     """Return images from folded ones, see `folded`."""
-    squares = values.unflatten(1, (-1, fold, fold)).permute(0, 1, 4, 5, 2, 6, 3)
-    return squares.flatten(5, 6).flatten(3, 4)
+    squares = torch.unflatten(values, 1, (-1, fold, fold))
+    return squares.permute(0, 1, 4, 5, 2, 6, 3).flatten(5, 6).flatten(3, 4)
