@@ -46,7 +46,9 @@ def parts(settings: Settings) -> Parts:
         bare = {"conditioned": False, "position": (), "noise_channel": None}
         halved = {"widths": tuple(max(1, width // 2) for width in network.widths)}
         modules["reader"] = build(network.model_copy(update=bare | halved))
-    groups = {name: [modules[name]] for name in ("network", "judges", "reader") if name in modules}
+    groups: dict[str, list[nn.Module]] = {
+        name: [modules[name]] for name in ("network", "judges", "reader") if name in modules
+    }
     decay = settings.schedule.weight_decay
     return modules, adams(groups, adversary.rate, decay, adversary.betas)
 
