@@ -42,12 +42,14 @@ def test_each_object_has_one_twin_that_no_other_has():
 
 
 def annotated(folder, count=4):
-    """Write planes of discs whose annotation is looser than the watershed's objects."""
-    arrays = {"images": discs(9, 22, 3)[0][:136, :136], "labels": discs(12, 16, 3)[1]}
-    for name, array in arrays.items():
+    """Write noisy planes of discs whose annotation is looser than the watershed's objects."""
+    light, labels = discs(9, 22, 3)[0][:136, :136], discs(12, 16, 3)[1]
+    for name in ("images", "labels"):
         (folder / name).mkdir(parents=True)
-        for number in range(count):
-            tifffile.imwrite(folder / name / f"{number}.tif", np.roll(array, number, (0, 1)))
+    for number in range(count):
+        image = np.random.default_rng(number).poisson(light).astype("u2")
+        tifffile.imwrite(folder / f"images/{number}.tif", image)
+        tifffile.imwrite(folder / f"labels/{number}.tif", labels)
     return folder
 
 
