@@ -97,15 +97,13 @@ def leaves(value: object, path: Texts = ()) -> Iterator[tuple[Texts, Any]]:
         yield path, value
 
 
-def need_models(names: Iterable[str], models: Models) -> None:
+def need_model(name: str, models: Models) -> None:
     """Refuse an algorithm without any model."""
-    for name in names:
-        if not cards_of(name, models):
-            raise ModelError(
-                f"{name} comes without a model: train one (cytosuite train {name} DATASET --name "
-                "NAME), or make one of weights (cytosuite model add FILE --like "
-                f"{name} --name NAME)"
-            )
+    if not cards_of(name, models):
+        raise ModelError(
+            f"{name} comes without a model: train one (cytosuite train {name} DATASET --name "
+            f"NAME), or make one of weights (cytosuite model add FILE --like {name} --name NAME)"
+        )
 
 
 def need_weights(names: Iterable[str], models: Models) -> None:

@@ -11,7 +11,7 @@ from cytosuite.benchmark.catalog.models import (
     is_tarball,
     lacks_model,
     named_models,
-    need_models,
+    need_model,
     need_weights,
     own_models,
 )
@@ -27,7 +27,7 @@ from cytosuite.benchmark.runs.data import several
 from cytosuite.benchmark.runs.pipeline import links
 from cytosuite.contract.manifest import AlgorithmManifest, read_card
 from cytosuite.contract.tasks import TASKS, Task
-from cytosuite.errors import InputError, ModelError, pick
+from cytosuite.errors import CytosuiteError, InputError, ModelError, pick
 from cytosuite.formats import header
 from cytosuite.metrics.boards import BOARDS, CONTROLS
 
@@ -57,9 +57,7 @@ def requested(options: BenchmarkOptions, console: Console) -> Request:
     model = data.own_model(model, free, options, console)
     models = {**models, **named_models(model, free)}
     named = not {catalog.ALL}.issuperset(options.algorithm)
-    if not named:
-        ours = _ready(ours, models, options, console)
-    need_models([algorithm.name for algorithm in ours], models)
+    ours = _ready(ours, models, options, console, named=named)
     passed, names = links(recipe.through), [algorithm.name for algorithm in ours]
     need_weights([*passed, *names], models)
     needed = list(dict.fromkeys([*passed, *map(places.program_of, names)]))
@@ -71,44 +69,46 @@ def requested(options: BenchmarkOptions, console: Console) -> Request:
 
 
 def _ready(
-    ours: Sequence[AlgorithmManifest], models: Models, options: BenchmarkOptions, console: Console
+    ours: Sequence[AlgorithmManifest],
+    models: Models,
+    options: BenchmarkOptions,
+    console: Console,
+    *,
+    named: bool,
 ) -> list[AlgorithmManifest]:
-    """Return the algorithms with a model, and as plain processes with their packages."""
-    plain, ready = choose.engine_name(options.engine)[0] == "process", []
+    """Return the algorithms that have a model, and as plain processes their packages.
+
+    Where the user names none, optional ones are left out with a line.
+    """
+    plain, ready = not named and choose.engine_name(options.engine)[0] == "process", []
     for algorithm in ours:
-        reason = packages.refusal(lambda name: need_models([name], models), algorithm.name)
-        if plain and not reason:
-            reason = packages.refusal(packages.need_packages, algorithm.name)
-        if not reason or not algorithm.optional:
-            ready.append(algorithm)
+        try:
+            need_model(algorithm.name, models)
+            if plain and algorithm.optional:
+                packages.need_packages(algorithm.name)
+        except CytosuiteError as error:
+            if named or not algorithm.optional:
+                raise
+            say(console, f"left out: {error}")
         else:
-            say(console, f"left out: {reason}")
+            ready.append(algorithm)
     return ready
 
 
 def chosen(options: BenchmarkOptions, default: str) -> tuple[Task, list[AlgorithmManifest], Models]:
     """Return the task and our algorithms, all without names, with the models named with them."""
-    manifests = catalog.algorithms()
+    manifests, every = catalog.algorithms(), catalog.ALL in options.algorithm
     words = [
         word for word in options.algorithm if not images.is_external(word) and word != catalog.ALL
     ]
-    programs = [places.program_of(word) for word in words]
-    if programs:
-        names = pick("algorithm", programs, manifests)
-        tasks = {manifests[name].task for name in names} | (
-            {options.task} if options.task else set()
-        )
-        if len(tasks) > 1:
-            raise InputError(
-                f"algorithms of one task are compared, found {', '.join(sorted(tasks))}"
-            )
-        task = tasks.pop()
-    else:
-        task = options.task or default
-        alone = options.algorithm and catalog.ALL not in options.algorithm  # images of others
-        of_task = {name: manifest for name, manifest in manifests.items() if manifest.task == task}
-        names = [] if alone else catalog.asked_for(options.algorithm and [catalog.ALL], of_task)
-        if not names and not options.algorithm:
+    names = pick("algorithm", map(places.program_of, words), manifests) if words else []
+    tasks = {*filter(None, [options.task]), *(manifests[name].task for name in names)}
+    if len(tasks) > 1:
+        raise InputError(f"algorithms of one task are compared, found {', '.join(sorted(tasks))}")
+    task = next(iter(tasks), default)
+    if not words and (every or not options.algorithm):  # else images of others alone
+        names = [n for n, m in manifests.items() if m.task == task and (every or not m.optional)]
+        if not (names or every):
             raise InputError(f"there is no algorithm for the task {task} yet; add one (README)")
     for name in names:
         if name in BOARDS[task].controls:
