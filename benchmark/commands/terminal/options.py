@@ -134,13 +134,11 @@ def put(path: Path | None, text: str) -> None:
         write_text(path, text)
 
 
-@command_options
-class TableOptions:
-    """Ways to get a table: on the terminal, as CSV, as JSON."""
+class Written:
+    """Files that a command writes besides its lines, each a field where a command has it."""
 
-    wide: bool = option("Show all columns.", False)
-    csv: Path | None = option("Write all columns here, - for stdout.")
-    json: Path | None = option("Write as JSON here, - for stdout.")
+    csv: Path | None = None
+    json: Path | None = None
 
     def __post_init__(self) -> None:
         """Refuse places for the files before the work that they hold."""
@@ -155,26 +153,25 @@ class TableOptions:
         """Whether stdout holds CSV or JSON alone, and everything else goes to stderr."""
         return STDOUT in (self.csv, self.json)
 
+    def keep(self, value: object) -> None:
+        """Write a value as JSON where the option says, if it does."""
+        put(self.json, f"{json_text(value)}\n")
+
 
 @command_options
-class JsonOptions:
+class TableOptions(Written):
+    """Ways to get a table: on the terminal, as CSV, as JSON."""
+
+    wide: bool = option("Show all columns.", False)
+    csv: Path | None = option("Write all columns here, - for stdout.")
+    json: Path | None = option("Write as JSON here, - for stdout.")
+
+
+@command_options
+class JsonOptions(Written):
     """The findings of a command as JSON, besides its lines."""
 
     json: Path | None = option("Write as JSON here, - for stdout.")
-
-    def __post_init__(self) -> None:
-        """Refuse a place for the file that is none."""
-        if self.json not in (None, STDOUT):
-            need_file(self.json)
-
-    @property
-    def stdout_is_data(self) -> bool:
-        """Whether stdout holds JSON alone."""
-        return self.json == STDOUT
-
-    def keep(self, value: object) -> None:
-        """Write a value where the option says, if it does."""
-        put(self.json, f"{json_text(value)}\n")
 
 
 def known_task(text: str) -> str:

@@ -16,7 +16,7 @@ from cytosuite.benchmark.commands.terminal.console import say
 from cytosuite.benchmark.commands.terminal.options import TableOptions, put
 from cytosuite.benchmark.runs.store.csvfile import as_text
 from cytosuite.errors import listed
-from cytosuite.files import Json, json_text
+from cytosuite.files import Json
 
 Cell = str | int | float | None
 NOTHING = "-"  # shown for a value that is not defined
@@ -102,7 +102,7 @@ def keep(table: ValueTable, options: TableOptions, value: object | None = None) 
     if options.csv is not None:
         put(options.csv, table.csv())
     if options.json is not None:
-        put(options.json, f"{json_text(table.records() if value is None else value)}\n")
+        options.keep(table.records() if value is None else value)
 
 
 def decimals(values: Iterable[float]) -> int:
