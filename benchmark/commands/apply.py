@@ -29,7 +29,7 @@ from cytosuite.benchmark.commands.files.applied import (
     summary,
     write_applied,
 )
-from cytosuite.benchmark.commands.files.sizes import ALONE, SHARED, Sharing, asked_first, sharings
+from cytosuite.benchmark.commands.files.sizes import ALONE, SHARED, asked_first, sharings
 from cytosuite.benchmark.commands.options.apply import ApplyOptions, SegmentOptions
 from cytosuite.benchmark.commands.terminal.console import Cases, Step, progress, say
 from cytosuite.benchmark.runs.data.dataset import Case, make_case
@@ -44,8 +44,9 @@ from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.words import ASSUME, Say
 from cytosuite.datasets.folder.load import load
 from cytosuite.errors import CytosuiteError, InputError
-from cytosuite.files import Entries, Lists, value_digest, work_folder, write_json
+from cytosuite.files import Entries, value_digest, work_folder, write_json
 from cytosuite.files.working import alone
+from cytosuite.folders.index import Item
 from cytosuite.folders.masks import files_of
 from cytosuite.folders.part import content as content_of
 
@@ -94,8 +95,6 @@ class _Application:
                 )
         self.results: dict[str, Applied] = {}
         self.unable = cache(partial(refusal, lambda name: need(self.engine, options, [name])))
-        self.doubts: Lists = {}  # by image
-        self.sharings: dict[str, Sharing] = {}  # by image, once sizes are known
 
     def run(self) -> list[Applied]:
         """Make the results that are not there, and return one per image."""
@@ -108,7 +107,8 @@ class _Application:
         if several and self.engine.name != "process":  # images are in the keys of results
             met = {str(record["algorithm"]) for record in before.values() if record}
             need(self.engine, self.options, sorted(met.intersection(self.names)))
-        self.fingerprints = {target.name: self._fingerprint(target) for target in self.targets}
+        for target in self.targets:
+            target.fingerprint = self._fingerprint(target.item)
         self._leave(before)
         items = [target.item for target in self.targets]
         first = asked_first(items)
@@ -120,7 +120,9 @@ class _Application:
             self._make(begun, folder / "alone", step)
             done = {n for n, applied in self.results.items() if applied.status in DONE}
             records = {t.name: t.record() for t in self.targets if t.name in done}
-            self.sharings = sharings(items, first, records)
+            shared = sharings(items, first, records)
+            for target in self.targets:
+                target.sharing = shared.get(target.name)
             self._make([target for target in self.targets if self._is_open(target)], folder, step)
         results = [self.results[target.name] for target in self.targets]
         self.say(*summary(results), *self.skipped)
@@ -129,18 +131,14 @@ class _Application:
     def _leave(self, before: Mapping[str, Entries]) -> None:
         """Take over the results of earlier runs that are current, or must not be replaced."""
         for target in self.targets:
-            record, done = before[target.name], None
-            if (
+            record = before[target.name]
+            current = bool(
                 record
                 and record["algorithm"] in self.names
-                and record["key"] == self._key(target.name, record["algorithm"])
+                and record["key"] == self._key(target, record["algorithm"])
                 and self._still(record.get("warnings", ()))
-            ):
-                done = target.there_already(record, rois=self.options.rois)
-            if self.options.overwrite:
-                done = None if done and done.message else done
-            elif done is None:
-                done = target.held(record)
+            )
+            done = target.earlier(record, self.options, current=current)
             if done is not None:
                 self.results[target.name] = done
         statuses = [applied.status for applied in self.results.values()]
@@ -148,9 +146,8 @@ class _Application:
             self.say(f"{there} of {len(self.targets)} images are done already")
         self.say(*(done.line for done in self.results.values() if done.message))
 
-    def _fingerprint(self, target: OutputFiles) -> str:
+    def _fingerprint(self, item: Item) -> str:
         """Return the digest of an image, its further files, and all that decides its algorithm."""
-        item = target.item
         content: dict[str, object] = {
             "files": {
                 slug: foreign_digest(
@@ -167,9 +164,9 @@ class _Application:
             content["candidates"] = list(map(choice_digest, self.names))
         return value_digest(content)
 
-    def _key(self, name: str, algorithm: str) -> str:
+    def _key(self, target: OutputFiles, algorithm: str) -> str:
         """Return the key of the result of an image."""
-        return job_key(self.fingerprints[name], algorithm, self.engine)
+        return job_key(target.fingerprint, algorithm, self.engine)
 
     def _is_open(self, target: OutputFiles, *, lone: bool = False) -> bool:
         """Return whether an image is to be made: anew where its size is not the one it shares."""
@@ -178,7 +175,7 @@ class _Application:
             return True
         if done.status not in DONE or (done.status == DONE[0] and done.message):
             return False  # changed by hand, or failed
-        record, sharing = target.record(), self.sharings.get(target.name)
+        record, sharing = target.record(), target.sharing
         if lone:
             return SHARED in record and ALONE not in record
         if sharing and sharing.own and SHARED not in record:
@@ -210,7 +207,7 @@ class _Application:
         for target in targets:
             item, name = target.item, target.name
             cases.inside("reading", name, None)
-            case, sharing = Case(name, folder / "cases" / name), self.sharings.get(name)
+            case, sharing = Case(name, folder / "cases" / name), target.sharing
             shared = sharing.metadata if sharing and not sharing.own else {}
             try:
                 facts = {**options.metadata, **shared}
@@ -226,7 +223,7 @@ class _Application:
                 cases("reading", name, "failed")
                 self._finish(target, target.failed(str(error)))
             else:
-                self.doubts[name] = [*doubts, *(sharing.doubt if sharing else ())]
+                target.doubts = [*doubts, *(sharing.doubt if sharing else ())]
                 home = algorithm.name, str(known.get(FOLDER, ""))
                 chosen.setdefault(home, {})[case] = target
         for target, reason in refused:
@@ -256,9 +253,9 @@ class _Application:
             """Write the result of one image."""
             cases(name, case_name, status)
             case = Case(case_name, folder / "cases" / case_name)
-            key, target = self._key(case_name, name), targets[case]
-            doubts, sharing = self.doubts[case_name], self.sharings.get(case_name)
-            self._finish(target, write_applied(target, case, job, key, options, doubts, sharing))
+            target = targets[case]
+            key = self._key(target, name)
+            self._finish(target, write_applied(target, case, job, key, options))
 
         api, limits = options.api or engine.api, replace(options.limits(algorithm), folder=place)
         run_job(job, self.task, engine, limits, api, take, cases.inside, keep_going=True)

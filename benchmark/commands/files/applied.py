@@ -4,7 +4,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -79,11 +79,15 @@ class Applied(NamedTuple):
         return f"{printable(self.image.name)}: {self.status}: {self.message}{doubts}"
 
 
-class OutputFiles(NamedTuple):
-    """An image, and its files in the folder of the results."""
+@dataclass(eq=False)
+class OutputFiles:
+    """An image, its files in the folder of the results, and what is known before its run."""
 
     folder: Path
     item: Item
+    fingerprint: str = ""  # of its files and all that decides its algorithm
+    doubts: Sequence[str] = ()  # on its algorithm and size
+    sharing: Sharing | None = None  # once sizes are known
 
     @property
     def name(self) -> str:
@@ -123,14 +127,23 @@ class OutputFiles(NamedTuple):
         stays = f"; {output.name} of an earlier command stays" if output.exists() else ""
         return self.result("failed", " ".join(message.split()) + stays)
 
-    def held(self, record: Entries) -> Applied | None:
-        """Return the result for an output that must not be replaced, else None."""
+    def earlier(self, record: Entries, options: SegmentOptions, *, current: bool) -> Applied | None:
+        """Return the result of an earlier command if it is current or must not be replaced."""
         output = self.output()
-        if not os.path.lexists(output):
+        measured = "objects" in record and "objects_table" not in record
+        drawn = options.rois and "rois_missing" not in record
+        ends = [*[OBJECTS] * measured, *[ROIS] * drawn]
+        whole = current and all(self.file(end).is_file() for end in ends)
+        if not os.path.lexists(output) or (options.overwrite and not whole):
             return None
-        if (altered := self.altered(record)) is not None:
+        altered = self.altered(record)
+        if whole and not (altered and options.overwrite):
+            changed = "not as it was written" if altered else ""
+            warnings = tuple(record.get("warnings", ()))
+            return self.result("there already", changed, _model(record), warnings)
+        if altered:
             message = f"{altered} is not as it was written; --overwrite replaces it"
-            return self.result("kept", message)
+            return None if options.overwrite else self.result("kept", message)
         if self.has(record) and record["part"] == asked(self.item.part):
             return None
         parts = (f"{noun} {of}" for noun, of in record["part"].items())
@@ -151,16 +164,6 @@ class OutputFiles(NamedTuple):
     def has(self, record: Entries) -> bool:
         """Return whether a record belongs to the image."""
         return record.get("image") == printable(str(self.item.image.resolve()))
-
-    def there_already(self, record: Entries, *, rois: bool = False) -> Applied | None:
-        """Return the result that an earlier command has written, None if a file lacks."""
-        measured = "objects" in record and "objects_table" not in record
-        ends = [*[OBJECTS] * measured, *[ROIS] * (rois and "rois_missing" not in record)]
-        if not all(self.file(end).is_file() for end in ends):
-            return None
-        changed = "" if self.altered(record) is None else "not as it was written"
-        warnings = tuple(record.get("warnings", ()))
-        return self.result("there already", changed, _model(record), warnings)
 
 
 def named(item: Item, folder: Path, others: Collection[str]) -> OutputFiles:
@@ -213,8 +216,6 @@ def write_applied(
     job: Job,
     key: str,
     options: SegmentOptions,
-    doubts: Sequence[str],
-    sharing: Sharing | None,
 ) -> Applied:
     """Write the outputs of one image, its picture, and last its record, with doubts."""
     home = job.folder / case.name
@@ -222,7 +223,7 @@ def write_applied(
     assert record is not None  # the run has just written it
     if not record.ok:
         return target.failed(f"{record.status}: {record.message}")
-    record = record.model_copy(update={"warnings": (*doubts, *record.warnings)})
+    record = record.model_copy(update={"warnings": (*target.doubts, *record.warnings)})
     task, item = TASKS[job.algorithm.task], target.item
     main = case.main(task)
     assert main is not None  # an image was given
@@ -234,7 +235,7 @@ def write_applied(
         "image": printable(str(item.image.resolve())),
         "key": key,
         "part": asked(item.part),
-        **({SHARED: sharing.metadata} if sharing else {}),
+        **({SHARED: target.sharing.metadata} if target.sharing else {}),
     }
     for number, socket in enumerate(s for s in task.outputs if s.slug in record.outputs):
         source = home / record.outputs[socket.slug]
