@@ -178,13 +178,22 @@ def _made(request: _TrainingData, run: RunOptions, console: Console) -> str:
 
 def _run(command: Sequence[str], make: Callable[[], list[str]]) -> None:
     """Run a training, its data made once checked; one stop leaves a checkpoint, two kill it."""
-    pipe = subprocess.PIPE
+    pipe, data, lines = subprocess.PIPE, "", list[str]()
     with subprocess.Popen(
         command, cwd=PACKAGE.parent, stdin=pipe, stderr=pipe, process_group=0, bufsize=0
     ) as process:
         try:
-            lines, checked = _until_checked(process)
-            lines += _to_the_end(process, json.dumps(make()) if checked else "")
+            for line in process.stderr or ():
+                if line == b"checked\n":
+                    data = json.dumps(make())
+                    break
+                lines += _texts(line)
+            try:
+                _, text = process.communicate(data.encode())
+            except KeyboardInterrupt:  # which is passed on to it
+                process.send_signal(signal.SIGINT)
+                _, text = process.communicate()
+            lines += _texts(text)
         finally:
             process.kill()
     if process.returncode == -signal.SIGINT:
@@ -201,21 +210,6 @@ def _run(command: Sequence[str], make: Callable[[], list[str]]) -> None:
         raise TrainingError(f"the training ended with code {process.returncode}: {last}")
 
 
-def _until_checked(process: subprocess.Popen[bytes]) -> tuple[list[str], bool]:
-    """Return the lines of a training on stderr up to its check, and whether that was passed."""
-    lines: list[str] = []
-    for line in process.stderr or ():
-        if line == b"checked\n":
-            return lines, True
-        lines += line.decode(errors="replace").splitlines()
-    return lines, False
-
-
-def _to_the_end(process: subprocess.Popen[bytes], data: str) -> list[str]:
-    """Give a training its data, and return its further lines; Ctrl-C is passed on to it."""
-    try:
-        _, text = process.communicate(data.encode())
-    except KeyboardInterrupt:
-        process.send_signal(signal.SIGINT)
-        _, text = process.communicate()
-    return text.decode(errors="replace").splitlines()
+def _texts(shown: bytes) -> list[str]:
+    """Return what a training has written as lines."""
+    return shown.decode(errors="replace").splitlines()
