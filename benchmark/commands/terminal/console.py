@@ -160,9 +160,9 @@ class Cases:
 def progress(console: Console, title: str, *, minor: bool = False) -> Iterator[Step]:
     """Show the progress of one piece of work up to its end, unless all is done from the start."""
     if not console.is_terminal:
-        lines = _Lines(console, title, minor)
+        lines = LogLines(console, title, minor)
         yield lines
-        lines(lines.left.total, lines.left.total)
+        lines(lines.total, lines.total)
         return
     from rich.progress import (
         BarColumn,
@@ -204,55 +204,39 @@ def progress(console: Console, title: str, *, minor: bool = False) -> Iterator[S
         bar.stop()
 
 
-class _Lines:
-    """Progress as lines of a log."""
+class LogLines:
+    """Progress as lines of a log, with the time that the work will still take."""
 
     def __init__(self, console: Console, title: str, minor: bool) -> None:
-        self.console = console
-        self.title = title
+        self.console, self.title, self.minor = console, title, minor
+        self.begun, self.total = False, 0
         self.last = time.monotonic()
-        self.minor, self.begun = minor, False
-        self.left = TimeLeft()
+        self.first = self.latest = (0.0, 0.0)  # pieces that were done, and when [s]
 
     def __call__(self, done: float, total: int, note: str = "") -> None:
         """Write a line if the last one is long ago, or this is the end of work that was begun."""
-        self.left(done, total)
         now = time.monotonic()
+        if not self.total:
+            self.first = self.latest = (done, now)
+        elif done != self.latest[0]:
+            self.latest = (done, now)
+        self.total = total
         self.begun |= done < total
         end = self.begun and done >= total and not self.minor
         if not end and (done >= total or now - self.last < LINE_EVERY_S):
             return
         self.last, self.begun, self.minor = now, not end, False
-        left = "" if end else self.left.words
+        left = "" if end else self.left(now)
         tail = f" ({note})" if note and not end else ""
         self.console.print(
             f"{self.title}: {int(done)} of {total}{left}{tail}", highlight=False, markup=False
         )
 
-
-class TimeLeft:
-    """How long work will still take, from its first and its latest step."""
-
-    def __init__(self) -> None:
-        self.total = 0
-        self.first = self.latest = (0.0, 0.0)  # pieces that were done, and when [s]
-
-    def __call__(self, done: float, total: int) -> None:
-        """Take note of a step."""
-        step = (done, time.monotonic())
-        if not self.total:
-            self.first = self.latest = step
-        elif done != self.latest[0]:
-            self.latest = step
-        self.total = total
-
-    @property
-    def words(self) -> str:
-        """The time left in words; empty where it is short, or not known before the second step."""
+    def left(self, now: float) -> str:
+        """Return the time left in words; empty if short, or not known before the second step."""
         (first, begin), (done, latest) = self.first, self.latest
         if done <= first:
             return ""
-        now = time.monotonic()
         left = (latest - begin) * (self.total - done) / (done - first) - (now - latest)
         if min(left, now - begin) < ESTIMATE_S:
             return ""

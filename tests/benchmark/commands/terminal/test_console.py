@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 
 from cytosuite.benchmark.commands.terminal import console as room
-from cytosuite.benchmark.commands.terminal.console import Cases, TimeLeft, progress
+from cytosuite.benchmark.commands.terminal.console import Cases, LogLines, progress
 from cytosuite.benchmark.runs.store.documents import escape
 
 
@@ -98,9 +98,9 @@ def test_work_that_breaks_off_has_no_last_line(log, clock):
         (3, 3600.0, ", about 32 h left"),
     ],
 )
-def test_estimates(clock, done, seconds, expected):
-    pace = TimeLeft()
-    pace(0, 100)
+def test_estimates(log, clock, done, seconds, expected):
+    lines = LogLines(log, "running", minor=False)
+    lines(0, 100)
     clock["s"] = seconds
-    pace(done, 100)
-    assert pace.words == expected
+    lines(done, 100)
+    assert lines.left(seconds) == expected
