@@ -1,7 +1,9 @@
 """Commands in this process."""
 
 import io
+import shlex
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,12 +16,18 @@ from cytosuite.benchmark.commands import data
 from cytosuite.benchmark.commands.app import application
 
 
+def _typed(words):
+    """Return the words of texts, as a shell reads them, and paths as they are."""
+    texts = ([str(w)] if isinstance(w, Path) else shlex.split(str(w)) for w in words)
+    return [word for text in texts for word in text]
+
+
 @pytest.fixture
 def cli():
     """Return a function that runs a command; errors come out as they are."""
 
     def run(*words, **environment):
-        given = [str(word) for word in words]
+        given = _typed(words)
         return CliRunner().invoke(
             application(given), given, catch_exceptions=False, env=environment
         )
@@ -32,7 +40,7 @@ def here(monkeypatch, capsys):
     """Return a function that runs the program: exit code, stdout and stderr."""
 
     def run(*words):
-        monkeypatch.setattr(sys, "argv", ["cytosuite", *map(str, words)])
+        monkeypatch.setattr(sys, "argv", ["cytosuite", *_typed(words)])
         with pytest.raises(SystemExit) as caught:
             main()
         return caught.value.code, *capsys.readouterr()

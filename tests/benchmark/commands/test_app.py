@@ -23,7 +23,7 @@ from cytosuite.files import write_text
 
 LONG = 300 * "n"
 NO_TEXT = os.fsdecode(b"\xff\xfe")
-SMALL = ("--set", "image.shape=[16, 64, 64] image.spacing_um=[2, 0.5, 0.5] tissue.n_nuclei=4")
+SMALL = "--set 'image.shape=[16, 64, 64] image.spacing_um=[2, 0.5, 0.5] tissue.n_nuclei=4'"
 
 
 @command_options
@@ -132,42 +132,42 @@ def _state(place):
     }
 
 
-SEGMENT = ("segment", "own", "--engine", "process", "--algorithm", "watershed", "--out", "out")
-SIMULATE = ("simulate", "spheroid", "--size", "mini", "--cases", "1", *SMALL, "--runs", "runs")
-SCORE = ("score", "--truth", "own/labels", "--prediction", "own/labels")
-CALIBRATE = ("calibrate", "spheroid", "own", "--rounds", "1", "--cases", "1")
+SEGMENT = "segment own --engine process --algorithm watershed --out out"
+SIMULATE = f"simulate spheroid --size mini --cases 1 {SMALL} --runs runs"
+SCORE = "score --truth own/labels --prediction own/labels"
+CALIBRATE = "calibrate spheroid own --rounds 1 --cases 1"
 
 
 @pytest.mark.parametrize(
     "words, line",
     [
-        (["segmnt"], "No such command 'segmnt'"),
-        (["list", f"--{NO_TEXT}"], r"No such option: --\udcff\udcfe"),
-        ([*SEGMENT, "--diameter", "nan"], "diameter must be 1e-06 to 1e+06 µm, found nan"),
-        ([*SEGMENT, "--spacing", "1e300,1,1"], "spacing must be numbers in µm like 2,0.5,0.5"),
-        ([*SEGMENT, "--memory", "inf"], "less than or equal to 100000"),
-        ([*SEGMENT, "--out", "file/x"], "file: expected a folder, found something else"),
-        ([*SIMULATE, "--out", "folder"], "folder: the folder is not empty; name a new one"),
-        ([*SIMULATE, "--out", "runs"], "runs: the folder of all results; name another one"),
-        ([*SIMULATE, "--set", "image.shape=" + "[" * 2000], "image.shape"),
-        ([*SCORE, "--csv", "pipe.csv"], "pipe.csv: expected the name of a file to write"),
-        (["list", "--csv", ""], "--csv: expected a path, found nothing"),
-        (["export", ""], "expected a name or path as each argument, found none"),
-        (["compare", "--accepted", ""], "expected a name or path as each argument, found none"),
-        ([*SEGMENT, "--device=cpu", ""], "expected a name or path as each argument, found none"),
-        (["benchmark", "own", "--engine", "magic"], "ENGINE must be auto, docker, podman, appt"),
-        (["benchmark", "own", "--run", "\x1b[31m"], "expected a printable name of at most"),
-        (["benchmark", "own", "--sockets", "file.toml"], "SOCKETS=file.toml is for images of"),
-        ([*CALIBRATE, "--out", "fitted.toml"], "fitted.json: exists already, without fitted.toml"),
-        (["maintain", "migrate", "huge.json", "--out", "m.toml"], "huge.json: px_size_desired"),
-        (["new", LONG], "File name too long"),
-        (["phantoms", "--drawn", "2", "--copies", "5", "--out", "out"], "--copies alters nuclei"),
-        (["phantoms", "--out", "out"], "phantoms: give a stack to cut nuclei from, --drawn NUMBER"),
+        ("segmnt", "No such command 'segmnt'"),
+        (f"list --{NO_TEXT}", r"No such option: --\udcff\udcfe"),
+        (f"{SEGMENT} --diameter nan", "diameter must be 1e-06 to 1e+06 µm, found nan"),
+        (f"{SEGMENT} --spacing 1e300,1,1", "spacing must be numbers in µm like 2,0.5,0.5"),
+        (f"{SEGMENT} --memory inf", "less than or equal to 100000"),
+        (f"{SEGMENT} --out file/x", "file: expected a folder, found something else"),
+        (f"{SIMULATE} --out folder", "folder: the folder is not empty; name a new one"),
+        (f"{SIMULATE} --out runs", "runs: the folder of all results; name another one"),
+        (f"{SIMULATE} --set image.shape={2000 * '['}", "image.shape"),
+        (f"{SCORE} --csv pipe.csv", "pipe.csv: expected the name of a file to write"),
+        ("list --csv ''", "--csv: expected a path, found nothing"),
+        ("export ''", "expected a name or path as each argument, found none"),
+        ("compare --accepted ''", "expected a name or path as each argument, found none"),
+        (f"{SEGMENT} --device=cpu ''", "expected a name or path as each argument, found none"),
+        ("benchmark own --engine magic", "ENGINE must be auto, docker, podman, appt"),
+        ("benchmark own --run \x1b[31m", "expected a printable name of at most"),
+        ("benchmark own --sockets file.toml", "SOCKETS=file.toml is for images of"),
+        (f"{CALIBRATE} --out fitted.toml", "fitted.json: exists already, without fitted.toml"),
+        ("maintain migrate huge.json --out m.toml", "huge.json: px_size_desired"),
+        (f"new {LONG}", "File name too long"),
+        ("phantoms --drawn 2 --copies 5 --out out", "--copies alters nuclei"),
+        ("phantoms --out out", "phantoms: give a stack to cut nuclei from, --drawn NUMBER"),
     ],
 )
 def test_a_mistake_is_one_line(place, here, words, line):
     before = _state(place)
-    code, _, errors = here(*words)
+    code, _, errors = here(words)
     assert (code, errors.count("\n")) == (2, 1), errors
     assert errors.startswith("cytosuite: ")
     assert re.search(re.escape(line), errors), errors

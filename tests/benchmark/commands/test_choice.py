@@ -155,11 +155,11 @@ def test_the_choice_is_that_of_a_run(image, tmp_path, here):
             spacing="assume",
         )
     )
-    words = ("segment", image.parent, "--dry-run", "--algorithm", "watershed", "--json", "-")
+    words = ("segment", image.parent, "--dry-run --algorithm watershed --json -")
     code, out, err = here(*words)
     assert code == 2
     assert "silent.tif: the file does not give the voxel size" in err
-    code, out, err = here(*words, "--spacing", "assume")
+    code, out, err = here(*words, "--spacing assume")
     assert (code, err) == (0, "")
     choices = json.loads(out)
     assert len(choices) == 7

@@ -14,16 +14,17 @@ from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.files import read_json
 
 KEPT = ROOT / "benchmark/accepted"
+OURS = KEPT / "spheroid"
 
 
 @pytest.fixture
 def run(tmp_path):
     """Return the folder of a finished run: a copy of accepted scores."""
-    return shutil.copytree(KEPT / "spheroid", tmp_path / "run")
+    return shutil.copytree(OURS, tmp_path / "run")
 
 
 def test_identical_runs_are_one_line(cli, run):
-    done = cli("compare", KEPT / "spheroid", run)
+    done = cli("compare", OURS, run)
     assert done.exit_code == 0
     assert done.stdout == "identical: 768 values of 2 algorithms in 8 cases, bit by bit\n"
 
@@ -34,7 +35,7 @@ def test_a_run_against_the_accepted_scores_of_its_dataset(cli, run, tmp_path):
     table.to_csv(run / "report/scores.csv", index=False)
     places = ("--markdown", tmp_path / "a.md")
     places += ("--csv", tmp_path / "c.csv", "--json", tmp_path / "d.json")
-    assert cli("compare", "--accepted", run, *places).exit_code == 1
+    assert cli("compare --accepted", run, *places).exit_code == 1
     text = (tmp_path / "a.md").read_text()
     assert text.startswith("## 1 regression\n")
     assert "**Regression**: watershed: SEG" in text
@@ -46,15 +47,15 @@ def test_a_run_against_the_accepted_scores_of_its_dataset(cli, run, tmp_path):
 @pytest.mark.parametrize(
     "words, message",
     [
-        (["a"], "expected two runs, found 1"),
-        (["a", "b", "--accepted"], "expected one run with --accepted, found 2"),
-        ([KEPT / "spheroid", KEPT / "nuclei_2d"], "no case in common"),
-        ([KEPT / "spheroid", KEPT / "spheroid", "--metrics", "SGE"], "no metric 'SGE'"),
-        ([KEPT / "spheroid", KEPT / "spheroid", "--thresholds", "x.toml"], "x.toml: no such file"),
+        ("a", "expected two runs, found 1"),
+        ("a b --accepted", "expected one run with --accepted, found 2"),
+        (f"{OURS} {KEPT / 'nuclei_2d'}", "no case in common"),
+        (f"{OURS} {OURS} --metrics SGE", "no metric 'SGE'"),
+        (f"{OURS} {OURS} --thresholds x.toml", "x.toml: no such file"),
     ],
 )
 def test_mistakes_are_one_line(cli, words, message):
-    refused(message, cli, "compare", *words)
+    refused(message, cli, "compare", words)
 
 
 def _table(path, rows, names):
@@ -89,7 +90,7 @@ def own(tmp_path):
 
 
 def test_scores_of_a_report_are_ranked_by_their_board_without_controls(cli, own):
-    found = cli("rank", own, "--csv", "-")
+    found = cli("rank", own, "--csv -")
     assert found.exit_code == 0
     rows = list(csv.DictReader(found.stdout.splitlines()))
     found = [(row["place"], row["algorithm"], row["tier"]) for row in rows]
@@ -100,20 +101,20 @@ def test_scores_of_a_report_are_ranked_by_their_board_without_controls(cli, own)
 
 
 def test_a_published_table_takes_its_tasks_as_datasets_or_as_metrics(cli, published):
-    found = cli("rank", published, "--dataset", "task", "--higher", "value", "--json", "-")
+    found = cli("rank", published, "--dataset task --higher value --json -")
     value = json.loads(found.stdout)
     assert value["overall"]["algorithms"][0]["algorithm"] == "A1"
     assert (value["cases"], value["failed"]) == (30, 2)
     assert "2 results missing, counted as failed: A3 on T1/c04, A3 on T2/c04" in found.stderr
-    by_task = cli("rank", published, "--metric", "task", "--higher", "T1,T2", "--json", "-")
+    by_task = cli("rank", published, "--metric task --higher T1,T2 --json -")
     assert list(json.loads(by_task.stdout)["metrics"]) == ["T1", "T2"]
 
 
 def test_columns_have_any_names(cli, tmp_path):
     path = tmp_path / "any.csv"
     path.write_text("patient,team,dice,case\np1,x,0.5,9\np1,y,0.25,9\np2,x,0.5,9\np2,y,0.75,9\n")
-    words = ("--case", "patient", "--algorithm", "team", "--value", "dice", "--higher", "dice")
-    value = json.loads(cli("rank", path, *words, "--json", "-").stdout)
+    words = "--case patient --algorithm team --value dice --higher dice"
+    value = json.loads(cli("rank", path, words, "--json -").stdout)
     assert value["cases"] == 2
     assert [row["place"] for row in value["overall"]["algorithms"]] == [1, 1]
     assert list(value["metrics"]) == ["dice"]
@@ -123,18 +124,18 @@ def test_hostile_names_are_data(cli, tmp_path):
     name = '=1+1"\x1b[31m<script>'
     rows = [(f"c{n}", who, "[bold]m", n / 9) for n in range(4) for who in (name, "b")][1:]
     path = _table(tmp_path / "hostile.csv", rows, "case algorithm metric value")
-    found = cli("rank", path, "--higher", "[bold]m")
+    found = cli("rank", path, "--higher [bold]m")
     assert found.exit_code == 0
     assert "\x1b" not in found.stdout
     assert "[bold]m" in found.stdout
-    as_csv = cli("rank", path, "--higher", "[bold]m", "--csv", "-").stdout
+    as_csv = cli("rank", path, "--higher [bold]m --csv -").stdout
     shown = [row["algorithm"] for row in csv.DictReader(as_csv.splitlines())]
     assert f"'{name}" in shown  # no formula of a spreadsheet
 
 
 def test_the_rule_names_its_options_and_files_are_one_table(cli, own, tmp_path):
-    words = ("rank", own, "--draws", "100", "--seed", "3", "--alpha", "0.1")
-    rule = cli(*words, "--failures", "left-out").stdout.splitlines()[-1]
+    words = ("rank", own, "--draws 100 --seed 3 --alpha 0.1")
+    rule = cli(*words, "--failures left-out").stdout.splitlines()[-1]
     assert rule.startswith("Rank: mean of the ranks by mean SEG and by")
     assert "p < 0.1;" in rule
     assert "100 bootstrap samples of the cases, seed 3." in rule
@@ -142,7 +143,7 @@ def test_the_rule_names_its_options_and_files_are_one_table(cli, own, tmp_path):
     more = pd.read_csv(own)
     more = more[more["algorithm"] == "net"].assign(algorithm="other")
     more.to_csv(tmp_path / "more.csv", index=False)
-    value = json.loads(cli("rank", own, tmp_path / "more.csv", "--json", "-").stdout)
+    value = json.loads(cli("rank", own, tmp_path / "more.csv", "--json -").stdout)
     assert [row["place"] for row in value["overall"]["algorithms"]] == [1, 1, 3]
 
 

@@ -37,7 +37,7 @@ def signs(cli):
     """Return a function that gives the exit code and the signs of each part, as JSON has them."""
 
     def look():
-        done = cli("doctor", "--json", "-")
+        done = cli("doctor --json -")
         value = json.loads(done.stdout)
         assert value["runs"] == (done.exit_code == 0)
         return done.exit_code, {sign["part"]: sign for sign in value["signs"]}

@@ -24,7 +24,7 @@ def run(tmp_path, situations):
 
 def test_results_and_truth_in_the_official_layout(cli, run, tmp_path):
     out = tmp_path / "made/ctc"
-    done = cli("export", "--ctc", run, "--out", out, "--truth")
+    done = cli("export --ctc", run, "--out", out, "--truth")
     assert done.exit_code == 0
     assert done.stdout.splitlines()[-1] == f"written: {out}, 2 sequences of 2 cases"
     names = sorted(path.name for path in (out / "toy").iterdir())
@@ -37,7 +37,7 @@ def test_results_and_truth_in_the_official_layout(cli, run, tmp_path):
 
 
 def test_as_one_series_with_a_note_on_tracks(cli, run, out):
-    done = cli("export", "--ctc", run, "--out", out, "--series")
+    done = cli("export --ctc", run, "--out", out, "--series")
     names = sorted(p.name for p in (out / "toy/01_RES").iterdir())
     assert names == ["mask000.tif", "mask001.tif", "res_track.txt"]
     assert "SEG and DET mean something, TRA and LNK do not" in done.stdout
@@ -53,14 +53,14 @@ def test_as_one_series_with_a_note_on_tracks(cli, run, out):
 def test_wrong_runs(cli, run, out, change, message):
     path = run / "run.json"
     write_json(path, read_json(path) | change)
-    refused(message, cli, "export", "--ctc", run, "--out", out)
+    refused(message, cli, "export --ctc", run, "--out", out)
     assert not out.exists()
 
 
 def test_a_run_that_is_not_complete_is_refused(cli, run, out):
     shutil.rmtree(run / "watershed/good")
     line = "watershed has no whole result for good; run its benchmark to the end"
-    refused(line, cli, "export", "--ctc", run, "--out", out)
+    refused(line, cli, "export --ctc", run, "--out", out)
     assert not out.exists()
 
 
@@ -79,7 +79,7 @@ def test_findings_are_listed_the_grave_ones_first(cli, tmp_path):
         "      do: set USER to a name in /etc/passwd or to numbers, like `USER 1000:1000`"
     )
     assert lines[-1] == "verdict: do not upload: 1 error, 1 warning, 1 note"
-    printed = cli("preflight", bad, "--json", "-")
+    printed = cli("preflight", bad, "--json -")
     value = json.loads(printed.stdout)
     assert (value["verdict"], value["error"], value["files"][0]["kind"]) == ("refused", 1, "image")
     assert value["files"][0]["findings"][0]["rule"] == "image.user-root"
@@ -89,21 +89,19 @@ def test_findings_are_listed_the_grave_ones_first(cli, tmp_path):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["none.tar.gz"], "none.tar.gz: no such file"),
-        ([".", "--task", "sing"], "task"),
+        ("none.tar.gz", "none.tar.gz: no such file"),
+        (". --task sing", "task"),
     ],
 )
 def test_mistakes_are_one_line(cli, arguments, message):
-    refused(message, cli, "preflight", *arguments)
+    refused(message, cli, "preflight", arguments)
 
 
 def test_options_of_a_run_need_one(cli):
     refused(
         "--series, --truth, --true-labels and --crop are for",
         cli,
-        "export",
-        "watershed",
-        "--series",
+        "export watershed --series",
     )
     refused("expected the name of an algorithm, found none", cli, "export")
 
@@ -121,7 +119,7 @@ def labels(tmp_path):
 
 def test_any_label_images_cut_and_numbered_anew(cli, labels, tmp_path, out):
     true = tmp_path / "true"
-    cli("export", "--ctc", labels, "--true-labels", true, "--crop", "1:4,5:12,:", "--out", out)
+    cli("export --ctc", labels, "--true-labels", true, "--crop 1:4,5:12,: --out", out)
     home = out / "found"
     assert sorted(path.name for path in home.iterdir()) == ["01_GT", "01_RES", "02_GT", "02_RES"]
     mask = read(home / "01_RES/mask000.tif").array
@@ -129,8 +127,7 @@ def test_any_label_images_cut_and_numbered_anew(cli, labels, tmp_path, out):
     assert (home / "01_RES/res_track.txt").read_text() == "1 0 0 0\n"
     assert score_tracks(home / "01_GT", home / "01_RES", ["DET"]) == {"DET": 1.0}
     cli(
-        "export",
-        "--ctc",
+        "export --ctc",
         labels / "a.tif",
         "--true-labels",
         true / "b.tif",
@@ -143,16 +140,16 @@ def test_any_label_images_cut_and_numbered_anew(cli, labels, tmp_path, out):
 @pytest.mark.parametrize(
     "words, message",
     [
-        (["--crop", "1-3"], "crop must be like"),
-        (["--crop", "0:4,0:9"], r"a.tif: crop must have an end in \(4, 12, 12\) per axis"),
-        (["--crop", "0:9,:,:"], r"a.tif: crop must have an end in \(4, 12, 12\) per axis"),
-        (["--crop", "3:2,:,:"], "a.tif: nothing is left by the crop"),
-        (["--truth"], "give --true-labels in place of --truth"),
-        (["--true-labels", "other"], "other: no file is named like one in"),
+        ("--crop 1-3", "crop must be like"),
+        ("--crop 0:4,0:9", r"a.tif: crop must have an end in \(4, 12, 12\) per axis"),
+        ("--crop 0:9,:,:", r"a.tif: crop must have an end in \(4, 12, 12\) per axis"),
+        ("--crop 3:2,:,:", "a.tif: nothing is left by the crop"),
+        ("--truth", "give --true-labels in place of --truth"),
+        ("--true-labels other", "other: no file is named like one in"),
     ],
 )
 def test_mistakes_with_label_images(cli, labels, tmp_path, out, monkeypatch, words, message):
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "other/c.tif", read(labels / "a.tif"))
-    refused(message, cli, "export", "--ctc", labels, *words, "--out", out)
+    refused(message, cli, "export --ctc", labels, words, "--out", out)
     assert not out.exists()

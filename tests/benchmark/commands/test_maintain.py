@@ -28,7 +28,7 @@ def started(monkeypatch):
 
 
 def test_all_models_with_weights_are_bundled_in_another_process(cli, started, tmp_path):
-    done = cli("maintain", "bundle", "view_fusion", "--out", tmp_path / "new")
+    done = cli("maintain bundle view_fusion --out", tmp_path / "new")
     assert done.exit_code == 3  # that of the process
     ((program, *words),) = started
     assert program == sys.executable
@@ -42,13 +42,13 @@ def test_all_models_with_weights_are_bundled_in_another_process(cli, started, tm
 @pytest.mark.parametrize(
     "words, line",
     [
-        (["view_fuson"], "no algorithm with networks to bundle called 'view_fuson'; did you mean"),
-        (["diffusion", "--model", "nuclei"], "no model called 'nuclei' of diffusion; nearest:"),
-        (["diffusion", "--out", __file__], "test_maintain.py: expected a folder, found a file"),
+        ("view_fuson", "no algorithm with networks to bundle called 'view_fuson'; did you mean"),
+        ("diffusion --model nuclei", "no model called 'nuclei' of diffusion; nearest:"),
+        (f"diffusion --out {__file__}", "test_maintain.py: expected a folder, found a file"),
     ],
 )
 def test_a_mistake_bundles_nothing(cli, started, words, line):
-    refused(line, cli, "maintain", "bundle", *words)
+    refused(line, cli, "maintain bundle", words)
     assert not started
 
 
@@ -58,10 +58,10 @@ def test_accept_copies_the_scores_of_a_run(cli, tmp_path, monkeypatch):
     run = shutil.copytree(ROOT / "benchmark/accepted/spheroid", tmp_path / "run")
     keep, kept = accepted.accept, tmp_path / "kept"
     monkeypatch.setattr(accepted, "accept", lambda *words: keep(*words, kept))
-    done = cli("maintain", "accept", run, "--name", "mine", "--title", "Mine")
+    done = cli("maintain accept", run, "--name mine --title Mine")
     assert done.stdout == f"written: {kept / 'mine'}\n"
     assert read_json(kept / "mine/run.json")["title"] == "Mine"
-    refused("plain folder name", cli, "maintain", "accept", run, "--name", "../elsewhere")
+    refused("plain folder name", cli, "maintain accept", run, "--name ../elsewhere")
 
 
 def test_tables_are_checked_without_a_change(cli, monkeypatch):
@@ -69,10 +69,10 @@ def test_tables_are_checked_without_a_change(cli, monkeypatch):
 
     before = (ROOT / "README.md").read_bytes()
     monkeypatch.setattr(documents, "outdated", lambda known: ["README.md: stale"])
-    done = cli("maintain", "tables", "--check")
+    done = cli("maintain tables --check")
     assert (done.exit_code, done.stdout) == (1, "stale: README.md: stale\n")
     monkeypatch.setattr(documents, "outdated", lambda known: [])
-    done = cli("maintain", "tables", "--check")
+    done = cli("maintain tables --check")
     assert done.exit_code == 0, f"{done.stdout}make tables writes them"
     assert (ROOT / "README.md").read_bytes() == before
 
@@ -80,7 +80,7 @@ def test_tables_are_checked_without_a_change(cli, monkeypatch):
 def test_a_parameter_file_becomes_a_recipe_with_its_gaps_named(cli, tmp_path):
     path = tmp_path / "params.json"
     write_json(path, {"dc_baseline": 15, "noise_poisson_factor": 0.5, "use_gpu_conv": 1})
-    found = cli("maintain", "migrate", path, "--out", tmp_path / "old.toml")
+    found = cli("maintain migrate", path, "--out", tmp_path / "old.toml")
     assert "not translated: use_gpu_conv" in found.output
     recipe = read_recipe(tmp_path / "old.toml")
     assert (recipe.parameters["camera"]["offset"], recipe.parameters["camera"]["gain"]) == (15, 2)

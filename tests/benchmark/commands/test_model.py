@@ -24,7 +24,8 @@ from cytosuite.files import read_json, write_json
 WEIGHTS = places.ROOT / "weights"
 WATERSHED = catalog.algorithms()["watershed"]
 PLANES = WEIGHTS / "watershed/nuclei-2d.json"
-ADD = ("model", "add", "net.pt", "--like", "watershed:nuclei-2d", "--name", "theirs")
+LIKE = "model add net.pt --like watershed:nuclei-2d --name"
+ADD = f"{LIKE} theirs"
 BYTES = b"not looked into without the algorithm"
 
 
@@ -66,23 +67,23 @@ def _left(place):
 
 def test_a_packed_model_is_installed_elsewhere_and_removed(place, cli, untested, monkeypatch):
     own = place / "weights/watershed"
-    cli("model", "install", _zip(place / "a.zip"))
+    cli("model install", _zip(place / "a.zip"))
     assert [card.name for card in untested] == ["theirs"]
     assert read_card(own / "theirs.json").weights == "theirs.safetensors"
     assert not read_card(own / "theirs.json").adopted
-    done = cli("model", "pack", "theirs")
+    done = cli("model pack theirs")
     assert sha((place / "theirs.zip").read_bytes()) in done.output
-    cli("model", "pack", "theirs", "--out", "sent.zip")
+    cli("model pack theirs --out sent.zip")
     there = place / "there"
     there.mkdir()
     monkeypatch.chdir(there)
-    done = cli("model", "install", place / "sent.zip", "--name", "mine")
+    done = cli("model install", place / "sent.zip", "--name mine")
     assert "use: cytosuite segment IMAGES --algorithm watershed --model mine" in done.output
     found = there / "weights/watershed"
     assert (found / "mine.safetensors").read_bytes() == BYTES
     before, after = (read_json(p) for p in (own / "theirs.json", found / "mine.json"))
     assert after == before | {"name": "mine", "weights": "mine.safetensors"}
-    cli("model", "remove", "watershed:mine")
+    cli("model remove watershed:mine")
     assert _left(there) == []
 
 
@@ -93,7 +94,7 @@ def test_a_bundle_holds_a_model_too(place, cli, untested):
         "b/models/theirs.json": json.dumps(_card()),
         "b/models/any.safetensors": BYTES,
     }
-    cli("model", "install", _zip(place / "b.zip", members))
+    cli("model install", _zip(place / "b.zip", members))
     assert _left(place) == ["theirs.json", "theirs.safetensors", "watershed", "weights"]
 
 
@@ -125,7 +126,7 @@ def test_a_hostile_file_is_refused_and_leaves_nothing(place, here, untested, lin
         (place / "a.zip").write_bytes(b"PK")
     else:
         _zip(place / "a.zip", **content)
-    code, _, errors = here("model", "install", "a.zip")
+    code, _, errors = here("model install a.zip")
     assert code == 2
     assert line in errors
     assert errors.count("\n") == 1
@@ -133,22 +134,19 @@ def test_a_hostile_file_is_refused_and_leaves_nothing(place, here, untested, lin
 
 
 def test_a_name_is_taken_once_and_replaced_if_wanted(place, cli, untested):
-    cli("model", "install", _zip(place / "a.zip"))
+    cli("model install", _zip(place / "a.zip"))
     other = _zip(place / "b.zip", description="Another one.")
-    refused(r"theirs.json: a model of this name .* --overwrite$", cli, "model", "install", other)
-    cli("model", "install", other, "--overwrite")
+    refused(r"theirs.json: a model of this name .* --overwrite$", cli, "model install", other)
+    cli("model install", other, "--overwrite")
     assert read_card(place / "weights/watershed/theirs.json").description == "Another one."
     refused(
         r"nuclei-2d.json: a model .* give --name OTHER$",
         cli,
-        "model",
-        "install",
+        "model install",
         other,
-        "--name",
-        "nuclei-2d",
-        "--overwrite",
+        "--name nuclei-2d --overwrite",
     )
-    refused("no model of your own in", cli, "model", "remove", "watershed:nuclei-2d")
+    refused("no model of your own in", cli, "model remove watershed:nuclei-2d")
     assert PLANES.exists()
 
 
@@ -175,13 +173,13 @@ def test_whenever_a_replacement_is_killed_there_is_the_old_model_or_the_new(
     }
     packed, found = _zip(place / "b.zip", members), []
     while not found or found[-1] is Killed:
-        cli("model", "install", former, *(["--overwrite"] if own.exists() else []))
+        cli("model install", former, *(["--overwrite"] if own.exists() else []))
         left = [None] * len(found)
         with monkeypatch.context() as patch:
             for name in ("replace", "rename", "unlink", "rmdir"):
                 patch.setattr(os, name, limited(getattr(os, name)))
             try:
-                cli("model", "install", packed, "--overwrite")
+                cli("model install", packed, "--overwrite")
                 found.append("done")
             except Killed:
                 found.append(Killed)
@@ -192,7 +190,7 @@ def test_whenever_a_replacement_is_killed_there_is_the_old_model_or_the_new(
         )
     assert len(found) > 4
     assert sum(path.name[0] != "." for path in own.parent.iterdir()) == 2
-    cli("model", "remove", "watershed:theirs")
+    cli("model remove watershed:theirs")
     assert not [*own.parent.glob("[!.]*")]
 
 
@@ -215,38 +213,37 @@ def test_an_interrupted_installation_leaves_nothing(place, cli, untested, monkey
             return (interrupt if path.suffix == ".json" else move)(path, to)
 
         monkeypatch.setattr(Path, "replace", stopped)
-    assert cli("model", "install", _zip(place / "a.zip")).exit_code == INTERRUPTED
+    assert cli("model install", _zip(place / "a.zip")).exit_code == INTERRUPTED
     assert _left(place) == []
 
 
 def test_a_name_of_several_models_needs_its_algorithm(cli, place):
     words = "cellpose3d:embryo-nuclei-3d or harmonicnet:embryo-nuclei-3d or watershed:embryo"
-    refused(words, cli, "model", "pack", "embryo-nuclei-3d")
+    refused(words, cli, "model pack embryo-nuclei-3d")
 
 
 @pytest.mark.parametrize(
     "words, reason",
     [
-        (("--like", "cellpose3d"), "expected one of its models, cellpose3d:NAME, or --describes"),
-        (("--like", "cellpose3"), "no algorithm called 'cellpose3'; did you mean 'cellpose3d'"),
-        (("--like", "watershed:nuclei"), "no model called 'nuclei' of watershed"),
-        (("--like", "watershed:nuclei-2d", "--describes", "axes"), "expected key=value"),
-        (("--like", "watershed:nuclei-2d", "--describes", "chanel=x"), "did you mean 'channel'"),
-        (("--like", "watershed:nuclei-2d", "--name", "nuclei-2d"), "a model of this name exists"),
-        (("--like", "watershed:nuclei-2d", "--name", "A b"), "expected up to 100 letters"),
-        (("--like", "watershed:nuclei-2d"), "net.pt: no such file or folder"),
+        ("cellpose3d", "expected one of its models, cellpose3d:NAME, or --describes"),
+        ("cellpose3", "no algorithm called 'cellpose3'; did you mean 'cellpose3d'"),
+        ("watershed:nuclei", "no model called 'nuclei' of watershed"),
+        ("watershed:nuclei-2d --describes axes", "expected key=value"),
+        ("watershed:nuclei-2d --describes chanel=x", "did you mean 'channel'"),
+        ("watershed:nuclei-2d --name nuclei-2d", "a model of this name exists"),
+        ("watershed:nuclei-2d --name 'A b'", "expected up to 100 letters"),
+        ("watershed:nuclei-2d", "net.pt: no such file or folder"),
     ],
 )
 def test_a_model_is_refused_before_any_work(cli, place, words, reason):
-    name = () if "--name" in words else ("--name", "theirs")
-    refused(reason, cli, "model", "add", "net.pt", *words, *name)
+    refused(reason, cli, "model add net.pt --name theirs --like", words)
     assert _left(place) == []
 
 
 def test_without_torch_the_package_is_named(cli, place, monkeypatch):
     (place / "net.pt").touch()
     monkeypatch.setattr(packages, "find_spec", lambda name: None if name == "torch" else name)
-    refused("model add needs .*torch, not installed here: ", cli, *ADD)
+    refused("model add needs .*torch, not installed here: ", cli, ADD)
     assert _left(place) == ["net.pt"]
 
 
@@ -282,37 +279,35 @@ def _chosen_for_both():
 
 
 def test_a_model_is_in_use_until_another_takes_its_place(own, cli, tmp_path):
-    assert "all images with axes YX" in cli("model", "use", "mine").output
-    cli("model", "use", "watershed:stack")
+    assert "all images with axes YX" in cli("model use mine").output
+    cli("model use watershed:stack")
     assert _chosen_for_both() == ["mine", "stack"]
-    cli("model", "use", "other", "--for", "sample=x", "--for", tmp_path)
+    cli("model use other --for sample=x --for", tmp_path)
     assert _chosen(axes="YX", sample="x", folder=str(tmp_path)) == "other"
     assert _chosen(axes="YX", sample="x") == "mine"
     assert models.ruled_folder(tmp_path / "a/b.tif") == str(tmp_path)
     assert models.ruled_folder(tmp_path.parent / "b.tif") == ""
-    cli("model", "use", "other")
+    cli("model use other")
     assert _chosen_for_both() == ["other", "stack"]
-    cli("model", "use", "other", "--off")
-    cli("model", "remove", "stack")
+    cli("model use other --off")
+    cli("model remove stack")
     assert _chosen_for_both() == ["nuclei-2d", "embryo-nuclei-3d"]
     assert not (own / "use.rules").exists()
 
 
 def test_a_model_ends_for_the_named_images_alone(own, cli):
     for sample in ("x", "y"):
-        cli("model", "use", "other", "--for", f"sample={sample}")
-    assert (
-        "no longer in use for " in cli("model", "use", "other", "--off", "--for", "sample=x").output
-    )
+        cli("model use other --for", f"sample={sample}")
+    assert "no longer in use for " in cli("model use other --off --for sample=x").output
     assert [_chosen(axes="YX", sample=name) == "other" for name in "xy"] == [False, True]
 
 
 def test_a_rule_without_its_model_and_an_image_that_is_none_are_one_line(own, cli, tmp_path):
     nowhere = ("mine", "--for", "nowhere")
-    refused("expected a folder, or key=value", cli, "model", "use", *nowhere)
-    cli("model", "use", own / "mine.json", "--off")
+    refused("expected a folder, or key=value", cli, "model use", *nowhere)
+    cli("model use", own / "mine.json", "--off")
     copy = shutil.copy(own / "mine.json", tmp_path / "mine.json")
-    refused("models are chosen from ", cli, "model", "use", copy)
+    refused("models are chosen from ", cli, "model use", copy)
     (own / "use.rules").write_text('{"use": [{"model": "gone"}]}')
     with pytest.raises(ModelError, match=r"use.rules: there is no model called gone; remove its r"):
         _chosen(axes="YX")
@@ -322,7 +317,7 @@ def test_where_no_model_has_scores_the_first_stays_in_use(own, cli, untested):
     for path in own.glob("*.json"):
         path.unlink()
     for name in ("first", "second", "third"):
-        cli("model", "install", _zip(own.parent / "a.zip", scores={}), "--name", name)
+        cli("model install", _zip(own.parent / "a.zip", scores={}), "--name", name)
         assert _chosen(axes="YX") == "first", name
 
 
@@ -333,7 +328,7 @@ class _Code:
 
 def test_code_in_a_file_of_weights_is_refused_and_leaves_nothing(place, here):
     (place / "net.pt").write_bytes(pickle.dumps(_Code()))
-    code, shown, errors = here(*ADD)
+    code, shown, errors = here(ADD)
     assert (code, errors.count("\n")) == (2, 1)
     assert "executed" not in shown + errors
     assert _left(place) == ["net.pt"]
@@ -349,7 +344,7 @@ def net(place):
 
     def save(changed):
         torch.save({"epoch": 3, "state_dict": {**tensors, **changed}}, place / "net.pt")
-        return ("model", "add", "net.pt", "--like", "cellpose3d:spheroid-nuclei-3d")
+        return "model add net.pt --like cellpose3d:spheroid-nuclei-3d --name theirs"
 
     return tensors, save
 
@@ -357,9 +352,7 @@ def net(place):
 @pytest.mark.slow
 def test_added_weights_are_the_same(net, place, cli):
     words = net[1]({})
-    done = cli(
-        *words, "--name", "theirs", "--describes", "sample=organoid,study=", "--authors", "A. C."
-    )
+    done = cli(words, "--describes sample=organoid,study= --authors 'A. C.'")
     assert "pass  3D: finds one nucleus" in done.output
     home = place / "weights/cellpose3d"
     found = read_card(home / "theirs.json")
@@ -392,14 +385,14 @@ def test_tensors_that_do_not_fit_are_refused_by_name(net, place, cli, converted_
     name = next(name for name, value in tensors.items() if value.ndim == 5)
     words = save({name: tensors[name][:, :1]})
     sides = " x ".join(map(str, tensors[name].shape))
-    refused(rf"net.pt: 3D: .*\({name}: expected {sides}, found ", cli, *words, "--name", "theirs")
+    refused(rf"net.pt: 3D: .*\({name}: expected {sides}, found ", cli, words)
     assert _left(place) == ["net.pt"]
 
 
 @pytest.mark.slow
 def test_scores_on_annotated_images_stand_in_the_card(net, place, planes, cli, converted_here):
     net[1]({})
-    done = cli(*ADD, "--data", planes, "--engine", "process")
+    done = cli(ADD, "--data", planes, "--engine process")
     assert "whether these are read is not tested" in done.output
     card = read_card(place / "weights/watershed/theirs.json")
     (scores,) = card.scores.values()
@@ -407,5 +400,5 @@ def test_scores_on_annotated_images_stand_in_the_card(net, place, planes, cli, c
     assert scores["SEG"] > 0.5
     assert not card.adopted
     (planes / "labels/b.tif").write_bytes(b"broken")
-    refused("", cli, *ADD[:-1], "other", "--data", planes, "--engine", "process")
+    refused("", cli, LIKE, "other --data", planes, "--engine process")
     assert not list((place / "weights/watershed").glob("other*"))

@@ -78,12 +78,12 @@ def test_run_report_score_and_evaluation_give_the_same_files_the_same_values(
     assert report(predictions, truth=planes)[0] == 0
     mine = scores(out, "mine")
     assert mine == scores(former, "watershed")
-    done = cli("score", "--truth", planes / "labels", "--prediction", predictions, "--csv", "-")
+    done = cli("score --truth", planes / "labels", "--prediction", predictions, "--csv -")
     for row in csv.DictReader(done.stdout.splitlines()):
         if (case := row.pop("case")) in "abc":
             assert mine.items() >= {((case, name), value) for name, value in row.items() if value}
     words = ("--run", former, "--runs", runs, "--out", tmp_path / "dist")
-    judged = cli("build-evaluation", planes, *words, "--engine", "process")
+    judged = cli("build-evaluation", planes, *words, "--engine process")
     assert (judged.exit_code, judged.stdout.count(" scores, as in the run")) == (0, 1)
     assert (
         f"cytosuite report {predictions} --truth {planes}" in (out / "report/report.md").read_text()

@@ -263,7 +263,7 @@ def test_a_grey_image_in_place_of_labels_is_a_doubt(tmp_path, cli, rng):
     assert line.startswith("grey values in place of labels? in 1 file (prediction t): ")
     assert scored(truth, truth)["doubts"] == []
     assert scored(noisy, noisy, ["PSNR"], data_range=100)["doubts"] == []
-    assert line in cli("score", "--truth", truth, "--prediction", noisy, "--metrics", "SEG").stdout
+    assert line in cli("score --truth", truth, "--prediction", noisy, "--metrics SEG").stdout
 
 
 def test_the_given_voxel_size_and_the_border_hold_for_objects(folders, tmp_path):
@@ -400,7 +400,7 @@ def test_what_tracks_do_not_have_is_refused(tracks, more, line):
 def test_tables_and_files_hold_the_same_scores(folders, tmp_path, cli):
     words = ("score", "--truth", folders[0], "--prediction", folders[1])
     names = [m.name for m in board_metrics("segment") if "spacing" not in m.evidence.needs]
-    shown = cli(*words, "--wide", "--json", tmp_path / "s.json")
+    shown = cli(*words, "--wide --json", tmp_path / "s.json")
     assert shown.exit_code == 1  # a prediction is missing
     head, *rows = shown.stdout.splitlines()
     assert head.split() == ["case", *names]
@@ -410,7 +410,7 @@ def test_tables_and_files_hold_the_same_scores(folders, tmp_path, cli):
     for _ in range(2):  # tables may lie beside predictions, and are replaced
         assert cli(*words, "--csv", folders[1] / "s.csv").exit_code == 1
         assert cli(*words, "--json", folders[1] / "s.json").exit_code == 1
-    done = cli(*words, "--csv", "-")
+    done = cli(*words, "--csv -")
     found = list(csv.DictReader(done.stdout.splitlines()))
     assert [row["case"] for row in found] == ["a", "b", "c", "[mean]", "[pooled]"]
     assert list(found[0])[1:] == names
@@ -425,7 +425,7 @@ def test_tables_and_files_hold_the_same_scores(folders, tmp_path, cli):
 def test_names_of_any_bytes_are_escaped(folders, tmp_path, cli):
     for folder in folders:
         _write(folder / os.fsdecode(b"\x1b\xff.tif"), TWO)
-    cli("score", "--truth", folders[0], "--prediction", folders[1], "--json", tmp_path / "s.json")
+    cli("score --truth", folders[0], "--prediction", folders[1], "--json", tmp_path / "s.json")
     assert [*read_json(tmp_path / "s.json")["case"]] == [r"\x1b\udcff", "a", "b", "c"]
 
 

@@ -184,23 +184,21 @@ def stack(tmp_path):
 def test_phantoms_are_cut_from_a_stack(cli, stack, tmp_path):
     image, labels = stack
     out = tmp_path / "library"
-    found = cli("phantoms", image, "--labels", labels, "--out", out, "--copies", 1)
+    found = cli("phantoms", image, "--labels", labels, "--out", out, "--copies 1")
     assert "2 nuclei and 2 copies" in found.output
     assert len(read_library(out)) == 4
 
 
 def test_phantoms_writes_the_outline_of_a_stack(cli, stack, tmp_path):
-    found = cli("phantoms", "--outline", stack[0], "--out", tmp_path / "masks", "--smooth", 1)
+    found = cli("phantoms --outline", stack[0], "--out", tmp_path / "masks", "--smooth 1")
     assert (tmp_path / "masks/image_mask.tif").is_file()
     assert "image_mask.tif" in found.output
     refused(
         "--outline STACK, or --placement CELLS",
         cli,
-        "phantoms",
-        "--outline",
+        "phantoms --outline",
         stack[0],
-        "--drawn",
-        3,
+        "--drawn 3",
     )
 
 
@@ -226,10 +224,10 @@ def test_calibrate_takes_the_options_of_images_and_tells_its_time(
     channels = np.stack([np.zeros_like(real.array), real.array], axis=1)  # without a voxel size
     (tmp_path / "real/day1").mkdir(parents=True)
     tifffile.imwrite(tmp_path / "real/day1/a.tif", channels, imagej=True, metadata={"axes": "ZCYX"})
-    out, words = tmp_path / "m.toml", ["--rounds", 1, "--cases", 2, "--recursive"]
-    words += ["--workers", 1]  # a function of a test does not pickle
-    words += ["--channel-index", 1, "--spacing", "2,0.5,0.5"]
-    found = cli("calibrate", "spheroid", tmp_path / "real", "--out", out, *words).stdout
+    out, words = tmp_path / "m.toml", ["--rounds 1 --cases 2 --recursive"]
+    words += ["--workers 1"]  # a function of a test does not pickle
+    words += ["--channel-index 1 --spacing 2,0.5,0.5"]
+    found = cli("calibrate spheroid", tmp_path / "real", "--out", out, *words).stdout
     assert read_recipe(out).parameters["image"]["spacing_um"] == [2.0, 0.5, 0.5]
     assert re.search(
         r"^10 stacks to simulate and measure, [\d.e-]+ s each: about \d+ s$", found, re.M
@@ -244,8 +242,8 @@ def test_calibrate_learns_nuclei_from_labels_alone(cli, tmp_path):
     numbers = 1 + grid[0] // 16 * 3 + grid[1] // 16
     array = numbers * (y**2 + x**2 * (1 + numbers / 9) <= 25)
     tifffile.imwrite(tmp_path / "a.tif", array.astype(np.uint16))
-    words = ["--spacing", "0.5,0.5", "--rounds", 1, "--cases", 1, "--out", tmp_path / "m.toml"]
-    assert cli("calibrate", "nuclei", tmp_path / "a.tif", *words).stdout.startswith(
+    words = ["--spacing 0.5,0.5 --rounds 1 --cases 1 --out", tmp_path / "m.toml"]
+    assert cli("calibrate nuclei", tmp_path / "a.tif", *words).stdout.startswith(
         "label images: 1, objects: 9\n"
     )
     assert {path.suffix for path in tmp_path.glob("m*")} == {".toml", ".json", ".md", ".png"}
@@ -253,8 +251,7 @@ def test_calibrate_learns_nuclei_from_labels_alone(cli, tmp_path):
     refused(
         "--data-root: labels are read from a file or folder",
         cli,
-        "calibrate",
-        "cells",
+        "calibrate cells",
         tmp_path / "a.tif",
         "--data-root",
         tmp_path,

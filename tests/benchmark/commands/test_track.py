@@ -18,7 +18,7 @@ from cytosuite.metrics.tracks.track_folder import read_sequence, score_tracks
 from cytosuite.volume import Volume
 
 SMALL = {"shape": (128, 128), "spacing_um": (0.5, 0.5), "n_nuclei": 6, "division": 0.1}
-LINKING = ("--algorithm", "linking", "--engine", "process")
+LINKING = "--algorithm linking --engine process"
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def scores(cli, runs):
 
     def run(*words):
         done = cli(
-            "benchmark", *words, "--task", "track", *LINKING, "--runs", runs, "--run", "run",
+            "benchmark", *words, "--task track", LINKING, "--runs", runs, "--run run",
         )  # fmt: skip
         assert done.exit_code == 0, done.output
         return {
@@ -47,7 +47,9 @@ def sequences(tmp_path):
 
 @pytest.mark.slow
 def test_a_simulated_movie_is_tracked_scored_and_exported(cli, scores, runs, out):
-    settings = [f"--set={key}={list(v) if isinstance(v, tuple) else v}" for key, v in SMALL.items()]
+    settings = [
+        f"--set='{key}={list(v) if isinstance(v, tuple) else v}'" for key, v in SMALL.items()
+    ]
     found = scores("nuclei/gowt1", "--cases", 1, *settings, "--set=frames=4")
     assert found["oracle", "TRA"] == found["nearest", "DET"] == 1
     assert found["blank", "TRA"] == 0
@@ -59,7 +61,7 @@ def test_a_simulated_movie_is_tracked_scored_and_exported(cli, scores, runs, out
     absent = sum(kinds[kind] for kind in ("missed division", "gap", "swap", "break"))
     assert absent == found["linking", "EA"]
     assert "## Errors of links" in (report / "report.md").read_text()
-    assert cli("export", "--ctc", runs / "run", "--truth", "--out", out).exit_code == 0
+    assert cli("export --ctc", runs / "run", "--truth --out", out).exit_code == 0
     exported = score_tracks(out / "nuclei/01_GT", out / "nuclei/01_RES")
     for name in ("TRA", "SEG", "LNK", "CT"):
         assert exported[name] == pytest.approx(found["linking", name])
@@ -82,7 +84,7 @@ def test_sequences_folders_of_frames_and_movies_are_tracked_alike(cli, sequences
     outputs = []
     for place in places:
         home = out / place.name
-        assert cli("apply", place, *LINKING, "--out", home).exit_code == 0
+        assert cli("apply", place, LINKING, "--out", home).exit_code == 0
         outputs.append((read(home / "01.tif"), read_tracks(home / "01-tracks.csv")))
     first, tracks = outputs[0]
     assert first.axes == "TYX"
@@ -97,7 +99,7 @@ def test_frames_follow_their_numbers_and_one_that_is_missing_is_named(cli, seque
     film = sequences / "01"
     for number, path in enumerate(sorted(film.iterdir())):
         path.rename(film / f"t{number + 8}.tif")
-    assert cli("apply", film, *LINKING, "--out", out).exit_code == 0
+    assert cli("apply", film, LINKING, "--out", out).exit_code == 0
     truth = read_sequence(sequences / "01_GT").frames
     labels = read(out / "01.tif").array
     assert all(
@@ -105,12 +107,12 @@ def test_frames_follow_their_numbers_and_one_that_is_missing_is_named(cli, seque
     )
     (film / "t9.tif").rename(film / "overview.tif")
     message = "numbered without a gap, found overview, then t8"
-    assert message in cli("apply", film, *LINKING, "--out", out / "a").output
+    assert message in cli("apply", film, LINKING, "--out", out / "a").output
 
 
 def test_frames_of_different_shapes_are_no_movie(cli, sequences, out):
     put(sequences / "01/t004.tif", np.ones((9, 9), np.uint8))
-    done = cli("apply", sequences, *LINKING, "--out", out)
+    done = cli("apply", sequences, LINKING, "--out", out)
     assert done.exit_code == 1
     assert "t004.tif: expected the shape (128, 128), found (9, 9)" in done.output
 

@@ -188,8 +188,7 @@ def test_parameters_of_the_simulation_can_be_set(tmp_path, runs, planes, train):
 def test_the_device_of_the_environment_reaches_the_training(monkeypatch, cli):
     seen = []
     monkeypatch.setattr(training, "train", lambda options, console: seen.append(options.passed))
-    given = ["train", "cellpose3d", "spheroid", "--name", "mine"]
-    assert cli(*given, DEVICE="cuda").exit_code == 0
+    assert cli("train cellpose3d spheroid --name mine", DEVICE="cuda").exit_code == 0
     assert seen[0][seen[0].index("--device") + 1] == "cuda"
 
 
