@@ -61,8 +61,9 @@ def checks(
     yield models
     if models.result == "FAIL":
         return
-    yield _judged("model cards: each chosen for the images it describes", _chosen, root, manifest)
-    yield from trial(manifest, _models(root, name)[1], run)
+    cards = read_cards(root / "weights" / name, name)
+    yield _judged("model cards: each chosen for the images it describes", _chosen, manifest, cards)
+    yield from trial(manifest, cards, run)
 
 
 def trial(
@@ -164,24 +165,17 @@ def _imports(root: Path, name: str) -> None:
                 )
 
 
-def _models(root: Path, name: str) -> tuple[Path, list[ModelCard]]:
-    """Return the folder of an algorithm's models and their cards."""
-    folder = find_folder([root / "weights" / name])
-    return folder, read_cards(folder, name)
-
-
 def _cards(root: Path, manifest: AlgorithmManifest) -> None:
     """Refuse cards of another task, and weights that are missing or altered."""
-    folder, cards = _models(root, manifest.name)
-    for card in cards:
+    folder = find_folder([root / "weights" / manifest.name])
+    for card in read_cards(folder, manifest.name):
         if card.task != manifest.task:
             raise InputError(f"{card.name}: expected the task {manifest.task}, found {card.task}")
         open_model(folder, card)
 
 
-def _chosen(root: Path, manifest: AlgorithmManifest) -> None:
+def _chosen(manifest: AlgorithmManifest, cards: Sequence[ModelCard]) -> None:
     """Refuse a card that loses against another on the images it describes."""
-    cards = _models(root, manifest.name)[1]
     partakers(cards, manifest.select)
     plain = [card.model_copy(update={"used": {}}) for card in cards]
     among = [card for card in plain if not left_out(card, manifest.select)]
