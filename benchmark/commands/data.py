@@ -14,8 +14,15 @@ from cytosuite.benchmark.catalog.models import Models
 from cytosuite.benchmark.catalog.packages import Device
 from cytosuite.benchmark.catalog.places import workplace
 from cytosuite.benchmark.commands.terminal.console import Cases, progress, say
-from cytosuite.benchmark.commands.terminal.options import ClusterOptions, DataOptions, RunOptions
+from cytosuite.benchmark.commands.terminal.options import (
+    BuildingOptions,
+    ClusterOptions,
+    DataOptions,
+    RunOptions,
+)
 from cytosuite.benchmark.engines.choose import choose
+from cytosuite.benchmark.engines.images.build import Builder
+from cytosuite.benchmark.engines.images.daemon import need_docker
 from cytosuite.benchmark.engines.outcome import Engine
 from cytosuite.benchmark.runs.data.dataset import Dataset, prepare
 from cytosuite.benchmark.runs.data.recipe import Recipe
@@ -46,6 +53,12 @@ def start_engine(
     say(console, sentence)
     need(engine, options, needed, gpu=gpu)
     return engine
+
+
+def builder(options: BuildingOptions, engine: str, root: Path, console: Console) -> Builder:
+    """Return the builder of images of an engine of containers, which answers."""
+    more = (options.device, options.base_image, partial(say, console), engine)
+    return Builder(need_docker(engine), root, *more)
 
 
 def own_model(

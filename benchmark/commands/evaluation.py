@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 
 from cytosuite.benchmark.catalog.places import ROOT, need_checkout
-from cytosuite.benchmark.commands.data import make
+from cytosuite.benchmark.commands.data import builder, make
 from cytosuite.benchmark.commands.external import subject
 from cytosuite.benchmark.commands.options.evaluation import BuildEvaluationOptions, RehearseOptions
 from cytosuite.benchmark.commands.terminal.console import progress, say
@@ -17,7 +17,6 @@ from cytosuite.benchmark.commands.terminal.options import DataOptions
 from cytosuite.benchmark.engines.choose import engine_name
 from cytosuite.benchmark.engines.images.blueprints import evaluation_blueprint, image_digest
 from cytosuite.benchmark.engines.images.build import Builder
-from cytosuite.benchmark.engines.images.daemon import need_docker
 from cytosuite.benchmark.runs.data.dataset import serves
 from cytosuite.benchmark.runs.data.recipe import recipe
 from cytosuite.benchmark.submission.export import export_image
@@ -44,7 +43,10 @@ def build_evaluation_command(options: BuildEvaluationOptions, console: Console) 
     """Write the uploads of a phase; with a run exit code 1 if its scores differ."""
     paths = write_evaluation(options, console)
     if options.image:
-        paths = [*paths, build_evaluation(options, console)]
+        images, tag = _built(options, console)
+        with progress(console, "exporting the evaluation") as step:
+            path, _, _ = export_image(images.client, tag, options.out, {}, step=step)
+        paths.append(path)
     say(console, *(f"written: {path}" for path in paths))
     if options.run is None:
         return 0
@@ -83,21 +85,12 @@ def write_evaluation(options: BuildEvaluationOptions, console: Console) -> list[
     return paths
 
 
-def build_evaluation(options: BuildEvaluationOptions, console: Console) -> Path:
-    """Build the image of the evaluation, unless it is current, and return its archive."""
-    builder, tag = _built(options, console)
-    with progress(console, "exporting the evaluation") as step:
-        path, _, _ = export_image(builder.client, tag, options.out, {}, step=step)
-    return path
-
-
 def _built(options: BuildEvaluationOptions, console: Console) -> tuple[Builder, str]:
     """Build the image of the evaluation, unless it is current, and return its tag."""
     root = need_checkout("a build of containers")
     name = "docker" if options.engine == "auto" else options.engine
-    more = (options.device, options.base_image, partial(say, console), name)
-    builder = Builder(need_docker(name), root, *more)
-    return builder, builder.build_image(evaluation_blueprint(root))
+    images = builder(options, name, root, console)
+    return images, images.build_image(evaluation_blueprint(root))
 
 
 def rehearse_command(options: RehearseOptions, console: Console) -> int:

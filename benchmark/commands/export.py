@@ -9,6 +9,7 @@ from rich.console import Console
 from cytosuite.benchmark.catalog.catalog import algorithms, asked_for
 from cytosuite.benchmark.catalog.models import need_weights
 from cytosuite.benchmark.catalog.places import folder_of, need_checkout, workplace
+from cytosuite.benchmark.commands.data import builder
 from cytosuite.benchmark.commands.options.export import (
     BuildOptions,
     ExportOptions,
@@ -16,8 +17,7 @@ from cytosuite.benchmark.commands.options.export import (
 )
 from cytosuite.benchmark.commands.terminal.console import new_folder, progress, say
 from cytosuite.benchmark.engines.images.blueprints import image_tag
-from cytosuite.benchmark.engines.images.build import Builder, dry_run
-from cytosuite.benchmark.engines.images.daemon import need_docker
+from cytosuite.benchmark.engines.images.build import dry_run
 from cytosuite.benchmark.runs.finished import FACTS, FinishedRun, read_run
 from cytosuite.benchmark.submission import ctc
 from cytosuite.benchmark.submission.checks.preflight import preflight, upload_kind
@@ -41,9 +41,9 @@ def build_command(options: BuildOptions, console: Console) -> None:
     if options.dry_run:
         dry_run(root, chosen, options.device, options.base_image, partial(say, console))
         return
-    builder = _builder(options, root, console)
+    images = builder(options, options.engine, root, console)
     for name in chosen:
-        builder.build(name)
+        images.build(name)
 
 
 def export_command(options: ExportOptions, console: Console) -> None:
@@ -56,21 +56,14 @@ def export_command(options: ExportOptions, console: Console) -> None:
     need_folder(folder)
     chosen = asked_for(options.algorithm, manifests)
     need_weights(chosen, {})  # before the minutes that an image takes
-    builder = _builder(options, root, console)
+    images = builder(options, options.engine, root, console)
     for name in chosen:
-        builder.ensure([name])
+        images.ensure([name])
         tag = image_tag(name, options.device)
         submission = Submission(manifests[name], tag, options.api, options.models)
         with progress(console, f"exporting {name}") as step:
-            record = export(builder.client, submission, root, folder, step)
+            record = export(images.client, submission, root, folder, step)
         show(record, folder, console)
-
-
-def _builder(options: BuildOptions | ExportOptions, root: Path, console: Console) -> Builder:
-    """Return the builder of images of an engine."""
-    client = need_docker(options.engine)
-    more = (options.device, options.base_image, partial(say, console), options.engine)
-    return Builder(client, root, *more)
 
 
 def show(record: Json, folder: Path, screen: Console) -> None:
