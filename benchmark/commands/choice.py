@@ -127,24 +127,6 @@ class Decision(NamedTuple):
     selection: Selection  # the chosen card, with all others
     warnings: Sequence[str]  # on metadata and choice, as a record has them
 
-    @property
-    def title(self) -> str:
-        """Image, algorithm and model in a line."""
-        name = f"{self.algorithm.name} {self.selection.card.name}"
-        return f"{self.image}: {name}{WORDS.get(self.by, '')}"
-
-    def metadata(self) -> ValueTable:
-        """Return the facts with their sources: those that count first, also where they lack."""
-        rows: list[dict[str, Cell]] = [
-            {
-                "key": key,
-                "value": fact_text(self.facts[key]) if key in self.facts else None,
-                "source": self.sources.get(key, UNSAID),
-            }
-            for key in dict.fromkeys([*self.algorithm.select.keys, *sorted(self.facts)])
-        ]
-        return ValueTable(("key", "value", "source"), rows)
-
     def as_json(self) -> Json:
         """Return all of it as JSON, with the keys of a record."""
         return {
@@ -275,10 +257,20 @@ def choose_able(
 
 
 def _print(decision: Decision, options: SegmentOptions, console: Console) -> None:
-    """Print title, metadata, candidates and warnings of a choice."""
-    say(console, decision.title)
-    cards = candidates_of([decision])
-    for table in (decision.metadata(), ValueTable(cards.names[2:], cards.rows)):
+    """Print title, metadata with sources, candidates and warnings of a choice."""
+    facts, algorithm, cards = decision.facts, decision.algorithm, candidates_of([decision])
+    name = f"{algorithm.name} {decision.selection.card.name}{WORDS.get(decision.by, '')}"
+    say(console, f"{decision.image}: {name}")
+    rows: list[dict[str, Cell]] = [
+        {
+            "key": key,
+            "value": fact_text(facts[key]) if key in facts else None,
+            "source": decision.sources.get(key, UNSAID),
+        }
+        for key in dict.fromkeys([*algorithm.select.keys, *sorted(facts)])  # those that count first
+    ]
+    metadata = ValueTable(("key", "value", "source"), rows)
+    for table in (metadata, ValueTable(cards.names[2:], cards.rows)):
         show(table, console, wide=options.wide)
         console.print()
     say(console, *(f"warning: {line}" for line in decision.warnings))
