@@ -88,7 +88,8 @@ class _Application:
         taken = {item.name.casefold() for item in items}
         self.targets = [named(item, self.out, taken) for item in items]
         for target in self.targets:
-            written, image = (target.output(), target.file(".json")), target.item.image
+            written = (target.output(), *map(target.file, (".json", ".png")))
+            image = target.item.image
             if image.resolve() in {path.resolve() for path in written}:
                 raise InputError(
                     f"{self.out}: the output would overwrite {image}; name another folder"
