@@ -69,6 +69,13 @@ class RankOptions(TableOptions):
     dataset: str = option("Name of the column, by which cases are drawn.", "")
     status: str = option("Name of the column: ok, or the failure.", "")
 
+    def __post_init__(self) -> None:
+        """Refuse to write over a table that is ranked."""
+        super().__post_init__()
+        for path in filter(None, (self.csv, self.json)):
+            if path.resolve() in map(Path.resolve, self.files):
+                raise InputError(f"{path}: the table would overwrite it; name another file")
+
     @property
     def columns(self) -> TextDict:
         """Names of columns in the files, by ours."""
