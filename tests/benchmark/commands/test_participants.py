@@ -1,4 +1,4 @@
-"""Every option of `report` with every kind of source and every defect: a defect is its own row."""
+"""Every option of `report` with predictions of every kind and every defect: a defect is its own row."""
 
 import os
 import shutil
@@ -7,16 +7,12 @@ import numpy as np
 import participants
 import pytest
 from participants import CASES, ENDS, TASKS, report, scores
-from rich.console import Console
 from toys import put
 
-from cytosuite.benchmark.commands.benchmark import benchmark_command
-from cytosuite.benchmark.commands.options.benchmark import BenchmarkOptions
-from cytosuite.files import read_json, write_json
+from cytosuite.files import read_json
 from cytosuite.formats import read
 
 TRUTH, FILES = object(), ("truth", "images", "csv", "json")
-RUNS = ("run", "part")  # a finished run, and the folder of an archive's outputs in a run
 OPTIONS = {
     "none": {},
     "blind": {"blind": True},
@@ -149,14 +145,6 @@ def teams(request, tmp_path_factory):
     return kind, home, good
 
 
-def options_for(kind, home, option):
-    """Return the options of a report of a kind of predictions."""
-    words = {"truth": "data", "task": TASKS[kind], **OPTIONS[option]}
-    truth = f"data/{participants.TRUTHS[TASKS[kind]]}"
-    filled = {key: truth if word is TRUTH else word for key, word in words.items()}
-    return {key: home / word if key in FILES else word for key, word in filled.items()}
-
-
 def records(out, team):
     """Return status and message of each case of a team."""
     files = {case: out / team / case / "record.json" for case in CASES}
@@ -164,16 +152,15 @@ def records(out, team):
     return {case: f"{own['status']}: {own['message']}" for case, own in found.items()}
 
 
-def each(options):
-    """Return options as parameters, of which a few are tried with every change."""
-    marks = {option: () if option in OFTEN else pytest.mark.long for option in options}
-    return [pytest.param(option, marks=mark) for option, mark in marks.items()]
-
-
-@pytest.mark.parametrize("option", each(OPTIONS))
+@pytest.mark.parametrize(
+    "option", [pytest.param(o, marks=[pytest.mark.long] * (o not in OFTEN)) for o in OPTIONS]
+)
 def test_each_defect_is_a_row_and_the_good_team_keeps_its_numbers(teams, option):
     kind, home, good = teams
-    given = options_for(kind, home, option)
+    words = {"truth": "data", "task": TASKS[kind], **OPTIONS[option]}
+    truth = f"data/{participants.TRUTHS[TASKS[kind]]}"
+    given = {key: truth if word is TRUTH else word for key, word in words.items()}
+    given |= {key: home / given[key] for key in given.keys() & {*FILES}}
     alone, out = home / f"reports/{option}-alone", home / "reports" / option
     assert report(alone, good, **given)[0] == 0
     others = [good.with_name(defect.__name__) for defect in (*DEFECTS, *EMPTY)]
@@ -189,82 +176,3 @@ def test_each_defect_is_a_row_and_the_good_team_keeps_its_numbers(teams, option)
         found = records(out, defect.__name__)
         assert all(line.startswith("missing output: ") for line in found.values())
         assert text.count(f"note: {defect.__name__}: {defect.__doc__}") == 1
-
-
-def altered(change):
-    """Return a defect of the first output of a run."""
-
-    def defect(run, algorithm):
-        change(next((run / algorithm / "a/output").rglob("*.tif")))
-
-    return defect
-
-
-def no_record(run, algorithm):
-    (run / algorithm / "a/record.json").unlink()
-
-
-def odd_record(run, algorithm, old=b"seconds", new=b"se\xe9onds"):
-    path = run / algorithm / "a/record.json"
-    path.write_bytes(path.read_bytes().replace(old, new))
-
-
-def record_of_nan(run, algorithm):
-    odd_record(run, algorithm, b"0.25", b"NaN")
-
-
-def cut_facts(run, algorithm):
-    path = run / "run.json"
-    path.write_bytes(path.read_bytes()[:100])
-
-
-def endless_facts(run, algorithm):
-    with (run / "run.json").open("r+b") as stream:
-        stream.truncate(2**40)
-
-
-OF_RUNS = {change.__name__: altered(change) for change in DEFECTS[2:] if change is not twice}
-OTHERS = (no_record, odd_record, record_of_nan, cut_facts, endless_facts)
-OF_RUNS |= {defect.__name__: defect for defect in OTHERS}
-
-
-@pytest.fixture(scope="module", params=RUNS)
-def runs(request, tmp_path_factory, fakes):
-    """Return the sources of a good run and of one with each defect: runs, or parts of them."""
-    home = tmp_path_factory.mktemp(request.param)
-    participants.data(home, "labels")
-
-    def behave(image, output):
-        fakes.write_labels(image, output, participants.squares(1))
-
-    with pytest.MonkeyPatch.context() as patch:
-        engine = fakes.Engine(behave), "engine: fake"
-        patch.setattr("cytosuite.benchmark.commands.data.choose", lambda *_: engine)
-        given = BenchmarkOptions(
-            runs=home, run="good", dataset=str(home / "data"), algorithm=["watershed"]
-        )
-        assert benchmark_command(given, Console(quiet=True)) == 0
-    facts = read_json(home / "good/run.json")
-    facts["jobs"] = {"theirs": facts["jobs"]["watershed"]}  # an archive of others
-    write_json(home / "good/run.json", facts)
-    (home / "good/watershed").rename(home / "good/theirs")
-    for name, defect in OF_RUNS.items():
-        defect(shutil.copytree(home / "good", home / name), "theirs")
-    part = "theirs" if request.param == "part" else ""
-    return home, [home / name / part for name in ("good", *OF_RUNS)]
-
-
-@pytest.mark.parametrize("option", each(["none", "blind", "wide", "csv", "json"]))
-def test_a_run_with_a_defect_is_left_out_with_a_line(runs, option):
-    home, (good, *others) = runs
-    given = options_for("labels", home, option)
-    alone, out = home / f"reports/{option}-alone", home / "reports" / option
-    del given["truth"], given["task"]
-    assert report(alone, good, **given)[0] == 0
-    code, text = report(out, *others, good, **given)
-    assert code == 1
-    assert scores(out, "theirs") == scores(alone, "theirs") != {}
-    lines = [line for line in text.splitlines() if line.startswith("note: Left out: ")]
-    for other in others:
-        place = str(other).removesuffix("/theirs")
-        assert sum(f"{place}:" in line or f"{place}/" in line for line in lines) == 1

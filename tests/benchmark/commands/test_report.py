@@ -171,6 +171,24 @@ def test_an_algorithm_of_a_run_is_a_source_of_its_own(run, report, tmp_path, out
     assert report(part, out="again")[0] == 0
 
 
+def test_a_run_with_a_defect_is_left_out_with_a_line(run, report, runs, tmp_path):
+    good, homes = run("good", "watershed"), [runs / name for name in ("torn", "lacking", "good")]
+    facts = read_json(good / "run.json")
+    facts["jobs"] = {"theirs": facts["jobs"]["watershed"]}  # an archive of others
+    write_json(good / "run.json", facts)
+    (good / "watershed").rename(good / "theirs")
+    torn, lacking = (shutil.copytree(good, home) for home in homes[:2])
+    (torn / "run.json").write_bytes((torn / "run.json").read_bytes()[:100])
+    (lacking / "theirs/a/record.json").unlink()
+    for part, blind in (("", False), ("theirs", True)):
+        code, text = report(*(home / part for home in homes), out=f"of{part}", blind=blind)
+        assert code == 1
+        assert scores(tmp_path / f"of{part}", "theirs") == scores(good, "watershed") != {}
+        assert text.count("note: Left out: ") == 2
+        for place in (f"{torn}/run.json: ", f"{lacking}: theirs has no whole result for a; "):
+            assert text.count(f"note: Left out: {place}") == 1
+
+
 def test_pictures_arrays_and_labels_without_images_are_read(
     report, predictions, planes, tmp_path, out
 ):

@@ -61,6 +61,27 @@ def _linked(place):
     return change
 
 
+def _rewritten(place, old, new):
+    """Replace bytes in a file of the run."""
+
+    def change(run):
+        (run / place).write_bytes((run / place).read_bytes().replace(old, new))
+
+    return change
+
+
+def _removed(place):
+    return lambda run: (run / place).unlink()
+
+
+def _cut(run):
+    (run / "run.json").write_bytes((run / "run.json").read_bytes()[:100])
+
+
+def _endless(run):
+    os.truncate(run / "run.json", 2**40)
+
+
 def _above(run):
     """Name an output elsewhere in the record, with its digest and the right seal."""
     record(run / "watershed/good", "../../../elsewhere/good/output/a.tif")
@@ -98,13 +119,24 @@ def _no_sums(run):
     os.mkfifo(sums)
 
 
-NAME = "must be a name without folders, found"
+NAME, LOST = "must be a name without folders, found", "watershed has no whole result for good"
+OUTPUT, RECORD = (f"watershed/good/{name}" for name in ("output/a.tif", "record.json"))
 HOSTILE = {
+    "no output": (_removed(OUTPUT), LOST),
+    "an altered output": (_rewritten(OUTPUT, b"II", b"MM"), LOST),
+    "no record": (_removed(RECORD), LOST),
+    "a record of odd letters": (_rewritten(RECORD, b"status", b"sta\xe9tus"), LOST),
+    "a record with an infinite number": (
+        _rewritten(RECORD, b'"seal"', b'"seconds": NaN, "seal"'),
+        LOST,
+    ),
+    "facts that are cut": (_cut, "run.json"),
+    "facts without an end": (_endless, "run.json"),
     "a link in place of an output": (_linked("watershed/good/output/a.tif"), "a link where only"),
     "a link in place of its folder": (_linked("watershed/good/output"), "a link where only"),
     "a link in place of its case": (_linked("watershed/good"), "expected a folder, found another"),
     "a link in place of its algorithm": (_linked("watershed"), "a link to one of another run"),
-    "an output above": (_above, "watershed has no whole result for good"),
+    "an output above": (_above, LOST),
     "a log elsewhere": (_log, "log.txt: a link where only files"),
     "a log that blocks": (_pipe, "log.txt: a pipe where only files"),
     "a pattern as fingerprint": (_facts(fingerprint="*"), "fingerprint: string should match"),
