@@ -13,14 +13,13 @@ from PIL import Image
 from rows import rows_of
 from toys import put
 
-from cytosuite.benchmark.catalog import catalog, models, packages
+from cytosuite.benchmark.catalog import models, packages
 from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.commands import apply as module_apply
 from cytosuite.benchmark.commands.apply import apply
 from cytosuite.benchmark.commands.options.apply import ApplyOptions
 from cytosuite.benchmark.commands.options.benchmark import BenchmarkOptions
-from cytosuite.benchmark.engines import process
 from cytosuite.benchmark.engines.outcome import Outcome
 from cytosuite.benchmark.runs.data.preview import OUTLINE
 from cytosuite.contract.manifest import read_card
@@ -384,29 +383,37 @@ def test_a_named_model_is_used_recorded_and_part_of_the_key(images, out, honest)
     assert plane.message == why
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("algorithm", ["watershed", pytest.param("auto", marks=pytest.mark.long)])
 def test_a_model_in_use_for_a_folder_runs_on_its_images_alone(
-    images, tmp_path, out, monkeypatch, algorithm
+    images, tmp_path, out, monkeypatch, fakes, use
 ):
-    shutil.copytree(ROOT / "weights", tmp_path / "weights")
-    for name in ("algorithms", "cytosuite"):
+    home = shutil.copytree(ROOT / "weights/watershed", tmp_path / "weights/watershed")
+    for name in ("algorithms", "weights/cellpose3d"):
         (tmp_path / name).symlink_to(ROOT / name)
-    home = tmp_path / "weights/watershed"
     mine = read_json(home / "nuclei-2d.json") | {"name": "mine", "scores": {}}
     write_json(home / "mine.json", mine | {"describes": {"axes": "ZYX"}})
     write_json(home / "use.rules", {"use": [{"model": "mine", "images": {"folder": str(images)}}]})
-    for place in (models, catalog, process):
-        monkeypatch.setattr(place, "ROOT", tmp_path)
-    shutil.copytree(images, other := tmp_path / "other")
-    (other / "two.tif").rename(other / "three.tif")
-    used, plain = segment(
-        [images / "two.tif", other / "three.tif"], out, engine="process", algorithm=algorithm
-    )
+    monkeypatch.setattr(models, "ROOT", tmp_path)
+    other = (images / "two.tif").rename(tmp_path / "two.tif")
+    places = []
+
+    class Engine(fakes.Engine):
+        def session(self, algorithm, workspace, limits, api):
+            places.append((algorithm, limits.environment.get("CYTOSUITE_FOLDER")))
+            return super().session(algorithm, workspace, limits, api)
+
+    def behave(image, output):
+        fakes.bright(image, output)
+        write_json(output / "record.json", {"model": "mine", "by": "use"})
+
+    use(Engine(behave))
+    given = [images / "one.tif", other]
+    used, _ = segment(given, out)
     assert used.model == "watershed mine (in use)"
-    assert "mine" not in plain.model
+    segment(given, tmp_path / "auto", algorithm="auto")
+    mine = "watershed", str(images)
+    assert places == [mine, ("watershed", None), ("cellpose3d", None), mine]
     limits = BenchmarkOptions(dataset=str(images)).limits(algorithms()["watershed"])
-    assert limits.environment["CYTOSUITE_FOLDER"] == str(images)
+    assert limits.folder == str(images)
     assert BenchmarkOptions(dataset=str(other)).limits(algorithms()["watershed"]).folder == ""
 
 
@@ -506,6 +513,12 @@ def test_an_output_is_of_the_kind_of_its_image(images, tmp_path, out, used, name
 )
 def test_explains(images, tmp_path, given, out, line):
     refused(line, segment, [images / name for name in given], tmp_path / out, engine="process")
+
+
+def test_an_image_is_not_replaced_by_the_picture_of_its_result(images):
+    Image.new("L", (24, 24)).save(images / "own.png")
+    line = "the output would overwrite .*own.png; name another folder"
+    refused(line, segment, [images / "own.png"], images, engine="process")
 
 
 def test_the_command_takes_tables_for_a_dry_run_alone(cli, images, tmp_path, out):
