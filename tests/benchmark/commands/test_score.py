@@ -157,19 +157,6 @@ def test_channels_and_frames_of_labels_are_a_doubt(tmp_path, axes, line):
     assert scored(truth, tmp_path / "p.tif", ["SEG"])["doubts"][0].startswith(line)
 
 
-def test_small_objects_can_be_ignored_with_what_matches_them(tmp_path):
-    truth = _labels((0, 0, 0))
-    truth[3, 9, 9] = 2
-    first = _write(tmp_path / "t.tif", truth)
-    second = _write(tmp_path / "p.tif", _labels((0, 0, 0), (2, 8, 8)))
-    whole = scored(first, second, ["SEG", "precision"])["case"]["t"]
-    assert (whole["SEG"], whole["precision"]) == (pytest.approx((1 + 1 / 18) / 2), 1 / 2)
-    assert scored(first, second, ["SEG", "precision"], min_object_voxels=2)["case"]["t"] == {
-        "SEG": 1.0,
-        "precision": 1.0,
-    }
-
-
 def test_distances_between_surfaces_are_in_micrometres_of_the_file(tmp_path):
     cube = np.zeros((6, 12, 12), np.uint16)
     cube[1:5, 2:8, 2:8] = 1
@@ -266,11 +253,16 @@ def test_a_grey_image_in_place_of_labels_is_a_doubt(tmp_path, cli, rng):
     assert line in cli("score --truth", truth, "--prediction", noisy, "--metrics SEG").stdout
 
 
-def test_the_given_voxel_size_and_the_border_hold_for_objects(folders, tmp_path):
+def test_the_given_voxel_size_border_and_least_size_hold_for_objects(folders, tmp_path):
     path = tmp_path / "objects.csv"
     scored(*folders, ["det"], objects=path, spacing=(1.0, 1.0, 1.0), border=4)
     found = columns(path, "case", "label", "volume_um3")
     assert found == [(name, "2", "18") for name in "aabc"]
+    sizes = {size: scored(*folders, ["SEG"], min_object_voxels=size)["case"] for size in (18, 19)}
+    assert sizes == {
+        18: {"a": {"SEG": 1.0}, "b": {"SEG": 0.5}, "c": {"SEG": 0.0}},
+        19: {"a": {}, "b": {}, "c": {"SEG": 0.0}},
+    }
 
 
 def test_an_ome_zarr_is_scored_as_the_tiff_is_in_memory_or_on_disk(tmp_path, monkeypatch, tight):
@@ -297,8 +289,6 @@ def test_an_ome_zarr_is_scored_as_the_tiff_is_in_memory_or_on_disk(tmp_path, mon
     )  # as many voxels of each value; the preview is no image
     tight()
     monkeypatch.setattr(large, "SLAB", 100)
-    for more in ({}, {"border": 1}, {"min_object_voxels": 10}):
-        assert scored(*plain, **more)["failed"] == []
     assert scored(*plain, objects=table) == expected
     refused("expected two files or two folders", scored, zarr, tmp_path / "p")
 
