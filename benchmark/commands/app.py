@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from inspect import signature
-from itertools import zip_longest
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, get_args
 
@@ -101,14 +101,15 @@ def _refuse_empty(command: Callable[..., None], words: Sequence[str]) -> None:
         for name, parameter in signature(command).parameters.items()
         if (kind := get_args(parameter.annotation))
     }
-    for before, word, following in zip_longest(("", *words[:-1]), words, words[1:]):
+    for before, word in pairwise(("", *words)):
+        name, sign, value = word.partition("=")
+        option, value = (name, value) if sign else (before, word)
+        if not value and Path in kinds.get(option, ()):
+            raise InputError(f"{option}: expected a path, found nothing")
         # An option that is no flag and has no value yet takes the next word.
         asks = before.startswith("--") and "=" not in before and bool not in kinds.get(before, ())
-        if not word and not asks:
+        if not (word or asks):
             raise InputError("expected a name or path as each argument, found none (see --help)")
-        name, sign, value = word.partition("=")
-        if Path in kinds.get(name, ()) and not (value if sign else following is None or following):
-            raise InputError(f"{name}: expected a path, found nothing")
 
 
 def run() -> int | None:
