@@ -124,21 +124,6 @@ def runnable(
     request: Request, dataset: datasets.Dataset
 ) -> tuple[list[AlgorithmManifest], list[str]]:
     """Return the algorithms that can run on the dataset, and a note on each other one."""
-    chosen, notes = _served(dataset, request)
-    ours = [algorithm for algorithm in chosen if algorithm not in request.externals]
-    axes = sorted({header(main).axes for main in dataset.mains(request.task)})
-    reasons = {algorithm.name: lacks_model(algorithm, axes, request.models) for algorithm in ours}
-    left = {name: reason for name, reason in reasons.items() if reason}
-    if left and (request.named or len(left) == len(ours)):
-        raise ModelError(next(iter(left.values())))
-    notes += [f"{n} did not run: {why.removeprefix(f'{n}: ')}." for n, why in left.items()]
-    return [algorithm for algorithm in chosen if algorithm.name not in left], notes
-
-
-def _served(
-    dataset: datasets.Dataset, request: Request
-) -> tuple[list[AlgorithmManifest], list[str]]:
-    """Return the algorithms with all their inputs in the dataset, and a note on each other one."""
     task, chosen = request.task, [*request.ours, *request.externals]
     served = [algorithm for algorithm in chosen if dataset.serves(task, algorithm)]
     offers = f"{dataset.name} offers {', '.join(sorted(dataset.offers)) or 'nothing'}"
@@ -152,8 +137,16 @@ def _served(
         )
         needs = ", ".join(dict.fromkeys(some))
         raise InputError(f"task {task.name} needs {needs}; {offers}{remedy}")
-    left = [algorithm for algorithm in chosen if algorithm not in served]
-    return served, [f"{f.name} did not run: it needs {', '.join(f.needs)}; {offers}." for f in left]
+    axes = sorted({header(main).axes for main in dataset.mains(task)})
+    ours = [algorithm for algorithm in served if algorithm in request.ours]
+    reasons = {algorithm.name: lacks_model(algorithm, axes, request.models) for algorithm in ours}
+    lost = {name: reason for name, reason in reasons.items() if reason}
+    if lost and (request.named or len(lost) == len(ours)):
+        raise ModelError(next(iter(lost.values())))
+    left = {a.name: f"it needs {', '.join(a.needs)}; {offers}" for a in chosen if a not in served}
+    left |= {name: reason.removeprefix(f"{name}: ") for name, reason in lost.items()}
+    notes = [f"{name} did not run: {reason}." for name, reason in left.items()]
+    return [algorithm for algorithm in served if algorithm.name not in left], notes
 
 
 def run_name(request: Request) -> str:
