@@ -62,7 +62,7 @@ def run_score_report(
     run_missing(run)
     results = score(run, facts)
     report(run, results)
-    return conclusion.keep(conclusion.concluded(results, origin()), folder, options)
+    return conclusion.concluded(results, origin(), folder, options)
 
 
 def run_missing(run: planned.PlannedRun) -> None:

@@ -1,7 +1,6 @@
 """The end of a benchmark: its last lines, kept while all that decides its report stays."""
 
 from collections.abc import Sequence
-from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,19 +30,36 @@ class Conclusion:
     log: str  # of the first failed case, below the folder of the run; empty without
     failed: bool  # whether a case or a control failed
     origin: str  # digest of all that decides it
-    files: TextMap = field(default_factory=dict)  # digests of the reports
+    files: TextMap  # digests of the reports
 
 
-def concluded(results: "Results", origin: str) -> Conclusion:
-    """Return leaderboard, notes and failures of a run."""
+def concluded(results: "Results", origin: str, run: Path, options: BenchmarkOptions) -> Conclusion:
+    """Return leaderboard, notes and failures of a run with written reports, and keep them."""
+    from cytosuite.benchmark.report.files import leaderboard
+
     failures, log = _failures(results)
+    rows = leaderboard(results)
+    table = ValueTable(
+        list(rows[0]) if rows else ["rank", "algorithm"],
+        rows,
+        keys=2,
+        quiet=frozenset(n for n, row in enumerate(rows) if row["control"]),
+        main=5 + 4 * len(results.board),  # the metrics to rank by
+    )
     lines = [
         *(f"note: {note}" for note in results.notes),
         *failures,
         *(f"broken ruler: {line}" for line in results.broken),
     ]
-    bad = bool(failures or results.broken)
-    return Conclusion(_table(results), lines, log, bad, origin)
+    places = [run / "report", *([run / "blind"] if options.blind else [])]
+    files = [
+        file.relative_to(run).as_posix() for folder in places for file in visible_files(folder)
+    ]
+    failed = bool(failures or results.broken)
+    conclusion = Conclusion(table, lines, log, failed, origin, digests(run, sorted(files)))
+    with atomic(run / FILE) as temporary:
+        temporary.write_bytes(TypeAdapter(Conclusion).dump_json(conclusion))
+    return conclusion
 
 
 def _failures(results: "Results") -> tuple[list[str], str]:
@@ -56,32 +72,6 @@ def _failures(results: "Results") -> tuple[list[str], str]:
         lines.append(f"failed: {count(len(more), 'more case')}, all of them in the report")
     logs = [log_path(*key) for key, _ in failed if results.logs.get(key)]
     return lines, next(iter(logs), "")
-
-
-def _table(results: "Results") -> ValueTable:
-    """Return the leaderboard; without --wide with the metrics to rank by alone."""
-    from cytosuite.benchmark.report.files import leaderboard
-
-    rows = leaderboard(results)
-    return ValueTable(
-        list(rows[0]) if rows else ["rank", "algorithm"],
-        rows,
-        keys=2,
-        quiet=frozenset(n for n, row in enumerate(rows) if row["control"]),
-        main=5 + 4 * len(results.board),
-    )
-
-
-def keep(conclusion: Conclusion, run: Path, options: BenchmarkOptions) -> Conclusion:
-    """Keep the conclusion of a run with written reports."""
-    places = [run / "report", *([run / "blind"] if options.blind else [])]
-    files = [
-        file.relative_to(run).as_posix() for folder in places for file in visible_files(folder)
-    ]
-    whole = replace(conclusion, files=digests(run, sorted(files)))
-    with atomic(run / FILE) as temporary:
-        temporary.write_bytes(TypeAdapter(Conclusion).dump_json(whole))
-    return whole
 
 
 def kept(run: Path, origin: str) -> Conclusion | None:
