@@ -134,8 +134,14 @@ class OutputFiles:
         drawn = options.rois and "rois_missing" not in record
         ends = [*[OBJECTS] * measured, *[ROIS] * drawn]
         whole = current and all(self.file(end).is_file() for end in ends)
-        if not os.path.lexists(output) or (options.overwrite and not whole):
+        if options.overwrite and not whole:
             return None
+        if not os.path.lexists(output):
+            picture = self.file(".png")
+            if not picture.exists() or self.file(".json").exists():
+                return None
+            line = f"{picture} is no picture of a result; name another folder, or --overwrite"
+            return self.result("failed", f"{line} replaces it")
         altered = self.altered(record)
         if whole and not (altered and options.overwrite):
             changed = "not as it was written" if altered else ""

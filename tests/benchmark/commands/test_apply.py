@@ -521,6 +521,16 @@ def test_an_image_is_not_replaced_by_the_picture_of_its_result(images):
     refused(line, segment, [images / "own.png"], images, engine="process")
 
 
+def test_a_picture_of_another_program_is_left(images, out, used):
+    put(out / "one.tif", np.zeros((9, 9), np.uint8))
+    picture = (out / "one.tif").rename(out / "one.png")
+    (found,) = segment([images / "one.tif"], out)
+    assert (found.status, found.message.count("one.png is no picture of a result")) == ("failed", 1)
+    assert [*out.iterdir()] == [picture]
+    (found,) = segment([images / "one.tif"], out, overwrite=True)
+    assert found.status == "written"
+
+
 def test_the_command_takes_tables_for_a_dry_run_alone(cli, images, tmp_path, out):
     refused("show the choice: give --dry-run too", cli, "segment", images, "--json -")
     assert not (tmp_path / "segmented").exists()
