@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 from finished import finish, record
@@ -61,38 +62,18 @@ def _linked(place):
     return change
 
 
-def _rewritten(place, old, new):
-    """Replace bytes in a file of the run."""
-
-    def change(run):
-        (run / place).write_bytes((run / place).read_bytes().replace(old, new))
-
-    return change
+def _at(place, change, *words):
+    """Change a file of the run, or make it."""
+    return lambda run: change(run / place, *words)
 
 
-def _removed(place):
-    return lambda run: (run / place).unlink()
-
-
-def _cut(run):
-    (run / "run.json").write_bytes((run / "run.json").read_bytes()[:100])
-
-
-def _endless(run):
-    os.truncate(run / "run.json", 2**40)
+def _rewrite(path, old, new):
+    path.write_bytes(path.read_bytes().replace(old, new))
 
 
 def _above(run):
     """Name an output elsewhere in the record, with its digest and the right seal."""
     record(run / "watershed/good", "../../../elsewhere/good/output/a.tif")
-
-
-def _log(run):
-    (run / "watershed/good/log.txt").symlink_to("/etc/passwd")
-
-
-def _pipe(run):
-    os.mkfifo(run / "watershed/good/log.txt")
 
 
 def _unsealed(run):
@@ -120,25 +101,29 @@ def _no_sums(run):
 
 
 NAME, LOST = "must be a name without folders, found", "watershed has no whole result for good"
-OUTPUT, RECORD = (f"watershed/good/{name}" for name in ("output/a.tif", "record.json"))
+CASE = "watershed/good"
+OUTPUT, RECORD, LOG = f"{CASE}/output/a.tif", f"{CASE}/record.json", f"{CASE}/log.txt"
 HOSTILE = {
-    "no output": (_removed(OUTPUT), LOST),
-    "an altered output": (_rewritten(OUTPUT, b"II", b"MM"), LOST),
-    "no record": (_removed(RECORD), LOST),
-    "a record of odd letters": (_rewritten(RECORD, b"status", b"sta\xe9tus"), LOST),
+    "no output": (_at(OUTPUT, os.remove), LOST),
+    "an altered output": (_at(OUTPUT, _rewrite, b"II", b"MM"), LOST),
+    "no record": (_at(RECORD, os.remove), LOST),
+    "a record of odd letters": (_at(RECORD, _rewrite, b"status", b"sta\xe9tus"), LOST),
     "a record with an infinite number": (
-        _rewritten(RECORD, b'"seal"', b'"seconds": NaN, "seal"'),
+        _at(RECORD, _rewrite, b'"seal"', b'"seconds": NaN, "seal"'),
         LOST,
     ),
-    "facts that are cut": (_cut, "run.json"),
-    "facts without an end": (_endless, "run.json"),
-    "a link in place of an output": (_linked("watershed/good/output/a.tif"), "a link where only"),
-    "a link in place of its folder": (_linked("watershed/good/output"), "a link where only"),
-    "a link in place of its case": (_linked("watershed/good"), "expected a folder, found another"),
+    "facts that are cut": (_at("run.json", os.truncate, 100), "run.json"),
+    "facts without an end": (_at("run.json", os.truncate, 2**40), "run.json"),
+    "a link in place of an output": (_linked(OUTPUT), "a link where only"),
+    "a link in place of its folder": (_linked(f"{CASE}/output"), "a link where only"),
+    "a link in place of its case": (_linked(CASE), "expected a folder, found another"),
     "a link in place of its algorithm": (_linked("watershed"), "a link to one of another run"),
     "an output above": (_above, LOST),
-    "a log elsewhere": (_log, "log.txt: a link where only files"),
-    "a log that blocks": (_pipe, "log.txt: a pipe where only files"),
+    "a log elsewhere": (
+        _at(LOG, Path.symlink_to, "/etc/passwd"),
+        "log.txt: a link where only files",
+    ),
+    "a log that blocks": (_at(LOG, os.mkfifo), "log.txt: a pipe where only files"),
     "a pattern as fingerprint": (_facts(fingerprint="*"), "fingerprint: string should match"),
     "a deep one": (_facts(fingerprint="012345678**"), "fingerprint: string should match"),
     "another dataset": (
