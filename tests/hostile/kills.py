@@ -79,11 +79,17 @@ class Place:
         return self.runs.end(self.runs.command(*words, **more))
 
 
-class Simulate:
-    """Cases of a toy dataset, laid out in a folder of their own."""
+class Command:
+    """A command that is disturbed; `words` to begin it in a folder, `state` that it leaves there."""
+
+    program = ""
 
     def __init__(self, place):
         self.place = place
+
+
+class Simulate(Command):
+    """Cases of a toy dataset, laid out in a folder of their own."""
 
     def words(self, home):
         given = ["--size", "mini", "--cases", 6, "--workers", 2]
@@ -93,11 +99,8 @@ class Simulate:
         return digests(home)
 
 
-class Benchmark:
+class Benchmark(Command):
     """A run of two algorithms."""
-
-    def __init__(self, place):
-        self.place = place
 
     def words(self, home):
         given = ["--size", "mini", "--runs", home, "--run", "run", "--engine", "process"]
@@ -112,14 +115,12 @@ class Benchmark:
         return {**images, **forks.scores(home)}
 
 
-class Report:
+class Report(Command):
     """A report over a run that is there."""
 
     def __init__(self, place):
-        self.place = place
-        self.before = Benchmark(place)
         self.source = place.folder / "source"
-        in_order(*place.run(*self.before.words(self.source)), fine=(0,))
+        in_order(*place.run(*Benchmark(place).words(self.source)), fine=(0,))
 
     def words(self, home):
         return ["report", self.source / "run", "--out", home / "run"]
@@ -133,7 +134,7 @@ class Report:
         }
 
 
-class Install:
+class Install(Command):
     """A model that was packed, into the folder of one's own."""
 
     def __init__(self, place):
@@ -150,11 +151,8 @@ class Install:
         return {key: digest for key, digest in found.items() if "theirs-" not in key} | card
 
 
-class Train:
+class Train(Command):
     """A training of a few steps, by the command that starts the trainer."""
-
-    def __init__(self, place):
-        self.place = place
 
     def words(self, home):
         given = ["--name", f"m-{home.name}", "--settings", self.place.settings]
@@ -191,9 +189,9 @@ COMMANDS = {
 
 def again(place, kind, home):
     """Run a command once more, and wait for what is left of the one that was killed."""
-    program, end = getattr(kind, "program", ""), time.monotonic() + PATIENCE_S
+    end = time.monotonic() + PATIENCE_S
     while True:
-        code, text = place.run(*kind.words(home), program=program)
+        code, text = place.run(*kind.words(home), program=kind.program)
         if code != 2 or "running" not in text or time.monotonic() > end:
             return code, text
         time.sleep(0.2)
@@ -246,14 +244,13 @@ def attack(kind, disturb, tally, options):
     with TemporaryDirectory(prefix="kills-") as folder:
         place = Place(Path(folder))
         command = COMMANDS[kind](place)
-        program = getattr(command, "program", "")
-        place.run(*command.words(place.folder / "warm"), program=program)
-        begun = time.monotonic()
-        in_order(*place.run(*command.words(place.folder / "quiet"), program=program), fine=(0,))
-        seconds, expected = time.monotonic() - begun, command.state(place.folder / "quiet")
+        place.run(*command.words(place.folder / "warm"), program=command.program)
+        begun, quiet = time.monotonic(), place.folder / "quiet"
+        in_order(*place.run(*command.words(quiet), program=command.program), fine=(0,))
+        seconds, expected = time.monotonic() - begun, command.state(quiet)
         for number in range(options.tries):
             (home := place.folder / f"try{number}").mkdir()
-            start = partial(place.runs.command, *command.words(home), program=program)
+            start = partial(place.runs.command, *command.words(home), program=command.program)
             with tally.attempt(f"{disturb.__name__} {kind}"):
                 disturb(place, start, seconds, rng)
                 finished(*again(place, command, home))

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 
 import h5py
 import numpy as np
+import tifffile
 
 FEW = (0, 1, 2, 3, 7, 8, 16, 255, 256, 4096, 65535, 65536, 2**31 - 1, 2**31, 2**32 - 1)
 NUMBERS = (*FEW, 2**63 - 1, 2**63, 2**64 - 1, -1)
@@ -38,7 +39,6 @@ KINDS = ("fifo", "socket", "folder", "link:/etc/hostname", "link:.", "link:..", 
 PNG, HDF5 = b"\x89PNG\r\n\x1a\n", b"\x89HDF\r\n\x1a\n"
 CHUNKS = [b"IHDR", b"IDAT", b"IEND", b"tEXt", b"zTXt", b"iTXt", b"eXIf", b"acTL", b"fcTL", b"tRNS"]
 TAGS = [*range(254, 350), 33550, 33628, 34118, 50838, 50839, 50844, 65000]
-SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 16: 8, 18: 8}
 
 
 def pick(rng, items):
@@ -185,74 +185,54 @@ def png(chunks):
     return PNG + b"".join(packed)
 
 
-def entries(data):
-    """Yield place, order, width of numbers and type of each tag of a TIFF; and of its links."""
-    order = "<" if data[:2] == b"II" else ">"
-    big = len(data) > 8 and struct.unpack(order + "H", data[2:4])[0] == 43
-    width, step, head = ("Q", 20, 8) if big else ("I", 12, 2)
-    link, seen = (8 if big else 4), set()
-    size = struct.calcsize(width)
-    while link + size <= len(data) and link not in seen:
-        yield "link", link, order, width
-        seen.add(link)
-        place = struct.unpack(order + width, data[link : link + size])[0]
-        if not place or place + head > len(data):
-            return
-        count = struct.unpack(order + ("Q" if big else "H"), data[place : place + head])[0]
-        start = place + head
-        for tag in range(min(count, 60)):
-            if start + (tag + 1) * step <= len(data):
-                yield "tag", start + tag * step, order, width
-        link = start + count * step
+def tags_of(data):
+    """Return format, tags and links of a TIFF file: where it names the places of its directories."""
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        form, pages = file.tiff, [*file.pages]
+    ends = [
+        page.offset + form.tagnosize + len(page.tags) * form.tagsize
+        for page in pages  # the link to the next one follows the tags
+    ]
+    return form, [tag for page in pages for tag in page.tags], [form.offsetsize, *ends]
 
 
 def tagged(rng, data, donor):
     """Alter number, type, count or value of a tag, or the place of the next directory."""
-    found = list(entries(data))
-    kind, place, order, width = pick(rng, found) if found else ("", 0, "<", "I")
-    size = struct.calcsize(width)
-    if kind == "link":
-        links = [p for k, p, *_ in found if k == "link"]
-        target = pick(rng, [0, place, pick(rng, links), len(data), *map(abs, NUMBERS)])
-        return _put(data, place, order + width, target)
-    if kind != "tag":
+    try:
+        form, tags, links = tags_of(data)
+    except Exception:  # altered before: it is no more a TIFF file
         return flipped(rng, data, donor)
-    number = pick(rng, NUMBERS)
+    place = int(rng.integers(len(tags) + len(links)))
+    if place >= len(tags):
+        targets = [0, pick(rng, links), len(data), *map(abs, NUMBERS)]
+        return _put(data, links[place - len(tags)], form.offsetformat, pick(rng, targets))
+    tag, number, short = tags[place], pick(rng, NUMBERS), f"{form.byteorder}H"
     action = rng.integers(6)
     if action == 0:
-        return _put(data, place, order + "H", pick(rng, TAGS))
+        return _put(data, tag.offset, short, pick(rng, TAGS))
     if action == 1:
-        return _put(data, place + 2, order + "H", int(rng.integers(0, 20)))
+        return _put(data, tag.offset + 2, short, int(rng.integers(0, 20)))
     if action == 2:
-        return _put(data, place + 4, order + width, number)
-    kind_of = struct.unpack(order + "H", data[place + 2 : place + 4])[0]
-    count = struct.unpack(order + width, data[place + 4 : place + 4 + size])[0]
-    wide = SIZES.get(kind_of, 1)
-    value = place + 4 + size
-    if wide * count > size and rng.random() < 0.7:  # the value lies elsewhere
-        value = struct.unpack(order + width, data[value : value + size])[0]
-        value += wide * int(rng.integers(min(count, 64)))
-    letter = {1: "B", 2: "H", 4: "I"}.get(wide, "Q")
-    letter = "I" if kind_of in (5, 10) else letter
-    return _put(data, value, order + letter, number)
+        return _put(data, tag.offset + 4, form.offsetformat, number)
+    if rng.random() < 0.2:  # the value, or where it lies
+        return _put(data, tag.offset + 4 + form.offsetsize, form.offsetformat, number)
+    wide = struct.calcsize(tifffile.TIFF.DATA_FORMATS[tag.dtype][-1])
+    value = tag.valueoffset + wide * int(rng.integers(min(max(tag.count, 1), 64)))
+    return _put(data, value, form.byteorder + {1: "B", 2: "H", 4: "I", 8: "Q"}[wide], number)
 
 
 def described(rng, data, donor):
     """Alter the text of a description, at the end of the file where it has grown."""
-    texts = []
-    for kind, place, order, width in entries(data):
-        size = struct.calcsize(width)
-        if kind == "tag" and data[place : place + 2] in (b"\x0e\x01", b"\x01\x0e", b"\x37\xc6"):
-            count, value = struct.unpack(order + 2 * width, data[place + 4 : place + 4 + 2 * size])
-            texts.append((place, order, width, count, value))
-    if not texts:
+    try:
+        form, tags, _ = tags_of(data)
+        tag = pick(rng, [tag for tag in tags if tag.code in (270, 50839)])
+    except Exception:  # it has none
         return tagged(rng, data, donor)
-    place, order, width, count, value = pick(rng, texts)
-    text = worded(rng, data[value : value + count].rstrip(b"\0"), donor) + b"\0"
-    data = data + b"\0" * (len(data) % 2)
-    size = struct.calcsize(width)
-    data = _put(data, place + 4, order + width, len(text))
-    return _put(data, place + 4 + size, order + width, len(data)) + text
+    text = data[tag.valueoffset : tag.valueoffset + tag.count].rstrip(b"\0")
+    text, data = worded(rng, text, donor) + b"\0", data + b"\0" * (len(data) % 2)
+    for place, value in ((4, len(text)), (4 + form.offsetsize, len(data))):
+        data = _put(data, tag.offset + place, form.offsetformat, value)
+    return data + text
 
 
 def _put(data, place, form, value):

@@ -1,7 +1,6 @@
-"""A child that reads altered inputs, one by line of stdin, and judges each on stdout."""
+"""A child that reads the altered inputs of jobs in a pipe, and judges each."""
 
 import ctypes
-import json
 import logging
 import os
 import re
@@ -19,7 +18,7 @@ from cytosuite.benchmark.runs.validate import BadOutput
 from cytosuite.errors import CytosuiteError
 from tests.hostile.fuzz.mutations import mutated
 from tests.hostile.fuzz.readers import READERS, Nonsense
-from tests.hostile.fuzz.seeds import Tree, hdf5s, plant, tiffs
+from tests.hostile.fuzz.seeds import hdf5s, plant, tiffs
 
 SECONDS = 5.0  # of the processor, for one input
 MEMORY = 3 * 2**29  # bytes more than at rest
@@ -150,15 +149,8 @@ def tree_of(job, known):
     return mutated(rng, own[int(rng.integers(len(own)))], own, READERS[job["reader"]].names)
 
 
-def kept(tree: Tree) -> str:
-    """Return a tree as text: contents in hexadecimal digits, kinds of other entries as they are."""
-    pairs = {name: {"hex": c.hex()} if isinstance(c, bytes) else c for name, c in tree.items()}
-    return json.dumps(pairs)
-
-
-def main(home: Path) -> None:
-    """Serve until stdin ends; what readers print on either stream is caught in a file."""
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
+def main(home, pipe):
+    """Serve until the pipe ends; what readers print on either stream is caught in a file."""
     noise = (home / "noise").open("w+b")
     os.dup2(noise.fileno(), 1)
     os.dup2(noise.fileno(), 2)
@@ -169,11 +161,13 @@ def main(home: Path) -> None:
     watch, known, work = Watch(home), {}, home / "work"
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY, size + MEMORY))
-    for line in sys.stdin:
-        job = json.loads(line)
+    while True:
+        if not (job := pipe.recv()):
+            pipe.send([*READERS])
+            continue
         tree = tree_of(job, known)
         if job.get("unread"):
-            answers.write(json.dumps({"tree": kept(tree)}) + "\n")
+            pipe.send({"tree": tree})
             continue
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir()
@@ -183,13 +177,7 @@ def main(home: Path) -> None:
         try:
             plant(work, tree)
         except OSError:
-            answers.write(json.dumps({"verdict": "no input"}) + "\n")
+            pipe.send({"verdict": "no input"})
             continue
         found = judge(READERS[job["reader"]], work, watch, noise)
-        if found["verdict"] == "finding":
-            found["tree"] = kept(tree)
-        answers.write(json.dumps(found) + "\n")
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+        pipe.send(found | ({"tree": tree} if found["verdict"] == "finding" else {}))
