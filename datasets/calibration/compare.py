@@ -1,8 +1,9 @@
 """Compare real with simulated images, property by property; lines on those that a fit misses."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from math import isfinite, nan
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from cytosuite.metrics.realism.spectrum import axial_spectra, lateral_spectra
 from cytosuite.metrics.realism.wasserstein import transport
 from cytosuite.volume.arrays import Columns, Doubles
 
+Side = TypeVar("Side")  # images, or labels, and their statistics
 Quantiles = tuple[float, float, float]  # 10 %, 50 % and 90 %; NaN where there is nothing
 
 COMPARED = (
@@ -73,23 +75,23 @@ def compare(
     real: StackStatistics, before: StackStatistics | None, after: StackStatistics
 ) -> list[Compared]:
     """Return the properties of real stacks, of the simulator's defaults, and of a fit."""
-    dark = _dark(real)
-    shown = [_values(side, dark) if side else {} for side in (real, before, after)]
-    earlier, later = (_distances(real, side) if side else {} for side in (before, after))
     parts = [list(map(real.part, two)) for two in halves(len(real.images))]
-    between = [_distances(*pair) for two in parts for pair in (two, two[::-1])]
-    return compared(MEANINGS, shown, earlier, later, between)
+    pairs = [pair for two in parts for pair in (two, two[::-1])]
+    values = partial(_values, dark=_dark(real))
+    return compared(MEANINGS, (real, before, after), values, _distances, pairs)
 
 
 def compared(
     meanings: TextMap,
-    shown: Sequence[Mapping[str, Doubles]],
-    earlier: FloatMap,
-    later: FloatMap,
-    between: Sequence[FloatMap],
+    sides: tuple[Side, Side | None, Side],
+    values: Callable[[Side], Columns],
+    distances: Callable[[Side, Side], FloatMap],
+    pairs: Iterable[Sequence[Side]],
 ) -> list[Compared]:
-    """Return rows of values of real, default and simulated images, and of their distances."""
-    rows = []
+    """Return rows of real, default and simulated images, and of the distances in pairs of parts."""
+    shown = [values(side) if side else {} for side in sides]
+    earlier, later = (distances(sides[0], side) if side else {} for side in sides[1:])
+    between, rows = [distances(*pair) for pair in pairs], []
     for name in (name for name in meanings if name in later):
         real, before, after = (quantiles(side.get(name, np.zeros(0))) for side in shown)
         floor = finite_median(np.array([distance[name] for distance in between]))

@@ -16,15 +16,16 @@ from cytosuite.datasets.calibration.compare import Compared, compared, halves
 from cytosuite.datasets.calibration.measure import STATISTICS, finite_median
 from cytosuite.datasets.folder.load import load
 from cytosuite.errors import InputError
+from cytosuite.files import FloatDict
 from cytosuite.folders.entries import entries
 from cytosuite.folders.index import PLAIN, Item
 from cytosuite.folders.names import case_name
 from cytosuite.folders.part import Part
 from cytosuite.metrics.realism.arrangement import arrangement
-from cytosuite.metrics.realism.features import scaled_distance
+from cytosuite.metrics.realism.features import pooled_distances
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Array, Columns, Doubles
-from cytosuite.volume.objects import hull_voxels, numbered, objects_in
+from cytosuite.volume.objects import box_of, hull_voxels, numbered, objects_in
 from cytosuite.volume.points import neighbour
 
 Table = Mapping[str, Array]  # values of the objects of an image, or one value
@@ -129,10 +130,9 @@ class Look(NamedTuple):
         """Median of ln(radius)."""
         return log(float(np.median(self.radii_um)))
 
-    def values(self, chosen: Sequence[int] | None = None) -> Columns:
-        """Return the values of all properties, pooled over (some) images."""
-        tables = self.tables if chosen is None else [self.tables[place] for place in chosen]
-        return {n: np.concatenate([table[n] for table in tables]) for n in PER_OBJECT | PER_IMAGE}
+    def values(self) -> Columns:
+        """Return the values of all properties, pooled over images."""
+        return {n: np.concatenate([t[n] for t in self.tables]) for n in PER_OBJECT | PER_IMAGE}
 
 
 def look(
@@ -150,10 +150,9 @@ def look(
         if near.any() and not near.all():
             deep = ndimage.distance_transform_edt(near, sampling=steps)
             thickness.append(float(deep[near].mean()))
-        if labels.array.any():
-            places = np.nonzero(labels.array)
-            box = [(np.ptp(at) + 1) / size for at, size in zip(places, labels.shape, strict=True)]
-            extents.append(float(np.prod(box) ** (1 / len(box))))
+        if (box := box_of(labels.array > 0)) is not None:
+            sides = [(s.stop - s.start) / size for s, size in zip(box, labels.shape, strict=True)]
+            extents.append(float(np.prod(sides) ** (1 / len(sides))))
         axes, area = labels.array.ndim, float(np.prod(labels.shape) * np.prod(labels.spacing))
         radius = (table["size"] / ball(axes)) ** (1 / axes)
         single = {
@@ -221,14 +220,15 @@ def compare(real: Look, simulated: Look, before: Look | None = None) -> list[Com
     """Return the properties of real and simulated labels, W1 / std also between real halves."""
     meanings = PER_OBJECT | PER_IMAGE
 
-    def distances(first: Mapping[str, Doubles], second: Mapping[str, Doubles]) -> dict[str, float]:
+    def distances(first: Look, second: Look) -> FloatDict:
         """Return the distances of the values of two sets."""
-        return {name: scaled_distance(first[name], second[name]) for name in meanings}
+        return pooled_distances((first.tables, second.tables), meanings)
 
-    shown = [side.values() if side else {} for side in (real, before, simulated)]
-    earlier = distances(shown[0], shown[1]) if before else {}
-    between = [distances(*map(real.values, two)) for two in halves(len(real.tables))]
-    return compared(meanings, shown, earlier, distances(shown[0], shown[2]), between)
+    pairs = [
+        [real._replace(tables=tuple(real.tables[place] for place in half)) for half in two]
+        for two in halves(len(real.tables))
+    ]
+    return compared(meanings, (real, before, simulated), Look.values, distances, pairs)
 
 
 def mean_distance(rows: Iterable[Compared]) -> float:

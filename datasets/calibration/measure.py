@@ -19,7 +19,8 @@ from cytosuite.metrics.realism.arrangement import Properties, arrangement, numbe
 from cytosuite.metrics.realism.features import object_features
 from cytosuite.metrics.realism.scene import Scene, stack
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Array, Bools, Columns, Doubles, Integers, Lengths
+from cytosuite.volume.arrays import Array, Bools, Box, Columns, Doubles, Integers, Lengths
+from cytosuite.volume.objects import box_of, objects_in
 from cytosuite.volume.pieces import evenly
 
 CORRELATED = 0.12  # correlation of neighbours above which second differences miss noise
@@ -254,13 +255,11 @@ def _objects(
     signal = features["mean_intensity"]
     extent = np.full((len(signal), 3), nan)
     flat, texture, grain = (np.full(len(signal), nan) for _ in range(3))
-    boxes = ndimage.find_objects(scene.labels.astype(np.int32, copy=False))
-    for place in np.flatnonzero(~features["cut"]):
-        label = features["label"][place]
-        box = boxes[label - 1]
-        extent[place] = [part.stop - part.start for part in box]
-        mask = scene.labels[box] == label
-        texture[place], grain[place] = _texture(above.array[box], mask, scene.image.spacing)
+    objects = objects_in(scene.labels.astype(np.int32, copy=False))
+    for place, (_, box, mask) in enumerate(objects):
+        if not features["cut"][place]:
+            extent[place] = [part.stop - part.start for part in box]
+            texture[place], grain[place] = _texture(above.array[box], mask, scene.image.spacing)
     low, high = np.linalg.eigvalsh(placed["covariance"][:, 1:, 1:]).T
     flat[np.isin(features["label"], placed["label"])] = np.sqrt(high / low)
     flat[features["cut"]] = nan
@@ -329,7 +328,8 @@ def _summary(table: Columns, depth_um: Doubles) -> FloatDict:
 def _surroundings(scene: Scene, scale: float, offset: float) -> FloatDict:
     """Return light around objects relative to that inside, and the extent of all objects."""
     array, spacing, objects = scene.image.array, scene.image.spacing, scene.labels > 0
-    if not objects.any():
+    box = box_of(objects)
+    if box is None:
         return {}
     distance = ndimage.distance_transform_edt(~objects, sampling=spacing)
 
@@ -342,26 +342,24 @@ def _surroundings(scene: Scene, scale: float, offset: float) -> FloatDict:
     dark = offset if np.isnan(far) else far
     above = float(array[objects].mean()) - dark
     inside = above if above > 0 else nan
-    between = array[_between(objects, spacing, BESIDE_UM * scale)]
+    between = array[_between(objects, box, spacing, BESIDE_UM * scale)]
     glow = float(between.mean()) - dark if between.size >= 100 else nan
-    places = np.nonzero(objects)
-    extent = [float(np.ptp(axis) + 1) * step for axis, step in zip(places, spacing, strict=True)]
+    extent = [(s.stop - s.start) * step for s, step in zip(box, spacing, strict=True)]
     return {
         "far": far,
         "halo": (level(NEAR_UM * scale, WIDE_UM * scale) - dark) / inside,
         "glow": glow / inside,
         "tissue_height_um": extent[0],
         "tissue_width_um": float(np.mean(extent[1:])),
-        "middle": float(places[0].min() + places[0].max() + 1) / 2 / len(array),
+        "middle": (box[0].start + box[0].stop) / 2 / len(array),
     }
 
 
-def _between(objects: Bools, spacing: Lengths, reach_um: float) -> Bools:
-    """Return voxels near objects in the plane, within the ellipsoid that spans all objects."""
-    grids = np.ogrid[tuple(map(slice, objects.shape))]
+def _between(objects: Bools, box: Box, spacing: Lengths, reach_um: float) -> Bools:
+    """Return voxels near objects in the plane, within the ellipsoid in the box of all objects."""
     distance = sum(
-        ((grid - (places.min() + places.max()) / 2) / ((np.ptp(places) + 1) / 2)) ** 2
-        for grid, places in zip(grids, np.nonzero(objects), strict=True)
+        ((grid - (s.start + s.stop - 1) / 2) / ((s.stop - s.start) / 2)) ** 2
+        for grid, s in zip(np.ogrid[tuple(map(slice, objects.shape))], box, strict=True)
     )
     flat = np.zeros(objects.shape, bool)
     for plane, out in zip(objects, flat, strict=True):
