@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 from cytosuite.benchmark.submission.checks.rules import SAVE
 from cytosuite.errors import plain
-from cytosuite.files import Entries, Json, TextDict, frozen, parse_json
+from cytosuite.files import Entries, TextDict, frozen, parse_json
 from cytosuite.files.tarball import (
     CHUNK,
     ArchiveError,
@@ -64,7 +64,7 @@ class ImageLayer(NamedTuple):
 class ImageArchive:
     """An image in an archive."""
 
-    manifest: list[Json]
+    tags: list[str]  # its names
     config: Entries
     text: bytes  # the bytes of the config
     id: str  # ``sha256:`` and 64 digits of these bytes
@@ -72,14 +72,7 @@ class ImageArchive:
     config_name: str
     index: object  # OCI's ``index.json``, None without one
     compression: Compression
-    size: int  # bytes of the file
     ended: bool  # whether the tar has its closing block of zeros
-
-    @property
-    def tags(self) -> list[str]:
-        """Names of the image."""
-        tags = self.manifest[0].get("RepoTags")
-        return [str(tag) for tag in tags] if isinstance(tags, list) else []
 
     def altered(self) -> TextDict:
         """Return the faults of layers that differ from the config, by their place."""
@@ -175,7 +168,7 @@ def read_archive(
         with opened_tar(path) as stream:
             scan = _Scan(stream, keep, note, largest)
             scan.all()
-            return _image(scan, stream.form, path.stat().st_size)
+            return _image(scan, stream.form)
     except ArchiveError as error:
         raise ArchiveError(error.rule, f"{path}: {error}") from None
 
@@ -314,7 +307,7 @@ def _unsaved(rule: str, text: str) -> ArchiveError:
     return ArchiveError(rule, f"{text}; {SAVE}")
 
 
-def _image(scan: _Scan, form: Compression, size: int) -> ImageArchive:
+def _image(scan: _Scan, form: Compression) -> ImageArchive:
     manifest = scan.json("manifest.json", "archive.manifest-missing")
     if not isinstance(manifest, list) or not all(isinstance(image, dict) for image in manifest):
         reason = "manifest.json: expected a list of one object"
@@ -337,8 +330,9 @@ def _image(scan: _Scan, form: Compression, size: int) -> ImageArchive:
     if others := _configs(scan, index) - {identity}:
         reason = f"index.json leads to the image {plain(min(others), 90)}, manifest.json to"
         raise ArchiveError("archive.several-images", f"{reason} {identity}; save one alone")
+    tags = manifest[0].get("RepoTags")
     return ImageArchive(
-        manifest,
+        [str(tag) for tag in tags] if isinstance(tags, list) else [],
         config,
         text,
         identity,
@@ -346,7 +340,6 @@ def _image(scan: _Scan, form: Compression, size: int) -> ImageArchive:
         name,
         index,
         form,
-        size,
         scan.stream.ended,
     )
 

@@ -190,7 +190,7 @@ def _archive(path: Path, image: ImageArchive) -> Faults:
     if named is not None and named != image.compression:
         yield "archive.content", "", f"its content is {image.compression or 'an uncompressed tar'}"
     if not image.compression:
-        yield "archive.plain", "", f"{image.size / 1e6:.0f} MB, uncompressed"
+        yield "archive.plain", "", f"{path.stat().st_size / 1e6:.0f} MB, uncompressed"
     if not image.ended:
         yield "archive.no-end", "", "it ends with the last file: it may be cut"
     if image.index is not None:
