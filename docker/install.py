@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -67,29 +67,17 @@ def torch(device: str) -> list[str]:
     return [f"torch==={version}"]  # by two signs, 2.13.0+cpu would satisfy 2.13.0
 
 
-def commands(
-    tool: str, extras: Sequence[str], pins: Sequence[str], resolution: str
-) -> Iterator[list[str]]:
-    """Yield commands of uv, the best first: as configured, with PyTorch's index, with any torch."""
-    # The checkout itself is built once, without extras.
+def by_uv(tool: str, extras: Sequence[str], resolution: str) -> list[str]:
+    """Return the command of uv; the checkout itself is built once, without extras."""
     packages = ["--requirements=pyproject.toml", *(f"--extra={extra}" for extra in extras)]
     command = [tool, "pip", "install", "--quiet", f"--python={sys.executable}"]
-    command += [f"--resolution={resolution}"]
-    command += packages if extras else ["--editable=."]
-    if pins:
-        yield [*command, *pins]
-        yield [*command, *pins, f"--torch-backend={'cpu' if '+cpu' in pins[0] else 'auto'}"]
-    yield command
+    return [*command, f"--resolution={resolution}", *(packages if extras else ["--editable=."])]
 
 
-def by_pip(extras: Sequence[str], pins: Sequence[str]) -> Iterator[list[str]]:
-    """Yield the same commands of pip."""
-    command = [*PIP, "install", "--quiet", "--editable"]
-    command += [f".[{','.join(extras)}]" if extras else "."]
-    if pins:
-        yield [*command, *pins]
-        yield [*command, *pins, *ON_CPU_INDEX]
-    yield command
+def by_pip(extras: Sequence[str]) -> list[str]:
+    """Return the same command of pip."""
+    checkout = f".[{','.join(extras)}]" if extras else "."
+    return [*PIP, "install", "--quiet", "--editable", checkout]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -107,26 +95,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     extras, resolution = options.extras, "lowest-direct" if options.lowest else "highest"
     pins = torch(options.device) if WITH_TORCH & set(extras) else []
+    backend = f"--torch-backend={'cpu' if options.device == 'cpu' else 'auto'}"
     tool = uv()
-    if tool and _any_ends(commands(tool, extras, pins, resolution), pins, environment()):
+    if tool and _ends(by_uv(tool, extras, resolution), pins, [backend], environment()):
         return 0
     if options.lowest:
         return 1
     sys.stderr.write(f"{'uv failed' if tool else 'no uv'}: pip installs, which takes minutes\n")
-    return int(not _any_ends(by_pip(extras, pins), pins, dict(os.environ)))
+    return int(not _ends(by_pip(extras), pins, ON_CPU_INDEX, dict(os.environ)))
 
 
-def _any_ends(
-    tries: Iterator[list[str]], pins: Sequence[str], surroundings: dict[str, str]
+def _ends(
+    command: list[str],
+    pins: Sequence[str],
+    elsewhere: Sequence[str],
+    surroundings: dict[str, str],
 ) -> bool:
-    """Run commands until one ends well, and name another torch than the locked one."""
-    for command in tries:
+    """Run a command with the pinned torch as configured, from elsewhere, or with any torch."""
+    for more in ([*pins], [*pins, *elsewhere], []) if pins else ([],):
+        words = [*command, *more]
         done = subprocess.run(
-            command, env=surroundings, stderr=subprocess.PIPE, text=True, check=False
+            words, env=surroundings, stderr=subprocess.PIPE, text=True, check=False
         )
         if done.returncode:
             continue
-        if pins and not set(pins) <= set(command):
+        if pins and not more:
             sys.stderr.write(
                 f"neither the package index nor {CPU_INDEX} has {pins[0]} for this "
                 "Python: the package index's own build is installed (for CUDA: 2.8 GB to download, "
