@@ -165,8 +165,9 @@ def write_ctc(
 
 def movies(folder: Path, cases: Sequence[Case], *, truth: bool) -> Iterator[tuple[str, Movie]]:
     """Yield an algorithm's movies, and maybe the true ones, by their folders in the layout."""
+    numbered = all(case.name.isdecimal() for case in cases)
     for number, case in enumerate(cases, start=1):
-        name = case.name if case.name.isdecimal() else f"{number:02d}"
+        name = case.name if numbered else f"{number:02d}"
         record, files = read_record(folder / case.name), case.truth(TASKS["track"])
         if record is not None and record.ok:
             labels, tracks = (

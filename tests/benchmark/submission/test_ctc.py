@@ -1,5 +1,7 @@
 """Folders of the Cell Tracking Challenge: labels stay as they are, and other programs agree."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 from mistakes import refused
 
 from cytosuite.benchmark.runs.record import read_record
+from cytosuite.benchmark.submission import ctc
 from cytosuite.benchmark.submission.ctc import (
     Segmentation,
     segmentations,
@@ -61,6 +64,14 @@ def test_a_missing_frame_is_refused():
 def test_two_cases_of_one_frame_are_refused():
     line = "expected one case of each frame, found 01_t000 and 01_t0000"
     refused(line, sequences, ["01_t000", "01_t0000"])
+
+
+def test_movies_of_which_one_has_another_name_are_numbered_anew(monkeypatch, tmp_path):
+    record = SimpleNamespace(ok=True, outputs=dict.fromkeys(("tracked-labels", "tracks"), ""))
+    monkeypatch.setattr(ctc, "read_record", lambda _: record)
+    monkeypatch.setattr(ctc, "read_movie", lambda *_: None)
+    cases = [SimpleNamespace(name=name, truth=lambda _: {}) for name in ("02", "a")]
+    assert [name for name, _ in ctc.movies(tmp_path, cases, truth=False)] == ["01_RES", "02_RES"]
 
 
 @settings(max_examples=200)
