@@ -97,23 +97,6 @@ def test_an_image_says_what_was_installed(inside):
     assert inside("import os; print(os.path.isfile('/usr/share/doc/libc6/copyright'))") == "True\n"
 
 
-CLOSED = """
-from importlib.metadata import distributions
-from packaging.requirements import Requirement
-there = {d.name.replace("_", "-").lower(): d.version for d in distributions(path=["/opt/python"])}
-for package in distributions(path=["/opt/python"]):
-    for line in package.requires or ():
-        need = Requirement(line)
-        if need.marker is None or need.marker.evaluate({"extra": ""}):
-            if not need.specifier.contains(there.get(need.name.replace("_", "-").lower(), "0.0")):
-                print(package.name, line)
-"""
-
-
-def test_the_packages_of_an_image_need_no_others(inside):
-    assert inside(CLOSED) == ""
-
-
 def _archived(client, tag, folder):
     """Return the settings of an image, and for every path of every layer all but its times."""
     with (folder / "image.tar").open("wb") as stream:
