@@ -33,7 +33,6 @@ from cytosuite.folders.index import index
 from cytosuite.folders.part import MODULES, Part, read_microscope
 from cytosuite.folders.points import read_annotated
 from cytosuite.folders.rois import read_rois
-from cytosuite.formats.tiff import channels as tiff_channels
 from cytosuite.metrics import board_metrics
 from cytosuite.metrics.tracks.track_folder import read_sequence
 from cytosuite.training.command import training_of
@@ -136,7 +135,7 @@ def head_of(folder):
 
 
 def channels(folder):
-    names = tiff_channels(only(folder))
+    names = formats.channels(only(folder))
     hold(all(isinstance(name, str) and len(name) <= LONGEST for name in names), "names")
     writable(names)
 
