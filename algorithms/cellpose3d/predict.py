@@ -275,7 +275,7 @@ def _in_blocks(planned: Sequence[Tile], read: blocks.Read, job: _Job) -> tuple[L
     for number, block in enumerate(planned):
         with part(number, len(planned)):
             labels, height = _segment_block(block, read(block.input), job)
-        assembly.add(labels, owned(labels, block, job.shape), block.input, block.output)
+        assembly.add(labels, owned(labels, block, job.shape), block)
         if margin.size:
             put(margin, block.output, height[block.crop])
         del labels, height  # room for the next

@@ -87,7 +87,7 @@ def segment_blocks(
         part = taken(image, block.input)
         with progress.part(number, len(planned)):
             labels = segment(part, spacing, parameters, whole, block.input).view(np.uint32)
-        assembly.add(labels, owned(labels, block, image.shape), block.input, block.output)
+        assembly.add(labels, owned(labels, block, image.shape), block)
         del labels  # room for the next
     return assembly.finish()[0]
 

@@ -29,15 +29,11 @@ class Assembly:
         self._lent = np.zeros(1, np.int64)  # voxels of each number if it was lent, else 0
         self._takers: dict[int, Counter[int]] = {}  # voxels of a lent number by their new owner
 
-    def add(self, part: Integers, owned: Bools, box: Box, core: Box) -> None:
-        """Write the objects 1..n of one block (Z, Y, X); `owned` (n + 1,) masks its own."""
-        owned = np.append(False, owned[1:])
-        self._write(part, owned[part], box, lent=False)
-        inside = tuple(
-            slice(a.start - b.start, a.stop - b.start) for a, b in zip(core, box, strict=True)
-        )
-        part = part[inside]
-        self._write(part, (part > 0) & ~owned[part], core, lent=True)
+    def add(self, part: Integers, owned: Bools, block: Tile) -> None:
+        """Write the objects 1..n of a block (Z, Y, X); `owned` (n + 1,) masks its own."""
+        self._write(part, owned[part], block.input, lent=False)
+        part = part[block.crop]
+        self._write(part, (part > 0) & ~owned[part], block.output, lent=True)
 
     def finish(self) -> tuple[Labels, int, int]:
         """Return labels 1..n in the order of their first voxels, n, and how many stayed lent."""

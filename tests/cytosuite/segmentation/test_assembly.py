@@ -4,7 +4,7 @@ from numpy.testing import assert_array_equal
 from rasters import away_from
 from situations import drawn
 
-from cytosuite.networks.tiling import plan
+from cytosuite.networks.tiling import Tile, plan
 from cytosuite.segmentation.assembly import Assembly, in_core, in_order, owned
 from cytosuite.volume import large
 
@@ -15,14 +15,15 @@ def box(start, stop):
     return slice(0, 1), slice(0, 1), slice(start, stop)
 
 
-LEFT, RIGHT = (box(0, 8), box(0, 6)), (box(4, 12), box(6, 12))  # the block, and its core
+LEFT = Tile(box(0, 8), box(0, 6), box(0, 6))
+RIGHT = Tile(box(4, 12), box(6, 12), box(2, 8))
 
 
 def assembled(*blocks):
     assembly = Assembly((1, 1, 12))
-    for text, own, place in blocks:
+    for text, own, block in blocks:
         part = drawn(text).astype(np.uint32)[None, None]
-        assembly.add(part, np.isin(np.arange(part.max() + 1), own), *place)
+        assembly.add(part, np.isin(np.arange(part.max() + 1), own), block)
     labels, objects, pieces = assembly.finish()
     assert labels.max() == objects
     return "".join(map(str, labels.ravel())).replace("0", "."), pieces
@@ -59,7 +60,7 @@ def test_numbers_follow_the_first_voxels_and_need_no_more_bytes_than_they_must(o
         place = tuple(slice(0, n) for n in shape)
         given = np.arange(count, count - 2**17, -1).clip(0).astype(np.uint32).reshape(shape)
         assembly = Assembly(shape)
-        assembly.add(given, np.ones(count + 1, bool), place, place)
+        assembly.add(given, np.arange(count + 1) > 0, Tile(place, place, place))
         labels, objects, pieces = assembly.finish()
         assert (labels.dtype, objects, pieces) == (dtype, count, 0)
         assert_array_equal(labels.ravel()[:count], np.arange(1, count + 1))
@@ -95,7 +96,7 @@ def together(labels, planned):
     assembly = Assembly(labels.shape)
     for tile in planned:
         part = seen(labels, tile)
-        assembly.add(part, owned(part, tile, labels.shape), tile.input, tile.output)
+        assembly.add(part, owned(part, tile, labels.shape), tile)
     return assembly.finish()
 
 
