@@ -139,14 +139,11 @@ def case_layers(run: OpenedRun, case: Case, first: str = "") -> list[LayerData]:
         layer_of(path, "image", f"{case.name} {name}", ()) for name, path in case.channels().items()
     ]
     layers += hidden
-    truth = None
-    if output and (truth_path := case.truth(task).get(output.slug)) is not None:
-        if output.kind == "labels":
-            truth = read(truth_path).channels[0]
-            layers.append(_outlined(truth, "truth", TRUTH))
-            layers += _ways(truth, case.truth(task).get(TRACKS.slug), "truth")
-        else:
-            layers.append(_unjudged(truth_path, output.kind, "truth", spacing, TRUTH))
+    truth, truths = None, case.truth(task)
+    if output and output.slug in truths:
+        path, table = truths[output.slug], truths.get(TRACKS.slug)
+        truth, side = _side(path, output.kind, "truth", spacing, TRUTH, table)
+        layers += side
     visible = first or folder_of(run.algorithms[0])
     for name in sorted(run.algorithms, key=lambda name: folder_of(name) == visible):
         answer = _answer(run, case, name, truth, spacing)
@@ -170,13 +167,9 @@ def _answer(
     path = output_path(record, folder, task) if record else None
     if not record or not path or not output:
         return []
-    if output.kind != "labels":
-        return [_unjudged(path, output.kind, name, spacing, PREDICTION)]
-    answer = read(path).channels[0]
-    layers = [_outlined(answer, name, PREDICTION)]
-    if output.movie:
-        return [*layers, *_ways(answer, folder / record.outputs[TRACKS.slug], name)]
-    if truth:
+    table = folder / record.outputs[TRACKS.slug] if output.movie else None
+    answer, layers = _side(path, output.kind, name, spacing, PREDICTION, table)
+    if truth and answer and not output.movie:
         for error, labels in errors(truth, answer, case.stated().ignored.min_object_voxels).items():
             side = truth if error in ON_TRUTH else answer
             part = side.like(np.where(np.isin(side.array, labels), side.array, 0))
@@ -184,9 +177,20 @@ def _answer(
     return layers
 
 
-def _ways(labels: Volume, table: Path | None, name: str) -> list[LayerData]:
-    """Return the ways of tracked cells as a layer, none without their table."""
-    return [tracks_layer(labels, read_tracks(table), f"{name} tracks")] if table else []
+def _side(
+    path: Path, kind: str, name: str, spacing: Spacing, side: str, table: Path | None
+) -> tuple[Volume | None, list[LayerData]]:
+    """Return labels, and the layers of truth or answer: outlines with ways, points, or an image."""
+    if kind != "labels":
+        layer = layer_of(path, kind, name, spacing)
+        if kind == "points":
+            layer[1]["border_color"] = [_colour(side)]
+        return None, [layer]
+    labels = read(path).channels[0]
+    layer = _painted(labels, name, side, FAINT)
+    layer[1]["metadata"][CONTOUR] = 1
+    ways = [tracks_layer(labels, read_tracks(table), f"{name} tracks")] if table else []
+    return labels, [layer, *ways]
 
 
 def errors(truth: Volume, answer: Volume, smallest: int = 0) -> dict[str, list[int]]:
@@ -204,21 +208,6 @@ def errors(truth: Volume, answer: Volume, smallest: int = 0) -> dict[str, list[i
         for error, side in sides.items()
     }
     return {error: labels for error, labels in classes.items() if labels}
-
-
-def _unjudged(path: Path, kind: str, name: str, spacing: Spacing, side: str) -> LayerData:
-    """Return an image, or points as rings in the colour of their side."""
-    layer = layer_of(path, kind, name, spacing)
-    if kind == "points":
-        layer[1]["border_color"] = [_colour(side)]
-    return layer
-
-
-def _outlined(volume: Volume, name: str, side: str) -> LayerData:
-    """Return labels that are drawn as outlines in one colour."""
-    layer = _painted(volume, name, side, FAINT)
-    layer[1]["metadata"][CONTOUR] = 1
-    return layer
 
 
 def _painted(volume: Volume, name: str, kind: str, opacity: float) -> LayerData:

@@ -13,7 +13,8 @@ from skimage.segmentation import watershed
 from cytosuite.metrics.realism.scene import Scene, stack
 from cytosuite.segmentation.objects import keep_by
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Box, Doubles, Floats, Integers, Shorts
+from cytosuite.volume.arrays import Doubles, Floats, Integers, Shorts
+from cytosuite.volume.objects import objects_in
 
 SMOOTH_UM = 0.8
 APART_UM = 3.0  # seeds are at least this far from each other
@@ -56,26 +57,16 @@ class Edge(NamedTuple):
 def edges(scene: Scene) -> tuple[Edge, Edge]:
     """Return the edges of the objects of a stack along z, and within planes: medians of rays."""
     array, step = scene.image.array.astype(np.float32), scene.image.spacing
-    boxes = ndimage.find_objects(scene.labels)
     rays = []
     for axis in range(3):
         smooth = ndimage.uniform_filter(array, [1 if n == axis else 3 for n in range(3)])
-        rays.append(list(_rays(smooth, scene.labels, boxes, axis, step[axis])))
+        rays.append(list(_rays(smooth, scene.labels, axis, step[axis])))
     return _edge(rays[0], step[0]), _edge(rays[1] + rays[2], (step[1] + step[2]) / 2)
 
 
-def _rays(
-    image: Floats,
-    labels: Integers,
-    boxes: list[Box | None],
-    axis: int,
-    step: float,
-) -> Iterator[Doubles]:
+def _rays(image: Floats, labels: Integers, axis: int, step: float) -> Iterator[Doubles]:
     """Yield brightness at `DISTANCES` from the border along an axis, NaN where there is none."""
-    for label, box in enumerate(boxes, start=1):
-        if box is None:
-            continue
-        inside = labels[box] == label
+    for label, box, inside in objects_in(labels):
         middle = zip(ndimage.center_of_mass(inside), box, strict=True)
         centre = [round(place + part.start) for place, part in middle]
         if labels[tuple(centre)] != label:
