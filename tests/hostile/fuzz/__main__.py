@@ -51,7 +51,7 @@ class Child:
         self.served += 1
         try:
             self.pipe.send(job)
-            if self.pipe.poll(PATIENCE_S + 60 * first):
+            if self.pipe.poll(PATIENCE_S + 600 * first):  # a start loads all readers
                 return self.pipe.recv()
         except (EOFError, ConnectionError):
             self.process.join()
