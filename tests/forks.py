@@ -163,6 +163,20 @@ class Runs:
         """Run a benchmark to its end."""
         return self.end(self.start(runs, *words, **more))
 
+    def well(self, process, log=None):
+        """Return the text of a benchmark that ends well."""
+        code, text = self.end(process, log)
+        assert code == 0, text
+        return text
+
+    def goes_on(self, folder, undisturbed, *words, run="run", **more):
+        """Run a benchmark to its good end: nothing whole is made again, and all is as undisturbed."""
+        before = results(folder, run)
+        text = self.well(self.start(folder, *words, run=run, **more))
+        assert before.items() <= results(folder, run).items()
+        as_if_nothing(folder, undisturbed, run)
+        return text
+
 
 def scores(runs, run="run"):
     """Return the tables of a run without the columns of times."""

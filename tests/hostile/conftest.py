@@ -59,8 +59,7 @@ def undisturbed_in(runs, folder, **more):
     """Return the folder of a run without a fault, and its seconds."""
     process = runs.start(folder, **more)  # everything is loaded by now
     begin = time.monotonic()
-    code, text = runs.end(process)
-    assert code == 0, text
+    runs.well(process)
     return folder, time.monotonic() - begin
 
 
@@ -73,8 +72,7 @@ def undisturbed(runs, tmp_path_factory):
 @pytest.fixture(scope="session")
 def contained(runs, tmp_path_factory, base):
     """Return the folder of a run in containers without a fault, and its seconds."""
-    code, text = runs.end(runs.command("build", forks.ALGORITHMS[0]))
-    assert code == 0, text
+    runs.well(runs.command("build", forks.ALGORITHMS[0]))
     return undisturbed_in(runs, tmp_path_factory.mktemp("contained"), engine="docker")
 
 

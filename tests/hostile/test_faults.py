@@ -35,11 +35,7 @@ def _killed(runs, folder, undisturbed, number, kills, **more):
             folder.mkdir()
         else:
             done += 1
-    before = forks.results(folder)
-    code, text = runs(folder, **more)
-    assert code == 0, text
-    assert before.items() <= forks.results(folder).items()
-    forks.as_if_nothing(folder, undisturbed[0])
+    runs.goes_on(folder, undisturbed[0], **more)
 
 
 @pytest.mark.parametrize(
@@ -93,14 +89,11 @@ def test_what_was_altered_is_made_again_and_nothing_else(runs, undisturbed, dist
     (run / "watershed" / forks.CASES[0] / "log.txt").write_text("")
     forks.flip(data / forks.CASES[0] / f"sockets/images/microscopy-image/{forks.CASES[0]}.tif")
     forks.flip(data.parent / "dataset.json")
-    code, text = runs(disturbed)
-    assert code == 0, text
-    assert "5 results are there already" in text
+    assert "5 results are there already" in runs.well(runs.start(disturbed))
     after = forks.results(disturbed)
     assert {key for key in after if after[key] != before[key]} == {("watershed", forks.CASES[1])}
     forks.as_if_nothing(disturbed, undisturbed[0])
-    code, text = runs(disturbed)
-    assert "6 results are there already" in text
+    assert "6 results are there already" in runs(disturbed)[1]
 
 
 def test_altered_weights_end_the_run_before_a_result_is_lost(runs, undisturbed, disturbed):
@@ -113,10 +106,8 @@ def test_altered_weights_end_the_run_before_a_result_is_lost(runs, undisturbed, 
         assert "the file was altered" in forks.only_line(text)
     finally:
         forks.flip(weights)
-    code, text = runs(disturbed)
-    assert code == 0, text
+    runs.goes_on(disturbed, undisturbed[0])
     assert forks.results(disturbed) == before
-    forks.as_if_nothing(disturbed, undisturbed[0])
 
 
 @contextmanager
@@ -170,12 +161,7 @@ def _fill(runs, undisturbed, folder, place, **more):
         assert str(folder) in forks.only_line(text)
         assert forks.leftovers(folder) == []
         (folder / "ballast").unlink()
-        before = forks.results(folder)
-        code, text = runs(folder, "--workers", "1", **more)
-        assert code == 0, text
-        assert before.items() <= forks.results(folder).items()
-        (folder / "ballast").unlink(missing_ok=True)
-        forks.as_if_nothing(folder, undisturbed[0])
+        runs.goes_on(folder, undisturbed[0], "--workers", "1", **more)
 
 
 def test_a_dataset_can_be_read_only(runs, undisturbed, disturbed):
@@ -183,9 +169,7 @@ def test_a_dataset_can_be_read_only(runs, undisturbed, disturbed):
     with _mounted(data, "--bind", str(data)):
         again = ["mount", "-o", "remount,ro,bind", str(data)]
         subprocess.run(again, check=True, capture_output=True)
-        code, text = runs(disturbed, run="other")
-        assert code == 0, text
-        forks.as_if_nothing(disturbed, undisturbed[0], "other")
+        runs.goes_on(disturbed, undisturbed[0], run="other")
         code, text = runs(disturbed, "--seed", "5", run="new")
         assert code == 2
         assert "Read-only file system" in forks.only_line(text)
@@ -217,11 +201,7 @@ def test_a_daemon_that_is_lost_costs_its_cases_until_the_next_run(
     assert code in (1, 2), text
     assert "Traceback" not in text
     assert forks.leftovers(tmp_path) == []
-    before = forks.results(tmp_path)
-    assert before
-    code, text = runs(tmp_path, engine="docker")
+    assert forks.results(tmp_path)
+    runs.goes_on(tmp_path, contained[0], engine="docker")
     line.cut()
-    assert code == 0, text
-    assert before.items() <= forks.results(tmp_path).items()
-    forks.as_if_nothing(tmp_path, contained[0])
     assert forks.containers(client, tmp_path) == []

@@ -42,14 +42,11 @@ REFUSED = {
 def test_a_file_system_without(runs, refused, undisturbed, tmp_path, kind):
     """A run ends as on another one, its results are found again, and an altered one is made again."""
     lack = refused(*REFUSED[kind])
-    code, text = runs(tmp_path, *ALONE, **lack)
-    assert code == 0, text
-    forks.as_if_nothing(tmp_path, undisturbed[0])
+    runs.goes_on(tmp_path, undisturbed[0], *ALONE, **lack)
     before = forks.results(tmp_path)
     (image,) = tmp_path.glob(f"run/watershed/{forks.CASES[0]}/output/images/*/*.tif")
     os.truncate(image, 100)
-    code, text = runs(tmp_path, *ALONE, **lack)
-    assert code == 0, text
+    text = runs.well(runs.start(tmp_path, *ALONE, **lack))
     assert "5 results are there already" in text
     after = forks.results(tmp_path)
     assert {key for key in after if after[key] != before[key]} <= {("watershed", forks.CASES[0])}
@@ -80,8 +77,7 @@ def test_a_second_run_in_a_folder_is_one_line_and_harms_nothing(runs, locks, und
     code, text = runs.end(runs.start(tmp_path, log=log, **locks), log)
     assert code == 2
     assert "another benchmark is running here; wait for it or give another" in forks.only_line(text)
-    code, text = runs.end(first)
-    assert code == 0, text
+    runs.well(first)
     log.unlink()
     forks.as_if_nothing(tmp_path, undisturbed[0])
 
@@ -91,8 +87,7 @@ def test_runs_that_begin_at_once_share_a_dataset(runs, locks, undisturbed, tmp_p
     logs = [words / f"{number}.txt" for number in range(2)]
     begun = [runs.start(folder, run=log.stem, log=log, **locks) for log in logs]
     for process, log in zip(begun, logs, strict=True):
-        code, text = runs.end(process, log)
-        assert code == 0, text
+        runs.well(process, log)
     for log in logs:  # after the end of all: a run that goes on holds its folder
         forks.as_if_nothing(folder, undisturbed[0], log.stem)
     (data,) = (folder / "datasets").iterdir()
@@ -108,8 +103,7 @@ def test_two_commands_segment_into_one_folder(runs, locks, undisturbed, tmp_path
     orders = [["segment", *paths[:2], *given], ["segment", *paths[1:], *given]]
     begun = [runs.command(*o, log=log, **locks) for o, log in zip(orders, logs, strict=True)]
     for process, log in zip(begun, logs, strict=True):
-        code, text = runs.end(process, log)
-        assert code == 0, text
+        runs.well(process, log)
     found = {path.name for path in out.iterdir()}
     assert {f"{case}.tif" for case in forks.CASES} < found
     assert not [name for name in found if name.startswith(".")]
@@ -132,8 +126,7 @@ def test_a_bit_that_a_disk_loses_is_seen_where_the_user_wants_it_or_in_the_score
     runs, undisturbed, disturbed, verify
 ):
     time.sleep(2.1)
-    code, text = runs(disturbed)  # a copy is looked through once
-    assert code == 0, text
+    runs.well(runs.start(disturbed))  # a copy is looked through once
     (image,) = disturbed.glob(f"run/watershed/{forks.CASES[0]}/output/images/*/*.tif")
     _lose_a_bit(image)
     if not verify:
@@ -143,7 +136,6 @@ def test_a_bit_that_a_disk_loses_is_seen_where_the_user_wants_it_or_in_the_score
         assert "6 results are there already" in text
         assert "engine error" in text
         assert "the file was altered since it was written" in text
-    code, text = runs(disturbed, *(["--verify"] if verify else []))
-    assert code == 0, text
+    text = runs.well(runs.start(disturbed, *(["--verify"] if verify else [])))
     assert "5 results are there already" in text
     forks.as_if_nothing(disturbed, undisturbed[0])
