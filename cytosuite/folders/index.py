@@ -74,20 +74,29 @@ class Views:
 
 def by_name(listing: Entries) -> Views:
     """Return the images of a folder as views, ``<name>_fused`` as the truth of ``<name>_angle``."""
-    roles = {key: view_role(key) for key in listing.images}
-    pairs = ((role, listing.images[key]) for key, role in roles.items() if role)
-    fused = one_per_name("fused images", ((r[0], path) for r, path in pairs if r[1] == "fused"))
-    views = {key: path for key, path in listing.images.items() if path not in fused.values()}
-    truth = {key: fused[role[0]] for key in views if (role := roles[key]) and role[0] in fused}
-    alone = sorted(set(fused.values()) - set(truth.values()))
+    roles = {key: role for key in listing.images if (role := view_role(key))}
+    fused = one_per_name(
+        "fused images",
+        ((name, listing.images[key]) for key, (name, kind) in roles.items() if kind == "fused"),
+    )
+    truth = {
+        key: fused[name] for key, (name, kind) in roles.items() if kind == "angle" and name in fused
+    }
+    taken = {*fused.values()}
+    alone = taken - {*truth.values()}
+    views = {key: path for key, path in listing.images.items() if path not in taken}
     if alone and not views:
-        view = re.sub("fused$", "angle", alone[0].stem, flags=re.IGNORECASE)
+        first = min(alone)
+        view = re.sub("fused$", "angle", first.stem, flags=re.IGNORECASE)
         raise InputError(
-            f"{alone[0].parent}: expected views like {view}{alone[0].suffix}, found fused "
-            f"images alone: {alone[0].name}"
+            f"{first.parent}: expected views like {view}{first.suffix}, found fused images alone: "
+            f"{first.name}"
         )
-    names = {path: key for key, path in listing.images.items()}
-    left = {f"{names[path]}{path.suffix}": "a fused image without its view" for path in alone}
+    left = {
+        f"{key}{path.suffix}": "a fused image without its view"
+        for key, path in listing.images.items()
+        if path in alone
+    }
     return Views(Entries(views, {**listing.skipped, **left}), truth)
 
 
@@ -113,9 +122,8 @@ def by_list(path: Path, root: Path, listing: Entries, task: str) -> Views:
 
 def has_pairs(keys: Iterable[str]) -> bool:
     """Return whether there are a view and a fused image of one specimen among names."""
-    roles = [role for key in keys if (role := view_role(key))]
-    names = [{name for name, role in roles if role == kind} for kind in ("angle", "fused")]
-    return not names[0].isdisjoint(names[1])
+    roles = {view_role(key) for key in keys}
+    return any((role[0], "fused") in roles for role in roles if role and role[1] == "angle")
 
 
 @frozen
@@ -267,37 +275,34 @@ def _found(folder: Path, task: str | None, recursive: bool) -> FolderIndex:
         return FolderIndex(tuple(items), (), drawn.skipped)
     room = next((children[name] for name in IMAGES if name in children), None)
     named = {FILE, SPLITS, *(path.name for path in (*rooms.values(), *beside.values()))}
-    others = entries(folder, named if room is None else {*named, room.name})
-    if room is not None:
-        images = entries(room, recursive=recursive)
-        images = first_channels(images) if room.name.lower() == NNUNET else images
-        main = _main_socket(rooms, task, images)
-        cases = _matched(room, images, main, rooms, recursive, beside=beside)
-        if any(path.name.lower() == CLASSES for path in rooms.values()):
-            line = "Each value in labelsTr counts as one object; instancesTr holds objects."
-            cases = replace(cases, notes=(*cases.notes, line))
-        return _with_skipped(cases, _candidates(others))
     sequences = [path for name, path in children.items() if re.fullmatch(r"\d\d", name)]
-    if sequences:
-        ours = re.compile(r"\d\d(_\w+)?/")  # truth and results of the challenge, too
-        candidates = {k: v for k, v in _candidates(others).items() if not ours.fullmatch(k)}
+    if room is None and sequences:  # also truth and results of the challenge
+        named |= {name for name in children if re.fullmatch(r"\d\d(_\w+)?", name)}
         read = _movies if task == TRACKING.name else _sequences
-        return _with_skipped(read(sequences), candidates)
-    images = entries(folder, named, recursive=recursive)
-    if paths := [*images.images.values()]:
-        main = _main_socket(rooms, task, images)
-        if task == TRACKING.name and paths[1:] and frames(paths[0], Part()) == 1:
-            return _movies([folder])
-        return _matched(folder, images, main, rooms, recursive, beside=beside)
-    tasks = [TASKS[task]] if task else TASKS.values()
-    for socket in (socket for known_task in tasks for socket in known_task.inputs):
-        if not socket.is_file and socket.slug in rooms:
-            room = rooms.pop(socket.slug)
-            images = entries(room, recursive=recursive)
-            cases = _matched(room, images, socket.slug, rooms, recursive, beside=beside)
-            return _with_skipped(cases, _candidates(others))
-    end = f"; {summary(others.skipped)}" if others.skipped else ""
-    raise InputError(f"{folder}: expected {LAYOUTS}, found no image{end}")
+        return _with_others(read(sequences), entries(folder, named))
+    others = entries(folder, named | ({room.name} if room else set()))
+    place = room or folder
+    images = entries(place, () if room else named, recursive=recursive)
+    main = ""
+    if not (room or images.images):
+        tasks = [TASKS[task]] if task else TASKS.values()
+        slugs = (socket.slug for t in tasks for socket in t.inputs if not socket.is_file)
+        main = next((slug for slug in slugs if slug in rooms), "")
+        if not main:
+            end = f"; {summary(others.skipped)}" if others.skipped else ""
+            raise InputError(f"{folder}: expected {LAYOUTS}, found no image{end}")
+        place = rooms.pop(main)
+        images = entries(place, recursive=recursive)
+    images = first_channels(images) if room and room.name.lower() == NNUNET else images
+    main = main or _main_socket(rooms, task, images)
+    paths = [*images.images.values()]
+    if place == folder and task == TRACKING.name and paths[1:] and frames(paths[0], Part()) == 1:
+        return _movies([folder])
+    cases = _matched(place, images, main, rooms, recursive, beside=beside)
+    if room and any(path.name.lower() == CLASSES for path in rooms.values()):
+        line = "Each value in labelsTr counts as one object; instancesTr holds objects."
+        cases = replace(cases, notes=(*cases.notes, line))
+    return cases if place == folder else _with_others(cases, others)
 
 
 def _cases(folder: Path) -> list[Path]:
@@ -325,15 +330,11 @@ def _simulated(homes: Sequence[Path], task: str | None) -> FolderIndex:
     return FolderIndex(tuple(items))
 
 
-def _candidates(beside: Entries) -> TextDict:
-    """Return the images and folders that stand with the folders of a layout; texts do not count."""
-    others = {path.name: "beside the layout's folders" for path in beside.images.values()}
-    return others | {name: why for name, why in beside.skipped.items() if why != "no image"}
-
-
-def _with_skipped(cases: FolderIndex, more: TextMap) -> FolderIndex:
-    """Return an index with further skipped entries."""
-    plain = {name: why.removesuffix(DEEPER) for name, why in more.items()}
+def _with_others(cases: FolderIndex, beside: Entries) -> FolderIndex:
+    """Return an index with the images and folders beside a layout's; texts do not count."""
+    images = {path.name: "beside the layout's folders" for path in beside.images.values()}
+    others = images | {name: why for name, why in beside.skipped.items() if why != "no image"}
+    plain = {name: why.removesuffix(DEEPER) for name, why in others.items()}
     return replace(cases, skipped={**plain, **cases.skipped})
 
 
@@ -355,12 +356,10 @@ def _main_socket(rooms: Paths, task: str | None, images: Entries) -> str:
     """Return the slug of the socket that the images fill."""
     if task is None and has_pairs(images.images) and _holds(FUSION, rooms):
         return VIEW
-    for candidate in [TASKS[task]] if task else TASKS.values():
-        if task or _holds(candidate, rooms):
-            slugs = (socket.slug for socket in candidate.inputs if socket.kind == "image")
-            main = next(slugs, IMAGE.slug)
-            return IMAGE.slug if main in rooms else main
-    return IMAGE.slug
+    tasks = [TASKS[task]] if task else [t for t in TASKS.values() if _holds(t, rooms)]
+    slugs = [socket.slug for t in tasks[:1] for socket in t.inputs if socket.kind == "image"]
+    main = (*slugs, IMAGE.slug)[0]
+    return IMAGE.slug if main in rooms else main
 
 
 def _holds(task: Task, slugs: Iterable[str]) -> bool:
@@ -386,14 +385,21 @@ def _matched(
     # `<name>_label`, as published simulators call labels
     names = {} if LABELS.slug in rooms else {key: f"{key}{LABEL}" for key in listed}
     labelled = {key: listed[name] for key, name in names.items() if name in listed}
-    images = {key: path for key, path in listed.items() if path not in labelled.values()}
-    files, notes = {key: dict[str, Source]() for key in images}, [*views.notes]
+    ends = {names[key] for key in labelled}
+    images = {key: path for key, path in listed.items() if key not in ends}
+    sources, notes = dict[str, Mapping[str, Source]](), [*views.notes]
 
-    def add(slug: str, sources: Mapping[str, Source], orphans: Sequence[str] = ()) -> None:
-        """Give the images their files of a socket."""
-        for key in sources.keys() & files.keys():
-            files[key][slug] = sources[key]
-        notes.extend(_notes(files.values(), slug, orphans) if sources else ())
+    def add(slug: str, paths: Mapping[str, Source], orphans: Sequence[str] = ()) -> None:
+        """Add the files of a socket, with notes on images without one, and on files without one."""
+        if not paths:
+            return
+        sources[slug] = {**sources.get(slug, {}), **paths}
+        nouns, noun = ("labels", "label") if slug == LABELS.slug else (slug, slug)
+        scored = " and are not scored" if slug in OUTPUTS else ""
+        if lacking := len(images.keys() - sources[slug].keys()):
+            notes.append(f"{lacking} of {len(images)} images have no {nouns}{scored}.")
+        if orphans:
+            notes.append(f"{len(orphans)} {noun} files have no image (first: {plain(orphans[0])}).")
 
     add(views.slug, views.fused)
     add(LABELS.slug, labelled)
@@ -411,13 +417,15 @@ def _matched(
                 f"{room}: no file is named like an image; expected for example "
                 f"{image.stem}{file.suffix}, found {file.name}"
             )
-    extras = {key: dict[str, Path]() for key in images}
-    for name, room in beside.items():
-        for key, path in entries(room).images.items():
-            if key in images:
-                extras[key][name] = path
+    extras = {name: entries(room).images for name, room in beside.items()}
     items = (
-        Item(case_name(key), path, files[key], socket=socket, extras=extras[key])
+        Item(
+            case_name(key),
+            path,
+            {slug: paths[key] for slug, paths in sources.items() if key in paths},
+            socket=socket,
+            extras={name: paths[key] for name, paths in extras.items() if key in paths},
+        )
         for key, path in images.items()
     )
     return FolderIndex(tuple(items), tuple(notes), skipped)
@@ -438,19 +446,6 @@ def _files(room: Path, slug: str, recursive: bool, skipped: TextDict) -> dict[st
     listing = entries(room, recursive=recursive)
     skipped |= {f"{room.name}/{name}": reason for name, reason in listing.skipped.items()}
     return listing.images
-
-
-def _notes(files: Iterable[Mapping[str, Source]], slug: str, orphans: Sequence[str]) -> list[str]:
-    """Return notes on files of a socket without image, and on images without file."""
-    nouns, noun = ("labels", "label") if slug == LABELS.slug else (slug, slug)
-    has = [slug in held for held in files]
-    notes = []
-    if not all(has):
-        scored = " and are not scored" if slug in OUTPUTS else ""
-        notes.append(f"{has.count(False)} of {len(has)} images have no {nouns}{scored}.")
-    if orphans:
-        notes.append(f"{len(orphans)} {noun} files have no image (first: {plain(orphans[0])}).")
-    return notes
 
 
 def _movies(sequences: Sequence[Path]) -> FolderIndex:
