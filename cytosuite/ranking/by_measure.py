@@ -1,6 +1,7 @@
 """Rank the algorithms of a long table of scores; means, also in units of the controls."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import chain, combinations
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,6 @@ from cytosuite.ranking.scores import (
     ABSENT,
     VALID,
     Measure,
-    MetricScores,
     ScoreArrays,
     failed_cells,
     score_arrays,
@@ -26,17 +26,6 @@ from cytosuite.ranking.scores import (
 MOST_BY_WINS = 200  # algorithms
 TOPS, BOTTOMS = ("oracle", "real"), ("blank", "identity")  # the first that has a value
 TOPS_OF_SET = ("real", "oracle")  # the truth is not from the reference set
-
-
-def metric_means(scores: MetricScores, names: Sequence[str]) -> dict[Pair, float]:
-    """Return the means by algorithm and metric; a lost case without a worst value leaves none."""
-    sign = 1.0 if scores.measure.higher_is_better else -1.0
-    once = np.ones((1, scores.used.size), np.uint16)
-    means = sign * bootstrap.weighted_means(scores.goodness, once)[0]
-    if scores.measure.worst is None:
-        means = np.where(scores.lost.any(axis=1), np.nan, means)
-    pairs = zip(names, means.tolist(), strict=True)
-    return {(name, scores.measure.name): mean + 0.0 for name, mean in pairs if not np.isnan(mean)}
 
 
 def scaled_means(
@@ -87,9 +76,7 @@ def rank_measures(
         return None
     draws = rules.draws if bootstrap.varied(arrays.strata) >= FEWEST else 0
     field = Field(arrays, names, bootstrap.draw_counts(arrays.strata, draws, rules.seed), rules)
-    extent, means = _extent(field, chosen), dict[Pair, float]()
-    for measure in by_name.values():
-        means |= metric_means(field.scores(measure), names)
+    extent, (means, agreement) = _extent(field, chosen), _by_metric(field, [*by_name.values()])
     parts = {measure.name: standoff(field, measure) for measure in chosen}
     overall = together([*parts.values()], rules.scheme)
     if field.many:
@@ -100,7 +87,7 @@ def rank_measures(
         rule=rule_sentences(rules, chosen, extent, overall.power, FAMILY if field.many else ""),
         overall=contest(overall, field),
         metrics={name: contest(part, field) for name, part in parts.items()},
-        agreement=_agreement(field, [*by_name.values()]),
+        agreement=agreement,
         scaled=scaled_means(arrays, by_name.values(), means),
         cases=extent.cases,
         failed=extent.failed,
@@ -140,14 +127,23 @@ def _extent(field: Field, chosen: Sequence[Measure]) -> Extent:
     )
 
 
-def _agreement(field: Field, measures: Sequence[Measure]) -> dict[Pair, float]:
-    """Return Kendall's tau-b between the rankings by each two metrics."""
-    ranks = np.array([field.ranks(field.scores(measure)) for measure in measures])
-    taus: dict[Pair, float] = {}
-    for number, measure in enumerate(measures[:-1]):
-        tau = bootstrap.kendall_tau(ranks[number], ranks[number + 1 :])
-        others = (partner.name for partner in measures[number + 1 :])
-        taus |= {
-            (measure.name, partner): t for partner, t in zip(others, tau.tolist(), strict=True)
-        }
-    return taus
+def _by_metric(
+    field: Field, measures: Sequence[Measure]
+) -> tuple[dict[Pair, float], dict[Pair, float]]:
+    """Return the means by algorithm and metric, and Kendall's tau-b between each two rankings.
+
+    A lost case without a worst value leaves no mean.
+    """
+    means, ranks = dict[Pair, float](), []
+    for measure in measures:
+        scores, sign = field.scores(measure), 1.0 if measure.higher_is_better else -1.0
+        once = np.ones((1, scores.used.size), np.uint16)
+        goodness = bootstrap.weighted_means(scores.goodness, once)[0]
+        lost = scores.lost.any(axis=1) & (measure.worst is None)
+        for name, mean in zip(field.names, np.where(lost, np.nan, goodness).tolist(), strict=True):
+            if not np.isnan(mean):
+                means[name, measure.name] = sign * mean + 0.0
+        ranks.append(field.ranks(scores))
+    table, pairs = np.array(ranks), combinations([measure.name for measure in measures], 2)
+    taus = (bootstrap.kendall_tau(one, table[n:]).tolist() for n, one in enumerate(table, start=1))
+    return means, dict(zip(pairs, chain.from_iterable(taus), strict=True))

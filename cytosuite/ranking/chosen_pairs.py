@@ -82,14 +82,12 @@ def chosen_wins(order: Sequence[str], tests: Sequence[PairTests]) -> frozenset[P
 
     beaten([(order[0], other) for other in order[1:]])
     beaten([*neighbours(order)])
-    start = 0
-    while start < len(order):
-        end, step = start + 1, BLOCK
-        while end < len(order):
-            worse = beaten([(order[start], other) for other in order[end : end + step]])
-            end += worse.index(True) if True in worse else len(worse)
-            if True in worse:
-                break
-            step *= 2
-        start = end
+    first, other, step = 0, 1, BLOCK
+    while other < len(order):
+        worse = beaten([(order[first], name) for name in order[other : other + step]])
+        if True in worse:
+            first, step = other + worse.index(True), BLOCK
+            other = first + 1
+        else:
+            other, step = other + len(worse), 2 * step
     return frozenset(better)

@@ -37,7 +37,6 @@ def consensus(field: Field, measures: Sequence[Measure]) -> Consensus | None:
         drawn.append(samples[~np.isnan(samples).any(axis=1)])
     names, table = field.names, np.stack(ranks)
     mean = _mean(table)
-    rest = [_mean(np.delete(table, n, axis=0)) for n in range(len(datasets))]
     overall = minimum_ranks(_sampled(table, drawn, field.rules.draws, field.rules.seed))
     shares = bootstrap.place_shares(names, overall)
     return Consensus(
@@ -50,7 +49,8 @@ def consensus(field: Field, measures: Sequence[Measure]) -> Consensus | None:
         },
         tau=dict(zip(datasets, bootstrap.kendall_tau(mean, table).tolist(), strict=True)),
         first_without={
-            dataset: best_first(row, names)[0] for dataset, row in zip(datasets, rest, strict=True)
+            dataset: best_first(_mean(np.delete(table, n, axis=0)), names)[0]
+            for n, dataset in enumerate(datasets)
         },
         fixed=[dataset for dataset, rows in zip(datasets, drawn, strict=True) if not len(rows)],
     )

@@ -6,6 +6,7 @@ from math import comb
 
 import numpy as np
 
+from cytosuite.errors import count
 from cytosuite.files import frozen
 from cytosuite.ranking import bootstrap, significance
 from cytosuite.ranking.bootstrap import sums, weighted_means
@@ -171,9 +172,8 @@ def standoff(field: Field, measure: Measure) -> Standoff:
     cases, algorithms, power = int(scores.used.sum()), int(scores.present.sum()), ""
     needed = significance.cases_needed(algorithms, field.rules.alpha)
     if not measure.of_set and cases < needed:
-        noun = "case" if cases == 1 else "cases"
         test = f"cannot separate {algorithms} algorithms by this test (needs {needed})"
-        power = f"{cases} {noun} {test}"
+        power = f"{count(cases, 'case')} {test}"
     return Standoff(
         {way: field.ranks(scores, way) for way in SCHEMES if not (field.many and way == "tests")},
         field.drawn(scores),

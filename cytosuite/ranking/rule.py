@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from cytosuite.errors import count
 from cytosuite.files import frozen
 from cytosuite.ranking.bootstrap import DRAWS
 from cytosuite.ranking.intervals import FEWEST
@@ -50,7 +51,7 @@ def rule_sentences(
     by_case = [measure for measure in primary if not measure.of_set]
     parts = [f"by {m.name}" if m.of_set else BY[rules.scheme].format(m.name) for m in primary]
     way = parts[0] if len(parts) == 1 else f"mean of the ranks {joined(parts)}"
-    over = f" over {extent.cases} case" + "s" * (extent.cases != 1) if by_case else ""
+    over = f" over {count(extent.cases, 'case')}" if by_case else ""
     sentences = [f"Rank: {way}{over}; ties share the best rank."]
     sentences += _failures(rules, by_case, extent)
     if extent.undefined and rules.scheme == "mean":

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cytosuite.errors import InputError, listed
+from cytosuite.errors import InputError, count, listed
 from cytosuite.files import frozen
 from cytosuite.metrics import Metric, board_metrics
 from cytosuite.metrics.boards import BOARDS
@@ -77,11 +77,9 @@ class ScoreArrays:
 
 def score_arrays(scores: pd.DataFrame) -> ScoreArrays:
     """Return a long table as arrays, names ascending; InputError for repeats or too many."""
-    datasets, of_dataset = np.unique(scores["dataset"].to_numpy(str), return_inverse=True)
-    factors = [pd.factorize(scores[column], sort=True) for column in KEYS[1:]]
-    codes = [code for code, _ in factors]
-    cases, algorithms, metrics = ([str(text) for text in texts] for _, texts in factors)
-    pairs, column = np.unique(of_dataset * max(1, len(cases)) + codes[0], return_inverse=True)
+    codes, texts = zip(*(pd.factorize(scores[key], sort=True) for key in KEYS), strict=True)
+    datasets, cases, algorithms, metrics = ([*map(str, names)] for names in texts)
+    pairs, column = np.unique(codes[0] * max(1, len(cases)) + codes[1], return_inverse=True)
     shape = (len(metrics), len(algorithms), len(pairs))
     if np.prod(shape, dtype=float) > LARGEST:
         raise InputError(
@@ -89,7 +87,7 @@ def score_arrays(scores: pd.DataFrame) -> ScoreArrays:
             f"{LARGEST:.0e} values; expected columns in their places, see --case and --algorithm"
         )
     values, states = np.full(shape, np.nan), np.full(shape, ABSENT, np.int8)
-    at = np.ravel_multi_index((codes[2], codes[1], column), shape)
+    at = np.ravel_multi_index((codes[3], codes[2], column), shape)
     if np.unique(at).size < at.size:
         repeat = scores.loc[pd.Series(at, scores.index).duplicated(), list(KEYS)].iloc[0]
         words = ", ".join(f"{name} {value}" for name, value in repeat.items() if value)
@@ -97,7 +95,7 @@ def score_arrays(scores: pd.DataFrame) -> ScoreArrays:
     values.flat[at] = scores["value"].to_numpy(np.float64)
     states.flat[at] = np.where(scores["status"].to_numpy() == "ok", VALID, FAILED)
     numbers = zip(*np.divmod(pairs, max(1, len(cases))), strict=True)
-    places = [(str(datasets[first]), cases[second]) for first, second in numbers]
+    places = [(datasets[first], cases[second]) for first, second in numbers]
     return ScoreArrays(algorithms, metrics, places, values, states)
 
 
@@ -119,8 +117,7 @@ def metric_scores(
     """Return the values of one metric as they count; failed cases are worst or left out."""
     chosen = {*algorithms}
     rows = [name in chosen for name in arrays.algorithms]
-    values, states = arrays.of(measure.name, measure.of_set)
-    values, states = values[rows], states[rows]
+    values, states = (array[rows] for array in arrays.of(measure.name, measure.of_set))
     sign = 1.0 if measure.higher_is_better else -1.0
     failed = failed_cells(states)
     worst = np.nan if measure.worst is None else sign * measure.worst
@@ -149,15 +146,17 @@ def without_rounding(numbers: Doubles, values: Doubles) -> Doubles:
     return np.asarray(np.round(numbers / scale, DIGITS) * scale, dtype=np.float64)
 
 
-def our_metrics(stated: Collection[str]) -> dict[str, Metric[Any]]:
-    """Return our metrics by name, without the names that the user gives a better end."""
-    return {name: metric for name, metric in known_metrics("").items() if name not in stated}
-
-
 def table_measures(
-    scores: pd.DataFrame, higher: Collection[str] = (), lower: Collection[str] = ()
-) -> list[Measure]:
-    """Return the metrics with a known better end; InputError for odd directions or values."""
+    scores: pd.DataFrame,
+    higher: Collection[str] = (),
+    lower: Collection[str] = (),
+    by: Sequence[str] = (),
+) -> tuple[list[Measure], list[str]]:
+    """Return the metrics with a known better end, and the names of those to rank by.
+
+    These are `by`, of our metrics the primary ones, else all. InputError for odd directions or
+    values.
+    """
     names = [str(name) for name in scores["metric"].unique() if name]
     for name in (*higher, *lower):
         if name not in names:
@@ -166,31 +165,23 @@ def table_measures(
             )
         if name in higher and name in lower:
             raise InputError(f"metric {name}: expected --higher or --lower, found both")
-    ranked, ours = [], our_metrics((*higher, *lower))
+    stated = dict.fromkeys(higher, True) | dict.fromkeys(lower, False)
+    ours = {name: metric for name, metric in known_metrics("").items() if name not in stated}
+    measures = []
     for name in names:
         metric = ours.get(name)
-        stated = name in higher if name in (*higher, *lower) else None
-        better = metric.higher_is_better if metric else stated
+        better = metric.higher_is_better if metric else stated.get(name)
         if better is not None:
             rows = scores[scores["metric"] == name]
             _refuse_values(rows, name, undefined=bool(metric))
             of_set = bool((rows["case"] == "").all())
-            ranked.append(Measure(name, better, metric.worst if metric else None, of_set))
-    return ranked
-
-
-def primary_names(
-    scores: pd.DataFrame, measures: Sequence[Measure], stated: Collection[str], by: Sequence[str]
-) -> list[str]:
-    """Return the metrics to rank by: `by`, of our metrics the primary ones, else all."""
-    names = [str(name) for name in scores["metric"].unique() if name]
+            measures.append(Measure(name, better, metric.worst if metric else None, of_set))
     for name in by:
         if name not in names:
             raise InputError(
                 f"--by {name}: not in the table, expected one of {listed(names, LONG)}"
             )
     directed = [measure.name for measure in measures]
-    ours = our_metrics(stated)
     foreign = [name for name in names if name not in ours]
     for name in by or foreign:
         if name not in directed:
@@ -204,7 +195,8 @@ def primary_names(
     board = max(
         ([n for n in BOARDS[task].primary if n in directed] for task in whole), key=len, default=[]
     )
-    return list(dict.fromkeys(by)) or (directed if foreign or not board else board)
+    primary = list(dict.fromkeys(by)) or (directed if foreign or not board else board)
+    return measures, primary
 
 
 def missing_rows(
@@ -226,8 +218,7 @@ def missing_rows(
                 place = "/".join(filter(None, cases[column])) or "the whole set"
                 kinds.setdefault(kind, {})[f"{arrays.algorithms[row]} on {place}"] = None
     return "; ".join(
-        f"{len(places)} result{'s' * (len(places) != 1)} {kind}, counted as failed: "
-        + listed([*places], SHOWN)
+        f"{count(len(places), 'result')} {kind}, counted as failed: " + listed([*places], SHOWN)
         for kind, places in kinds.items()
     )
 

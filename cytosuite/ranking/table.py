@@ -11,7 +11,7 @@ from cytosuite.metrics.boards import CONTROLS
 from cytosuite.ranking.by_measure import rank_measures
 from cytosuite.ranking.ranking import Ranking
 from cytosuite.ranking.rule import RankingRules
-from cytosuite.ranking.scores import KEYS, missing_rows, primary_names, table_measures
+from cytosuite.ranking.scores import KEYS, missing_rows, table_measures
 
 NEEDED = ("case", "algorithm", "metric", "value")
 LARGEST = 10**8  # bootstrap samples times cases
@@ -90,8 +90,7 @@ def rank(
         raise InputError(
             f"draws {rules.draws} of {cases} cases: expected {LARGEST // cases} at most"
         )
-    measures = table_measures(scores, higher, lower)
-    primary = primary_names(scores, measures, (*higher, *lower), by)
+    measures, primary = table_measures(scores, higher, lower, by)
     ranking = rank_measures(scores, measures, primary, unranked, rules)
     assert ranking is not None  # there are algorithms and metrics
     chosen = [measure for measure in measures if measure.name in primary]

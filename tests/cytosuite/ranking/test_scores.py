@@ -13,7 +13,6 @@ from cytosuite.ranking.scores import (
     VALID,
     Measure,
     missing_rows,
-    primary_names,
     score_arrays,
     table_measures,
     without_rounding,
@@ -72,8 +71,7 @@ def test_a_ranking_as_json_is_whole_and_finite(ranking):
 
 
 def chosen(scores, by=(), **directions):
-    stated = [name for names in directions.values() for name in names]
-    return primary_names(scores, table_measures(scores, **directions), stated, by)
+    return table_measures(scores, by=by, **directions)[1]
 
 
 def several(table, *names):
@@ -87,7 +85,7 @@ def test_a_board_ranks_by_its_primary_metrics_and_other_tables_by_all_with_a_dir
     scores = several(table, "SEG", "Dice", "HD95")
     assert chosen(scores, higher=["Dice"], lower=["HD95"]) == ["SEG", "Dice", "HD95"]
     assert chosen(scores, by=["HD95"], lower=["HD95"]) == ["HD95"]
-    ends = table_measures(scores, ["Dice"], ["HD95"])
+    ends, _ = table_measures(scores, ["Dice"], ["HD95"])
     assert [own.higher_is_better for own in ends] == [True, True, False]
 
 
