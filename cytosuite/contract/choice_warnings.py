@@ -94,7 +94,13 @@ def _contradictions(selection: Selection, facts: Facts) -> Iterator[str]:
         and all(abs(step) <= SAME for step in _logs(size, edges))
     ]
     for key in dict.fromkeys(key for candidate in cards for key in candidate.terms):
-        agreeing = [candidate for candidate in cards if _agrees(key, candidate, facts)]
+        agreeing = [
+            candidate
+            for candidate in cards
+            if isinstance(word := candidate.card.describes.get(key), str | float)
+            and key in facts
+            and distance(key, facts[key], word) == 0
+        ]
         named = (key in near.card.describes and near not in agreeing for near in close)
         if agreeing and close and all(named):
             yield (
@@ -102,13 +108,6 @@ def _contradictions(selection: Selection, facts: Facts) -> Iterator[str]:
                 f"{agreeing[0].card.name}, {text(size)} µm that of {close[0].card.name}; "
                 f"{selection.card.name} was used"
             )
-
-
-def _agrees(key: str, candidate: Selection, facts: Facts) -> bool:
-    word = candidate.card.describes.get(key)
-    if word is None or isinstance(word, tuple) or key not in facts:
-        return False
-    return distance(key, facts[key], word) == 0
 
 
 def _logs(size: Spacing, card: Sequence[float]) -> list[float]:

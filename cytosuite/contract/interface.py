@@ -49,27 +49,27 @@ class Inputs:
 
 def read_case(folder: Path, task: Task) -> Inputs:
     """Return the inputs of a case in the layout of ``/input``; `InputError` names a wrong file."""
-    listed = _listed(folder)
-    files = {}
+    listed, files = _listed(folder), dict[Socket, Path]()
     values: dict[str, Entries] = {}
     for socket in task.inputs:
         path = folder / listed.get(socket.slug, {}).get("relative_path", socket.relative_path)
         if socket.kind == "canvas":
-            files[socket.slug] = path
+            files[socket] = path
         elif socket.is_file:
             if (value := _value(path, socket)) is not None:
                 values[socket.slug] = value
         elif (file := _only_image(path, socket)) is not None:
-            files[socket.slug] = file
+            files[socket] = file
     slugs = [socket.slug for socket in task.inputs if socket.is_volume]
     if slugs and not files:
         raise InputError(f"{folder}: expected one of the images {', '.join(slugs)}, found none")
     metadata = values.get(ACQUISITION.slug, {})
-    volumes = {}
-    for socket in task.inputs:
-        if (slug := socket.slug) in files:
-            original = listed.get(slug, {}).get("name", "")
-            volumes[slug] = input_image(files[slug], socket, metadata, original)
+    volumes = {
+        socket.slug: input_image(
+            file, socket, metadata, listed.get(socket.slug, {}).get("name", "")
+        )
+        for socket, file in files.items()
+    }
     origins = [volume.origin for volume in volumes.values()]
     main = next(iter(files.values()), Path(".json"))
     return Inputs(
@@ -140,19 +140,19 @@ def write_case(folder: Path, task: Task, name: str, sockets: Entries) -> None:
         values.setdefault(ACQUISITION.slug, acquisition(volumes[0]))
     values = in_files(values)
     listed: list[Json] = []
-    for socket in (socket for socket in task.inputs if socket.slug in values):
+    inputs = (socket for socket in task.inputs if socket.slug in values)
+    for socket in sorted(inputs, key=lambda socket: socket.slug):
         value, path = values[socket.slug], folder / socket.relative_path
-        json_kind = socket.is_file
         place = {
             "slug": socket.slug,
             "title": socket.title,
             "kind": socket.platform_kind,
-            "super_kind": "Value" if json_kind else "Image",
+            "super_kind": "Value" if socket.is_file else "Image",
             "relative_path": socket.relative_path,
         }
         entry: Json = {"interface": place, "socket": place}
         entry |= dict.fromkeys(("value", "file", "image"))
-        if json_kind:
+        if socket.is_file:
             entry["value"] = read_json(value) if isinstance(value, Path) else dict(value)
             write_json(path, entry["value"])
         else:
@@ -163,7 +163,7 @@ def write_case(folder: Path, task: Task, name: str, sockets: Entries) -> None:
             else:
                 link(file, value)
         listed.append(entry)
-    write_json(folder / "inputs.json", sorted(listed, key=lambda e: str(e["socket"]["slug"])))
+    write_json(folder / "inputs.json", listed)
 
 
 def image_of(
@@ -220,8 +220,8 @@ def _listed(folder: Path) -> dict[str, TextDict]:
         if slug in sockets:
             raise InputError(f"{path}: expected one entry per socket, found two of {slug}")
         image = entry.get("image")
-        sockets[slug] = {"name": str(image.get("name", "")) if isinstance(image, dict) else ""}
-        sockets[slug] |= place
+        name = image.get("name", "") if isinstance(image, dict) else ""
+        sockets[slug] = {"name": str(name), **place}
     return sockets
 
 

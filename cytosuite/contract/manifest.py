@@ -266,23 +266,18 @@ def _explain(mistake: Any, model: type[BaseModel]) -> str:  # noqa: ANN401 - pyd
     if mistake["type"] == "missing":
         return f"{key} is missing"
     if mistake["type"] == "extra_forbidden":
-        keys = _known_keys(model, mistake["loc"][:-1])
+        for part in mistake["loc"][:-1]:
+            annotation = getattr(model.model_fields.get(str(part)), "annotation", None)
+            kinds = (annotation, *getattr(annotation, "__args__", ()))
+            nested = (k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel))
+            model = next(nested, model)
+        keys = list(model.model_fields)
         near = difflib.get_close_matches(str(mistake["loc"][-1]), keys, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(keys)}"
         return f"{key} is not a known key; {hint}"
     rule = str(mistake["msg"]).removeprefix("Value error, ")
     value = "" if ", found " in rule else f", found {mistake['input']!r}"
     return f"{key}: {rule[0].lower()}{rule[1:]}{value}"
-
-
-def _known_keys(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
-    for part in path:
-        annotation = getattr(model.model_fields.get(str(part)), "annotation", None)
-        kinds = [annotation, *getattr(annotation, "__args__", ())]
-        nested = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
-        if nested:
-            model = nested[0]
-    return list(model.model_fields)
 
 
 Named = TypeVar("Named", AlgorithmManifest, DatasetManifest, ModelCard)

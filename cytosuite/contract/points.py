@@ -82,26 +82,24 @@ class Points:
             )
         if number > MOST:
             raise InputError(f"points: expected at most {MOST}, found {number}; keep the best")
-        columns = {
-            "names": tuple(self.names) or tuple(map(str, range(1, number + 1))),
-            "cells": _column(self.cells, number, np.zeros(number, np.int64)),
-            "confidence": _column(self.confidence, number, np.full(number, np.nan)),
-            "photons": _column(self.photons, number, np.full(number, np.nan)),
-        }
+        names = tuple(self.names) or tuple(map(str, range(1, number + 1)))
+        cells = _column(self.cells, number, np.zeros(number, np.int64))
+        chance = _column(self.confidence, number, np.full(number, np.nan))
+        light = _column(self.photons, number, np.full(number, np.nan))
+        columns = {"names": names, "cells": cells, "confidence": chance, "photons": light}
         for name, column in columns.items():
             if len(column) != number:
                 raise InputError(f"points: expected {number} {name}, found {len(column)}")
-        if max(map(len, columns["names"]), default=0) > LONGEST_NAME:
+        if max(map(len, names), default=0) > LONGEST_NAME:
             raise InputError(f"points: expected names of at most {LONGEST_NAME} characters")
         if not (np.abs(places) <= FARTHEST_MM * UM_PER_MM / np.asarray(self.spacing)).all():
             raise InputError(
                 f"points: expected finite places within {FARTHEST_MM:g} mm, found NaN, infinity "
                 "or one beyond"
             )
-        chance, light = np.asarray(columns["confidence"]), np.asarray(columns["photons"])
         if ((chance < 0) | (chance > 1)).any():
             raise InputError("points: expected a confidence from 0 to 1")
-        if ((light < 0) | np.isinf(light)).any() or (np.asarray(columns["cells"]) < 0).any():
+        if ((light < 0) | np.isinf(light)).any() or (cells < 0).any():
             raise InputError("points: expected cells and photons of 0 or more")
         vars(self).update(columns, array=places)
 
@@ -150,20 +148,17 @@ def points_of(value: object, spacing: Lengths) -> Points:
     if not isinstance(listed, list) or len(listed) > MOST:
         count = f"{len(listed)}" if isinstance(listed, list) else "no list"
         raise InputError(f'expected "points", a list of at most {MOST}, found {count}')
-    places, names, cells, photons, confidence = [], [], [], [], []
+    rows = []
     for number, entry in enumerate(listed):
         with at(f"points[{number}]"):
             place, chance, name = _checked(entry)
         whole = NAME.fullmatch(name)
         label, cell, light = whole.groups() if whole else (name, None, None)
-        places.append(place)
-        names.append(label or str(number + 1))
-        cells.append(int(cell or 0))
-        photons.append(_float(light))
-        confidence.append(chance)
+        rows.append((place, label or str(number + 1), int(cell or 0), chance, _float(light)))
+    columns: Any = zip(*rows, strict=True) if rows else ((),) * 5
+    places, names, *others = columns
     um = np.array(places, np.float64).reshape(-1, 3)[:, ::-1][:, 3 - len(spacing) :] * UM_PER_MM
-    columns: Any = cells, confidence, photons
-    return Points(um / np.asarray(spacing), spacing, names, *columns)
+    return Points(um / np.asarray(spacing), spacing, names, *others)
 
 
 def _checked(entry: object) -> tuple[list[float], float, str]:

@@ -1,9 +1,8 @@
 """The choice of a model by an image's metadata: one cost, no language of rules."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
-from functools import partial
 from math import inf, isfinite, log
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -106,7 +105,22 @@ def select(cards: Sequence[ModelCard], metadata: Facts, policy: SelectPolicy) ->
     free = partakers(cards, policy, stated)
     strange = _strange(free, stated, policy) if len(cards) > 1 else ()
     plain = {key: value for key, value in stated.items() if key not in strange}
-    rank = partial(_rank, {card.name for card in free})
+    names = {card.name for card in free}
+
+    def rank(selection: Selection) -> tuple[bool, float, int, float, bool, bool, bool, str]:
+        """Return the place in the order of choice."""
+        broken, card = selection.broken, selection.card
+        return (
+            RIGID in broken,
+            selection.place,
+            len(broken),
+            selection.cost,
+            not card.exact,
+            not card.baselines,
+            card.parent in names,
+            card.name,
+        )
+
     candidates = sorted((_judge(card, plain, policy) for card in free), key=rank)
     best = candidates[0]
     if RIGID in best.broken or (best.fallback and policy.fallback == "fail"):
@@ -260,22 +274,6 @@ def _strange(cards: Sequence[ModelCard], stated: Facts, policy: SelectPolicy) ->
         and not isinstance(stated[key], tuple | list)
         and (listed := [card.describes[key] for card in cards if key in card.describes])
         and all(distance(key, stated[key], word) for word in listed)
-    )
-
-
-def _rank(
-    names: Collection[str], selection: Selection
-) -> tuple[bool, float, int, float, bool, bool, bool, str]:
-    broken, card = selection.broken, selection.card
-    return (
-        RIGID in broken,
-        selection.place,
-        len(broken),
-        selection.cost,
-        not card.exact,
-        not card.baselines,
-        card.parent in names,
-        card.name,
     )
 
 

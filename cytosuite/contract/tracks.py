@@ -10,7 +10,7 @@ from cytosuite.files import frozen, read_text
 
 LARGEST = 65535  # labels are 16-bit numbers
 HEAD = "label,begin,end,parent"
-NUMBER = re.compile(r"-?\d{1,10}", re.ASCII)
+NUMBER = re.compile(r"-?\d{1,10}", re.ASCII)  # a whole one of at most ten digits
 
 
 @frozen
@@ -46,22 +46,14 @@ def tracks_of(lines: Sequence[str], separator: str | None = None) -> tuple[list[
         return [], [f"{len(lines)} rows, expected at most one for each of {LARGEST} labels"]
     tracks, problems = [], []
     for number, line in enumerate(lines, 1):
-        words = line.split(separator)
+        words = [word.strip() for word in line.split(separator)]
         if not line.strip():
             continue
-        try:
-            label, begin, end, parent = (_whole(word.strip()) for word in words)
-        except ValueError:
+        if len(words) != 4 or not all(map(NUMBER.fullmatch, words)):
             problems.append(f"line {number}: expected whole numbers L B E P, found {line!r}")
             continue
+        label, begin, end, parent = map(int, words)
         if label > LARGEST:
             problems.append(f"label {label}: over {LARGEST}")
         tracks.append(Track(label, begin, end, parent))
     return tracks, problems
-
-
-def _whole(word: str) -> int:
-    """Return a whole number of at most ten digits."""
-    if not NUMBER.fullmatch(word):
-        raise ValueError(word)
-    return int(word)
