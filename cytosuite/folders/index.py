@@ -24,7 +24,7 @@ from cytosuite.contract.tasks import (
     Task,
 )
 from cytosuite.contract.words import SPLITS
-from cytosuite.errors import InputError, plain
+from cytosuite.errors import InputError, count, plain
 from cytosuite.files import Paths, ScalarMap, TextDict, TextMap, Texts, frozen
 from cytosuite.folders.conditions import FILE, read_conditions
 from cytosuite.folders.entries import DEEPER, Entries, entries, first_channels, summary
@@ -120,12 +120,6 @@ def by_list(path: Path, root: Path, listing: Entries, task: str) -> Views:
     return Views(Entries(views, {**skipped, **left}), truth, (note,), TASKS[task].outputs[0].slug)
 
 
-def has_pairs(keys: Iterable[str]) -> bool:
-    """Return whether there are a view and a fused image of one specimen among names."""
-    roles = {view_role(key) for key in keys}
-    return any((role[0], "fused") in roles for role in roles if role and role[1] == "angle")
-
-
 @frozen
 class Item:
     """The files of one case."""
@@ -196,7 +190,7 @@ class FolderIndex:
     @property
     def count(self) -> str:
         """The number of images, and the entries that are skipped, each with the reason."""
-        images = "1 image" if len(self.items) == 1 else f"{len(self.items)} images"
+        images = count(len(self.items), "image")
         return f"{images}; {summary(dict(self.skipped))}" if self.skipped else images
 
 
@@ -265,7 +259,9 @@ def _found(folder: Path, task: str | None, recursive: bool) -> FolderIndex:
     if homes := _cases(folder):
         return _simulated(homes, task)
     children = _folders(folder)
-    rooms, beside = _rooms(children)
+    names = ((slug, name) for slug in SOCKETS for name in (*ROOMS.get(slug, ()), slug))
+    rooms = {slug: children[name] for slug, name in names if name in children}
+    beside = {name: path for name, path in children.items() if EXTRA.fullmatch(name)}
     drawn = annotated(folder) if task is None or IMAGE in TASKS[task].inputs else Annotations()
     if drawn.items:
         items = (
@@ -318,8 +314,8 @@ def _simulated(homes: Sequence[Path], task: str | None) -> FolderIndex:
     mains = dict.fromkeys(s.slug for t in tasks for s in t.inputs if s.kind in {"image", "labels"})
     items = []
     for home in homes:
-        files = {path.parent.name: path for path in sorted(home.glob("sockets/images/*/[!.]*"))}
-        files = {slug: path for slug, path in files.items() if slug in SOCKETS}
+        images = ((path.parent.name, path) for path in sorted(home.glob("sockets/images/*/[!.]*")))
+        files = {slug: path for slug, path in images if slug in SOCKETS}
         files |= {path.stem: path for path in home.glob("sockets/*.*") if path.stem in SOCKETS}
         main = next((slug for slug in mains if slug in files), None)
         if main is None:
@@ -345,16 +341,11 @@ def _folders(folder: Path) -> Paths:
     return exact | {name: path for name, path in lower.items() if name not in exact}
 
 
-def _rooms(children: Paths) -> tuple[dict[str, Path], Paths]:
-    """Return the folders of sockets by slug, named like it or as users do, and of extras."""
-    names = ((slug, name) for slug in SOCKETS for name in (*ROOMS.get(slug, ()), slug))
-    rooms = {slug: children[name] for slug, name in names if name in children}
-    return rooms, {name: path for name, path in children.items() if EXTRA.fullmatch(name)}
-
-
 def _main_socket(rooms: Paths, task: str | None, images: Entries) -> str:
     """Return the slug of the socket that the images fill."""
-    if task is None and has_pairs(images.images) and _holds(FUSION, rooms):
+    roles = {view_role(key) for key in images.images} if task is None else ()
+    paired = any((role[0], "fused") in roles for role in roles if role and role[1] == "angle")
+    if paired and _holds(FUSION, rooms):
         return VIEW
     tasks = [TASKS[task]] if task else [t for t in TASKS.values() if _holds(t, rooms)]
     slugs = [socket.slug for t in tasks[:1] for socket in t.inputs if socket.kind == "image"]
@@ -477,11 +468,9 @@ def _sequences(sequences: Sequence[Path]) -> FolderIndex:
             if match is None:
                 raise InputError(f"{path}: expected frames named t000.tif, t001.tif, ...")
             whole = truth / f"man_seg{match[1]}.tif"
-            sliced += match[1] in planes and not whole.is_file()
-            name = f"{sequence.name}_{path.stem}"
-            items.append(
-                Item(name, path, {LABELS.slug: whole} if whole.is_file() else {}, conditions)
-            )
+            files = {LABELS.slug: whole} if whole.is_file() else {}
+            sliced += match[1] in planes and not files
+            items.append(Item(f"{sequence.name}_{path.stem}", path, files, conditions))
     if not items:
         raise InputError(f"{sequences[0]}: expected frames t000.tif, ..., found none")
     notes = ["DET is computed on the segmentation masks (SEG), not on the tracking markers (TRA)."]

@@ -16,7 +16,15 @@ from cytosuite.errors import InputError
 from cytosuite.files import TextDict, TextMap
 from cytosuite.folders.coco import pixels_of_annotation, read_coco
 from cytosuite.folders.conditions import LONGEST_CELL, cell_of
-from cytosuite.folders.masks import RULES, MaskRules, Masks, ObjectMask, pixels_of_file, read_rules
+from cytosuite.folders.masks import (
+    RULES,
+    MaskRules,
+    Masks,
+    ObjectMask,
+    Source,
+    pixels_of_file,
+    read_rules,
+)
 from cytosuite.folders.names import case_name, key_of, natural, readable
 from cytosuite.folders.rois import roi_files
 from cytosuite.folders.splits import PART
@@ -30,9 +38,9 @@ LAYOUTS = (
 )
 PHASES: Mapping[str, SplitName] = {"train": "train", "val": "validate", "test": "test"}
 ENDS = {"B": ("A",), "img": ("inst", "label")}  # of folders of images, and of labels: first counts
-Place = TypeVar("Place", Path, Masks)
-# Images and labels by the names by which they pair.
-Pairs = tuple[Sequence[tuple[str, Path]], Sequence[tuple[str, Masks]]]
+Place = TypeVar("Place", bound=Source)
+# Images and labels, files that become masks or masks, by the names by which they pair.
+Pairs = tuple[Sequence[tuple[str, Path]], Sequence[tuple[str, Source]]]
 
 
 class Annotated(NamedTuple):
@@ -75,7 +83,8 @@ def annotated(folder: Path, rules: MaskRules | None = None) -> Annotations:
         )
     items = []
     for key in sorted(images, key=natural):
-        (image, _, facts), (masks, *_) = images[key], labels[key]
+        (image, _, facts), (place, *_) = images[key], labels[key]
+        masks = place if isinstance(place, Masks) else Masks(folder, place, rules)
         labelled = replace(masks, image=image)
         facts = {**_class_of(masks), **_part_of(image.parent), **facts}
         facts = {name: cell_of(image, text) for name, text in facts.items()}
@@ -109,18 +118,16 @@ def _by_key(
     return by_key
 
 
-def _by_phase(folder: Path, rules: MaskRules) -> Pairs | None:
+def _by_phase(folder: Path, _: MaskRules) -> Pairs | None:
     """Return ``train_A/*`` and ``train_B/*``, or ``_inst``, ``_label`` and ``_img`` (pix2pixHD)."""
     images: list[tuple[str, Path]] = []
-    labels: list[tuple[str, Masks]] = []
+    labels: list[tuple[str, Path]] = []
     for phase, (end, others) in product(PHASES, ENDS.items()):
         room, homes = folder / f"{phase}_{end}", [folder / f"{phase}_{name}" for name in others]
         home = next((path for path in homes if path.is_dir()), None)
         if room.is_dir() and home is not None:
-            images += [(f"{phase}/{key_of(path)}", path) for path in _images(room)]
-            labels += [
-                (f"{phase}/{key_of(path)}", Masks(folder, path, rules)) for path in _images(home)
-            ]
+            for place, files in ((room, images), (home, labels)):
+                files += [(f"{phase}/{key_of(path)}", path) for path in _images(place)]
     return (images, labels) if images or labels else None
 
 
@@ -183,14 +190,14 @@ def _masks(folder: Path, home: Path, rules: MaskRules) -> Masks:
     return Masks(folder, home, rules, masks, left)
 
 
-def _beside(folder: Path, rules: MaskRules) -> Pairs | None:
+def _beside(folder: Path, _: MaskRules) -> Pairs | None:
     """Return ``name.*`` and label images ``name_masks.*`` (Cellpose)."""
     named = [(key_of(path), path) for path in _images(folder)]
     labels = [(match[1], path) for name, path in named if (match := MASKS.fullmatch(name))]
     images = [(n, p) for n, p in named if not MASKS.fullmatch(n) and not OUTPUT.fullmatch(n)]
     if not dict(images).keys() & dict(labels):
         return None
-    return images, [(name, Masks(folder, path, rules)) for name, path in labels]
+    return images, labels
 
 
 def _of_rois(folder: Path, rules: MaskRules) -> Pairs | None:
@@ -206,18 +213,16 @@ def _of_rois(folder: Path, rules: MaskRules) -> Pairs | None:
     if len(files_by_place) > 1:
         both = " and ".join(str(place) for place, _ in files_by_place)
         raise InputError(f"{folder}: expected ROIs in one folder, found them in {both}")
-    if not files_by_place:
-        return None
-    rois = {unicodedata.normalize("NFC", name): path for name, path in files_by_place[0][1].items()}
-    drawn = {key_of(path): path for path in _images(home)}
+    drawn = [pair for _, paths in files_by_place for pair in paths.items()]
+    rois = {unicodedata.normalize("NFC", name): path for name, path in drawn}
     if not rois.keys() & names:
         return None
-    labels = [
-        (name, Masks(folder, path, rules, None, {"replaced": int(name in drawn)}))
+    labels: dict[str, Source] = {key_of(path): path for path in _images(home)}
+    labels |= {
+        name: Masks(folder, path, rules, None, {"replaced": int(name in labels)})
         for name, path in rois.items()
-    ]
-    rest = ((name, path) for name, path in drawn.items() if name not in rois)
-    return images, labels + [(name, Masks(folder, path, rules)) for name, path in rest]
+    }
+    return images, [*labels.items()]
 
 
 def _of_coco(folder: Path, rules: MaskRules) -> Pairs | None:
