@@ -18,7 +18,7 @@ from cytosuite.benchmark.scores.comparison.scored import (
 )
 from cytosuite.benchmark.scores.controls import broken_rulers
 from cytosuite.datasets.recipes import simulations
-from cytosuite.errors import InputError, plain
+from cytosuite.errors import InputError, at, plain
 from cytosuite.files import TextDict, atomic, write_json
 from cytosuite.metrics.metric import known_metrics
 
@@ -33,19 +33,15 @@ AGAIN = "run it again"
 
 def accept(run: ScoredRun, name: str, title: str, folder: Path = ACCEPTED) -> Path:
     """Keep the scores of a sound run as the accepted ones, and return their folder."""
-    _need_sound(run)
     place = folder / name
     former = read_scored(place).said("title") if (place / FACTS).is_file() else ""
-    facts = {
-        **{key: run.facts[key] for key in KEPT if key in run.facts},
-        "title": title or former,
-        "models": _used_models(run),
-        "simulation": _simulation(run),
-    }
-    if facts["simulation"] and (cases := _other_cases(run)):
-        raise InputError(
-            f"{run.place}: the simulation makes other data today: {some(cases)}; {AGAIN}"
-        )
+    with at(run.place):
+        _need_sound(run)
+        models, simulation = _used_models(run), _simulation(run)
+        if simulation and (cases := _other_cases(run)):
+            raise InputError(f"the simulation makes other data today: {some(cases)}; {AGAIN}")
+    facts = {key: run.facts[key] for key in KEPT if key in run.facts}
+    facts |= {"title": title or former, "models": models, "simulation": simulation}
     with atomic(place) as temporary:
         (temporary / "report").mkdir(parents=True)
         for file in (FILE, BOARD):
@@ -92,21 +88,18 @@ def stale(run: ScoredRun) -> Iterator[str]:
 def _need_sound(run: ScoredRun) -> None:
     """Refuse a run with failed cases or a broken ruler."""
     if missing := [key for key in KEPT if key not in run.facts]:
-        raise InputError(
-            f"{run.place}: run.json has no {missing[0]}: the run is older than cytosuite; {AGAIN}"
-        )
+        raise InputError(f"run.json has no {missing[0]}: the run is older than cytosuite; {AGAIN}")
     if not (run.place / "report" / BOARD).is_file():
-        raise InputError(f"{run.place}: expected report/{BOARD}, found none; give a run's folder")
+        raise InputError(f"expected report/{BOARD}, found none; give a run's folder")
     if lost := [
         f"{name} on {some(cases)}" for name in run.algorithms if (cases := failed(run, name))
     ]:
-        raise InputError(f"{run.place}: failed cases cannot be accepted: {'; '.join(lost)}")
+        raise InputError(f"failed cases cannot be accepted: {'; '.join(lost)}")
     if broken := broken_rulers(run.scores, known_metrics(run.said("task")).values()):
-        raise InputError(f"{run.place}: the ruler is broken: {broken[0]}")
+        raise InputError(f"the ruler is broken: {broken[0]}")
     if run.said("cytosuite").endswith("+"):
         raise InputError(
-            f"{run.place}: made from uncommitted changes ({run.said('cytosuite')}); commit them "
-            "and run it again"
+            f"made from uncommitted changes ({run.said('cytosuite')}); commit them and run it again"
         )
 
 
@@ -119,7 +112,7 @@ def _used_models(run: ScoredRun) -> dict[str, TextDict]:
         for model in used:
             if model not in recorded or recorded[model] != today.get(model):
                 raise InputError(
-                    f"{run.place}: model {plain(model, 100)} of {name} is not that of "
+                    f"model {plain(model, 100)} of {name} is not that of "
                     f"weights/{name} today; run it again with the models of the checkout"
                 )
         digests[name] = {model: recorded[model] for model in used}

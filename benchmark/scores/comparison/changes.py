@@ -128,13 +128,12 @@ def costs(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
 def slower(spent: pd.DataFrame, thresholds: CostThresholds) -> Iterator[str]:
     """Yield a sentence for each algorithm with a ratio above its threshold."""
     for row in spent.to_dict("records"):
-        words = []
-        if row["time_ratio"] > thresholds.time:
-            change = f"medians {row['s_before']:.3g} -> {row['s_after']:.3g} s"
-            words.append(f"{row['time_ratio']:.2f} times the time ({change})")
-        if row["memory_ratio"] > thresholds.memory:
-            change = f"medians {row['MiB_before']:.0f} -> {row['MiB_after']:.0f} MiB"
-            words.append(f"{row['memory_ratio']:.2f} times the memory ({change})")
+        words = [
+            f"{row[f'{noun}_ratio']:.2f} times the {noun} (medians "
+            f"{row[f'{unit}_before']:{digits}} -> {row[f'{unit}_after']:{digits}} {unit})"
+            for unit, noun, digits in (("s", "time", ".3g"), ("MiB", "memory", ".0f"))
+            if row[f"{noun}_ratio"] > getattr(thresholds, noun)
+        ]
         if words:
             yield f"{row['algorithm']}: in the median case {' and '.join(words)}"
 

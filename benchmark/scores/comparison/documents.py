@@ -43,8 +43,10 @@ def _row(card: ModelCard) -> Texts:
         card.description,
         ", ".join(f"{key} {fact_text(value)}" for key, value in card.images.items()),
         trained(card),
-        "; ".join(f"{data}: {_values(scores)}" for data, scores in card.scores.items()) or "-",
-        "; ".join(f"{name}: {_values(scores)}" for name, scores in card.baselines.items()) or "-",
+        *(
+            "; ".join(f"{name}: {_values(scores)}" for name, scores in table.items()) or "-"
+            for table in (card.scores, card.baselines)
+        ),
         card.license,
     )
 
