@@ -78,11 +78,14 @@ def _make(old: Case, new: Case, job: Job, task: Task) -> None:
             f"through {job.algorithm.name}: {old.name} failed ({reason}); RETRY=1 runs it again"
         )
     facts = old.facts()
-    outputs = {s.becomes or s.slug: record.outputs.get(s.slug) for s in task.outputs}
-    files = {slug: job.folder / old.name / path for slug, path in outputs.items() if path}
-    sockets = {slug: old.socket(slug) for slug in facts["sockets"] if slug not in files}
+    files = {
+        socket.becomes or socket.slug: job.folder / old.name / record.outputs[socket.slug]
+        for socket in task.outputs
+        if socket.slug in record.outputs
+    }
+    sockets = {slug: old.socket(slug) for slug in facts["sockets"]}
     with atomic(new.folder) as temporary:
-        for slug, path in {**sockets, **files}.items():
+        for slug, path in (sockets | files).items():
             if path is None:
                 continue
             if path.suffix in {".json", TABLE}:

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -34,16 +34,16 @@ def recipe_of_all(request: DataRequest) -> Recipe:
     kinds = {name: _kind(name) for name in names}
     if len(kinds) < len(names):
         raise InputError(f"{request.dataset}: a dataset is named twice; name each once")
-    defaults = {field.name: field.default for field in fields(DataRequest)}
-    defaults["part"] = type(request.part)()
-    taken = set().union(*(TAKES[kind] for kind in kinds.values()))
-    recipes = {}
+    taken, parts = set().union(*(TAKES[kind] for kind in kinds.values())), []
     for name, kind in kinds.items():
-        others: Json = {field: defaults[field] for field in taken - TAKES[kind]}
-        recipes[name] = recipe(replace(request, dataset=name, **others))
-    fields_of = zip(recipes.values(), kinds.values(), strict=True)
-    names = distinct([f"{r.name}/{r.size}" if k == "recipe" else r.name for r, k in fields_of])
-    return _joined(request, list(map(_Part, names, kinds.values(), recipes.values())))
+        usual = DataRequest(name)
+        others: Json = {field: getattr(usual, field) for field in taken - TAKES[kind]}
+        made = recipe(replace(request, dataset=name, **others))
+        parts.append(
+            _Part(f"{made.name}/{made.size}" if kind == "recipe" else made.name, kind, made)
+        )
+    names = distinct([part.name for part in parts])
+    return _joined(request, [p._replace(name=n) for p, n in zip(parts, names, strict=True)])
 
 
 class _Part(NamedTuple):
