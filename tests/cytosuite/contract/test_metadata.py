@@ -15,11 +15,6 @@ def _volume(spacing=(2.0, 0.5, 0.5), sources=None, **metadata):
     return Volume(np.zeros((3, 4, 5), np.uint16), spacing, "ZYX", metadata, Origin(sources or {}))
 
 
-def _case(folder, **metadata):
-    write_case(folder, SEGMENT, "embryo", {SLUG: _volume(**metadata)})
-    return folder
-
-
 NUCLEUS = ["DAPI", "H2B-mRFP1", "Hoechst 33342", "Nuclei", "nuclear", "H2BmCherry", "NLS-GFP"]
 NUCLEUS += ["01_nuclei02", "his-H2Av", "DRAQ5", "405_dapi", "Histone H2B"]
 MEMBRANE = ["Membrane", "plasma membranes", "plasmamembrane", "cell wall", "FM4-64", "CellMask"]
@@ -34,21 +29,19 @@ MEMBRANE += ["mCherry-CAAX", "WGA-488", "E-cadherin", "cell_outline"]
         (["cytoplasm", "Cyto", "cytosolic GFP", "whole_cell", "CellTracker Green"], "cytoplasm"),
     ],
 )
-def test_a_channel_has_many_words_in_metadata_and_in_names(tmp_path, words, channel):
+def test_a_channel_has_many_words_in_metadata_and_in_names(words, channel):
     for word in words:
         assert channel_of(word) == channel, word
         assert channel_of(f"image_3_{word}_t01.tif") == channel, word
-    _case(tmp_path, channel=words[0])
-    found = read_case(tmp_path, SEGMENT)
-    assert found.volumes[SLUG].metadata["channel"] == channel
-    assert found.sources["channel"] == "json"
+    found = described(_volume(), {"channel": words[0]})
+    assert found.metadata["channel"] == channel
+    assert found.origin.sources["channel"] == "json"
 
 
-def test_other_words_and_contradictions_are_no_known_channel(tmp_path):
+def test_other_words_and_contradictions_are_no_known_channel():
     others = ["GFP", "488", "", "nucleolus", "nuclei and membrane", "dapibus", "remembrane"]
     assert [channel_of(word) for word in others] == [None] * len(others)
-    _case(tmp_path, channel="actin")
-    assert read_case(tmp_path, SEGMENT).volumes[SLUG].metadata["channel"] == "actin"
+    assert described(_volume(), {"channel": "actin"}).metadata["channel"] == "actin"
 
 
 def test_names_of_fuse_my_cells_tell_specimen_role_and_study():

@@ -154,11 +154,6 @@ def test_files_of_holes_are_left_alone(tmp_path):
         ({"segmentation": {"counts": "1 22O21", "size": [3, 4]}}, "a.png", "as text, found ' '"),
         ({"segmentation": {"counts": "o" * 12 + "1", "size": [3, 4]}}, "a.png", "expected runs of"),
         ({"segmentation": RUNS, "caption": "\ud800"}, "a.png", "expected JSON"),
-        (
-            {"segmentation": [[0, 0, 1, 1, float("nan"), 2]]},
-            "a.png",
-            "NaN, which is no number of JSON",
-        ),
     ],
 )
 def test_wrong_files_are_refused(tmp_path, annotation, name, message):

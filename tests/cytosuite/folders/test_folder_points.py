@@ -61,7 +61,6 @@ def test_points_of_several_frames_or_planes_are_never_one_image(table, name):
         ("z,y,x\n1,2\n", "expected finite places"),
         ("z,y,x\n1,1,2,\n7,1,2,3\n", "line 3: expected 3 cells like the first line, found 4"),
         ("z,y,x,x\n1,2,3,4\n", "expected columns of different names, found z, y, x, x"),
-        ('z,y,x,name\n1,2,3,"5 nm\n4,5,6,b\n', "expected a table, found unexpected end of data"),
         ("z,y,x\n1,2,inf\n", "line 2: expected a number up to"),
         ("z,y,x,cell\n1,2,3,-4\n", "whole number in the column cell, found '-4'"),
         ("z,y,x,cell\n1,2,3,nan\n", "expected a whole number in the column cell"),
@@ -73,14 +72,12 @@ def test_points_of_several_frames_or_planes_are_never_one_image(table, name):
         ("z,y,x\n1,2,\u0663\n", "found '\u0663'"),
         ("z,y,x\n1,2,\uff13\n", "found '\uff13'"),
         ("z,y,x,photons\n1,2,3,1e308\n", "in the column photons"),
-        (f"z,y,x,name\n1,2,3,{'n' * 200_000}\n", "field larger than field limit"),
         (f"z,y,x,name\n1,2,3,{'n' * 201}\n", "names of at most 200"),
         (f"z,y,{'x' * 200_000}\n1,2,3\n", "field larger than field limit"),
-        ("z,y,x,name\n1,2,3,\xe9\n".encode("latin-1"), "UTF-8, found the byte 0xe9 at 17"),
         ("z,y,x\n" + "1,2,3\n" * 100_001, "at most 100000 points, found more"),
     ],
 )
 def test_other_tables_are_refused_with_their_line(table, text, message):
-    table.write_bytes(text if isinstance(text, bytes) else text.encode())
+    table.write_text(text, encoding="utf-8")
     error = refused(message, read_annotated, table, SPACING)
     assert str(error).startswith(f"{table}: ")

@@ -170,7 +170,6 @@ def test_a_mask_that_does_not_fit_is_refused_by_name(tmp_path):
         ("threshold = 1e16", "threshold: .*less than or equal to"),
         ("min_area = 1000000000000001", "min_area: .*less than or equal to"),
         (f"min_area = 0x{'f' * 5000}", "an integer of more than 64 bits"),
-        (f"classes.{'a.' * 5000}a = 1", "more than 64 lists and tables"),
         ('exclud = ["a"]', "did you mean 'exclude'"),
     ],
 )

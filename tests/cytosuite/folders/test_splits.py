@@ -138,15 +138,7 @@ def test_classes_and_rules_lie_in_the_folder_or_with_a_list(tmp_path):
     assert listed_classes(listed) == {"a": {"round": 2}}
 
 
-@pytest.mark.parametrize(
-    "cell, expected",
-    [
-        (b"\xe9", "a text"),
-        (b"r" * 200_000, "a table"),
-        (b'"' + b"a" * 200_000, "a table"),
-        (b"\x1b[31m", "printable"),
-    ],
-)
+@pytest.mark.parametrize("cell, expected", [(b"\xe9", "a text"), (b"\x1b[31m", "printable")])
 def test_an_unreadable_list_of_classes_is_one_line(tmp_path, cell, expected):
     (tmp_path / "objects.csv").write_bytes(b"image,id,class\na,1," + cell + b"\n")
     refused(rf"objects\.csv: expected {expected}", listed_classes, tmp_path)
