@@ -117,7 +117,8 @@ def metric_scores(
     """Return the values of one metric as they count; failed cases are worst or left out."""
     chosen = {*algorithms}
     rows = [name in chosen for name in arrays.algorithms]
-    values, states = (array[rows] for array in arrays.of(measure.name, measure.of_set))
+    values, states = arrays.of(measure.name, measure.of_set)
+    values, states = values[rows], states[rows]
     sign = 1.0 if measure.higher_is_better else -1.0
     failed = failed_cells(states)
     worst = np.nan if measure.worst is None else sign * measure.worst
