@@ -1,6 +1,7 @@
 """Check the files of a container as a stranger's: nothing is trusted, all is bounded."""
 
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from math import prod
 from pathlib import Path
@@ -16,11 +17,11 @@ from cytosuite.contract.tracks import read_tracks
 from cytosuite.errors import InputError, at, plain
 from cytosuite.files import read_json, write_json
 from cytosuite.folders.points import read_annotated
-from cytosuite.formats import header, read, slabs
+from cytosuite.formats import opened
 from cytosuite.formats.imagefiles import IMAGE_SUFFIXES, READABLE
 from cytosuite.metrics.tracks.lineage import refuse, row_problems
 from cytosuite.volume import Header, Volume
-from cytosuite.volume.arrays import Lengths, Shape
+from cytosuite.volume.arrays import Array, Lengths, Shape
 
 JSON_BYTES = 32 * 2**20
 SPACING_TOLERANCE = 1e-3
@@ -78,22 +79,14 @@ def _check_image(
     suffixes = READABLE if files else IMAGE_SUFFIXES
     if path.suffix.lower() not in suffixes or not (path.is_file() or files):
         raise InputError(f"{path}: expected a file, {', '.join(suffixes)}")
-    head = _header(path)
-    if geometry is not None:
-        same = files and head.axes == geometry.axes
-        if same or (lenient and lost_spacing(head, geometry, socket)):
-            head = replace(head, spacing=geometry.spacing)
-    _check_header(head, geometry, socket, path)
-    _check_values(path, head, socket)
+    with opened(path) as (head, parts):  # once: what is checked is what is decoded
+        if geometry is not None:
+            same = files and head.axes == geometry.axes
+            if same or (lenient and lost_spacing(head, geometry, socket)):
+                head = replace(head, spacing=geometry.spacing)
+        _check_header(head, geometry, socket, path)
+        _check_values(path, head, parts, socket)
     return path
-
-
-def _header(path: Path) -> Header:
-    """Return the geometry of an image, of some formats by decoding it."""
-    if READABLE[path.suffix.lower()].has_header:
-        return header(path)
-    volume = read(path)
-    return Header(volume.shape, volume.array.dtype, volume.spacing, volume.axes)
 
 
 def lost_spacing(head: Header, geometry: Header, socket: Socket) -> bool:
@@ -161,10 +154,10 @@ def _check_header(head: Header, geometry: Header | None, socket: Socket, path: P
         raise InputError(f"{path}: expected spacing {geometry.spacing}, found {head.spacing}")
 
 
-def _check_values(path: Path, head: Header, socket: Socket) -> None:
+def _check_values(path: Path, head: Header, parts: Iterable[Array], socket: Socket) -> None:
     """Refuse pixels that are not as the header says, not finite or, as labels, negative."""
     planes = 0
-    for part in slabs(path):
+    for part in parts:
         planes += len(part)
         shape = (planes, *part.shape[1:])
         if shape[1:] != head.shape[1:] or part.dtype.kind != head.dtype.kind:

@@ -103,12 +103,20 @@ def slabs(path: str | Path, planes: int | None = None, *, axes: str = "") -> Ite
     InputError
         As of `read`.
     """
-    path = Path(path)
+    with opened(Path(path), planes, axes=axes) as (_, parts):
+        yield from parts
+
+
+@contextmanager
+def opened(
+    path: Path, planes: int | None = None, *, axes: str = ""
+) -> Iterator[tuple[Header, Iterator[Array]]]:
+    """Yield the `header` of an image and its `slabs`, of a file that is opened once."""
     with ExitStack() as held:
         with _gate(path) as form:
             image = held.enter_context(form.opened(path, axes=axes))
             parts = iter(image.slabs(planes_in(image.header, planes)))
-        yield from each_within(partial(guarded, path, form.name), parts)
+        yield _native(image.header), each_within(partial(guarded, path, form.name), parts)
 
 
 def write(
@@ -168,12 +176,17 @@ def header(
                 f"{path}: expected one of {', '.join(suffixes)}, found {path.suffix!r}"
             )
         with form.opened(path, scene=scene, axes=axes, colours=colours) as image:
-            head = replace(image.header, dtype=image.header.dtype.newbyteorder("="))
+            head = _native(image.header)
     if state:
         if len(_HEADERS) >= MOST:
             _HEADERS.clear()
         _HEADERS[key] = head
     return head
+
+
+def _native(head: Header) -> Header:
+    """Return a header with the byte order of this machine."""
+    return replace(head, dtype=head.dtype.newbyteorder("="))
 
 
 def without_pixels(path: Path) -> Volume:

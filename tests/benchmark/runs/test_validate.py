@@ -1,4 +1,5 @@
 import re
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 
@@ -8,7 +9,7 @@ import tifffile
 
 from cytosuite.benchmark.runs.validate import JSON_BYTES, BadOutput, check, lost_spacing
 from cytosuite.contract.tasks import TRACKS, Socket
-from cytosuite.formats import slabs, write
+from cytosuite.formats import opened, write
 from cytosuite.volume import Header, Volume
 
 LABELS = Socket("instance-labels", "labels", "Labels")
@@ -172,7 +173,7 @@ def test_leniency_forgives_the_voxel_size_alone(tmp_path):
 
 @pytest.mark.parametrize("value, words", [(np.nan, "NaN or infinity"), (2e15, "larger ones")])
 def test_every_slab_of_an_image_is_looked_at(tmp_path, monkeypatch, value, words):
-    monkeypatch.setattr("cytosuite.benchmark.runs.validate.slabs", partial(slabs, planes=1))
+    monkeypatch.setattr("cytosuite.benchmark.runs.validate.opened", partial(opened, planes=1))
     image = np.zeros((3, 4, 5), np.float32)
     image[2, 3, 4] = value
     path = _put(tmp_path, image, socket=IMAGE)
@@ -191,8 +192,9 @@ def test_pixels_that_are_not_those_of_the_header_are_refused(tmp_path, monkeypat
         ([np.zeros((3, 4, 6), np.uint16)], r"pixels are uint16 \(3, 4, 6\)"),
         ([np.zeros((3, 4, 5), np.float32)], r"pixels are float32 \(3, 4, 5\)"),
     ):
+        known = nullcontext((INPUT, iter(parts)))
         monkeypatch.setattr(
-            "cytosuite.benchmark.runs.validate.slabs", lambda _, own=parts: iter(own)
+            "cytosuite.benchmark.runs.validate.opened", lambda _, known=known: known
         )
         bad(r"the header says uint16 \(3, 4, 5\), the " + words, tmp_path, LABELS, INPUT)
 
