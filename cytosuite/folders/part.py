@@ -121,12 +121,18 @@ def read_part(
 
     Colours are channels, or their mean with a warning.
     """
-    names, form, axes = channels(path, part.scene), format_of(path), part.axes or axes
+    form, axes = format_of(path), part.axes or axes
     taken = partial(read, path, scene=part.scene, axes=axes, group=part.group or "")
-    coloured = colours and tuple(names[: len(COLOURS)]) == COLOURS
     small = path.is_file() and path.stat().st_size < SMALL
     has_header = form is not None and form.has_header
-    whole = None if coloured or (has_header and not small) else taken()
+    whole = None
+    with suppress(InputError):  # of colours, or a defect that is met again
+        whole = taken() if small else None
+    lone = whole is not None and part.channel is None and "C" not in whole.axes
+    names = [] if lone else channels(path, part.scene)
+    coloured = colours and tuple(names[: len(COLOURS)]) == COLOURS
+    if whole is None and not coloured and (small or not has_header):
+        whole = taken()
     head = whole or (header(path, part.scene, axes=axes, colours=coloured) if has_header else None)
     names = names or listed_channels(whole.metadata if whole else {})
     sizes = dict(zip(head.axes, head.shape, strict=True)) if head else {"C": len(names)}
