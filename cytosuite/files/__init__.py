@@ -192,17 +192,23 @@ def read_head(path: Path, most: int) -> bytes:
         return stream.read(min(os.fstat(stream.fileno()).st_size + 1, most))
 
 
+def regular(path: Path) -> os.stat_result | None:
+    """Return size, times and number of a regular file; None of all else."""
+    with suppress(OSError, ValueError):  # ValueError: of a NUL in the name
+        if stat.S_ISREG((status := path.stat()).st_mode):
+            return status
+    return None
+
+
 def settled(path: Path) -> tuple[int, ...]:
     """Return place, size and times of a regular file: they change with its content.
 
     Empty where there is none, or where it has changed so lately that it could again without a sign.
     """
-    try:
-        status = path.stat()
-    except (OSError, ValueError):  # ValueError: of a NUL in the name
+    if not (status := regular(path)):
         return ()
     times = status.st_mtime_ns, status.st_ctime_ns
-    if not stat.S_ISREG(status.st_mode) or time.time_ns() - max(times) < YOUNG_NS:
+    if time.time_ns() - max(times) < YOUNG_NS:
         return ()
     return status.st_dev, status.st_ino, status.st_size, *times
 

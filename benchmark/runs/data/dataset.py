@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -114,7 +115,7 @@ class Case:
         home = f"{self.folder}/sockets"
         places = [f"{home}/images/{slug}/{self.name}{suffix}" for suffix in CASE_SUFFIXES]
         places += [f"{home}/{slug}{suffix}" for suffix in (".json", TABLE)]
-        return next((path for place in places if (path := Path(place)).exists()), None)
+        return next(filter(Path.exists, map(Path, places)), None)
 
     def inputs(self, task: Task) -> Paths:
         """Return the input images and labels that a case holds for a task, the main one first."""
@@ -237,12 +238,11 @@ def prepare(
         with alone(dataset.home):  # a program killed at its end has left its lock
             _make_missing(dataset, recipe, pool, progress)
     dataset = replace(dataset, notes=(*dataset.notes, *_notes(dataset.cases, dataset.task)))
-    try:
-        written = read_json(dataset.home / SUMMARY)
-    except InputError:
-        written = None
-    if written != dataset.summary():
-        write_json(dataset.home / SUMMARY, dataset.summary())
+    place, summary = dataset.home / SUMMARY, dataset.summary()
+    with suppress(InputError):
+        if read_json(place) == summary:
+            return dataset
+    write_json(place, summary)
     return dataset
 
 

@@ -3,9 +3,8 @@
 # the content: each change sets its second time, and no program can set that one.
 
 import os
-import stat
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from cytosuite.benchmark.catalog.places import CACHE
@@ -14,11 +13,11 @@ from cytosuite.files import (
     YOUNG_NS,
     TextDict,
     TextMap,
-    TextPair,
     atomic,
     digest,
     file_digest,
     read_head,
+    regular,
     value_digest,
     visible_files,
 )
@@ -39,7 +38,7 @@ def digests(folder: Path, names: Iterable[str]) -> TextDict:
 
 def unaltered(folder: Path, sums: Mapping[str, str | None]) -> bool:
     """Return whether all files are there with their SHA-256; one with a kept stamp is not read."""
-    stamps = _kept(folder)
+    stamps = named_lines(folder / STAMPS)
     now = {name: f"{sum} {stamp(folder / name)}" for name, sum in sums.items()}
     touched = {name: line for name, line in now.items() if stamps.get(name) != line}
     begun = time.time_ns() - YOUNG_NS
@@ -65,13 +64,13 @@ def seal(folder: Path) -> None:
 
 def is_whole(folder: Path) -> bool:
     """Return whether a folder is sealed, and each file in it that was is there unaltered."""
-    sums = {name: sum for sum, name in _lines(folder / SUMS)}
+    sums = named_lines(folder / SUMS)
     return bool(sums) and unaltered(folder, sums)
 
 
 def is_covered(folder: Path, file: str, rooms: Iterable[str]) -> bool:
     """Return whether a sealed folder has the digests of a file, and of all files in folders."""
-    sums, home = {name for _, name in _lines(folder / SUMS)}, folder.resolve()
+    sums, home = named_lines(folder / SUMS), folder.resolve()
     walks = (place for room in rooms for place in os.walk(folder / room, followlinks=True))
     for number, (place, _, names) in enumerate(walks):
         if number > LINKED * len(sums):  # links to folders in a circle
@@ -86,7 +85,7 @@ def is_covered(folder: Path, file: str, rooms: Iterable[str]) -> bool:
 def foreign_digest(paths: Iterable[Path], root: Path) -> str:
     """Return `files.digest` of a user's files; stamps of large folders are kept in the cache."""
     place = FOREIGN / value_digest(str(root.resolve()))
-    stamps, read, begun = _kept(place), TextDict(), time.time_ns() - YOUNG_NS
+    stamps, read, begun = named_lines(place / STAMPS), TextDict(), time.time_ns() - YOUNG_NS
 
     def look(path: Path) -> str:
         """Return the SHA-256 of a file."""
@@ -119,18 +118,8 @@ def _is_writable(folder: Path) -> bool:
 
 def stamp(path: Path) -> str:
     """Return size, times and number of a file as a text; empty where there is none."""
-    try:
-        status = path.stat()
-    except (OSError, ValueError):  # ValueError: of a NUL in the name
-        return ""
-    if not stat.S_ISREG(status.st_mode):
-        return ""
-    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
-
-
-def _kept(folder: Path) -> TextDict:
-    """Return digest and stamp of each file of a folder, as they were kept."""
-    return {name: line for line, name in _lines(folder / STAMPS)}
+    of = regular(path)
+    return f"{of.st_size} {of.st_mtime_ns} {of.st_ctime_ns} {of.st_ino}" if of else ""
 
 
 def _keep(folder: Path, stamped: TextMap, begun: int | None = None) -> None:
@@ -140,7 +129,10 @@ def _keep(folder: Path, stamped: TextMap, begun: int | None = None) -> None:
     with atomic(folder / STAMPS) as temporary:
         temporary.touch()
         limit = temporary.stat().st_mtime_ns if begun is None else begun
-        lines = {**_kept(folder), **{n: line for n, line in stamped.items() if _time(line) < limit}}
+        lines = {
+            **named_lines(folder / STAMPS),
+            **{n: line for n, line in stamped.items() if _time(line) < limit},
+        }
         text = "".join(f"{line}  {name}\n" for name, line in lines.items())
         temporary.write_text(text, encoding="utf-8", errors="surrogateescape")
 
@@ -150,12 +142,11 @@ def _time(line: str) -> int:
     return max((int(word) for word in line.split(" ")[2:4]), default=2**63)
 
 
-def _lines(path: Path) -> Iterator[TextPair]:
-    """Yield the words and the name in each line of a file; nothing if it cannot be read."""
+def named_lines(path: Path) -> TextDict:
+    """Return the words in each line of a file by the name there; none if it cannot be read."""
     try:
         content = read_head(path, SUMS_BYTES)
     except InputError:
-        return
-    for line in filter(None, content.decode("utf-8", "surrogateescape").split("\n")):
-        words, _, name = line.partition("  ")
-        yield words, name
+        return {}
+    lines = filter(None, content.decode("utf-8", "surrogateescape").split("\n"))
+    return {name: words for words, _, name in (line.partition("  ") for line in lines)}

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.runs.data.dataset import Dataset, prepare
 from cytosuite.benchmark.runs.data.recipe import DataRequest, named_datasets, recipe
-from cytosuite.benchmark.runs.store.integrity import SUMS
+from cytosuite.benchmark.runs.store.integrity import SUMS, named_lines
 from cytosuite.benchmark.runs.store.pool import Processes
 from cytosuite.contract.manifest import ModelCard
 from cytosuite.contract.weights import read_cards
@@ -32,10 +32,9 @@ def case_digests(dataset: Dataset) -> TextDict:
     """Return a digest of the sealed images and labels of each case; their origin does not count."""
     digests: TextDict = {}
     for case in dataset.cases:
-        if (path := case.folder / SUMS).is_file():
-            lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-            sums = sorted(line for line in lines if line.partition("  ")[2].startswith(SOCKETS))
-            digests |= {case.name: value_digest(sums)[:SHORT]} if sums else {}
+        lines = named_lines(case.folder / SUMS).items()
+        if sums := sorted(f"{sum}  {name}" for name, sum in lines if name.startswith(SOCKETS)):
+            digests[case.name] = value_digest(sums)[:SHORT]
     return digests
 
 
