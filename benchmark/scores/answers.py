@@ -84,7 +84,7 @@ def with_tables(
 
     def lacks(name: str) -> bool:
         """Return whether a table is to be written, which counts as written then."""
-        if unaltered(folder, {name: known.get(name)}):
+        if name in known and unaltered(folder, {name: known[name]}):
             return False
         written.append(name)
         return True

@@ -1,6 +1,6 @@
 """Score controls and algorithms on one case."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache, partial
@@ -51,7 +51,7 @@ def score_case(
         """Return the facts about the case with an answer to it."""
         return facts.case_facts({**readers, "prediction": answer}, data_range, *judged)
 
-    offered = offered_in_case(case, task, metrics)
+    offered = offered_in_case(readers, metrics)
     fair = {metric.name for metric in offered}  # a refusal of these is the answer's own fault
     for control in BOARDS[task.name].controls if offered else ():
         answer = controls.control_answer(control, truth, image)
@@ -133,9 +133,10 @@ def measure(
     )
 
 
-def offered_in_case(case: Case, task: Task, metrics: Metrics) -> list[Metric[Any]]:
-    """Return the metrics of single cases that a case allows, given a prediction."""
-    readers = case_readers(case, task)
+def offered_in_case(
+    readers: Mapping[str, facts.AnswerReader | None], metrics: Metrics
+) -> list[Metric[Any]]:
+    """Return the metrics of single cases that a case with such readers allows."""
     case_facts = facts.case_facts(readers, None if readers["truth"] is None else lambda: 0.0)
     return [
         m

@@ -50,7 +50,10 @@ def ground_truth(dataset: Dataset, task: Task) -> GroundTruth:
     """Return the ground truth of a task on a dataset; InputError without a metric to rank by."""
     metrics = board_metrics(task.name)
     of_set = score.offered_in_set(dataset, metrics)
-    of_cases = {case.name: cases.offered_in_case(case, task, metrics) for case in dataset.cases}
+    of_cases = {
+        case.name: cases.offered_in_case(cases.case_readers(case, task), metrics)
+        for case in dataset.cases
+    }
     names = {metric.name for offered in (of_set, *of_cases.values()) for metric in offered}
     ranked = [m for m in metrics if m.name in names and m.name in BOARDS[task.name].primary]
     if not ranked:
