@@ -50,6 +50,7 @@ GEOMETRY |= {"imagejmetadata", "info", "ranges", "zunit", "yunit", "xunit"}
 NATIVE = {"little": "<", "big": ">"}[sys.byteorder]
 # Formats of several files; tifffile would open the others.
 ALONE = {"is_mmstack": False, "is_ndtiff": False}
+_COMPLAINTS: dict[int | None, list[str]] = {}  # of tifffile, by the thread that watches
 SPEAKING = (tifffile.TiffFileError, zlib.error, OSError, RuntimeError)  # of the file, not of code
 
 
@@ -99,19 +100,16 @@ class _Series:
     origin: Origin
 
 
-class _Complaints(logging.Handler):
-    """Raise the errors that tifffile only logs, like a missing page."""
+def _heard(record: logging.LogRecord) -> bool:
+    """Raise an error that tifffile only logs, like a missing page, and keep the first."""
+    complaints = _COMPLAINTS.get(record.thread)
+    if complaints is not None and record.levelno >= logging.ERROR:
+        complaints.append(record.getMessage())  # tifffile may catch it
+        raise tifffile.TiffFileError(complaints[0])
+    return not _COMPLAINTS
 
-    def __init__(self) -> None:
-        super().__init__(logging.ERROR)
-        self.thread = threading.get_ident()
-        self.first = ""
 
-    def emit(self, record: logging.LogRecord) -> None:
-        """Raise an error of this thread, and keep the first: tifffile may catch it."""
-        if record.thread == self.thread:
-            self.first = self.first or record.getMessage()
-            raise tifffile.TiffFileError(self.first)
+logging.getLogger("tifffile").addFilter(_heard)
 
 
 @contextmanager
@@ -128,9 +126,7 @@ def _file(path: Path) -> Iterator[tifffile.TiffFile]:
 @contextmanager
 def _watched() -> Iterator[None]:
     """Raise an `InputError` for every defect that tifffile raises or logs in the block."""
-    logger, complaints = logging.getLogger("tifffile"), _Complaints()
-    propagate, logger.propagate = logger.propagate, False
-    logger.addHandler(complaints)
+    complaints = _COMPLAINTS[threading.get_ident()] = []
     reason = ""
     try:
         yield
@@ -140,9 +136,10 @@ def _watched() -> Iterator[None]:
         speaks = isinstance(error, SPEAKING) and not isinstance(error, RecursionError)
         reason = last_line(error) if speaks else "its parts contradict each other"
     finally:
-        logger.removeHandler(complaints)
-        logger.propagate = propagate
-    if reason := _plain_words(complaints.first) or reason:
+        _COMPLAINTS.pop(threading.get_ident(), None)
+    if complaints:
+        reason = _plain_words(complaints[0]) or reason
+    if reason:
         raise InputError(f"cannot be read as TIFF, cut or broken ({reason})")
 
 
@@ -216,7 +213,7 @@ def _describe(
     if ours:
         entries, stated = _reconciled(ours, stated)
     entries = {key: value for key, value in entries.items() if spelt(key) not in GEOMETRY}
-    if "C" not in axes:
+    if "C" not in axes and file.is_ome:
         entries = {**stated_microscope(file, scene or 0, pick.get("C", 0)), **entries}
     metadata, more = with_channel(entries, channel_names(file, scene or 0), axes, pick)
     sizes = sizes_of(stated)
