@@ -80,11 +80,11 @@ def _element(name: str, kind: str, parts: Mapping[str, Element]) -> str:
 def microscope(ome: Element, scene: int, channel: int) -> Scalars:
     """Return the microscope of a channel from OME-XML (`tifffile.xml2dict`)."""
     image = dict(enumerate(elements(ome, "Image"))).get(scene, {})
-    lit = dict(enumerate(_below([image], "Pixels", "Channel"))).get(channel, {})
+    lit = dict(enumerate(below([image], "Pixels", "Channel"))).get(channel, {})
     parts: dict[str, Element] = {"Channel": lit}
     for kind, home in (("Detector", lit), ("Objective", image)):
         settings = next(iter(elements(home, f"{kind}Settings")), {})
-        held = _below([ome], "Instrument", kind)
+        held = below([ome], "Instrument", kind)
         chosen = next((one for one in held if one.get("ID") == settings.get("ID")), {})
         parts |= {kind: chosen | settings, f"{kind}Settings": settings}
     facts: Scalars = {}
@@ -95,14 +95,14 @@ def microscope(ome: Element, scene: int, channel: int) -> Scalars:
         elif key != "camera" and isinstance(value, int | float):
             unit = UM_PER.get(str(parts[name].get(f"{attribute}Unit", "nm")).lower(), 0.0)
             facts[key] = round(value * unit, 9) if name == "Channel" else value
-    for note in _below([ome], "StructuredAnnotations", "MapAnnotation"):
-        rows = {row.get("K"): row.get("value") for row in _below([note], "Value", "M")}
+    for note in below([ome], "StructuredAnnotations", "MapAnnotation"):
+        rows = {row.get("K"): row.get("value") for row in below([note], "Value", "M")}
         if note.get("Namespace") == NAMESPACE:
             facts |= {key: value for key, value in rows.items() if key in MAPPED}
     return facts
 
 
-def _below(parents: Iterable[Element], *names: str) -> list[Element]:
+def below(parents: Iterable[Element], *names: str) -> list[Element]:
     """Return the elements at the end of a path of names."""
     for name in names:
         parents = [element for parent in parents for element in elements(parent, name)]

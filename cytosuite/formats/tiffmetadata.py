@@ -20,7 +20,7 @@ from cytosuite.files import (
     TextMap,
     parse_json,
 )
-from cytosuite.formats.instrument import elements, microscope
+from cytosuite.formats.instrument import below, elements, microscope
 from cytosuite.volume import AXES, KEY_LETTERS, SPATIAL, UM_PER, UNITS, Origin, is_size
 
 INCH, CENTIMETER = 2, 3  # values of the TIFF tag ResolutionUnit
@@ -51,7 +51,8 @@ def kind(file: tifffile.TiffFile) -> str:
 
 def statements(file: tifffile.TiffFile, entries: Entries, scene: int) -> list[Stated]:
     """Return the voxel sizes in resolution tags, OME-XML and description; later ones precede."""
-    return [_by_resolution(file, entries), _by_ome(file, scene), *_by_description(file, entries)]
+    ome = [_by_ome(file, scene)] if file.is_ome else []
+    return [_by_resolution(file, entries), *ome, *_by_description(file, entries)]
 
 
 def origin(
@@ -96,8 +97,7 @@ def _text(sizes: FloatMap) -> str:
 def _by_resolution(file: tifffile.TiffFile, entries: Entries) -> Stated:
     """Return the pixel size by the resolution tags, in ImageJ's files in its text's unit."""
     tags, imagej = file.pages[0].tags, file.imagej_metadata
-    ratios = {axis: getattr(tags.get(f"{axis}Resolution"), "value", (0, 0)) for axis in "YX"}
-    dots = {axis: _ratio(value) for axis, value in ratios.items() if _ratio(value) > 0}
+    dots = {axis: n for axis in "YX" if (n := _ratio(tags.get(f"{axis}Resolution")))}
     unit = _resolution_unit(file)
     um = {INCH: UM_PER["inch"], CENTIMETER: UM_PER["cm"]}.get(unit)
     if imagej and "unit" in entries and unit != CENTIMETER:
@@ -109,10 +109,11 @@ def _by_resolution(file: tifffile.TiffFile, entries: Entries) -> Stated:
     return _stated(source, sizes, dict.fromkeys(SPATIAL, 1.0))._replace(um=um or 1.0)
 
 
-def _ratio(value: object) -> float:
+def _ratio(tag: tifffile.TiffTag | None) -> float:
     """Return the value of a rational tag; 0 for 0/0, n/0 and all that is no rational."""
-    pair = value if isinstance(value, tuple) and len(value) == 2 else (0, 0)
-    numbers = all(isinstance(part, int) and part > 0 for part in pair)
+    pair = getattr(tag, "value", None)
+    rational = isinstance(pair, tuple) and len(pair) == 2
+    numbers = rational and all(isinstance(part, int) and part > 0 for part in pair)
     return float(pair[0] / pair[1]) if numbers else 0.0
 
 
@@ -123,11 +124,11 @@ def _resolution_unit(file: tifffile.TiffFile) -> int:
 
 def _by_ome(file: tifffile.TiffFile, scene: int) -> Stated:
     pixels = _ome_image(file, scene)
-    named = {axis: str(pixels.get(f"PhysicalSize{axis}Unit", "µm")).lower() for axis in SPATIAL}
-    units = {axis: UM_PER.get(unit, 0.0) for axis, unit in named.items()}
+    named = ((axis, str(pixels.get(f"PhysicalSize{axis}Unit", "µm"))) for axis in SPATIAL)
+    units = {axis: UM_PER.get(unit.lower(), 0.0) for axis, unit in named}
     values = {axis: pixels.get(f"PhysicalSize{axis}") for axis in SPATIAL}
-    foreign = {axis for axis in SPATIAL if not units[axis] and _positive(values[axis])}
-    return _stated("ome", {a: n for a, n in values.items() if a not in foreign}, units)
+    known = {a: n for a, n in values.items() if units[a] or not _positive(n)}
+    return _stated("ome", known, units)
 
 
 def spelt(key: str) -> str:
@@ -183,8 +184,7 @@ def _positive(value: object) -> float | None:
 def description(file: tifffile.TiffFile) -> tuple[Json, Json, list[str]]:
     """Return the description of the first page, our own JSON, and warnings on both."""
     imagej = dict(file.imagej_metadata or {})
-    notes = elements(_ome(file), "StructuredAnnotations")
-    comments = [comment for note in notes for comment in elements(note, "CommentAnnotation")]
+    comments = below([_ome(file)], "StructuredAnnotations", "CommentAnnotation")
     texts = [imagej.get("Info"), *(comment.get("Value") for comment in comments)]
     first, infos = _json(file.pages[0].description, NO_NUMBERS), [_json(text) for text in texts]
     warnings = [reason for _, reason in (first, *infos) if reason]
@@ -193,9 +193,8 @@ def description(file: tifffile.TiffFile) -> tuple[Json, Json, list[str]]:
 
 def _ome_image(file: tifffile.TiffFile, scene: int) -> Json:
     """Return the attributes and elements of an image's ``Pixels`` in OME-XML; empty without it."""
-    images = elements(_ome(file), "Image")
-    pixels = elements(images[scene], "Pixels") if scene < len(images) else []
-    return pixels[0] if pixels else {}
+    images = elements(_ome(file), "Image")[scene : scene + 1]
+    return next(iter(below(images, "Pixels")), {})
 
 
 def channel_names(file: tifffile.TiffFile, scene: int) -> list[str]:
