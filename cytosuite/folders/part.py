@@ -121,10 +121,10 @@ def read_part(
 
     Colours are channels, or their mean with a warning.
     """
-    form, axes = format_of(path), part.axes or axes
+    axes = part.axes or axes
     taken = partial(read, path, scene=part.scene, axes=axes, group=part.group or "")
     small = path.is_file() and path.stat().st_size < SMALL
-    has_header = form is not None and form.has_header
+    has_header = getattr(format_of(path), "has_header", False)
     whole = None
     with suppress(InputError):  # of colours, or a defect that is met again
         whole = taken() if small else None

@@ -116,7 +116,8 @@ def opened(
         with _gate(path) as form:
             image = held.enter_context(form.opened(path, axes=axes))
             parts = iter(image.slabs(planes_in(image.header, planes)))
-        yield _native(image.header), each_within(partial(guarded, path, form.name), parts)
+        parts = each_within(partial(guarded, path, form.name), parts)
+        yield replace(image.header, dtype=image.header.dtype.newbyteorder("=")), parts
 
 
 def write(
@@ -176,17 +177,12 @@ def header(
                 f"{path}: expected one of {', '.join(suffixes)}, found {path.suffix!r}"
             )
         with form.opened(path, scene=scene, axes=axes, colours=colours) as image:
-            head = _native(image.header)
+            head = replace(image.header, dtype=image.header.dtype.newbyteorder("="))
     if state:
         if len(_HEADERS) >= MOST:
             _HEADERS.clear()
         _HEADERS[key] = head
     return head
-
-
-def _native(head: Header) -> Header:
-    """Return a header with the byte order of this machine."""
-    return replace(head, dtype=head.dtype.newbyteorder("="))
 
 
 def without_pixels(path: Path) -> Volume:

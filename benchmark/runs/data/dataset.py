@@ -276,8 +276,7 @@ def _make_missing(dataset: Dataset, recipe: Recipe, pool: Pool, progress: Progre
         for case, (_, maker) in zip(dataset.cases, recipe.makers, strict=True)
         if not is_whole(case.folder)
     ]
-    if folder.is_dir():
-        sweep(folder, depth=1)  # half-made cases of ended processes
+    sweep(folder, depth=1)  # half-made cases of ended processes
     there = total - len(missing)
     progress(there, total)
     try:
@@ -298,8 +297,7 @@ def _make_missing(dataset: Dataset, recipe: Recipe, pool: Pool, progress: Progre
         if unfit:
             raise InputError(listed(sorted(unfit), NAMED, "; "))
     finally:
-        if folder.is_dir():
-            sweep(folder, depth=1)
+        sweep(folder, depth=1)
 
 
 def _make_whole(task: Task, making: Making) -> str:

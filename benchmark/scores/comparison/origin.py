@@ -30,12 +30,12 @@ def request_facts(request: DataRequest) -> Json:
 
 def case_digests(dataset: Dataset) -> TextDict:
     """Return a digest of the sealed images and labels of each case; their origin does not count."""
-    digests: TextDict = {}
-    for case in dataset.cases:
-        lines = named_lines(case.folder / SUMS).items()
-        if sums := sorted(f"{sum}  {name}" for name, sum in lines if name.startswith(SOCKETS)):
-            digests[case.name] = value_digest(sums)[:SHORT]
-    return digests
+    lines = {case.name: named_lines(case.folder / SUMS).items() for case in dataset.cases}
+    return {
+        case: value_digest(digests)[:SHORT]
+        for case, sums in lines.items()
+        if (digests := sorted(f"{sum}  {name}" for name, sum in sums if name.startswith(SOCKETS)))
+    }
 
 
 def model_digest(card: ModelCard) -> str:
