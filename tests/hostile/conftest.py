@@ -70,8 +70,11 @@ def undisturbed(runs, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def contained(runs, tmp_path_factory, base):
-    """Return the folder of a run in containers without a fault, and its seconds."""
+def contained(base, runs, tmp_path_factory):
+    """Return the folder of a run in containers without a fault, and its seconds.
+
+    The base comes first: a checkout that is made before it builds its own.
+    """
     runs.well(runs.command("build", forks.ALGORITHMS[0]))
     return undisturbed_in(runs, tmp_path_factory.mktemp("contained"), engine="docker")
 

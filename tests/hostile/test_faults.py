@@ -144,7 +144,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(runs, undisturbed, tmp_path, 
 
 @pytest.mark.docker
 @pytest.mark.parametrize("name", [pytest.param("give", marks=pytest.mark.long), "collect"])
-def test_a_full_disk_beside_a_container_is_one_line(runs, contained, tmp_path, name):
+def test_a_full_disk_beside_a_container_is_one_line(contained, runs, tmp_path, name):
     place = f"cytosuite.benchmark.engines.docker_session:{name}"
     _fill(runs, contained, tmp_path, place, engine="docker")
 
@@ -178,7 +178,7 @@ def test_a_dataset_can_be_read_only(runs, undisturbed, disturbed):
 @pytest.mark.long
 @pytest.mark.docker
 def test_a_run_in_containers_that_is_killed_at_any_instant_goes_on(
-    runs, contained, client, tmp_path
+    contained, runs, client, tmp_path
 ):
     _killed(runs, tmp_path, contained, signal.SIGKILL, KILLS, engine="docker")
     assert forks.containers(client, tmp_path) == []
@@ -186,7 +186,7 @@ def test_a_run_in_containers_that_is_killed_at_any_instant_goes_on(
 
 @pytest.mark.docker
 def test_a_daemon_that_is_lost_costs_its_cases_until_the_next_run(
-    runs, contained, client, tmp_path, tmp_path_factory
+    contained, runs, client, tmp_path, tmp_path_factory
 ):
     daemon = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://")
     line = forks.Line(daemon, tmp_path_factory.mktemp("d") / "d.sock")

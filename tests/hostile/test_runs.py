@@ -84,11 +84,13 @@ def home(tmp_path_factory):
         pytest.param("docker", marks=pytest.mark.docker),
     ],
 )
-def run(request, home):
+def run(request):
     """Return a finished run, its folder, the records of its cases, and whether the canary lives."""
     engine = request.param
     if engine == "docker":
-        request.getfixturevalue("base")
+        request.getfixturevalue("base")  # a checkout that is made before it builds its own
+    home = request.getfixturevalue("home")
+    if engine == "docker":
         built = house.command(home, "build", "traps")
         assert built.returncode == 0, built.stderr
     before = state(home / "canary")
