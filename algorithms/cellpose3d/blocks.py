@@ -20,6 +20,7 @@ from cytosuite.segmentation.assembly import Labels, in_order
 from cytosuite.volume.arrays import Array, Box, Floats, Shape, Sizes, Spacing
 from cytosuite.volume.large import fits, put, room, taken
 from cytosuite.volume.memory import GIB, free_gib
+from cytosuite.volume.objects import label_type
 from cytosuite.volume.pieces import extremes
 
 Read = Callable[[Box], Floats]
@@ -100,8 +101,7 @@ def reader(image: Array, factor: Spacing, shape: Sizes) -> Read:
 
 def to_image(labels: Labels, margin: Floats, image_shape: Sizes) -> Labels:
     """Return labels (uint16, or uint32) on the image's grid."""
-    count = int(extremes(labels)[1])
-    outlined = room(image_shape, np.uint16 if count <= np.iinfo(np.uint16).max else np.uint32)
+    outlined = room(image_shape, label_type(extremes(labels)[1]))
     grid = stencils(labels.shape, image_shape)
     compact = [ceil(new / old) for new, old in zip(image_shape, labels.shape, strict=True)]
     for tile in tiles(image_shape, compact, _PIECE):  # few objects are in several of these

@@ -18,7 +18,7 @@ from cytosuite.volume.arrays import (
     Ints,
     Spacing,
 )
-from cytosuite.volume.objects import hull_voxels, objects_in, wider
+from cytosuite.volume.objects import hull_voxels, label_type, objects_in, wider
 
 Fields = Floats  # (2, [Z,] Y, X): of cells, of nuclei; positive inside
 Labels = Integers
@@ -82,7 +82,7 @@ def draw(fields: Fields, spacing: Spacing, gates: Mapping[str, Interval]) -> Dra
         rejected[name] = len(new)
         bad |= new
     valid = np.isin(cells, [*bad, 0], invert=True)
-    numbers = np.zeros(size, np.uint16 if size < 2**16 else np.uint32)
+    numbers = np.zeros(size, label_type(size))
     whole = np.unique(cells[valid])
     numbers[whole] = np.arange(1, whole.size + 1)
     nuclei = numbers[np.where(valid, nuclei, 0)]

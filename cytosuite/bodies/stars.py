@@ -14,6 +14,7 @@ from cytosuite.bodies.harmonics import basis, fibonacci_sphere, numbers, radius_
 from cytosuite.files import frozen
 from cytosuite.volume import large
 from cytosuite.volume.arrays import Box, Doubles, Image, Longs, Rows, Shape
+from cytosuite.volume.objects import label_type
 
 ROUNDED = 1 + 1e-5  # for the rounding of a table
 
@@ -135,7 +136,7 @@ def stars_from(coefficients_um: Doubles | Image) -> Stars:
 
 def no_labels(bodies: Bodies, grid: Grid) -> Labels:
     """Return the background (Z, Y, X) on which labels of bodies find room, also above 65535."""
-    return large.room(grid.shape, np.uint16 if len(bodies) < 2**16 else np.uint32)
+    return large.room(grid.shape, label_type(len(bodies)))
 
 
 def label(bodies: Bodies, centres_um: Doubles, grid: Grid) -> Labels:

@@ -27,6 +27,7 @@ from cytosuite.formats import header, read
 from cytosuite.formats.hdf5 import LABELS_FIRST
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Array, Indices, Shape, Words
+from cytosuite.volume.objects import label_type
 
 RULES = "masks.toml"
 LONGEST_NAME = 255  # characters of an object's name in tables, as of files
@@ -238,8 +239,7 @@ def combine(
     free = labelled.max(initial=0) + np.cumsum((left >= least) & (labelled == 0))
     ids = np.where(left >= least, np.where(labelled > 0, labelled, free), 0)
     pieces = np.where(ids > 0, _pieces(flat.reshape(shape), len(masks)), 0)
-    dtype = np.uint16 if ids.max(initial=0) < 2**16 else np.uint32
-    labels = np.concatenate([[0], ids]).astype(dtype)[flat.reshape(shape)]
+    labels = np.concatenate([[0], ids]).astype(label_type(ids.max(initial=0)))[flat.reshape(shape)]
     counts = {
         "objects": len(masks),
         "overlapping": len(sharing),

@@ -26,6 +26,7 @@ from cytosuite.formats import channels, read
 from cytosuite.formats.imagefiles import LABEL, image_name
 from cytosuite.volume import SPATIAL, UM_PER, Volume
 from cytosuite.volume.arrays import Lengths, Spacing
+from cytosuite.volume.objects import label_type
 
 LayerData = tuple[Any, Json, str]
 OWN = "cytosuite"  # key of an image's metadata in the metadata of its layer
@@ -232,4 +233,4 @@ def labels_of(layer: Any, image: Volume, point: Sequence[float] = ()) -> Volume:
     low, high = int(labels.array.min(initial=0)), int(labels.array.max(initial=0))
     if low < 0 or high >= 2**32:
         raise InputError(f"{layer.name}: expected labels from 0 to {2**32 - 1}, found {low, high}")
-    return image.like(labels.array.astype(np.uint16 if high < 2**16 else np.uint32))
+    return image.like(labels.array.astype(label_type(high)))

@@ -1,6 +1,7 @@
 """Objects of label images: one by one, and numbered without gaps."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import scipy  # its parts are loaded where they are used
@@ -14,6 +15,11 @@ def objects_in(labels: Integers) -> Iterator[tuple[int, Box, Bools]]:
     for label, box in enumerate(scipy.ndimage.find_objects(labels), start=1):
         if box is not None:
             yield label, box, labels[box] == label
+
+
+def label_type(most: int) -> np.dtype[Any]:
+    """Return the type of labels up to a number: uint16, from 65536 on uint32."""
+    return np.dtype(np.uint16 if most < 2**16 else np.uint32)
 
 
 def on_face(box: Box, shape: Sizes) -> bool:
