@@ -31,10 +31,10 @@ from cytosuite.networks.scale import (
     Scale,
     Trained,
     choose_scale,
-    is_bright_ground,
     scale_of_objects,
     sizes_of,
     trained_of,
+    upright,
     width_of_objects,
     with_ratio,
 )
@@ -51,7 +51,6 @@ _LOOK = 1024  # working voxels along each axis that suffice for the size of the 
 # Of volumes and planes: voxels that suffice for the size at which the fields fit best, and the
 # objects that another size must find there for a reliable misfit.
 _GLANCE = ((128, 3), (768, 8))
-_INVERTED = "image inverted: its nuclei are dark on a bright ground"
 ROWS = 200  # of the table of removed objects that travel with the labels
 
 
@@ -96,16 +95,10 @@ def _objects(model: Model, seen: Volume, corner: Sizes) -> Volume:
             f"found {len(others) + 1}; --channel-index chooses"
         )
     flat = parameters.network.dimensions == 2
-    if flat and volume.array.ndim != 2:
-        raise InputError(
-            f"the model {model.card.name} is for planes, found a volume of {text(volume.shape)} "
-            "voxels; take a model of volumes, or one of its planes"
-        )
+    sized = in_pixels(volume) if flat else volume
     network = with_folded_norms(load_once(model, parameters.network, load))
     image, *further = (deep(channel.array) for channel in (volume, *others))
-    if inverted := flat and is_bright_ground(image, model.card):
-        image = image.max() - image
-    sized = in_pixels(volume) if flat else volume
+    image, inverted = upright(image, model.card)
     scale = choose_scale(image, sized, trained, parameters)
     channels = [image, *(normalise(a, background_of(a, parameters.quietest)) for a in further)]
     drawn = parameters.outline is not None
@@ -136,14 +129,12 @@ def _objects(model: Model, seen: Volume, corner: Sizes) -> Volume:
     if job.removed:  # places count from the corner
         rows = [{**row, "voxel": np.add(row["voxel"], corner).tolist()} for row in job.removed]
         facts["removed_table"] = json.dumps(rows[:ROWS])
-    if inverted:
-        facts["inverted"] = True
     if foreign:
         facts["foreign"] = "other outlines, since voxels are far from the model's"
     if pieces := job.counts["pieces"]:
         facts["pieces"] = pieces
     result = noted(outlined, "cellpose3d", facts)
-    return warned(result, *scale.warnings, _INVERTED * inverted)
+    return warned(result, *scale.warnings, inverted)
 
 
 def _as_seen(

@@ -10,9 +10,8 @@ from cytosuite.algorithms.u2net.network import CLASSES, Network, load
 from cytosuite.contract.facts import noted
 from cytosuite.contract.interface import image_of
 from cytosuite.contract.manifest import Count, NotNegative, Positive, parameters_of
-from cytosuite.contract.spacing import text, warned
+from cytosuite.contract.spacing import warned
 from cytosuite.contract.weights import Model
-from cytosuite.errors import InputError
 from cytosuite.networks.grid import in_pixels, interpolate, labels_to_image, stencils, to_working
 from cytosuite.networks.network import Forward, device, load_once, predict_tiles
 from cytosuite.networks.normalise import background_of, normalise
@@ -20,10 +19,10 @@ from cytosuite.networks.scale import (
     Scale,
     Sizing,
     choose_scale,
-    is_bright_ground,
     scale_of_objects,
     sizes_of,
     trained_of,
+    upright,
 )
 from cytosuite.networks.tiling import Tiled
 from cytosuite.segmentation.assembly import in_order
@@ -56,16 +55,11 @@ def predict(inputs: Volumes, model: Model) -> Volumes:
     """Return the ``instance-labels`` of one plane; InputError or ModelError if unfit."""
     volume, parameters = image_of(inputs, offset=False), parameters_of(model.card, Parameters)
     trained = trained_of(model.card)
-    if volume.array.ndim != 2:
-        raise InputError(
-            f"the model {model.card.name} is for planes, found a volume of {text(volume.shape)} "
-            "voxels; take an algorithm for volumes, or one of its planes"
-        )
+    plane = in_pixels(volume)
     network = load_once(model, parameters.network, load)
     image = volume.array[None]
-    if inverted := is_bright_ground(image, model.card):
-        image = image.max() - image
-    scale = choose_scale(image, in_pixels(volume), trained, parameters)
+    image, inverted = upright(image, model.card)
+    scale = choose_scale(image, plane, trained, parameters)
     labels = segment(image, scale, parameters, network)
     if parameters.diameter == "network" and not scale.settled:
         refined = scale_of_objects(labels, scale, trained, parameters)
@@ -76,10 +70,12 @@ def predict(inputs: Volumes, model: Model) -> Volumes:
         **sizes_of(scale, trained.diameter_um, "px"),
         "objects": int(final.max(initial=0)),
     }
-    if inverted:
-        facts["inverted"] = True
     labelled = noted(volume.like(ordered.reshape(volume.shape)), "u2net", facts)
-    return {"instance-labels": warned(labelled, *scale.warnings, _DOUBT * is_faint(image, labels))}
+    return {
+        "instance-labels": warned(
+            labelled, *scale.warnings, inverted, _DOUBT * is_faint(image, labels)
+        )
+    }
 
 
 def is_faint(image: Array, labels: Labels) -> bool:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
+from cytosuite.contract.spacing import text
+from cytosuite.errors import InputError
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import (
     Array,
@@ -30,6 +32,11 @@ _TRUNCATE = 3.0  # standard deviations of the Gaussian against aliasing
 
 def in_pixels(volume: Volume) -> Volume:
     """Return a plane with pixels of 1 µm, and the user's diameter in pixels."""
+    if volume.array.ndim != 2:
+        raise InputError(
+            f"the model is for planes, found a volume of {text(volume.shape)} voxels; take a model "
+            "of volumes, or one of its planes"
+        )
     facts = {**volume.metadata, "spacing_source": "assumed"}
     diameter = facts.get("diameter_um")
     if isinstance(diameter, int | float) and not volume.spacing_is_assumed:

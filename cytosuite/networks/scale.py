@@ -190,15 +190,17 @@ def sizes_of(scale: Scale, trained_um: float, unit: Literal["um", "px"]) -> Scal
     return {**notes, "diameter_source": scale.source}
 
 
-def is_bright_ground(image: Array, card: ModelCard) -> bool:
-    """Return whether nuclei are dark on a bright ground, as in stained sections.
+def upright(image: Array, card: ModelCard) -> tuple[Array, str]:
+    """Return an image with bright nuclei, and a warning where a plane had dark ones, as sections.
 
     A model of another channel takes images as they are: a sheet of bright cells is no ground.
     """
-    if card.describes.get("channel", "nucleus") != "nucleus":
-        return False
+    if image.size > prod(image.shape[-2:]) or card.describes.get("channel", "nucleus") != "nucleus":
+        return image, ""
     low, middle, high = sampled_percentiles(image, 1, 50, 99)
-    return high - middle < _BRIGHT * (middle - low)
+    if high - middle >= _BRIGHT * (middle - low):
+        return image, ""
+    return image.max() - image, "image inverted: its nuclei are dark on a bright ground"
 
 
 def scale_of_objects(labels: Array, scale: Scale, trained: Trained, parameters: Sizing) -> Scale:

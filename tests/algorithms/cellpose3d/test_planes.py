@@ -187,14 +187,14 @@ def test_a_trained_model_segments_planes_and_refuses_volumes(model):
     dark = replace(volume, array=255 - image)
     again = _predicted(dark, model)
     assert_array_equal(again.array, found.array)
-    assert again.metadata["cellpose3d_inverted"]
+    assert again.origin.warnings == ("image inverted: its nuclei are dark on a bright ground",)
     cells = model.card.model_copy(
         update={"describes": {**model.card.describes, "channel": "cytoplasm"}}
     )
     sheet = _predicted(dark, replace(model, card=cells))  # of cells is no bright ground
-    assert "cellpose3d_inverted" not in sheet.metadata
+    assert not sheet.origin.warnings
     stack = replace(volume, array=np.stack([image] * 4), axes="ZYX", spacing=(1.0,) * 3)
-    refused("mine is for planes, found a volume", _predicted, stack, model)
+    refused("the model is for planes, found a volume", _predicted, stack, model)
 
 
 def test_a_second_channel_is_learned_from_and_asked_for(folder):

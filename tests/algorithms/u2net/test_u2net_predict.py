@@ -56,9 +56,9 @@ def test_planes_of_any_size_of_nuclei_dark_or_bright(radius):
         labels = found["instance-labels"]
         assert labels.metadata["u2net_objects"] == truth.max()
         assert labels.metadata["u2net_diameter_px"] == pytest.approx(2 * radius, rel=0.15)
-        assert labels.metadata.get("u2net_inverted", False) == (each is not image)
         assert ((labels.array > 0) == (truth > 0)).mean() > 0.94  # resized twice
-        assert not labels.origin.warnings
+        inverted = "image inverted: its nuclei are dark on a bright ground"
+        assert labels.origin.warnings == (inverted,) * (each is not image)
 
 
 class Seeing(torch.nn.Linear):
@@ -79,7 +79,7 @@ def test_objects_in_noise_alone_are_doubted(rng):
 
 def test_a_volume_is_refused():
     refused(
-        "tiny is for planes, found a volume of 4 x 9 x 9",
+        "the model is for planes, found a volume of 4 x 9 x 9",
         predict,
         {"microscopy-image": Volume(np.zeros((4, 9, 9)), (1.0,) * 3)},
         model(),
