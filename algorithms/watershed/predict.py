@@ -2,8 +2,6 @@
 
 from functools import partial
 
-import numpy as np
-
 from cytosuite.algorithms.watershed.blocks import margin_of, plan_blocks, segment_blocks, steps_of
 from cytosuite.algorithms.watershed.parameters import Parameters
 from cytosuite.algorithms.watershed.segment import segment, widened
@@ -11,11 +9,15 @@ from cytosuite.contract.facts import state
 from cytosuite.contract.interface import image_of
 from cytosuite.contract.manifest import parameters_of
 from cytosuite.contract.progress import part
+from cytosuite.contract.spacing import warned
 from cytosuite.contract.weights import Model
+from cytosuite.networks.scale import upright
+from cytosuite.segmentation.foreground import without_hot
 from cytosuite.segmentation.outline.redraw import Labels, with_outline
 from cytosuite.segmentation.specimen import in_field
 from cytosuite.volume import Volume, Volumes
 from cytosuite.volume.arrays import Sizes
+from cytosuite.volume.objects import label_type
 
 
 def predict(inputs: Volumes, model: Model) -> Volumes:
@@ -29,16 +31,18 @@ def _labels(model: Model, volume: Volume, _: Sizes) -> Volume:
     radii, unit = parameters.radii_um, "px" if parameters.in_pixels else "µm"
     state(size=f"of the card: radii of {min(radii):g} to {max(radii):g} {unit}")
     spacing = (1.0,) * volume.array.ndim if parameters.in_pixels else volume.spacing
-    parameters = widened(volume.array, spacing, parameters)
+    image, hot = without_hot(volume.array)
+    image, inverted = upright(image, model.card)
+    parameters = widened(image, spacing, parameters)
     planned = plan_blocks(
         volume.shape, margin_of(spacing, parameters), steps_of(spacing, parameters)
     )
     with part(0, 1 if parameters.outline is None else 2):
         if len(planned) > 1:
-            labels: Labels = segment_blocks(volume.array, spacing, parameters, planned)
+            labels: Labels = segment_blocks(image, spacing, parameters, planned)
         else:
-            nuclei = segment(volume.array, spacing, parameters)
-            small = int(nuclei.max(initial=0)) <= np.iinfo(np.uint16).max
-            labels = nuclei.astype(np.uint16 if small else np.uint32)
+            nuclei = segment(image, spacing, parameters)
+            labels = nuclei.astype(label_type(nuclei.max(initial=0)))
     with part(1, 2):
-        return with_outline(volume.like(labels), volume.array, spacing, model, parameters.outline)
+        found = with_outline(volume.like(labels), image, spacing, model, parameters.outline)
+    return warned(found, hot, inverted)

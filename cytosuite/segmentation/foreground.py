@@ -8,6 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from cytosuite.networks.grid import stencil
+from cytosuite.networks.normalise import sampled_percentiles
 from cytosuite.volume.arrays import (
     Array,
     Bools,
@@ -20,11 +21,16 @@ from cytosuite.volume.arrays import (
     Spacing,
 )
 from cytosuite.volume.cores import parts_of, side_by_side
+from cytosuite.volume.large import is_mapped
 from cytosuite.volume.pieces import slabs_of, thinned
 
 _BINS = 4096
 _MAD_TO_SD = 1.4826
 _DARKEST = 0.1  # the surroundings count as at least this part of the global threshold
+_HOT = (
+    "pixels hot: one or two alone are brighter than all others by more than these differ; they are "
+    "taken as dark as their neighbours"
+)
 _WEAK_SMOOTHING = 0.05  # part of the noise in the residual that is too little to estimate it
 
 
@@ -100,6 +106,24 @@ def distance_out(
     for axis, length in reversed([*enumerate(others)]):
         along_lines(partial(away, length * length, labelled), axis, distance, labels)
     return np.sqrt(distance, out=distance)
+
+
+def without_hot(image: Array) -> tuple[Array, str]:
+    """Return a finite image without lone pixels far above all others, and a warning if it had any.
+
+    One sets the scale of thresholds, and looks like an object once it is smoothed. Of 3 x 3 pixels
+    the third takes its place: a line stays. An image on disk stays as it is.
+    """
+    low, high = sampled_percentiles(image, 1, 99)
+    top = float(image.max())
+    if is_mapped(image) or top <= 2 * high - low:
+        return image, ""
+    native = image.astype(image.dtype.newbyteorder("="))
+    cool = ndimage.rank_filter(native, -3, (*[1] * (image.ndim - 2), 3, 3))
+    most = 2 * float(cool.max()) - float(cool.min())
+    if top <= most:
+        return image, ""
+    return np.where(image > most, cool, image), _HOT
 
 
 def background_and_noise(signal: Floats) -> tuple[float, float]:

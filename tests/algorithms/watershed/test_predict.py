@@ -6,6 +6,7 @@ from safetensors.numpy import save_file
 
 from cytosuite.algorithms.watershed.predict import predict
 from cytosuite.contract.progress import shown
+from cytosuite.segmentation.foreground import without_hot
 from cytosuite.segmentation.outline.trees import Trees
 from cytosuite.volume import Volume
 
@@ -13,7 +14,7 @@ SPACING = (2.0, 1.0, 1.0)
 
 
 def model(**parameters):
-    return SimpleNamespace(card=SimpleNamespace(name="test", parameters=parameters))
+    return SimpleNamespace(card=SimpleNamespace(name="test", parameters=parameters, describes={}))
 
 
 def image():
@@ -29,6 +30,25 @@ def test_lengths_in_pixels_do_not_depend_on_the_voxel_size():
     assert [labels.spacing for labels in others] == sizes[1:]
     assert all((labels.array == one.array).all() for labels in others)
     assert not predict(made[1], model())["instance-labels"].array.any()
+
+
+def test_hot_pixels_and_dark_nuclei_change_nothing_but_a_warning(rng):
+    plane = image()[6]
+    hot = plane.copy()
+    hot[tuple(rng.integers(0, 40, (2, 8)))] = 60000
+    line = plane.copy()
+    line[30] = 60000  # of pixels that are not alone
+    for kept in (plane, line):
+        assert without_hot(kept) == (kept, "")
+    found = {}
+    for kind, array in {"": plane, "pixels hot": hot, "image inverted": 2000 - plane}.items():
+        inputs = {"microscopy-image": Volume(array, (1.0, 1.0), axes="YX")}
+        found[kind] = predict(inputs, model(in_pixels=True))["instance-labels"]
+        assert [line.partition(":")[0] for line in found[kind].origin.warnings] == [kind] * bool(
+            kind
+        )
+        assert found[kind].array.max() == 1
+    np.testing.assert_array_equal(found["image inverted"].array, found[""].array)
 
 
 def test_a_card_with_an_outline_draws_its_objects_anew(tmp_path):
