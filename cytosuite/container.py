@@ -15,6 +15,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn, Protocol
@@ -27,11 +28,11 @@ from cytosuite.contract.facts import gathered, state
 from cytosuite.contract.interface import read_case, write_outputs
 from cytosuite.contract.learning import REQUEST, Learning, cpu_seconds
 from cytosuite.contract.manifest import read_algorithm
-from cytosuite.contract.metadata import with_given
+from cytosuite.contract.metadata import as_plane, with_given
 from cytosuite.contract.points import Points
 from cytosuite.contract.progress import shown
 from cytosuite.contract.select import FOLDER, SIZE, Selection, describe, select
-from cytosuite.contract.tasks import TASKS
+from cytosuite.contract.tasks import IMAGE, TASKS
 from cytosuite.contract.weights import (
     find_folder,
     module_of,
@@ -106,13 +107,17 @@ class Algorithm:
             )
         task = TASKS[self.manifest.task]
         padded: list[str] = []
+        stack = plane = None
         if task.main_output and task.main_output.kind in ("labels", "points"):  # of objects in it
             from cytosuite.segmentation.padding import without_padding  # scipy takes long to import
 
             inputs, padded = without_padding(inputs)
+            if task.main_output.kind == "labels" and (stack := inputs.get(IMAGE.slug)):
+                plane = as_plane(stack, self.cards)
+                inputs = {**inputs, IMAGE.slug: plane}
         images = (inputs.get(socket.slug) for socket in task.inputs)
-        main = next((image for image in images if isinstance(image, Volume)), None)
-        main = None if main is None else with_given(main, task, inputs)
+        seen = (with_given(image, task, inputs) for image in images if isinstance(image, Volume))
+        main = next(seen, None)
         values = {slug: value for slug, value in inputs.items() if not isinstance(value, Volume)}
         facts = describe(main, values)
         if folder := os.environ.get("CYTOSUITE_FOLDER"):
@@ -125,6 +130,11 @@ class Algorithm:
         card = selection.card
         state(weights=(card.sha256 or "none")[:12], trained=trained_on(card))
         outputs = self.predict(inputs, open_model(self.folder, card))
+        if plane is not stack:
+            outputs = {
+                slug: replace(one, array=one.array[None], axes=stack.axes, spacing=stack.spacing)
+                for slug, one in outputs.items()
+            }
         stated = main.origin.warnings if main is not None else ()
         lines = [
             *padded,

@@ -28,7 +28,7 @@ from cytosuite.benchmark.commands.terminal.table import Cell, ValueTable, keep, 
 from cytosuite.benchmark.engines.choose import engine_name
 from cytosuite.contract.choice_warnings import choice_warnings
 from cytosuite.contract.manifest import AlgorithmManifest
-from cytosuite.contract.metadata import acquisition, described, with_given
+from cytosuite.contract.metadata import acquisition, as_plane, described, with_given
 from cytosuite.contract.select import FOLDER, SIZE, Facts, Selection, Value, describe, select
 from cytosuite.contract.tasks import ACQUISITION, TASKS
 from cytosuite.datasets.folder.load import load
@@ -210,6 +210,8 @@ def decide(
     facts = describe(volume) | folder_of(item.image)
     algorithm, doubts = choose_able(candidates, facts, models, unable)
     cards = cards_of(algorithm.name, models)
+    volume = as_plane(volume, cards)
+    facts |= describe(volume)
     sized = facts
     if SIZE in algorithm.select.keys:
         from cytosuite.networks.scale import with_size  # scipy takes long to import

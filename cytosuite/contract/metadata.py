@@ -5,11 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from math import inf, isclose
 
+from cytosuite.contract.manifest import ModelCard
 from cytosuite.contract.spacing import plausible, text, warned
 from cytosuite.contract.tasks import LABELS, Task
 from cytosuite.errors import InputError, plain
 from cytosuite.files import Entries, Json, Scalar, TextDict, TextPair
-from cytosuite.volume import Origin, Volume, scalars
+from cytosuite.volume import SPATIAL, Origin, Volume, scalars
 
 # Words for a channel: structures, stains, and fusion proteins of a known structure.
 CHANNELS = {
@@ -113,6 +114,14 @@ def _scaled(volume: Volume, values: Entries) -> Volume:
         f"voxel size contradictory: {text(spacing)} µm ({source}), used, not "
         f"{text(volume.spacing)} µm ({replaced} of the file)",
     )
+
+
+def as_plane(image: Volume, cards: Sequence[ModelCard]) -> Volume:
+    """Return a stack of one slice as a plane where a card is for planes, others as they are."""
+    planes = any(card.describes.get("axes") == "YX" for card in cards)
+    if planes and image.axes == SPATIAL and len(image.array) == 1:
+        return replace(image, array=image.array[0], axes="YX", spacing=image.spacing[1:])
+    return image
 
 
 def with_given(volume: Volume, task: Task, slugs: Iterable[str]) -> Volume:

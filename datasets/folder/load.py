@@ -48,7 +48,8 @@ def load(
     entries = {**values.get(ACQUISITION.slug, {}), **named}
     entries["sources"] = dict.fromkeys(named, "user")
     main = _volume(item.image, item.socket, entries, item, item.name)
-    if main.axes.endswith(SPATIAL) and main.spacing_is_assumed and spacing != ASSUME:
+    deep = main.axes.endswith(SPATIAL) and main.shape[-3] > 1
+    if deep and main.spacing_is_assumed and spacing != ASSUME:
         raise InputError(
             f"{item.image}: the file does not give the voxel size, without which objects of a "
             f"volume are guesses: --spacing z,y,x (µm) or acquisition-metadata.json, or "

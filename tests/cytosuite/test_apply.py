@@ -49,6 +49,16 @@ def test_a_named_model_is_the_one_that_runs(image, monkeypatch):
     assert len(offered[1]) > 1
 
 
+def test_a_stack_of_one_slice_is_a_plane(image):
+    plane = Volume(image.array[8], (0.5, 0.5), "YX", image.metadata)
+    stack = Volume(image.array[8:9], image.spacing, "ZYX", image.metadata)
+    found, flat = (apply("watershed", one)["instance-labels"] for one in (plane, stack))
+    assert found.array.max() == 2
+    np.testing.assert_array_equal(flat.array, found.array[None])
+    assert flat.spacing == stack.spacing
+    assert not apply("watershed", stack, model="embryo-nuclei-3d")["instance-labels"].array.any()
+
+
 def test_a_doubtful_model_is_a_warning(image):
     far = Volume(image.array, (40.0, 20.0, 20.0), "ZYX", image.metadata)
     with pytest.warns(DoubtfulModelWarning, match="watershed: voxel size far from the model's"):
