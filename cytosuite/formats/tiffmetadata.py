@@ -111,9 +111,9 @@ def _by_resolution(file: tifffile.TiffFile, entries: Entries) -> Stated:
 
 def _ratio(tag: tifffile.TiffTag | None) -> float:
     """Return the value of a rational tag; 0 for 0/0, n/0 and all that is no rational."""
-    pair = getattr(tag, "value", None)
-    rational = isinstance(pair, tuple) and len(pair) == 2
-    numbers = rational and all(isinstance(part, int) and part > 0 for part in pair)
+    value = getattr(tag, "value", None)
+    pair = value if isinstance(value, tuple) and len(value) == 2 else (0, 0)
+    numbers = all(isinstance(part, int) and part > 0 for part in pair)
     return float(pair[0] / pair[1]) if numbers else 0.0
 
 
