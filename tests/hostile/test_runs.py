@@ -21,8 +21,8 @@ pytestmark = pytest.mark.slow
 
 ATTACKS = attacks("files", "images", "words")
 HALF = len(ATTACKS) // 2
-PLAN = ["honest", *[str(a) for a in ATTACKS[:HALF]], "honest", *[str(a) for a in ATTACKS[HALF:]]]
-PLAN += ["honest"]
+NAMES = [*map(str, ATTACKS)]
+PLAN = ["honest", *NAMES[:HALF], "honest", *NAMES[HALF:], "honest"]
 PROGRAMS = ", ".join(f"{attack.name!r}: {attack.place}" for attack in ATTACKS)
 PREDICT = f"""
 import sys
