@@ -130,7 +130,7 @@ class Algorithm:
         card = selection.card
         state(weights=(card.sha256 or "none")[:12], trained=trained_on(card))
         outputs = self.predict(inputs, open_model(self.folder, card))
-        if plane is not stack:
+        if stack and plane is not stack:
             outputs = {
                 slug: replace(one, array=one.array[None], axes=stack.axes, spacing=stack.spacing)
                 for slug, one in outputs.items()
