@@ -75,7 +75,7 @@ def by_uv(tool: str, extras: Sequence[str], resolution: str) -> list[str]:
 
 
 def by_pip(extras: Sequence[str]) -> list[str]:
-    """Return the same command of pip."""
+    """Return the command of pip that installs the checkout with extras."""
     checkout = f".[{','.join(extras)}]" if extras else "."
     return [*PIP, "install", "--quiet", "--editable", checkout]
 
@@ -111,7 +111,7 @@ def _ends(
     elsewhere: Sequence[str],
     surroundings: dict[str, str],
 ) -> bool:
-    """Run a command with the pinned torch as configured, from elsewhere, or with any torch."""
+    """Run a command with the pinned torch as configured, from elsewhere, or with any."""
     for more in ([*pins], [*pins, *elsewhere], []) if pins else ([],):
         words = [*command, *more]
         done = subprocess.run(

@@ -44,5 +44,5 @@ def _labels(model: Model, volume: Volume, _: Sizes) -> Volume:
             nuclei = segment(image, spacing, parameters)
             labels = nuclei.astype(label_type(nuclei.max(initial=0)))
     with part(1, 2):
-        found = with_outline(volume.like(labels), image, spacing, model, parameters.outline)
-    return warned(found, hot, inverted)
+        drawn = with_outline(volume.like(labels), image, spacing, model, parameters.outline)
+    return warned(drawn, hot, inverted)

@@ -14,6 +14,7 @@ from cytosuite.benchmark.commands.choice import (
     SECOND,
     UnableError,
     candidates_for,
+    cards_of_all,
     choose_able,
     folder_of,
     own_images,
@@ -38,7 +39,7 @@ from cytosuite.benchmark.runs.run import run_job
 from cytosuite.benchmark.runs.store.integrity import foreign_digest
 from cytosuite.contract.interface import read_case
 from cytosuite.contract.manifest import AlgorithmManifest as Manifest
-from cytosuite.contract.metadata import with_given
+from cytosuite.contract.metadata import as_plane, with_given
 from cytosuite.contract.select import FOLDER, describe
 from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.words import ASSUME, Say
@@ -215,7 +216,9 @@ class _Application:
                 make_case(case, partial(load, item, options.spacing, facts), {})
                 inputs = read_case(case.input(task), task)
                 volumes = inputs.volumes
-                main = next((with_given(v, task, volumes) for v in volumes.values()), None)
+                cards = cards_of_all(self.candidates, self.models)
+                seen = (as_plane(with_given(v, task, volumes), cards) for v in volumes.values())
+                main = next(seen, None)
                 known = describe(main, inputs.values) | folder_of(item.image)
                 algorithm, doubts = choose_able(self.candidates, known, self.models, self.unable)
             except UnableError as error:

@@ -27,7 +27,7 @@ from cytosuite.benchmark.commands.terminal.options import AUTO, SEGMENT
 from cytosuite.benchmark.commands.terminal.table import Cell, ValueTable, keep, show
 from cytosuite.benchmark.engines.choose import engine_name
 from cytosuite.contract.choice_warnings import choice_warnings
-from cytosuite.contract.manifest import AlgorithmManifest
+from cytosuite.contract.manifest import AlgorithmManifest, ModelCard
 from cytosuite.contract.metadata import acquisition, as_plane, described, with_given
 from cytosuite.contract.select import FOLDER, SIZE, Facts, Selection, Value, describe, select
 from cytosuite.contract.tasks import ACQUISITION, TASKS
@@ -207,11 +207,10 @@ def decide(
     stated = sample.sockets.get(ACQUISITION.slug)
     volume = described(main, stated if isinstance(stated, dict) else acquisition(main), item.name)
     volume = with_given(volume, TASKS[candidates[0].task], {*sample.sockets, *item.files})
+    volume = as_plane(volume, cards_of_all(candidates, models))
     facts = describe(volume) | folder_of(item.image)
     algorithm, doubts = choose_able(candidates, facts, models, unable)
     cards = cards_of(algorithm.name, models)
-    volume = as_plane(volume, cards)
-    facts |= describe(volume)
     sized = facts
     if SIZE in algorithm.select.keys:
         from cytosuite.networks.scale import with_size  # scipy takes long to import
@@ -227,6 +226,11 @@ def decide(
     sources = {key: known.get(key, "file") for key in facts}
     image = printable(str(item.image))
     return Decision(image, algorithm, by, facts, sources, selection, list(warnings))
+
+
+def cards_of_all(candidates: Sequence[AlgorithmManifest], models: Models) -> list[ModelCard]:
+    """Return the model cards of several algorithms."""
+    return [card for candidate in candidates for card in cards_of(candidate.name, models)]
 
 
 def folder_of(image: Path) -> dict[str, Value]:

@@ -211,5 +211,5 @@ def _run(command: Sequence[str], make: Callable[[], list[str]]) -> None:
 
 
 def _texts(shown: bytes) -> list[str]:
-    """Return what a training has written as lines."""
+    """Return the lines in the output of a training."""
     return shown.decode(errors="replace").splitlines()

@@ -136,7 +136,7 @@ def measure(
 def offered_in_case(
     readers: Mapping[str, facts.AnswerReader | None], metrics: Metrics
 ) -> list[Metric[Any]]:
-    """Return the metrics of single cases that a case with such readers allows."""
+    """Return the metrics of single cases that the readers of a case allow."""
     case_facts = facts.case_facts(readers, None if readers["truth"] is None else lambda: 0.0)
     return [
         m

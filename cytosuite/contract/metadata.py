@@ -118,7 +118,7 @@ def _scaled(volume: Volume, values: Entries) -> Volume:
 
 def as_plane(image: Volume, cards: Sequence[ModelCard]) -> Volume:
     """Return a stack of one slice as a plane where a card is for planes, others as they are."""
-    planes = any(card.describes.get("axes") == "YX" for card in cards)
+    planes = any(card.task == "segment" and card.describes.get("axes") == "YX" for card in cards)
     if planes and image.axes == SPATIAL and len(image.array) == 1:
         return replace(image, array=image.array[0], axes="YX", spacing=image.spacing[1:])
     return image

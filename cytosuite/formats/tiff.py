@@ -101,7 +101,10 @@ class _Series:
 
 
 def _heard(record: logging.LogRecord) -> bool:
-    """Raise an error that tifffile only logs, like a missing page, and keep the first."""
+    """Raise an error that tifffile only logs, like a missing page, and keep the first.
+
+    A filter of its log: false, so that nothing is shown, while a file is read.
+    """
     complaints = _COMPLAINTS.get(record.thread)
     if complaints is not None and record.levelno >= logging.ERROR:
         complaints.append(record.getMessage())  # tifffile may catch it

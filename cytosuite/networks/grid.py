@@ -35,7 +35,7 @@ def in_pixels(volume: Volume) -> Volume:
     if volume.array.ndim != 2:
         raise InputError(
             f"the model is for planes, found a volume of {text(volume.shape)} voxels; take a model "
-            "of volumes, or one of its planes"
+            "or an algorithm of volumes, or one of its planes"
         )
     facts = {**volume.metadata, "spacing_source": "assumed"}
     diameter = facts.get("diameter_um")

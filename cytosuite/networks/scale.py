@@ -191,7 +191,7 @@ def sizes_of(scale: Scale, trained_um: float, unit: Literal["um", "px"]) -> Scal
 
 
 def upright(image: Array, card: ModelCard) -> tuple[Array, str]:
-    """Return an image with bright nuclei, and a warning where a plane had dark ones, as sections.
+    """Return an image with bright nuclei; a plane of dark ones, as of sections, with a warning.
 
     A model of another channel takes images as they are: a sheet of bright cells is no ground.
     """
@@ -200,7 +200,9 @@ def upright(image: Array, card: ModelCard) -> tuple[Array, str]:
     low, middle, high = sampled_percentiles(image, 1, 50, 99)
     if high - middle >= _BRIGHT * (middle - low):
         return image, ""
-    return image.max() - image, "image inverted: its nuclei are dark on a bright ground"
+    depth = image.max() - image  # of signed numbers modulo their range
+    unsigned = depth.view(f"u{depth.itemsize}") if depth.dtype.kind == "i" else depth
+    return unsigned, "image inverted: its nuclei are dark on a bright ground"
 
 
 def scale_of_objects(labels: Array, scale: Scale, trained: Trained, parameters: Sizing) -> Scale:

@@ -130,7 +130,7 @@ def _extent(field: Field, chosen: Sequence[Measure]) -> Extent:
 def _by_metric(
     field: Field, measures: Sequence[Measure]
 ) -> tuple[dict[Pair, float], dict[Pair, float]]:
-    """Return the means by algorithm and metric, and Kendall's tau-b between each two rankings.
+    """Return the means by algorithm and metric, and Kendall's tau-b of two rankings each.
 
     A lost case without a worst value leaves no mean.
     """

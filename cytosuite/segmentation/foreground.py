@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from cytosuite.networks.grid import stencil
-from cytosuite.networks.normalise import sampled_percentiles
+from cytosuite.networks.normalise import background_of, sampled_percentiles
 from cytosuite.volume.arrays import (
     Array,
     Bools,
@@ -25,11 +25,12 @@ from cytosuite.volume.large import is_mapped
 from cytosuite.volume.pieces import slabs_of, thinned
 
 _BINS = 4096
+_PLANES = 16  # that suffice for the noise of a volume
 _MAD_TO_SD = 1.4826
 _DARKEST = 0.1  # the surroundings count as at least this part of the global threshold
 _HOT = (
-    "pixels hot: one or two alone are brighter than all others by more than these differ; they are "
-    "taken as dark as their neighbours"
+    "pixels hot: single ones or pairs are above all others by more than the range of these; they "
+    "are taken as dark as their neighbours"
 )
 _WEAK_SMOOTHING = 0.05  # part of the noise in the residual that is too little to estimate it
 
@@ -115,15 +116,34 @@ def without_hot(image: Array) -> tuple[Array, str]:
     the third takes its place: a line stays. An image on disk stays as it is.
     """
     low, high = sampled_percentiles(image, 1, 99)
-    top = float(image.max())
-    if is_mapped(image) or top <= 2 * high - low:
+    if is_mapped(image) or (top := float(image.max())) <= 2 * high - low:
         return image, ""
-    native = image.astype(image.dtype.newbyteorder("="))
-    cool = ndimage.rank_filter(native, -3, (*[1] * (image.ndim - 2), 3, 3))
+    half = image.dtype.kind == "f" and image.dtype.itemsize == 2  # which no filter takes
+    native = image.astype(np.float32 if half else image.dtype.newbyteorder("="), copy=False)
+    square = (*[1] * (image.ndim - 2), 3, 3)
+    cool = ndimage.rank_filter(native, -3, square, mode="constant", cval=float(image.min()))
     most = 2 * float(cool.max()) - float(cool.min())
     if top <= most:
         return image, ""
     return np.where(image > most, cool, image), _HOT
+
+
+def calmed(image: Array, clear: float) -> tuple[Array, float]:
+    """Return a volume (Z, Y, X) without strong noise, and the smoothing [voxels along y and x].
+
+    Where its brightest signal is below `clear` times the noise of single voxels it is smoothed,
+    from half of that on by one voxel, along z by half of it; an image on disk stays as it is.
+    """
+    if not clear or is_mapped(image) or min(image.shape[1:]) < 3:
+        return image, 0.0
+    planes = image[:: max(1, len(image) // _PLANES)].astype(np.float32)
+    rough = np.diff(np.diff(planes, 2, axis=-1), 2, axis=-2)
+    noise = _MAD_TO_SD * float(np.median(np.abs(rough))) / 6  # the root of the squared weights
+    signal = sampled_percentiles(image, 99.8)[0] - background_of(image).mean
+    sigma = float(np.clip(clear * noise / signal - 1, 0, 1)) if signal > 0 else 0.0
+    if not sigma:
+        return image, 0.0
+    return ndimage.gaussian_filter(image.astype(np.float32), (sigma / 2, sigma, sigma)), sigma
 
 
 def background_and_noise(signal: Floats) -> tuple[float, float]:

@@ -363,7 +363,7 @@ def adams(
 
 @contextmanager
 def still(modules: Iterable[nn.Module]) -> Iterator[None]:
-    """Let gradients pass networks within, which get none themselves."""
+    """Keep networks as they are in the block: gradients pass them alone."""
     for module in modules:
         module.requires_grad_(requires_grad=False)
     yield

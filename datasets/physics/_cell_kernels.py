@@ -143,7 +143,7 @@ def _keys(table: Table, i: int, z: float, y: Floats, x: Floats, waves: Floats, o
 
 @compiled
 def _sum(table: Table, i: int, turn: int, start: float, waves: Floats, at: int) -> float:
-    """Return a sum of waves at a point: of turns 0 in the weight of a cell, of turns 2 in stain."""
+    """Return a sum of waves at a point: `turn` is 0 for the weight of a cell, 2 for its stain."""
     total = start
     for k in range(len(table.waves)):
         cosine, sine = table.turns[i, turn, k], table.turns[i, turn + 1, k]

@@ -61,7 +61,7 @@ class Mixture:
         return [0, *np.cumsum([len(part) for part in self.parts]).tolist()]
 
     def split(self, values: Doubles) -> list[Doubles]:
-        """Return the values (n, ...) of each population, of those of all bodies (N, ...)."""
+        """Return the values (N, ...) of all bodies as those (n, ...) of each population."""
         return np.split(values, self._starts()[1:-1])
 
     def patches(self, centres_um: Doubles, grid: Grid, rim_um: float = 0.0) -> Iterator[Patch]:

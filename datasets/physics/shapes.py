@@ -162,7 +162,7 @@ def align(nuclei: Nuclei, chosen: Integers, normals_um: Doubles) -> Nuclei:
 
     An axis that points away turns over, then the smallest rotation: others keep their chance.
     """
-    rotations, chosen = nuclei.rotations.copy(), chosen
+    rotations = nuclei.rotations.copy()
     shortest = nuclei.semi_axes_um[chosen].argmin(axis=1)
     normals = of_length_1(normals_um)
     axes = rotations[chosen, :, shortest]

@@ -131,16 +131,16 @@ def _losses(
     changes = cast(Changes, modules["changes"]).drawn(len(crops))
     count = settings.network.channels
     answers = judges(changed(_seen(crops, asked, settings), changes, count))
-    losses = {"fooled": _told(answers, adversary.game, real=True)}
+    losses = {"fooled": _verdict(answers, adversary.game, real=True)}
     if adversary.features:
         with torch.no_grad():
             real = judges(changed(_seen(batch["image"], batch, settings), changes, count))
-        apart_by = [
+        differences = [
             (one.float() - other.float()).abs().mean()
             for ours, theirs in zip(answers, real, strict=True)
             for one, other in zip(ours[:-1], theirs[:-1], strict=True)
         ]
-        losses["features"] = adversary.features * torch.stack(apart_by).mean()
+        losses["features"] = adversary.features * torch.stack(differences).mean()
     if adversary.likeness:
         like = crops
         if adversary.unpaired:
@@ -162,8 +162,8 @@ def _judges_step(
     real = changed(_seen(batch["image"], batch, settings), drawn, count)
     with state.autocast():
         answers, game = judges(real), adversary.game
-        lost = _told(answers, game, real=True)
-        lost = lost + _told(judges(changed(old, drawn, count)), game, real=False)
+        lost = _verdict(answers, game, real=True)
+        lost = lost + _verdict(judges(changed(old, drawn, count)), game, real=False)
     if adversary.penalty and state.step % adversary.penalty_every == 0:
         lost = lost + adversary.penalty * adversary.penalty_every * slope(judges, real)
     state.update("judges", lost)
@@ -184,7 +184,7 @@ def _misread(modules: Modules, image: Tensor, batch: Tensors) -> Tensor:
     return misread(logits, batch["sketch"].clamp(0, 1))
 
 
-def _told(answers: list[list[Tensor]], game: str, *, real: bool) -> Tensor:
+def _verdict(answers: list[list[Tensor]], game: str, *, real: bool) -> Tensor:
     """Return the mean loss of judges that are to call crops real or made."""
     return torch.stack([judged_as(last, game, real=real) for *_, last in answers]).mean()
 

@@ -81,7 +81,7 @@ class Applied(NamedTuple):
 
 @dataclass(eq=False)
 class OutputFiles:
-    """An image, its files in the folder of the results, and what is known before its run."""
+    """An image, its files in the folder of the results, and facts that precede its run."""
 
     folder: Path
     item: Item
@@ -107,8 +107,10 @@ class OutputFiles:
 
     def record(self) -> Json:
         """Return the record of the image if its output is there, else an empty one."""
-        if not self.output().exists():
-            return {}
+        return self.written() if self.output().exists() else {}
+
+    def written(self) -> Json:
+        """Return the record that an earlier command has written, else an empty one."""
         try:
             record = read_json(self.file(".json"))
         except InputError:
@@ -137,10 +139,10 @@ class OutputFiles:
         if options.overwrite and not whole:
             return None
         if not os.path.lexists(output):
-            picture = self.file(".png")
-            if not picture.exists() or self.file(".json").exists():
+            others = [path for path in map(self.file, (".png", ".json")) if path.exists()]
+            if not others or self.written():
                 return None
-            line = f"{picture} is no picture of a result; name another folder, or --overwrite"
+            line = f"{others[0]} is no file of a result; name another folder, or --overwrite"
             return self.result("failed", f"{line} replaces it")
         altered = self.altered(record)
         if whole and not (altered and options.overwrite):
@@ -194,11 +196,15 @@ def digest_of(output: Path) -> str:
 
 
 def put(made: OutputFiles, target: OutputFiles) -> None:
-    """Move the files of an image from a folder of their own to the others, its record last."""
+    """Move the files of an image from a folder of their own to the others, its record last.
+
+    A picture follows its output: without one it would be no picture of a result.
+    """
+    last = [made.file(".png"), made.file(".json")]
     for end in (".png", OBJECTS, ROIS):
         if not made.file(end).exists():
             remove(target.file(end))  # of the result before
-    for path in sorted(made.folder.iterdir(), key=lambda path: path == made.file(".json")):
+    for path in [*sorted({*made.folder.iterdir()} - {*last}), *filter(Path.exists, last)]:
         with atomic(target.folder / path.name) as temporary:
             path.rename(temporary)
 

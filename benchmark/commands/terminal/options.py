@@ -135,7 +135,7 @@ def put(path: Path | None, text: str) -> None:
 
 
 class Written:
-    """Files that a command writes besides its lines, each a field where a command has it."""
+    """Files of results, which a command writes besides its lines."""
 
     csv: Path | None = None
     json: Path | None = None
@@ -154,7 +154,7 @@ class Written:
         return STDOUT in (self.csv, self.json)
 
     def keep(self, value: object) -> None:
-        """Write a value as JSON where the option says, if it does."""
+        """Write a value into the file of --json, if there is one."""
         put(self.json, f"{json_text(value)}\n")
 
 

@@ -143,7 +143,7 @@ def _time(line: str) -> int:
 
 
 def named_lines(path: Path) -> TextDict:
-    """Return the words in each line of a file by the name there; none if it cannot be read."""
+    """Return digests or stamps by the name of their file; none if the list cannot be read."""
     try:
         content = read_head(path, SUMS_BYTES)
     except InputError:

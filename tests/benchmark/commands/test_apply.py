@@ -25,7 +25,7 @@ from cytosuite.benchmark.runs.data.preview import OUTLINE
 from cytosuite.contract.manifest import read_card
 from cytosuite.errors import InputError
 from cytosuite.errors.packages import install
-from cytosuite.files import read_json, remove, write_json
+from cytosuite.files import read_json, remove, write_json, write_text
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume
 from tests.hostile.tally import digests
@@ -521,14 +521,16 @@ def test_an_image_is_not_replaced_by_the_picture_of_its_result(images):
     refused(line, segment, [images / "own.png"], images, engine="process")
 
 
-def test_a_picture_of_another_program_is_left(images, out, used):
-    put(out / "one.tif", np.zeros((9, 9), np.uint8))
-    picture = (out / "one.tif").rename(out / "one.png")
-    (found,) = segment([images / "one.tif"], out)
-    assert (found.status, found.message.count("one.png is no picture of a result")) == ("failed", 1)
-    assert [*out.iterdir()] == [picture]
-    (found,) = segment([images / "one.tif"], out, overwrite=True)
-    assert found.status == "written"
+@pytest.mark.parametrize("names", [["one.png"], ["one.json"], ["one.png", "one.json"]])
+def test_files_of_another_program_are_left(images, out, used, names):
+    for name in names:
+        write_text(out / name, "{}")
+    (applied,) = segment([images / "one.tif"], out)
+    assert applied.status == "failed"
+    assert f"{names[0]} is no file of a result; name another folder" in applied.message
+    assert {path.name: path.read_text() for path in out.iterdir()} == dict.fromkeys(names, "{}")
+    (applied,) = segment([images / "one.tif"], out, overwrite=True)
+    assert applied.status == "written"
 
 
 def test_the_command_takes_tables_for_a_dry_run_alone(cli, images, tmp_path, out):

@@ -33,7 +33,8 @@ def start(app, behave, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("api", ["invoke", "exec"])
 def test_a_case_is_run_timed_and_logged(tmp_path, start, succeed, api):
-    with start(api=api) as session:
+    with start(api=api, cpus=3) as session:
+        assert session.call(api)[1].items() >= Limits(cpus=3).environment.items()
         assert succeed(session).seconds > 0
         assert (session.startup_seconds > 0) == (api == "invoke")
         assert (tmp_path / "log").read_text().count("looking at") == 2  # each case's own words

@@ -108,7 +108,7 @@ HOSTILE = {
     "an altered output": (_at(OUTPUT, _rewrite, b"II", b"MM"), LOST),
     "no record": (_at(RECORD, os.remove), LOST),
     "a record of odd letters": (_at(RECORD, _rewrite, b"status", b"sta\xe9tus"), LOST),
-    "a record with an infinite number": (
+    "a record with NaN": (
         _at(RECORD, _rewrite, b'"seal"', b'"seconds": NaN, "seal"'),
         LOST,
     ),

@@ -66,7 +66,7 @@ def test_two_cases_of_one_frame_are_refused():
     refused(line, sequences, ["01_t000", "01_t0000"])
 
 
-def test_movies_of_which_one_has_another_name_are_numbered_anew(monkeypatch, tmp_path):
+def test_movies_are_numbered_anew_where_one_name_is_no_number(monkeypatch, tmp_path):
     record = SimpleNamespace(ok=True, outputs=dict.fromkeys(("tracked-labels", "tracks"), ""))
     monkeypatch.setattr(ctc, "read_record", lambda _: record)
     monkeypatch.setattr(ctc, "read_movie", lambda *_: None)

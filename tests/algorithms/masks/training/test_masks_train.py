@@ -16,7 +16,7 @@ from cytosuite.training.validate import hold_out
 
 
 def _dataset(folder):
-    """Write the same planes as the cases of a dataset, and return the folder."""
+    """Write the planes of `planes_folder` as cases of a dataset, and return the folder."""
     places = {"labels": "sockets/images/instance-labels", "nucleus-labels": "extras/nucleus-labels"}
     plain = planes_folder(folder.with_name("planes"))
     for name, place in places.items():
