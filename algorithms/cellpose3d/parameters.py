@@ -23,6 +23,8 @@ class Parameters(Sizing, Tiled):
     # voxels at the inner faces of a tile that are thrown away
     halo: tuple[Whole, Whole, Whole] = (8, 24, 24)
     half: bool = True  # the network computes in bfloat16, on a CPU that is fast in it
+    # brightest signal over the noise of a voxel below which a volume is smoothed; 0: never
+    clear: NotNegative = 0.0
     tau: float = Field(0.3, gt=0, lt=1)  # foreground is where the level is above this
     li: bool = True  # whether foreground must exceed Li's threshold as well
     li_factor: Positive = 1.0  # factor on Li's threshold above the background

@@ -40,6 +40,7 @@ from cytosuite.networks.scale import (
 )
 from cytosuite.networks.tiling import Tile, sample, tile_within
 from cytosuite.segmentation.assembly import Assembly, Labels, in_core, in_order, owned
+from cytosuite.segmentation.foreground import calmed
 from cytosuite.segmentation.outline.redraw import with_outline
 from cytosuite.segmentation.specimen import in_field
 from cytosuite.volume import Volume, Volumes
@@ -99,6 +100,7 @@ def _objects(model: Model, seen: Volume, corner: Sizes) -> Volume:
     network = with_folded_norms(load_once(model, parameters.network, load))
     image, *further = (deep(channel.array) for channel in (volume, *others))
     image, inverted = upright(image, model.card)
+    image, smoothing = calmed(image, parameters.clear)
     scale = choose_scale(image, sized, trained, parameters)
     channels = [image, *(normalise(a, background_of(a, parameters.quietest)) for a in further)]
     drawn = parameters.outline is not None
@@ -129,6 +131,8 @@ def _objects(model: Model, seen: Volume, corner: Sizes) -> Volume:
     if job.removed:  # places count from the corner
         rows = [{**row, "voxel": np.add(row["voxel"], corner).tolist()} for row in job.removed]
         facts["removed_table"] = json.dumps(rows[:ROWS])
+    if smoothing:
+        facts["smoothing_voxels"] = round(smoothing, 3)
     if foreign:
         facts["foreign"] = "other outlines, since voxels are far from the model's"
     if pieces := job.counts["pieces"]:

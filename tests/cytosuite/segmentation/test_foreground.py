@@ -7,6 +7,7 @@ from skimage.filters import threshold_li
 
 from cytosuite.segmentation.foreground import (
     background_and_noise,
+    calmed,
     distance_out,
     gaussian,
     li_threshold,
@@ -110,3 +111,13 @@ def test_a_part_that_begins_at_a_multiple_has_the_wide_mean_of_the_whole():
     assert wide_steps(6.0, (1.0, 1.0), 1.0) == [2, 2]
     part = wide_mean(image[6:], (1.0, 1.0), 6.0, 1.0)
     assert_allclose(part[-20:], wide_mean(image, (1.0, 1.0), 6.0, 1.0)[-20:], atol=1e-5)
+
+
+@pytest.mark.parametrize("noise, smoothing", [(0.02, 0), (0.05, 0.4), (0.3, 1)])
+def test_a_volume_is_smoothed_by_its_noise_up_to_one_voxel(rng, noise, smoothing):
+    image = rng.normal(7, noise, (20, 64, 64))
+    image[5:15, 10:30, 10:30] += 1
+    result, voxels = calmed(image, 30.0)
+    assert voxels == pytest.approx(smoothing, abs=0.1)
+    assert (result is image) == (smoothing == 0)
+    assert calmed(image, 0.0) == (image, 0.0)
