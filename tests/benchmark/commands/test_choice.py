@@ -77,6 +77,12 @@ def _rows(lines, head):
     return {row[0]: row[1:] for row in rows[:end]}
 
 
+def test_a_stack_of_one_slice_has_the_choice_of_a_plane(shown, tmp_path):
+    write(tmp_path / "one.mha", Volume(BALL[6:7], SPACING, "ZYX"))
+    code, (title, *_) = shown(tmp_path / "one.mha", algorithm="u2net")
+    assert (code, title.rpartition(" ")[2]) == (0, "culture-nuclei-2d")
+
+
 def test_every_card_stands_with_its_terms_and_its_remark_the_chosen_first(shown, image, toy):
     code, lines = shown(image, task="fuse", spacing=(3.2, 0.5, 0.5), wide=True)
     rows = _rows(lines, "model")
