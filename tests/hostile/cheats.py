@@ -168,7 +168,8 @@ def truth_of(home):
     data = prepare(recipe, home / "data", Processes(1), lambda *_: None)
     ground_truth(data, TASK).write(home / "truth.tar.gz")
     with tarfile.open(home / "truth.tar.gz") as archive:
-        archive.extractall(home / "truth", filter="data")
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)  # of 3.11.4 on
+        archive.extractall(home / "truth")
     return home / "truth"
 
 

@@ -36,7 +36,8 @@ def unpacked(tmp_path):
         path = tmp_path / f"{name}.tar.gz"
         ground_truth(dataset, task).write(path)
         with tarfile.open(path, "r:gz") as archive:
-            archive.extractall(tmp_path / name, filter="data")
+            archive.extraction_filter = getattr(tarfile, "data_filter", None)  # of 3.11.4 on
+            archive.extractall(tmp_path / name)
         return tmp_path / name
 
     return made

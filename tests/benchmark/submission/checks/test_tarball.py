@@ -80,7 +80,8 @@ def test_nothing_is_found_in_a_good_tarball(found):
         ("tarball.no-choice", [*GOOD, member("b.json", card(name="b"))]),
     ],
 )
-def test_each_rule_is_caught_and_no_other(found, expected, members):
+def test_each_rule_is_caught_and_no_other(found, expected, members, monkeypatch):
+    monkeypatch.delattr(tarfile, "data_filter", raising=False)  # which Python 3.11.2 has not
     assert found(members) == [expected]
 
 
@@ -109,6 +110,7 @@ def test_it_is_gzip_by_name_and_content(tmp_path):
     assert rules(path) == ["archive.compression"]
 
 
+@pytest.mark.skipif(not hasattr(tarfile, "data_filter"), reason="needs Python 3.11.4")
 def test_it_agrees_with_the_extraction_of_python(tmp_path):
     """What `tarfile` does not extract with its data filter has an error, and little else has."""
     draw = random.Random(3)
