@@ -228,9 +228,10 @@ def decide(
     return Decision(image, algorithm, by, facts, sources, selection, list(warnings))
 
 
-def cards_of_all(candidates: Sequence[AlgorithmManifest], models: Models) -> list[ModelCard]:
-    """Return the model cards of several algorithms."""
-    return [card for candidate in candidates for card in cards_of(candidate.name, models)]
+def cards_of_all(candidates: Sequence[AlgorithmManifest], models: Models) -> Iterator[ModelCard]:
+    """Yield the model cards of several algorithms, which are read when they are asked for."""
+    for candidate in candidates:
+        yield from cards_of(candidate.name, models)
 
 
 def folder_of(image: Path) -> dict[str, Value]:

@@ -79,7 +79,7 @@ def _check_image(
     suffixes = READABLE if files else IMAGE_SUFFIXES
     if path.suffix.lower() not in suffixes or not (path.is_file() or files):
         raise InputError(f"{path}: expected a file, {', '.join(suffixes)}")
-    with opened(path) as (head, parts):  # once: what is checked is what is decoded
+    with opened(path) as (head, parts):  # once: the checked pixels are the decoded ones
         if geometry is not None:
             same = files and head.axes == geometry.axes
             if same or (lenient and lost_spacing(head, geometry, socket)):

@@ -116,10 +116,11 @@ def _scaled(volume: Volume, values: Entries) -> Volume:
     )
 
 
-def as_plane(image: Volume, cards: Sequence[ModelCard]) -> Volume:
+def as_plane(image: Volume, cards: Iterable[ModelCard]) -> Volume:
     """Return a stack of one slice as a plane where a card is for planes, others as they are."""
-    planes = any(card.task == "segment" and card.describes.get("axes") == "YX" for card in cards)
-    if planes and image.axes == SPATIAL and len(image.array) == 1:
+    if image.axes != SPATIAL or len(image.array) != 1:
+        return image  # and no card is read
+    if any(card.task == "segment" and card.describes.get("axes") == "YX" for card in cards):
         return replace(image, array=image.array[0], axes="YX", spacing=image.spacing[1:])
     return image
 

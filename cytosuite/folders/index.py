@@ -327,7 +327,7 @@ def _simulated(homes: Sequence[Path], task: str | None) -> FolderIndex:
 
 
 def _with_others(cases: FolderIndex, beside: Entries) -> FolderIndex:
-    """Return an index with the images and folders beside a layout's; texts do not count."""
+    """Return an index that lists images and folders of no layout as skipped; texts do not count."""
     images = {path.name: "beside the layout's folders" for path in beside.images.values()}
     others = images | {name: why for name, why in beside.skipped.items() if why != "no image"}
     plain = {name: why.removesuffix(DEEPER) for name, why in others.items()}

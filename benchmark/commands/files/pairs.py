@@ -89,7 +89,7 @@ def point_pairs(options: ScoreOptions) -> list[FilePair]:
 
 
 def size_doubts(image: Volume) -> list[str]:
-    """Return the warnings on an image of which lengths are measured."""
+    """Return the warnings on an image in which lengths are measured."""
     return [*image.origin.warnings, *[UNSIZED] * image.spacing_is_assumed]
 
 
