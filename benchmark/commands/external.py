@@ -129,9 +129,7 @@ def _pulled(client: Client, tag: str) -> Any:  # noqa: ANN401 - of the SDK
     if image is None:
         try:
             with daemon_errors(f"pull of {tag}"):
-                image = client.images.pull(
-                    tag if ":" in tag.rpartition("/")[2] else f"{tag}:latest"
-                )
+                image = client.images.pull(tag)  # without a tag: latest
         except InputError as error:
             raise InputError(f"no image {tag} on this machine; {error}") from None
     return image
@@ -142,17 +140,18 @@ def _loaded(client: Client, path: Path) -> Any:  # noqa: ANN401 - of the SDK
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected an archive of `docker save`")
     archive = read_archive(path, lambda _: False)
-    if (image := find_image(client, archive.id)) is not None:
-        return image
     patience, client.api.timeout = client.api.timeout, LOAD_S
     try:
         with daemon_errors(f"load of {path}"):
-            loaded = client.images.load(anew(path, archive))
-            # A daemon with containerd's store names an image by its manifest instead.
-            image = find_image(client, archive.id) or next(iter(loaded), None)
+            image = find_image(client, archive.id)
+            if image is None:
+                loaded = client.images.load(anew(path, archive))
+                # A daemon with containerd's store names an image by its manifest instead.
+                image = find_image(client, archive.id) or next(iter(loaded), None)
             if image is None:
                 raise InputError(f"{path}: expected the image {archive.id}, the daemon loaded none")
-            image.tag(LOADED, archive.id.removeprefix("sha256:")[:12])
+            if not image.tags:  # one whose load was interrupted has no name, either
+                image.tag(LOADED, archive.id.removeprefix("sha256:")[:12])
     finally:
         client.api.timeout = patience
     return image

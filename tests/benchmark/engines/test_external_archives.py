@@ -48,9 +48,15 @@ def test_an_archive_takes_no_name_that_it_claims(client, taken, claim):
     identity = taken(image)
     assert identity == f"sha256:{sha(image.text())}"
     assert client.api.images(claim, quiet=True) == before
-    ours = f"cytosuite-external/archive:{identity[7:19]}"
-    assert client.api.images(ours, quiet=True) == [identity]
+    assert client.images.get(f"cytosuite-external/archive:{identity[7:19]}").id == identity
     assert taken(image) == identity  # it is there now
+
+
+def test_an_image_whose_load_was_interrupted_gets_a_name(client, taken):
+    image = stranger()
+    client.images.load(tar(image.docker()))
+    assert not client.images.get(f"sha256:{sha(image.text())}").tags
+    assert client.images.get(f"cytosuite-external/archive:{taken(image)[7:19]}").tags
 
 
 def test_its_layers_are_loaded_in_their_order(client, taken):
