@@ -285,7 +285,7 @@ def _laplacian(slices: Floats, spacing: Spacing, sigma_um: float) -> Floats:
     total = np.zeros_like(slices)
     for axis in (1, 2):
         # Differences, as a truncated kernel of derivatives responds to a constant too.
-        inner, values = np.moveaxis(total, axis, 0)[1:-1], np.moveaxis(smooth, axis, 0)
+        inner, values = total.swapaxes(axis, 0)[1:-1], smooth.swapaxes(axis, 0)
         inner += np.float32(sigma[axis] ** 2) * (2 * values[1:-1] - values[:-2] - values[2:])
     total[:, [0, -1]] = total[:, :, [0, -1]] = 0  # no neighbours beyond the border
     return total

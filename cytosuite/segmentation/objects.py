@@ -65,7 +65,7 @@ def fill_holes(labels: NDArray[Label]) -> NDArray[Label]:
     enclosed[0] = False
     for axis, length in enumerate(labels.shape):
         if length > 1:
-            face = np.moveaxis(holes, axis, 0)
+            face = holes.swapaxes(axis, 0)
             enclosed[face[0]] = enclosed[face[-1]] = False
     if not enclosed.any():
         return labels

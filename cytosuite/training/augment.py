@@ -87,7 +87,7 @@ def joined_labels(rng: Rng, labels: Labels, share: float) -> Labels:
     """Return labels with a share of objects joined to a neighbour, as in bad annotation."""
     touching = []
     for axis in range(labels.ndim):
-        sides = np.moveaxis(labels, axis, 0)
+        sides = labels.swapaxes(axis, 0)
         low, high = sides[:-1].ravel(), sides[1:].ravel()
         meet = (low != high) & (low > 0) & (high > 0)
         touching += [(low[meet], high[meet]), (high[meet], low[meet])]

@@ -51,7 +51,7 @@ def borders(labels: Array, axes: Iterable[int] | None = None) -> Bools:
     """Return the voxels with a neighbour of another label across a face, along some or all axes."""
     edge = np.zeros(labels.shape, bool)
     for axis in range(labels.ndim) if axes is None else axes:
-        values, flags = np.moveaxis(labels, axis, 0), np.moveaxis(edge, axis, 0)
+        values, flags = labels.swapaxes(axis, 0), edge.swapaxes(axis, 0)
         differ = values[1:] != values[:-1]
         flags[1:] |= differ
         flags[:-1] |= differ

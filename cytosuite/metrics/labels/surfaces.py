@@ -195,7 +195,7 @@ def _surface(labels: Array) -> Bools:
     """Return the voxels with a neighbour across a face that is not of the same object."""
     edge = borders(labels)
     for axis in range(labels.ndim):
-        flags = np.moveaxis(edge, axis, 0)
+        flags = edge.swapaxes(axis, 0)
         flags[:1] = flags[-1:] = True
     edge &= labels != 0
     return edge
