@@ -67,7 +67,7 @@ class Overlap:
         """Return the intersection over union of the pairs at some positions."""
         return self.shared[pairs] / self.unions(pairs)
 
-    @property
+    @cached_property
     def best(self) -> Longs:
         """Position of the pair of the highest IoU, of equal ones the first, of each true object.
 
@@ -106,7 +106,7 @@ class Overlap:
         """Return the positions of the pairs where twice the shared voxels exceed a size."""
         return np.flatnonzero(2 * self.shared >= sizes[index] + more)
 
-    @property
+    @cached_property
     def above_half(self) -> Longs:
         """Positions of the pairs with an IoU of strictly more than 1/2, one to one."""
         near = self.halves
