@@ -1,25 +1,27 @@
 # An algorithm's image. `make build-<algorithm>` builds it on the base that its imports need and fills the labels; by hand,
 # after the base (docker/base.Dockerfile):
 #   docker build --network none --build-arg ALGORITHM=<algorithm> --build-arg BASE=cytosuite/base:slim -t cytosuite/<algorithm> .
-# The classic builder suffices; algorithms share the layers of their base.
+# The classic builder suffices; algorithms share the layers of their base, and the core upon it, which is compiled once.
 ARG BASE=cytosuite/base:cpu
 FROM ${BASE} AS algorithm
-ARG ALGORITHM
 USER 0:0
-COPY algorithms/ /opt/app/algorithms/
 WORKDIR /opt/app
-COPY cytosuite/ /opt/app/cytosuite/
-COPY weights/${ALGORITHM}/ /opt/app/model/
-# The algorithm and those that it uses, the same in a build by hand; one name to import, as in a checkout.
-RUN cd algorithms && used=$(sed -n "s/^uses = //p" "${ALGORITHM}/algorithm.toml" | tr -d '[],"') \
-    && for folder in */; do case " ${ALGORITHM} $used " in *" ${folder%/} "*) ;; *) rm -r "$folder" ;; esac; done \
-    && ln -sfn ../algorithms /opt/app/cytosuite/algorithms
-# Compiled here because the root is read-only at run time: Python's bytecode and, where an algorithm has them, numba's
-# kernels, for a CPU that every machine has. All of it readable under any user.
+# Compiled here because the root is read-only at run time: Python's bytecode and, where a part has them, numba's kernels, for
+# a CPU that every machine has. All of it readable under any user. One name to import, as in a checkout.
 ENV NUMBA_CPU_NAME=generic NUMBA_CACHE_DIR=
-RUN export PYTHONHASHSEED=0; python3 -m compileall -q --invalidation-mode unchecked-hash /opt/app \
-    && python3 -m cytosuite.networks.kernels $(find cytosuite/segmentation/ algorithms/ -maxdepth 2 -name _kernels.py 2>/dev/null | sed 's#^algorithms#cytosuite/algorithms#; s#//*#.#g; s#.py$##') \
-    && chmod -R a+rX /opt/app
+COPY cytosuite/ /opt/app/cytosuite/
+RUN export PYTHONHASHSEED=0; python3 -m compileall -q --invalidation-mode unchecked-hash /opt/app/cytosuite \
+    && python3 -m cytosuite.networks.kernels cytosuite.segmentation._kernels \
+    && ln -sfn ../algorithms cytosuite/algorithms && chmod -R a+rX cytosuite
+# The algorithm and those that it uses, the same in a build by hand.
+ARG ALGORITHM
+COPY algorithms/ /opt/app/algorithms/
+COPY weights/${ALGORITHM}/ /opt/app/model/
+RUN export PYTHONHASHSEED=0; used=$(sed -n "s/^uses = //p" "algorithms/${ALGORITHM}/algorithm.toml" | tr -d '[],"') \
+    && for folder in algorithms/*/; do case " ${ALGORITHM} $used " in *" $(basename "$folder") "*) ;; *) rm -r "$folder" ;; esac; done \
+    && python3 -m compileall -q --invalidation-mode unchecked-hash /opt/app/algorithms \
+    && find algorithms -maxdepth 2 -name _kernels.py | sed 's#^#cytosuite/#; s#/#.#g; s#.py$##' | xargs -r python3 -m cytosuite.networks.kernels \
+    && chmod -R a+rX algorithms model
 USER 1000:1000
 # The exec form does not expand build arguments: the entry point reads the environment.
 ENV CYTOSUITE_ALGORITHM=${ALGORITHM}
