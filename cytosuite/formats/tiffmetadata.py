@@ -23,8 +23,7 @@ from cytosuite.files import (
 from cytosuite.formats.instrument import below, elements, microscope
 from cytosuite.volume import AXES, KEY_LETTERS, SPATIAL, UM_PER, UNITS, Origin, is_size
 
-RESOLUTION = (("Y", 283), ("X", 282))  # tags; by their names tifffile looks at all
-INCH, CENTIMETER = 2, 3  # values of the TIFF tag ResolutionUnit, 296
+INCH, CENTIMETER = 2, 3  # values of the TIFF tag ResolutionUnit
 # Screens and printers have up to 2400 dots per inch: a pixel below 10 µm is a microscope's.
 DOTS_PER_INCH = 2540.0
 TIFFFILE = "1.11a"  # the version of ImageJ in the files of tifffile
@@ -98,7 +97,7 @@ def _text(sizes: FloatMap) -> str:
 def _by_resolution(file: tifffile.TiffFile, entries: Entries) -> Stated:
     """Return the pixel size by the resolution tags, in ImageJ's files in its text's unit."""
     tags, imagej = file.pages[0].tags, file.imagej_metadata
-    dots = {axis: n for axis, tag in RESOLUTION if (n := _ratio(tags.get(tag)))}
+    dots = {axis: n for axis in "YX" if (n := _ratio(tags.get(f"{axis}Resolution")))}
     unit = _resolution_unit(file)
     um = {INCH: UM_PER["inch"], CENTIMETER: UM_PER["cm"]}.get(unit)
     if imagej and "unit" in entries and unit != CENTIMETER:
@@ -119,7 +118,7 @@ def _ratio(tag: tifffile.TiffTag | None) -> float:
 
 
 def _resolution_unit(file: tifffile.TiffFile) -> int:
-    value = getattr(file.pages[0].tags.get(296), "value", 1)
+    value = getattr(file.pages[0].tags.get("ResolutionUnit"), "value", 1)
     return value if isinstance(value, int) else 1
 
 
