@@ -150,7 +150,7 @@ def _loaded(client: Client, path: Path) -> Any:  # noqa: ANN401 - of the SDK
                 image = find_image(client, archive.id) or next(iter(loaded), None)
             if image is None:
                 raise InputError(f"{path}: expected the image {archive.id}, the daemon loaded none")
-            if not image.tags:  # one whose load was interrupted has no name, either
+            if not image.tags:  # a load that was interrupted left it without a name
                 image.tag(LOADED, archive.id.removeprefix("sha256:")[:12])
     finally:
         client.api.timeout = patience
