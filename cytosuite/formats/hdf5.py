@@ -13,7 +13,18 @@ import numpy as np
 from cytosuite.errors import InputError
 from cytosuite.files import Json, Scalars, TextDict, Texts
 from cytosuite.formats.stored import Stored, rows_of
-from cytosuite.volume import AXES, KINDS, SPATIAL, Header, Origin, Volume, Volumes, scalars
+from cytosuite.volume import (
+    AXES,
+    KINDS,
+    SPATIAL,
+    Header,
+    Origin,
+    Volume,
+    Volumes,
+    counted_sizes,
+    guessed_spacing,
+    scalars,
+)
 from cytosuite.volume.arrays import Array
 from cytosuite.volume.large import is_mapped
 from cytosuite.volume.memory import check_declared, check_room
@@ -68,8 +79,9 @@ def _described(
         warnings = (*warnings, f"axes {named} not used: the file has the shape {dataset.shape}")
     sources = dict.fromkeys([*metadata, "spacing"], "hdf5")
     axes, shape = attributes.get("axes", {2: "YX", 3: "ZYX"}.get(dataset.ndim)), dataset.shape
-    if len(named) == dataset.ndim:
-        pairs = sorted(zip(named, shape, strict=True), key=lambda pair: AXES.find(pair[0]))
+    stored = named if len(named) == dataset.ndim else ""
+    if stored:
+        pairs = sorted(zip(stored, shape, strict=True), key=lambda pair: AXES.find(pair[0]))
         letters, shape = zip(*pairs, strict=True)
         axes = "".join(letters)
     axes = os.fsdecode(axes) if isinstance(axes, bytes) else axes
@@ -78,16 +90,16 @@ def _described(
             f"expected the axes of shape {dataset.shape} as a text, found {_shown(axes)}; "
             "name them as they are stored, by --axes to benchmark, segment and apply"
         )
-    size = next((attributes[name] for name in SPACING if name in attributes), None)
-    if size is None:
-        size = np.ones(sum(axis in SPATIAL for axis in axes))
-        metadata["spacing_source"] = sources["spacing"] = "assumed"
-    numbers = np.asarray(size)
-    if numbers.ndim != 1 or numbers.dtype.kind not in "uif":
-        raise InputError(f"expected a list of µm as spacing, found {_shown(size)}")
-    spacing = tuple(float(value) for value in numbers)
+    size = next((attributes[name] for name in SPACING if name in attributes), ())
+    numbers, steps = np.asarray(size), [axis for axis in stored or axes if axis in SPATIAL]
+    if numbers.shape not in {(0,), (len(steps),)} or numbers.dtype.kind not in "uif":
+        raise InputError(f"expected {len(steps)} numbers in µm as spacing, found {_shown(size)}")
+    sizes, odd = counted_sizes(dict(zip(steps, numbers.tolist(), strict=False)), "hdf5")
+    spacing = guessed_spacing(axes, sizes, metadata)
+    if metadata.get("spacing_source") == "assumed":
+        sources["spacing"] = "assumed"
     header = Header(shape, dataset.dtype.newbyteorder("="), spacing, axes)
-    return header, metadata, Origin(sources, "um", warnings)
+    return header, metadata, Origin(sources, "um", (*warnings, *odd))
 
 
 def write(path: Path, volume: Volume, compress: bool) -> None:

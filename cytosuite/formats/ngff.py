@@ -6,7 +6,7 @@ from cytosuite.errors import InputError, plain
 from cytosuite.files import Entries, FloatDict, FloatMap, Json, frozen
 from cytosuite.formats.tiffmetadata import named
 from cytosuite.formats.zarrarray import ZarrEntries, json_of, short
-from cytosuite.volume import AXES, SPATIAL, UNITS, is_size, listed_channels
+from cytosuite.volume import AXES, SPATIAL, UNITS, counted_sizes, listed_channels
 
 NAMESPACE = "cytosuite"  # attribute of our own metadata
 SCENES = 10000
@@ -159,9 +159,7 @@ def _sizes(scales: FloatMap, units: FloatMap) -> tuple[FloatDict, list[str]]:
         axis: float(f"{size * units.get(axis, 1.0):.12g}") if axis in units else size
         for axis, size in spatial.items()
     }
-    odd = [str(size) for size in sizes.values() if not is_size(size)]
-    warnings = [f"a voxel size of {size} µm (ome) is none and does not count" for size in odd]
-    return {axis: size for axis, size in sizes.items() if is_size(size)}, warnings
+    return counted_sizes(sizes, "ome")
 
 
 def _channels(omero: object) -> list[str]:

@@ -236,11 +236,25 @@ def listed_channels(metadata: Mapping[str, object]) -> list[str]:
 
 
 def guessed_spacing(axes: str, sizes: FloatMap, metadata: Scalars) -> Lengths:
-    """Return known sizes in µm along z, y, x; one that is not is guessed, as the metadata say."""
+    """Return known sizes in µm along z, y, x; one that is not is guessed, as the metadata say.
+
+    One of a pixel's edges alone tells nothing.
+    """
     spatial = [axis for axis in axes if axis in SPATIAL]
+    sizes = sizes if {*"YX"} <= sizes.keys() else {}
     if not sizes.keys() >= set(spatial):
         metadata["spacing_source"] = "assumed"
     return tuple(sizes.get(axis, sizes.get("Y", 1.0)) for axis in spatial)  # cubic voxels
+
+
+def counted_sizes(sizes: FloatMap, source: str) -> tuple[FloatDict, list[str]]:
+    """Return the edges of a voxel in µm by axis that are sizes, and warnings on the others."""
+    counted = {axis: size for axis, size in sizes.items() if is_size(size)}
+    return counted, [
+        f"a voxel size of {sizes[axis]} µm ({source}) is none and does not count"
+        for axis in sizes
+        if axis not in counted
+    ]
 
 
 def is_size(value: object, limits: Lengths = SIZES) -> bool:

@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import replace
 
+import h5py
 import numpy as np
 import pytest
 import tifffile
@@ -453,6 +454,17 @@ def test_one_channel_and_frame_is_segmented_and_recorded(tmp_path, out, used):
         assert (other.status, other.output.name) == (status, "a_channel-0_frame-1.tif")
     assert read(other.output).array.max() == 0
     assert read(found.output).array.max() == 1
+
+
+def test_axes_name_the_order_of_pixels_and_of_a_voxel_size(tmp_path, out, used):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        raw = file.create_dataset("raw", data=np.zeros((24, 23, 4), np.uint16))
+        raw[4:8, 5, 1] = 100
+        raw.attrs["element_size_um"] = (0.4, 0.5, 2.0)
+    (result,) = segment([tmp_path / "a.h5"], out, axes="XYZ")
+    labels = read(result.output)
+    assert (labels.spacing, result.status) == ((2.0, 0.5, 0.4), "written")
+    assert np.argwhere(labels.array).tolist() == [[1, 5, x] for x in range(4, 8)]
 
 
 def test_each_of_a_mixed_folder_is_a_result_or_a_line(tmp_path, out, fakes, use):

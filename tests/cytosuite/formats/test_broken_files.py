@@ -139,7 +139,8 @@ MISTAKES = [
     ("expected 2 to 5 dimensions, found shape None", _hdf5, {"array": h5py.Empty("u2")}),
     ("expected 2 to 5 dimensions, found shape (60,)", _hdf5, {"array": PIXELS.ravel()}),
     ("expected numbers,", _hdf5, {"array": np.zeros((3, 4), [("a", "<u2"), ("b", "<f4")])}),
-    ("expected a list of µm as spacing, found 0.5", _hdf5, {"spacing": 0.5}),
+    ("expected 3 numbers in µm as spacing, found 0.5", _hdf5, {"spacing": 0.5}),
+    ("expected 3 numbers in µm as spacing, found [1.0, 2.0]", _hdf5, {"spacing": [1.0, 2.0]}),
     ("expected the axes of shape (3, 4, 5) as a text, found", _hdf5, {"axes": [0, 1, 2]}),
     ("axes must be an ordered subset of TCZYX that ends in YX,", _hdf5, {"axes": b"QYX"}),
     ("expected a dataset named image or raw_image or raw or data", _hdf5, "image/deep"),
@@ -217,6 +218,17 @@ def test_odd_attributes_describe_nothing(h5):
     assert found.metadata == {**kept, "spacing_source": "assumed"}
     (line,) = found.origin.warnings
     assert line == "metadata that no program can hold do not count: inf, nan, x y, ..."
+
+
+@pytest.mark.parametrize("odd", [0, np.nan, -1])
+def test_a_voxel_size_that_is_none_does_not_count(h5, odd):
+    for size, guess in [((odd, 0.5, 0.4), (0.5, 0.5, 0.4)), ((2, 0.5, odd), (1, 1, 1))]:
+        _hdf5(h5, spacing=np.array(size, float))
+        image = read(h5)
+        assert (image.spacing, image.origin.sources["spacing"]) == (guess, "assumed")
+        line = f"a voxel size of {float(odd)} µm (hdf5) is none and does not count"
+        assert image.spacing_is_assumed
+        assert image.origin.warnings == (line,)
 
 
 def test_a_checksum_behind_a_chunk_is_none_of_its_pixels(h5):
