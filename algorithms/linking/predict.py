@@ -13,13 +13,13 @@ from cytosuite.contract.interface import image_of
 from cytosuite.contract.manifest import Described, ModelCard, parameters_of
 from cytosuite.contract.progress import part, report
 from cytosuite.contract.sizes import Size, consent, probes, size_in
+from cytosuite.contract.spacing import warned
 from cytosuite.contract.tasks import FRAME_LABELS, IMAGE, LABELS, MOVIE, TRACKED, TRACKS
 from cytosuite.contract.tracks import LARGEST
 from cytosuite.contract.weights import Model
 from cytosuite.errors import InputError
 from cytosuite.files import Entries, Json
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Array
 from cytosuite.volume.objects import numbered
 
 
@@ -42,7 +42,9 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Entries:
         state(cells="of the labels given")
     else:
         movie = image_of(inputs, MOVIE.slug, "TZYX")
-        labels = movie.like(np.stack([*_segmented(movie, settings, model)]))
+        frames = [*_segmented(movie, settings, model)]
+        lines = (line for frame in frames for line in frame.origin.warnings)
+        labels = warned(movie.like(np.stack([frame.array for frame in frames])), *lines)
         state(cells=f"by {settings.segmenter}")
     if labels.axes not in {"TYX", "TZYX"}:
         raise InputError(f"expected a movie with the axes TYX or TZYX, found {labels.axes}")
@@ -61,7 +63,7 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Entries:
     return {TRACKED.slug: labels.like(tracked), TRACKS.slug: tracks}
 
 
-def _segmented(movie: Volume, settings: Settings, model: Model) -> Iterator[Array]:
+def _segmented(movie: Volume, settings: Settings, model: Model) -> Iterator[Volume]:
     """Yield the labels of each frame, which the segmenter sees as an image of its own.
 
     All have one size of objects, where the segmenter estimates it.
@@ -90,5 +92,6 @@ def _segmented(movie: Volume, settings: Settings, model: Model) -> Iterator[Arra
         probed.clear()
     for number in range(count):
         with part(number, count):
-            yield (probed.pop(number, None) or segmented(number)).array
+            labels = probed.pop(number, None) or segmented(number)
+            yield labels
         report(number + 1, count)

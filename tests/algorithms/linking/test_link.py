@@ -7,7 +7,7 @@ from rasters import away_from
 from cytosuite.algorithms.linking import predict
 from cytosuite.algorithms.linking.cells import cells_of
 from cytosuite.algorithms.linking.link import Parameters, assign, link, tracks_of
-from cytosuite.apply import WEIGHTS, apply
+from cytosuite.apply import WEIGHTS, DoubtfulModelWarning, apply
 from cytosuite.contract.weights import Model, read_cards
 from cytosuite.datasets.nuclei.parameters import Parameters as Nuclei
 from cytosuite.datasets.nuclei.series import generate
@@ -173,7 +173,10 @@ def test_true_labels_of_simulated_movies_are_tracked(values, rng):
 
 def test_frames_without_labels_are_segmented(rng):
     movie = Volume(rng.poisson(100 + 300 * (cells() > 0)), SPACING, "TYX", {"channel": "nucleus"})
-    outputs = apply("linking", movie)
+    movie.array[2:4] = 600 - movie.array[2:4]
+    with pytest.warns(DoubtfulModelWarning, match="linking: image inverted") as lines:
+        outputs = apply("linking", movie)
+    assert len(lines) == 1
     assert sorted((t.begin, t.end) for t in outputs["tracks"]) == [(0, 5)] * 5
     assert outputs["tracked-labels"].axes == "TYX"
 
@@ -210,8 +213,8 @@ def test_the_frames_of_a_movie_share_the_size_of_a_segmenter_that_guesses(monkey
     film[:, 0, 0] = 0, 2, 60, 4, 6, 8
     settings = predict.Settings(segmenter="guess")
     model = Model(read_cards(WEIGHTS / "linking", "linking")[0], None)
-    labels = [*predict._segmented(Volume(film, SPACING, "TYX"), settings, model)]
-    assert np.array_equal(labels, film)
+    frames = predict._segmented(Volume(film, SPACING, "TYX"), settings, model)
+    assert np.array_equal([frame.array for frame in frames], film)
     # 20, 22, 26 and 28 px of 0.5 µm in the frames asked; 80 px are doubted
     assert seen == [(None, None)] * 5 + [(12.0, "shared, median of 4 images")] * 6
 
