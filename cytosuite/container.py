@@ -106,12 +106,17 @@ class Algorithm:
                 f"none of {', '.join(sorted(absent))}"
             )
         task = TASKS[self.manifest.task]
-        padded: list[str] = []
+        stated = {
+            line
+            for value in inputs.values()
+            if isinstance(value, Volume)
+            for line in value.origin.warnings
+        }
         stack = plane = None
         if task.main_output and task.main_output.kind in ("labels", "points"):  # of objects in it
-            from cytosuite.segmentation.padding import without_padding  # scipy takes long to import
+            from cytosuite.segmentation.defects import mended  # scipy takes long to import
 
-            inputs, padded = without_padding(inputs)
+            inputs = mended(inputs, task.main_output.kind)
             if task.main_output.kind == "labels" and (stack := inputs.get(IMAGE.slug)):
                 plane = as_plane(stack, self.cards)
                 inputs = {**inputs, IMAGE.slug: plane}
@@ -135,13 +140,12 @@ class Algorithm:
                 slug: replace(one, array=one.array[None], axes=stack.axes, spacing=stack.spacing)
                 for slug, one in outputs.items()
             }
-        stated = main.origin.warnings if main is not None else ()
         lines = [
-            *padded,
+            *(main.origin.warnings if main else ()),
             *choice_warnings(selection, main, facts),
             *_output_warnings(task.name, outputs),
         ]
-        return outputs, selection, [line for line in lines if line not in stated]
+        return outputs, selection, [line for line in dict.fromkeys(lines) if line not in stated]
 
 
 def _output_warnings(task: str, outputs: Entries) -> list[str]:

@@ -12,7 +12,6 @@ from cytosuite.contract.progress import part
 from cytosuite.contract.spacing import warned
 from cytosuite.contract.weights import Model
 from cytosuite.networks.scale import upright
-from cytosuite.segmentation.foreground import without_hot
 from cytosuite.segmentation.outline.redraw import Labels, with_outline
 from cytosuite.segmentation.specimen import in_field
 from cytosuite.volume import Volume, Volumes
@@ -31,8 +30,7 @@ def _labels(model: Model, volume: Volume, _: Sizes) -> Volume:
     radii, unit = parameters.radii_um, "px" if parameters.in_pixels else "µm"
     state(size=f"of the card: radii of {min(radii):g} to {max(radii):g} {unit}")
     spacing = (1.0,) * volume.array.ndim if parameters.in_pixels else volume.spacing
-    image, hot = without_hot(volume.array)
-    image, inverted = upright(image, model.card)
+    image, inverted = upright(volume.array, model.card)
     parameters = widened(image, spacing, parameters)
     planned = plan_blocks(
         volume.shape, margin_of(spacing, parameters), steps_of(spacing, parameters)
@@ -45,4 +43,4 @@ def _labels(model: Model, volume: Volume, _: Sizes) -> Volume:
             labels = nuclei.astype(label_type(nuclei.max(initial=0)))
     with part(1, 2):
         drawn = with_outline(volume.like(labels), image, spacing, model, parameters.outline)
-    return warned(drawn, hot, inverted)
+    return warned(drawn, inverted)

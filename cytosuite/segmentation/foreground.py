@@ -28,10 +28,6 @@ _BINS = 4096
 _PLANES = 16  # that suffice for the noise of a volume
 _MAD_TO_SD = 1.4826
 _DARKEST = 0.1  # the surroundings count as at least this part of the global threshold
-_HOT = (
-    "pixels hot: single ones or pairs are above all others by more than the range of these; they "
-    "are taken as dark as their neighbours"
-)
 _WEAK_SMOOTHING = 0.05  # part of the noise in the residual that is too little to estimate it
 
 
@@ -107,25 +103,6 @@ def distance_out(
     for axis, length in reversed([*enumerate(others)]):
         along_lines(partial(away, length * length, labelled), axis, distance, labels)
     return np.sqrt(distance, out=distance)
-
-
-def without_hot(image: Array) -> tuple[Array, str]:
-    """Return a finite image without lone pixels far above all others, and a warning if it had any.
-
-    One sets the scale of thresholds, and looks like an object once it is smoothed. Of 3 x 3 pixels
-    the third takes its place: a line stays. An image on disk stays as it is.
-    """
-    low, high = sampled_percentiles(image, 1, 99)
-    if is_mapped(image) or (top := float(image.max())) <= 2 * high - low:
-        return image, ""
-    half = image.dtype.kind == "f" and image.dtype.itemsize == 2  # which no filter takes
-    native = image.astype(np.float32 if half else image.dtype.newbyteorder("="), copy=False)
-    square = (*[1] * (image.ndim - 2), 3, 3)
-    cool = ndimage.rank_filter(native, -3, square, mode="constant", cval=float(image.min()))
-    most = 2 * float(cool.max()) - float(cool.min())
-    if top <= most:
-        return image, ""
-    return np.where(image > most, cool, image), _HOT
 
 
 def calmed(image: Array, clear: float) -> tuple[Array, float]:

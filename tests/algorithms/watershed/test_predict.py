@@ -6,7 +6,6 @@ from safetensors.numpy import save_file
 
 from cytosuite.algorithms.watershed.predict import predict
 from cytosuite.contract.progress import shown
-from cytosuite.segmentation.foreground import without_hot
 from cytosuite.segmentation.outline.trees import Trees
 from cytosuite.volume import Volume
 
@@ -32,18 +31,9 @@ def test_lengths_in_pixels_do_not_depend_on_the_voxel_size():
     assert not predict(made[1], model())["instance-labels"].array.any()
 
 
-def test_hot_pixels_and_dark_nuclei_change_nothing_but_a_warning(rng):
-    plane = image()[6]
-    hot = plane.copy()
-    hot[tuple(rng.integers(0, 40, (2, 8)))] = 60000
-    hot[0, [0, 15, 16]] = 60000  # a corner, and a pair at an edge
-    line = plane.copy()
-    line[30] = 60000  # of pixels that are not alone
-    for kept in (plane, line):
-        assert without_hot(kept) == (kept, "")
-    assert without_hot(hot.astype(np.float16))[0].max() == plane.max()
+def test_dark_nuclei_change_nothing_but_a_warning():
     found = {}
-    for kind, array in {"": plane, "pixels hot": hot, "image inverted": 2000 - plane}.items():
+    for kind, array in {"": image()[6], "image inverted": 2000 - image()[6]}.items():
         inputs = {"microscopy-image": Volume(array, (1.0, 1.0), axes="YX")}
         found[kind] = predict(inputs, model(in_pixels=True))["instance-labels"]
         assert [line.partition(":")[0] for line in found[kind].origin.warnings] == [kind] * bool(
