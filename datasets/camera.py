@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from scipy import ndimage
 
 from cytosuite.datasets.physics.grid import some_planes
-from cytosuite.datasets.ranges import NotNegative, Positive, Range, Section
+from cytosuite.datasets.ranges import NotNegative, NotNegativeRange, Positive, Range, Section
 from cytosuite.denoising.camera import Lag, electrons, late
 from cytosuite.errors import InputError
 from cytosuite.volume import large
@@ -27,15 +27,15 @@ BRIGHT = 0.9999  # quantile of the labelled light that an exposure is set by
 class Camera(Section):
     """From expected photons to counts; a pair is a range, of which `settled` draws a value."""
 
-    background_photons: Range[NotNegative] = (0.0, 0.0)
+    background_photons: NotNegativeRange = (0.0, 0.0)
     """photons per voxel everywhere: stray light, dark current"""
-    read_noise: Range[NotNegative] = (0.0, 0.0)
+    read_noise: NotNegativeRange = (0.0, 0.0)
     """standard deviation, photons"""
     gain: Positive = 4.0
     """counts per photon"""
     offset: float = Field(100.0, ge=0, le=60000)
     """counts in the dark"""
-    excess: Range[NotNegative] = (0.0, 0.0)
+    excess: NotNegativeRange = (0.0, 0.0)
     """multiplication noise: extra variance / shot noise (EMCCD: 1)"""
     half_normal: NotNegative = 0.0
     """sigma of noise that only adds, counts"""

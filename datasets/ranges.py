@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
 from cytosuite.contract.manifest import Described
+from cytosuite.files import FloatTuple
 from cytosuite.volume.arrays import Doubles, Interval, Rng
 
 Number = TypeVar("Number", int, float)
@@ -50,6 +51,10 @@ Clump = Annotated[float, Field(ge=1e-9, le=8)]  # µm; the tiles of texture are 
 Auto = Literal["auto"]
 Triple = tuple[Positive, Positive, Positive]
 Range = Annotated[tuple[Number, Number], BeforeValidator(_pair), AfterValidator(_ascending)]
+PositiveRange = Range[Positive]
+NotNegativeRange = Range[NotNegative]
+ShareRange = Range[Share]
+CountRange = Range[NotNegativeCount]
 # More than two values are quantiles, evenly spaced from the least to the greatest.
 Quantiles = Annotated[
     tuple[Number, ...],
@@ -59,7 +64,7 @@ Quantiles = Annotated[
 ]
 
 
-def draw(rng: Rng, values: tuple[float, ...], count: int) -> Doubles:
+def draw(rng: Rng, values: FloatTuple, count: int) -> Doubles:
     """Return numbers (count,) from a range or from quantiles."""
     if len(values) == 2:
         return rng.uniform(*values, count)

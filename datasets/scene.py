@@ -15,13 +15,16 @@ from cytosuite.datasets.ranges import (
     Degrees,
     Elongation,
     NotNegative,
+    NotNegativeRange,
     Overlap,
     PathName,
     Positive,
+    PositiveRange,
     Quantiles,
     Range,
     Section,
     Share,
+    ShareRange,
     Triple,
     Wide,
     is_range,
@@ -96,9 +99,9 @@ class Frame(Image):
 class Optics(Section):
     """Light on its way to the camera."""
 
-    psf_sigma_z_um: Range[NotNegative] = (0.9, 1.6)
+    psf_sigma_z_um: NotNegativeRange = (0.9, 1.6)
     """gaussian: axial standard deviation of the point spread function, µm; of a plane none"""
-    psf_sigma_xy_um: Range[NotNegative] = (0.25, 0.4)
+    psf_sigma_xy_um: NotNegativeRange = (0.25, 0.4)
     """gaussian: lateral standard deviation, µm"""
     na: float = Field(1.0, gt=0, le=1.7)
     """numerical aperture; this and all below stand in the files where a recipe gives them"""
@@ -126,14 +129,14 @@ class Optics(Section):
 class Dimming(Optics):
     """Light that tissue dims on its way to the camera."""
 
-    attenuation_um: Range[Positive] = (40.0, 160.0)
+    attenuation_um: PositiveRange = (40.0, 160.0)
     """tissue that takes away 63 % of the light (of other laws their length), µm"""
 
 
 class Hazy(Optics):
     """Light that tissue scatters on its way to the camera."""
 
-    haze: Range[Share] = (0.05, 0.3)
+    haze: ShareRange = (0.05, 0.3)
     """gaussian: share of the light that is scattered into a haze"""
     haze_sigma_um: tuple[NotNegative, NotNegative, NotNegative] = (6.0, 3.0, 3.0)
     """standard deviations of the haze along z, y, x, µm"""
@@ -142,7 +145,7 @@ class Hazy(Optics):
 class Lit(Camera):
     """From the light of a bright structure to counts."""
 
-    photons: Range[Positive] = (8.0, 80.0)
+    photons: PositiveRange = (8.0, 80.0)
     """photons per voxel of a bright structure without attenuation and blur (drawn log-uniformly,
     membrane: uniformly)"""
 

@@ -11,7 +11,7 @@ import numpy as np
 import scipy  # ndimage is loaded where it is used
 
 from cytosuite.bodies.harmonics import basis, degrees, fibonacci_sphere
-from cytosuite.volume.arrays import Bools, Doubles, Image, Integers, Lengths, Longs
+from cytosuite.volume.arrays import Bools, DoublePair, Doubles, Image, Integers, Lengths, Longs
 from cytosuite.volume.objects import objects_in
 
 DIRECTIONS = 1000  # in which a radius is measured, at least
@@ -64,7 +64,7 @@ def radii(mask: Bools, spacing: Lengths, centre: Doubles, directions: Doubles) -
 
 
 @lru_cache(maxsize=4)
-def _solver(order: int, smoothing: float) -> tuple[Doubles, Doubles]:
+def _solver(order: int, smoothing: float) -> DoublePair:
     """Return directions (3, n) and the matrix ((order + 1)², n) from radii to coefficients."""
     directions = fibonacci_sphere(max(DIRECTIONS, PER_COEFFICIENT * (order + 1) ** 2))
     rows, degree = basis(order, directions), degrees(order)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from cytosuite.files import frozen
+from cytosuite.files import IntPair, frozen
 from cytosuite.volume.arrays import (
     Box,
     Doubles,
@@ -122,6 +122,6 @@ def in_slabs(*arrays: Any) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401
         release(*arrays)
 
 
-def slabs(shape: Sizes) -> list[tuple[int, int]]:
+def slabs(shape: Sizes) -> list[IntPair]:
     """Return first plane and end of slabs of at most `SLAB` voxels, by sizes alone."""
     return slab_bounds(shape, SLAB)

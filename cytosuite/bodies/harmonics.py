@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from cytosuite.volume.arrays import Doubles, Image, Indices
+from cytosuite.volume.arrays import DoublePair, Doubles, Image, Indices
 
 HIGHEST = 40  # order
 SAMPLES = 3  # of the radius per order and quarter turn: linear interpolation errs by < 1e-3
@@ -64,7 +64,7 @@ def waves(order: int, azimuths: Doubles) -> Doubles:
 
 
 @lru_cache(maxsize=4)
-def _basis(order: int) -> tuple[Doubles, Doubles]:
+def _basis(order: int) -> DoublePair:
     """Return Legendre functions (m, l, n) and cosines, sines (2, m, k) at the angles of a table."""
     steps = SAMPLES * max(order, 6)
     falling = legendre(order, np.cos(np.linspace(0, np.pi, steps + 1)))

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,17 @@ from cytosuite.contract.spacing import as_movie
 from cytosuite.contract.tasks import ACQUISITION, IMAGE, REQUEST, Socket, Task
 from cytosuite.contract.tracks import read_tracks, write_tracks
 from cytosuite.errors import InputError, at
-from cytosuite.files import Entries, Json, TextDict, TextMap, frozen, link, read_json, write_json
+from cytosuite.files import (
+    Entries,
+    Json,
+    Names,
+    TextDict,
+    TextMap,
+    frozen,
+    link,
+    read_json,
+    write_json,
+)
 from cytosuite.formats import read, write
 from cytosuite.formats.imagefiles import (
     FOLDER_SUFFIX,
@@ -39,7 +49,7 @@ class Inputs:
     name: str  # stem of the main image's file and of image outputs; empty without an image
     suffix: str  # of the main image's file and of image outputs; ``.ozx`` for a folder of OME-Zarr
     sources: TextMap  # of voxel size and metadata of the main input, see `volume.Origin`
-    warnings: Sequence[str] = ()  # on the metadata, one short line each
+    warnings: Names = ()  # on the metadata, one short line each
 
     @property
     def sockets(self) -> Json:

@@ -1,7 +1,7 @@
 """Points in an image: places, names, cells, confidence; the platform's "Multiple points" JSON."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cytosuite.errors import InputError, at
-from cytosuite.files import Json, Texts, read_json
+from cytosuite.files import Json, Names, Texts, read_json
 from cytosuite.volume.arrays import Array, Doubles, Lengths, Longs
 
 KIND = "Multiple points"  # of the platform
@@ -64,7 +64,7 @@ class Points:
 
     array: Doubles
     spacing: Lengths
-    names: Sequence[str] = ()
+    names: Names = ()
     cells: Longs = field(default_factory=lambda: np.zeros(0, np.int64))
     confidence: Doubles = field(default_factory=lambda: np.zeros(0))
     photons: Doubles = field(default_factory=lambda: np.zeros(0))

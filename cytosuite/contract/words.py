@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from typing import Literal
 
+from cytosuite.files import FloatTuple
+
 Say = Callable[[str], None]  # gets a line for the user
 ASSUME = "assume"  # in place of a voxel size: cubic voxels of 1 µm, or as wide as a pixel
-Size = tuple[float, ...] | str  # µm of a voxel's edges, as a user says
+Size = FloatTuple | str  # µm of a voxel's edges, as a user says
 SPLITS = "splits.toml"  # file with the parts of a folder
 SplitName = Literal["train", "validate", "test"]
 Overlap = Literal["smallest", "last", "first", "error"]  # the mask on top

@@ -12,7 +12,7 @@ import stat
 import time
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
@@ -31,8 +31,11 @@ Scalars = dict[str, Scalar]
 Json = dict[str, Any]  # an object in JSON or TOML, to be written
 Entries = Mapping[str, Any]  # of one, to be read
 Paths = Mapping[str, Path]  # by name
+PathDict = dict[str, Path]  # the same, to be written
+PathLists = dict[str, list[Path]]  # several of them by name
 Lists = dict[str, list[str]]  # several words by name
 Texts = tuple[str, ...]  # names or lines, in order
+Names = Sequence[str]  # the same, in a tuple or a list
 TextDict = dict[str, str]  # by name, as all below; dicts are written, maps read
 TextMap = Mapping[str, str]
 FloatDict = dict[str, float]

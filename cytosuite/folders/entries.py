@@ -5,7 +5,7 @@ from collections.abc import Collection as Names
 from pathlib import Path
 
 from cytosuite.errors import InputError, plain
-from cytosuite.files import Lists, TextDict, frozen
+from cytosuite.files import Lists, PathDict, TextDict, frozen
 from cytosuite.folders.names import is_picture, key_of
 from cytosuite.folders.part import MODULES, missing
 from cytosuite.formats.imagefiles import FOLDER_SUFFIX, READABLE
@@ -34,7 +34,7 @@ SHOWN = 3  # entries named for each reason
 class Entries:
     """The images below a folder by their key, and reasons for the other entries by their name."""
 
-    images: dict[str, Path]  # key: relative path without suffix, the same for image and labels
+    images: PathDict  # key: relative path without suffix, the same for image and labels
     skipped: TextDict  # reason by relative path
 
 
@@ -50,7 +50,7 @@ def entries(
     A picture beside an image of its name is skipped. `above` are real folders.
     """
     above = (*above, folder.resolve())
-    images: dict[str, Path] = {}
+    images: PathDict = {}
     skipped = {}
     for path in sorted(sorted(folder.iterdir()), key=is_picture):
         if path.name.startswith(".") or path.name in excluded:

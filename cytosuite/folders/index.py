@@ -25,7 +25,7 @@ from cytosuite.contract.tasks import (
 )
 from cytosuite.contract.words import SPLITS
 from cytosuite.errors import InputError, count, plain
-from cytosuite.files import Paths, ScalarMap, TextDict, TextMap, Texts, frozen
+from cytosuite.files import Names, PathDict, Paths, ScalarMap, TextDict, TextMap, Texts, frozen
 from cytosuite.folders.conditions import FILE, read_conditions
 from cytosuite.folders.entries import DEEPER, Entries, entries, first_channels, summary
 from cytosuite.folders.layouts import Annotations, annotated
@@ -380,7 +380,7 @@ def _matched(
     images = {key: path for key, path in listed.items() if key not in ends}
     sources, notes = dict[str, Mapping[str, Source]](), [*views.notes]
 
-    def add(slug: str, paths: Mapping[str, Source], orphans: Sequence[str] = ()) -> None:
+    def add(slug: str, paths: Mapping[str, Source], orphans: Names = ()) -> None:
         """Add the files of a socket, with notes on images without one, and on files without one."""
         if not paths:
             return
@@ -422,7 +422,7 @@ def _matched(
     return FolderIndex(tuple(items), tuple(notes), skipped)
 
 
-def _files(room: Path, slug: str, recursive: bool, skipped: TextDict) -> dict[str, Path]:
+def _files(room: Path, slug: str, recursive: bool, skipped: TextDict) -> PathDict:
     """Return the files of a socket's folder by key; unreadable ones join the skipped."""
     if SOCKETS[slug].is_file:
         homes = [room, *sorted(path for path in room.rglob("*") if recursive and path.is_dir())]

@@ -9,6 +9,7 @@ from math import prod
 from pathlib import Path
 
 from cytosuite.errors import InputError
+from cytosuite.files import PathDict
 from cytosuite.formats.imagefiles import PICTURE, READABLE, format_of, image_name
 
 UNSAFE = re.compile(r'[\0/\\:*?"<>|]+')
@@ -28,9 +29,9 @@ def key_of(path: Path, home: Path | None = None) -> str:
     return unicodedata.normalize("NFC", (place / image_name(path)).as_posix())
 
 
-def one_per_name(place: object, files: Iterable[tuple[str, Path]]) -> dict[str, Path]:
+def one_per_name(place: object, files: Iterable[tuple[str, Path]]) -> PathDict:
     """Return files by the names by which they pair; InputError for a second one of a name."""
-    firsts: dict[str, Path] = {}
+    firsts: PathDict = {}
     for name, path in files:
         if (first := firsts.setdefault(name, path)) != path:
             raise InputError(

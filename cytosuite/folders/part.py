@@ -1,7 +1,6 @@
 """The channel, frame and scene of an image file that holds several."""
 
 import logging
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -16,7 +15,7 @@ from cytosuite.contract.metadata import channel_of
 from cytosuite.contract.spacing import warned
 from cytosuite.errors import InputError, at, plain
 from cytosuite.errors.packages import install
-from cytosuite.files import FloatDict, Scalars, frozen
+from cytosuite.files import FloatDict, Names, Scalars, Texts, frozen
 from cytosuite.folders.colours import mean_colour
 from cytosuite.formats import channels, guarded, header, read
 from cytosuite.formats.imagefiles import PICTURE, format_of
@@ -51,9 +50,9 @@ class Part:
     scene: int | None = None  # number of the image in the file, from 0
     group: str | None = None  # dataset in HDF5 files, see `formats.read`
     axes: str | None = None  # of files with as many, as they are stored
-    stains: tuple[str, ...] = ()  # where no channel is wanted, the first that a name means counts
+    stains: Texts = ()  # where no channel is wanted, the first that a name means counts
 
-    def channel_of(self, names: Sequence[str]) -> tuple[int, str]:
+    def channel_of(self, names: Names) -> tuple[int, str]:
         """Return the number of the channel with a wanted name, number or stain, and a warning."""
         channel = self.channel
         if channel in names and names.count(channel) == 1:
@@ -69,7 +68,7 @@ class Part:
             )
         return _chosen("channel", "--channel-index", names, channel)
 
-    def of_channels(self, names: Sequence[str]) -> "list[Part]":
+    def of_channels(self, names: Names) -> "list[Part]":
         """Return a part for each of several wanted channels; of one alone, or in a file, none."""
         words = [] if self.channel in names else (self.channel or "").split(",")
         several = len(words) > 1 and len(names) > 1
@@ -80,9 +79,7 @@ class Part:
         return _chosen("frame", "--frame", [""] * count, self.frame)
 
 
-def _chosen(
-    noun: str, option: str, names: Sequence[str], choice: int | str | None
-) -> tuple[int, str]:
+def _chosen(noun: str, option: str, names: Names, choice: int | str | None) -> tuple[int, str]:
     """Return the number of a choice, 0 of one name alone, and a warning if the choice is unlike."""
     if len(names) == 1:
         only = f"the file has one {noun} {names[0]}".strip()

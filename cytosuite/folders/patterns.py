@@ -5,10 +5,10 @@ import re
 import resource
 import subprocess
 import sys
-from collections.abc import Sequence
 from contextlib import suppress
 
 from cytosuite.errors import InputError
+from cytosuite.files import Names
 
 ANY = ".*"
 LONGEST = 500  # characters
@@ -27,7 +27,7 @@ def expression(text: str) -> str:
     return text
 
 
-def groups_of(pattern: str, names: Sequence[str]) -> list[Groups | None]:
+def groups_of(pattern: str, names: Names) -> list[Groups | None]:
     """Return the named groups of each name that fits as a whole, else None.
 
     InputError for an expression that needs more time than `LIMIT_S`.
@@ -46,7 +46,7 @@ def groups_of(pattern: str, names: Sequence[str]) -> list[Groups | None]:
     return matched
 
 
-def _matched(pattern: str, names: Sequence[str]) -> list[Groups | None]:
+def _matched(pattern: str, names: Names) -> list[Groups | None]:
     """Return the groups of each name, in this process."""
     matches = map(re.compile(pattern).fullmatch, names)
     return [m and {key: text for key, text in m.groupdict().items() if text} for m in matches]

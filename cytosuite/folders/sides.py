@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from cytosuite.errors import InputError
-from cytosuite.files import Paths
+from cytosuite.files import PathDict, PathLists, Paths
 from cytosuite.folders.names import key_of, one_per_name, readable
 from cytosuite.folders.rois import name_of, roi_files
 from cytosuite.formats.imagefiles import LABEL, READABLE, image_name
@@ -36,7 +36,7 @@ def is_file(path: Path) -> bool:
     return path.is_file() or (path.is_dir() and path.suffix.lower() in READABLE)
 
 
-def named(place: Path, root: Path | None = None, *, rois: bool = False) -> dict[str, Path]:
+def named(place: Path, root: Path | None = None, *, rois: bool = False) -> PathDict:
     """Return the files of a place by their names; InputError for two of one name."""
     files = files_of(place, root, rois=rois)
     return one_per_name(place, ((bare_name(path), path) for path in files))
@@ -47,7 +47,7 @@ def bare_name(path: Path) -> str:
     return name_of(path) or key_of(path)
 
 
-def partners(names: Iterable[str], place: object, files: Paths) -> dict[str, Path]:
+def partners(names: Iterable[str], place: object, files: Paths) -> PathDict:
     """Return the file of each name that has one: of the same, else of one that means the same.
 
     ``a_label`` means ``a``, ``mask000`` the frame of ``man_seg000``.
@@ -71,7 +71,7 @@ def _meanings(key: str) -> set[str]:
     return {key, key.removesuffix(LABEL), *([match[1]] if match else [])}
 
 
-def side_by_side(places: Sequence[Path]) -> dict[str, list[Path]]:
+def side_by_side(places: Sequence[Path]) -> PathLists:
     """Return the files of each name, one of each place; InputError for one that a place lacks."""
     if all(map(is_file, places)):
         return {bare_name(places[0]): [*places]}

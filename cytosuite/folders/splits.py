@@ -13,6 +13,7 @@ from cytosuite.contract.manifest import Described, parse
 from cytosuite.contract.words import SPLITS, SplitName
 from cytosuite.errors import InputError, at
 from cytosuite.files import (
+    Names,
     ScalarMap,
     Scalars,
     TextDict,
@@ -95,7 +96,7 @@ class Division(NamedTuple):
 
     placed: Sequence[Placed]
     conditions: Conditions
-    lines: Sequence[str]
+    lines: Names
 
 
 def read_splits(path: Path) -> Splits:

@@ -1,7 +1,7 @@
 """HDF5 files of one image, by h5py; no other file that one of them names is opened."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from math import prod
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cytosuite.errors import InputError
-from cytosuite.files import Json, Scalars, TextDict, Texts
+from cytosuite.files import Json, Names, Scalars, TextDict, Texts
 from cytosuite.formats.stored import Stored, rows_of
 from cytosuite.volume import (
     AXES,
@@ -68,7 +68,7 @@ def opened(path: Path, axes: str = "", group: str = "") -> Iterator[Stored]:
 
 
 def _described(
-    dataset: "h5py.Dataset", named: str, unread: Sequence[str]
+    dataset: "h5py.Dataset", named: str, unread: Names
 ) -> tuple[Header, Scalars, Origin]:
     """Return header, metadata and origin of a dataset, with a warning on those not read."""
     attributes = {name: _attribute(dataset, name) for name in OWN if name in dataset.attrs}
@@ -151,7 +151,7 @@ def _dataset(file: "h5py.File", group: str = "") -> "h5py.Dataset":
     return file[chosen[0]]
 
 
-def _named(file: "h5py.File", names: Sequence[str]) -> "h5py.Dataset":
+def _named(file: "h5py.File", names: Names) -> "h5py.Dataset":
     """Return the one dataset among the wanted ones that a file has."""
     datasets = {name: dataset for name in names if (dataset := _member(file, name)) is not None}
     if len(datasets) != 1:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import partial
 from math import isfinite, prod
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, TypeVar
+from typing import BinaryIO, Literal, TypeVar
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from cytosuite.errors import InputError, last_line, plain
 from cytosuite.files import NUMBER, TextMap, TextPair, frozen, open_regular
 from cytosuite.formats.stored import Stored
 from cytosuite.volume import Header, Origin, Volume, is_size, scalars
-from cytosuite.volume.arrays import Array
+from cytosuite.volume.arrays import Array, DType
 from cytosuite.volume.pieces import copies, planes_of
 
 UM_PER_MM = 1000.0
@@ -189,7 +189,7 @@ def _order(fields: _Fields) -> Literal["<", ">"]:
     return ">" if words == {True} else "<"
 
 
-def _parts(fields: _Fields, head: Header, dtype: np.dtype[Any], planes: int) -> Iterator[Array]:
+def _parts(fields: _Fields, head: Header, dtype: DType, planes: int) -> Iterator[Array]:
     """Yield slabs of deflated pixels; no more bytes than expected are inflated."""
     stream, state, done = fields.stream, zlib.decompressobj(), 0
     stream.seek(fields.start)

@@ -15,6 +15,7 @@ from cytosuite.files import (
     FloatDict,
     FloatMap,
     Json,
+    Names,
     ScalarMap,
     Scalars,
     TextMap,
@@ -59,7 +60,7 @@ def origin(
     stated: Sequence[Stated],
     sources: TextMap,
     metadata: ScalarMap,
-    more: Sequence[str] = (),
+    more: Names = (),
 ) -> Origin:
     """Return the origin of voxel size and metadata, with warnings on values that do not fit."""
     origins = {key: source for key, source in sources.items() if key != "spacing_source"}

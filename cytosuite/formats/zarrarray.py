@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from math import prod
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from cytosuite.errors import InputError, plain, reason_of
 from cytosuite.files import Json, frozen, open_regular, parse_json
 from cytosuite.files.archive import zip_of
-from cytosuite.volume.arrays import Shape
+from cytosuite.volume.arrays import DType, Shape
 from cytosuite.volume.memory import check_room
 
 ENTRIES = 2**21  # chunks of an image
@@ -131,7 +131,7 @@ class ZarrArray:
 
     shape: Shape  # as stored
     chunks: Shape  # of the pieces that can be decoded alone
-    dtype: np.dtype[Any]  # in the order of bytes of this machine
+    dtype: DType  # in the order of bytes of this machine
     limit: int  # bytes that a chunk, or a shard of chunks, may have in the file
     metadata: Json  # content of ``zarr.json``
 
@@ -271,7 +271,7 @@ def _bounded(name: object) -> Json:
     return {"name": CODEC, "configuration": {"codec": codec}}
 
 
-def _fill(value: object, dtype: np.dtype[Any]) -> int | float | str | bool:
+def _fill(value: object, dtype: DType) -> int | float | str | bool:
     if dtype.kind == "b":
         return bool(value)
     if value is None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal, get_args
 
-from cytosuite.files import frozen
+from cytosuite.files import Texts, frozen
 
 Control = Literal["oracle", "blank", "nearest", "identity", "real"]
 CONTROLS: tuple[Control, ...] = get_args(Control)
@@ -16,15 +16,15 @@ class Board:
     """Metrics and controls by which the results of a task are judged."""
 
     # folders of `cytosuite.metrics` with the metrics to show where their evidence is known
-    families: tuple[str, ...]
+    families: Texts
     # names of the metrics that algorithms are ranked by, where their evidence is known
-    primary: tuple[str, ...]
+    primary: Texts
     # answers scored together with the algorithms: ``oracle``, the truth; ``blank``, zeros;
     # ``nearest``, the true cells linked to the nearest ones; ``identity``, the main input;
     # ``real``, one half of the reference set against the other
     controls: tuple[Control, ...]
     # names of metrics of the families that are not shown: they suit another kind of truth
-    without: tuple[str, ...] = ()
+    without: Texts = ()
 
 
 BOARDS: Mapping[str, Board] = MappingProxyType(

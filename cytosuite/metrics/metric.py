@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 
 from cytosuite.errors import InputError
 from cytosuite.figures.markdown import table_lines
+from cytosuite.files import Texts
 from cytosuite.metrics.boards import BOARDS
 from cytosuite.metrics.evidence import Evidence, Scope
 
@@ -320,7 +321,7 @@ def reference() -> str:
     return "\n".join([*lines, ""])
 
 
-def _cells(metric: Metric[Any]) -> tuple[str, ...]:
+def _cells(metric: Metric[Any]) -> Texts:
     """Return the cells of a metric."""
     ends = ("" if end is None else f"{end:g}" for end in (metric.best, metric.worst))
     source = f"doi:{metric.reference}" if metric.reference else ""

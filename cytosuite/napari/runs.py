@@ -1,6 +1,6 @@
 """The readers, and a run of ``cytosuite benchmark`` as layers: its cases with errors by class."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from cytosuite.contract.tasks import TRACKS, Task
 from cytosuite.contract.tracks import read_tracks
 from cytosuite.errors import InputError
 from cytosuite.figures.palette import PALETTE, PREDICTION, TRUTH, rgb
-from cytosuite.files import frozen
+from cytosuite.files import FloatDict, FloatMap, FloatTuple, Names, frozen
 from cytosuite.formats import read
 from cytosuite.formats.imagefiles import PICTURE, REQUEST, format_of
 from cytosuite.metrics.boards import BOARDS
@@ -57,7 +57,7 @@ class OpenedRun:
     run: FinishedRun
     cases: Sequence[Case]
     metric: str  # by which cases are ordered; empty without scores
-    scores: Mapping[str, float]  # mean over the algorithms, by case
+    scores: FloatMap  # mean over the algorithms, by case
 
     @property
     def algorithms(self) -> list[str]:
@@ -90,7 +90,7 @@ def open_run(folder: Path) -> OpenedRun:
     return OpenedRun(run, cases, metric, scores)
 
 
-def _scores(folder: Path, task: Task, names: Sequence[str]) -> tuple[str, dict[str, float]]:
+def _scores(folder: Path, task: Task, names: Names) -> tuple[str, FloatDict]:
     """Return the first metric that ranks, and its mean by case, the worst first; else none."""
     from cytosuite.benchmark.scores.comparison.scored import read_scored  # pandas
     from cytosuite.metrics.metric import known_metrics
@@ -217,6 +217,6 @@ def _painted(volume: Volume, name: str, kind: str, opacity: float) -> LayerData:
     return layer
 
 
-def _colour(name: str) -> tuple[float, ...]:
+def _colour(name: str) -> FloatTuple:
     """Return the colour of a class as napari takes it: red, green, blue and opacity."""
     return (*(part / 255 for part in rgb(name)), 1.0)

@@ -8,14 +8,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from jinja2 import Template
 
 from cytosuite.errors import printable
-from cytosuite.files import Entries
+from cytosuite.files import Entries, Names
 
 GRACE_S = 10.0  # from the request to end to the end by force
 # Progress in the lines of a command: a share of a case, and steps of a training.
@@ -25,7 +24,7 @@ SHARE, STEPS = re.compile(r"(\d{1,3})% of "), re.compile(r"step (\d+)/(\d+)")
 class Work:
     """A running command: its lines, exit code, and end."""
 
-    def __init__(self, words: Sequence[str]) -> None:
+    def __init__(self, words: Names) -> None:
         self.words = list(words)
         self.share: float | None = None  # that is done, in [0, 1]; None: not known
         self.lines: list[str] = []
@@ -92,7 +91,7 @@ def share_of(line: str, before: float | None = None) -> float | None:
     return int(match[1]) / 100 if (match := SHARE.search(line)) else before
 
 
-def typed(words: Sequence[str]) -> str:
+def typed(words: Names) -> str:
     """Return a command as a user types it."""
     return shlex.join(["cytosuite", *words])
 

@@ -5,7 +5,7 @@ from dataclasses import asdict, field
 from math import isfinite
 from typing import Any, Literal
 
-from cytosuite.files import FloatMap, IntMap, TextMap, TextPair, frozen
+from cytosuite.files import FloatMap, IntMap, Json, Names, TextMap, TextPair, frozen
 from cytosuite.volume.arrays import Interval
 
 Scheme = Literal["mean", "cases", "tests"]
@@ -34,7 +34,7 @@ class Difference:
 class Contest:
     """Ranking by one metric, or by all primary metrics together."""
 
-    algorithms: Sequence[str]  # best first by the declared scheme, equal ones by name
+    algorithms: Names  # best first by the declared scheme, equal ones by name
     ranks: Mapping[Scheme, FloatMap]  # by algorithm, 1 is best, ties share it
     places: IntMap  # in the declared scheme; ties share the best
     interval: Mapping[str, Interval]  # 95 % of the place; empty for few
@@ -51,14 +51,14 @@ class Contest:
 class Consensus:
     """An order of algorithms over datasets."""
 
-    algorithms: Sequence[str]  # best first, equal ones by name
+    algorithms: Names  # best first, equal ones by name
     ranks: FloatMap  # mean over the datasets of the rank in each, 1 is best
     interval: Mapping[str, Interval]  # 95 % of the place; empty without samples
     shares: FloatMap  # of the samples in which it is first; empty without samples
     places: Mapping[str, IntMap]  # by dataset and algorithm
     tau: FloatMap  # Kendall's tau-b of each dataset's order and this one
     first_without: TextMap  # the first if a dataset is left out
-    fixed: Sequence[str]  # datasets with too few cases to be drawn
+    fixed: Names  # datasets with too few cases to be drawn
 
 
 @frozen
@@ -82,7 +82,7 @@ class Ranking:
     family: str | None = None  # the pairs that are tested; None: all
     consensus: Consensus | None = None  # over several datasets
 
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[Json]:
         """Return a row per algorithm, best first: place, rank, interval, tier and means."""
         overall = self.overall
         return [
@@ -100,7 +100,7 @@ class Ranking:
         ]
 
 
-def ranking_json(ranking: Ranking) -> dict[str, Any]:
+def ranking_json(ranking: Ranking) -> Json:
     """Return a ranking for JSON: pairs as lists of rows, finite numbers only."""
     plain = ("rule", "family", "scheme", "failures", "cases", "failed", "draws", "seed", "alpha")
     parts = {
@@ -112,11 +112,11 @@ def ranking_json(ranking: Ranking) -> dict[str, Any]:
         "means": _rows(ranking.means, ("algorithm", "metric"), "mean"),
         "scaled": _rows(ranking.scaled, ("algorithm", "metric"), "value"),
     }
-    plain_parts: dict[str, Any] = _finite(parts)
+    plain_parts: Json = _finite(parts)
     return plain_parts
 
 
-def _contest(contest: Contest) -> dict[str, Any]:
+def _contest(contest: Contest) -> Json:
     """Return one ranking: a row per algorithm, best first, and a row per tested ordered pair."""
     rows = [
         {
@@ -144,7 +144,7 @@ def _contest(contest: Contest) -> dict[str, Any]:
     }
 
 
-def _rows(values: Mapping[Pair, float], names: Pair, value: str) -> list[dict[str, Any]]:
+def _rows(values: Mapping[Pair, float], names: Pair, value: str) -> list[Json]:
     """Return a row per pair."""
     return [
         {names[0]: first, names[1]: second, value: number}

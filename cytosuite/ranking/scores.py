@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cytosuite.errors import InputError, count, listed
-from cytosuite.files import frozen
+from cytosuite.files import Names, TextPair, frozen
 from cytosuite.metrics import Metric, board_metrics
 from cytosuite.metrics.boards import BOARDS
 from cytosuite.metrics.metric import known_metrics
@@ -49,9 +49,9 @@ def measures(metrics: Iterable[Metric[Any]]) -> list[Measure]:
 class ScoreArrays:
     """A long table as arrays."""
 
-    algorithms: Sequence[str]
-    metrics: Sequence[str]
-    cases: Sequence[tuple[str, str]]  # dataset and case, ascending; "" for a set
+    algorithms: Names
+    metrics: Names
+    cases: Sequence[TextPair]  # dataset and case, ascending; "" for a set
     values: Doubles  # NaN where there is none
     states: NDArray[np.int8]  # `ABSENT`, `VALID` or `FAILED`
 
@@ -151,7 +151,7 @@ def table_measures(
     scores: pd.DataFrame,
     higher: Collection[str] = (),
     lower: Collection[str] = (),
-    by: Sequence[str] = (),
+    by: Names = (),
 ) -> tuple[list[Measure], list[str]]:
     """Return the metrics with a known better end, and the names of those to rank by.
 

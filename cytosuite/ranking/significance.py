@@ -10,16 +10,16 @@ Statistics 6 (1979). Shaffer, Annals of Statistics 8 (1980), doi:10.1214/aos/117
 Kerby, Comprehensive Psychology 3 (2014), doi:10.2466/11.IT.3.1 (rank-biserial correlation).
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from math import log2
 
 import numpy as np
 from scipy.special import ndtr
 
-from cytosuite.files import IntDict
+from cytosuite.files import IntDict, Names
 from cytosuite.ranking.ranking import Pair
 from cytosuite.ranking.scores import Counts, without_rounding
-from cytosuite.volume.arrays import Bools, Doubles, Indices
+from cytosuite.volume.arrays import Bools, DoublePair, Doubles, Indices
 from cytosuite.volume.cores import parts_of
 
 EXACT = 50  # cases
@@ -35,7 +35,7 @@ def paired_differences(filled: Doubles, sides: Places | None = None) -> Doubles:
     return without_rounding(np.where(np.isnan(differences), 0.0, differences), filled)
 
 
-def signed_rank(differences: Doubles) -> tuple[Doubles, Doubles]:
+def signed_rank(differences: Doubles) -> DoublePair:
     """Return p of positive and negative differences (pairs, cases), (2, pairs), and r (pairs,).
 
     r is the rank-biserial correlation: (W+ - W-) / (W+ + W-).
@@ -132,7 +132,7 @@ def significant(p: Doubles, alpha: float, present: Bools) -> Bools:
     return wins
 
 
-def tiers(order: Sequence[str], better: Collection[Pair], by_first: bool = False) -> IntDict:
+def tiers(order: Names, better: Collection[Pair], by_first: bool = False) -> IntDict:
     """Return tiers: each begins at the first that any member of the current one is better than.
 
     With `by_first` only the first member of the current tier counts.

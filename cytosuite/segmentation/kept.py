@@ -5,7 +5,17 @@ from itertools import product
 import numpy as np
 
 from cytosuite.segmentation.foreground import distance_out
-from cytosuite.volume.arrays import Array, Bools, Doubles, Floats, Integers, Ints, Longs, Spacing
+from cytosuite.volume.arrays import (
+    Array,
+    Bools,
+    Doubles,
+    Floats,
+    Integers,
+    Ints,
+    LongPair,
+    Longs,
+    Spacing,
+)
 
 Labels = Integers
 
@@ -120,7 +130,7 @@ def shifts(before: Floats, after: Floats, zones: Labels, spacing: Spacing) -> Do
     return result
 
 
-def _points(zones: Labels) -> tuple[Longs, Longs]:
+def _points(zones: Labels) -> LongPair:
     """Return the zone of each point, sorted, and its voxel, (axes, points)."""
     flat = np.flatnonzero(zones)
     zone = zones.ravel()[flat].astype(np.int64)

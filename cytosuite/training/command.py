@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -21,12 +21,12 @@ from cytosuite.contract.weights import module_of, new_card
 from cytosuite.contract.words import Say
 from cytosuite.errors import InputError
 from cytosuite.errors.ending import CLOSED, end
-from cytosuite.files import Json, Paths, need_folder, read_toml
+from cytosuite.files import Json, Names, PathLists, Paths, need_folder, read_toml
 from cytosuite.files.working import alone
 from cytosuite.folders.splits import read_splits, splits_of
 from cytosuite.training.loop import CHECKPOINT, DRAWERS, begin, need_data, train
 from cytosuite.training.outline import OutlineSettings, fit
-from cytosuite.training.parts import Case, Data, Training
+from cytosuite.training.parts import Case, Data, Trainer, Training
 from cytosuite.training.publish import ALGORITHMS
 from cytosuite.training.settings import Settings, TrainingSettings, altered
 
@@ -36,21 +36,21 @@ OUTLINE = "outline.toml"  # settings of a fit of outlines
 CHECKED = "checked\n"  # line on stderr after which the data are awaited on stdin
 
 
-def training_of(algorithm: str) -> Training[Any, Any]:
+def training_of(algorithm: str) -> Trainer:
     """Return ``TRAINING`` of an algorithm's ``training/train.py``; InputError without one."""
-    training: Training[Any, Any] = module_of(
+    training: Trainer = module_of(
         algorithm, "training.train", "no algorithm that is trained here"
     ).TRAINING
     return training
 
 
 def by_role(
-    words: Sequence[str],
-    roles: Sequence[str],
+    words: Names,
+    roles: Names,
     divide: Callable[[Path], Paths] = lambda _: {},
-) -> dict[str, list[Path]]:
+) -> PathLists:
     """Return folders by role: of ``role=folder``, else the first one or by `Training.divide`."""
-    folders: dict[str, list[Path]] = {}
+    folders: PathLists = {}
     for text in words:
         role, sign, folder = text.partition("=")
         named = sign and "/" not in role
@@ -67,7 +67,7 @@ def check(
     training: Training[Settings, Case],
     settings: Settings,
     data: Data,
-    recipes: Sequence[str] = (),
+    recipes: Names = (),
 ) -> None:
     """Raise InputError for data, recipes (JSON) or settings from which nothing can be learned."""
     sources_by_role = {role: list(folders) for role, folders in data.items()}
@@ -91,7 +91,7 @@ def _follow(parent: int) -> None:
     os.kill(os.getpid(), signal.SIGINT)
 
 
-def settings_file(training: Training[Any, Any], parent: Path | None) -> Path:
+def settings_file(training: Trainer, parent: Path | None) -> Path:
     """Return the algorithm's own settings: with a parent those to fine-tune it, where there are."""
     home = ALGORITHMS / training.algorithm / "training"
     finetune = home / FINETUNE
@@ -137,7 +137,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Names | None = None) -> int:
     """Train as the command line asks for, and return the exit code."""
     options, say = _parser().parse_args(arguments), partial(print, flush=True)
     options.work = options.work or Path("runs/training") / options.algorithm / options.name
@@ -157,7 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     training = training_of(options.algorithm)
     path = options.settings or settings_file(training, options.parent)
 
-    def prepared(words: Sequence[str]) -> tuple[dict[str, list[Path]], Any, list[str]]:
+    def prepared(words: Names) -> tuple[PathLists, Any, list[str]]:
         """Return the folders of each role, the settings, and notes on their translation."""
         data = by_role(words, training.roles, training.divide)
         content, notes = training.translate(path, data)

@@ -4,7 +4,7 @@ Nothing in a file of weights is run.
 """
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from pickle import UnpicklingError
@@ -21,8 +21,9 @@ from cytosuite.contract.weights import SAFE, write_model
 from cytosuite.contract.words import Say
 from cytosuite.errors import InputError, last_line
 from cytosuite.errors.ending import end
-from cytosuite.files import Entries, file_digest, open_regular, read_json
+from cytosuite.files import Entries, Names, file_digest, open_regular, read_json
 from cytosuite.files.archive import ZipReader
+from cytosuite.training.parts import Tensors
 from cytosuite.training.publish import ALGORITHMS
 
 NESTED = ("state_dict", "model_state_dict")  # a network of ours may call a layer ``model``
@@ -35,7 +36,7 @@ class PublishedModel(NamedTuple):
     """A model in a published file; ``training/weights.py`` of an algorithm has ``published``."""
 
     entries: Entries  # of the card: description, describes, parameters
-    tensors: Mapping[str, Tensor]  # under the names of our network
+    tensors: Tensors  # under the names of our network
 
 
 def convert(file: Path, card: Path, say: Say = print) -> Path:
@@ -80,14 +81,14 @@ def _write(card: Path, content: Entries, packed: bytes, say: Say) -> Path:
     return path
 
 
-def _packed(file: Path, tensors: Mapping[str, Tensor]) -> bytes:
+def _packed(file: Path, tensors: Tensors) -> bytes:
     try:  # copies: safetensors refuses weights that share memory
         return save({name: value.detach().clone().contiguous() for name, value in tensors.items()})
     except (RuntimeError, ValueError, KeyError) as error:
         raise InputError(f"{file}: cannot be safetensors ({last_line(error)})") from None
 
 
-def state(path: Path, keys: Sequence[str], prefixes: Sequence[str]) -> dict[str, Tensor]:
+def state(path: Path, keys: Names, prefixes: Names) -> dict[str, Tensor]:
     """Return the tensors of a file, or of its first key there is; a prefix of all names is left."""
     content = opened(path)
     content = next((content[key] for key in keys if isinstance(content.get(key), Mapping)), content)

@@ -1,7 +1,7 @@
 """The training loop, from the data to the published model."""
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from copy import deepcopy
 from functools import partial
 from math import ceil, inf
@@ -10,7 +10,7 @@ from typing import Any, Generic
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import nn
 
 from cytosuite.contract.manifest import parse, read_card
 from cytosuite.contract.weights import open_model
@@ -31,6 +31,7 @@ from cytosuite.training.parts import (
     Data,
     State,
     Tensors,
+    Trainer,
     Training,
     rounding,
     update_average,
@@ -63,7 +64,6 @@ from cytosuite.training.validate import (
 CHECKPOINT = "checkpoint.pt"
 LIBRARY = Path(__file__).parents[1]
 DRAWERS = {"cpu": 0, "cuda": 8}  # threads: a GPU waits for batches, a CPU has none to spare
-Trainer = Training[Any, Any]
 _SILENT_S = 10.0  # between two lines, where a step takes long
 _LEAST_S = 20.0  # for all validations of a training, however short
 
@@ -184,7 +184,7 @@ def begin(training: Trainer, settings: Settings, parent: Path | None, device: st
     return State(modules, optimisers, average, device, settings.schedule.clip)
 
 
-def _widened(stored: Mapping[str, Tensor], network: nn.Module) -> Mapping[str, Tensor]:
+def _widened(stored: Tensors, network: nn.Module) -> Tensors:
     """Return weights as of a network that may have more inputs, for which new ones are 0."""
     wider = dict(stored)
     for name, value in tensors_of(network).items():

@@ -327,6 +327,9 @@ class Training(Generic[Settings, Case]):
         )
 
 
+Trainer = Training[Any, Any]
+
+
 def decaying(modules: Iterable[nn.Module], decay: float) -> list[Json]:
     """Return the parameter groups of an optimiser: gains, shifts and biases do not decay."""
     weights = [weight for module in modules for weight in module.parameters()]
@@ -383,9 +386,7 @@ def update_average(average: nn.Module, network: nn.Module, decay: float, step: i
             tensor.copy_(news[name])
 
 
-def rounding(
-    training: Training[Any, Any], settings: Settings, state: State, batch: Tensors
-) -> float:
+def rounding(training: Trainer, settings: Settings, state: State, batch: Tensors) -> float:
     """Return the largest relative error of a gradient in fast precision; oneDNN has bugs there."""
     overhung: list[bool] = []
     try:
@@ -420,7 +421,7 @@ def _overhangs(layer: nn.Module, inputs: tuple[Tensor, ...]) -> bool:
 
 
 def _gradients(
-    training: Training[Any, Any], settings: Settings, state: State, batch: Tensors, assumed: float
+    training: Trainer, settings: Settings, state: State, batch: Tensors, assumed: float
 ) -> dict[str, list[Tensor]]:
     """Return the gradients of each optimiser at a copy of a state, with an assumed `rounding`."""
     probe = deepcopy(state)

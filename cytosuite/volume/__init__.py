@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from math import inf
-from typing import Any
 
 import numpy as np
 
@@ -13,13 +12,14 @@ from cytosuite.files import (
     FloatDict,
     FloatMap,
     IntMap,
+    Names,
     ScalarMap,
     Scalars,
     TextMap,
     Texts,
     frozen,
 )
-from cytosuite.volume.arrays import Array, Lengths, Shape, Sizes, Spacing
+from cytosuite.volume.arrays import Array, DType, Lengths, Shape, Sizes, Spacing
 from cytosuite.volume.pieces import extremes, slabs_of
 
 AXES = "TCZYX"
@@ -51,7 +51,7 @@ class Header:
     """Geometry and number type of an image file, read without its pixels."""
 
     shape: Shape  # size of each axis in voxels
-    dtype: np.dtype[Any]  # of the pixels
+    dtype: DType  # of the pixels
     spacing: Lengths  # µm per voxel along z, y, x; 1 where the file gives none
     axes: str  # as of `Volume`
 
@@ -206,7 +206,7 @@ def scalars(entries: Mapping[str, object]) -> tuple[Scalars, Texts]:
 
 
 def with_channel(
-    entries: Mapping[str, object], names: Sequence[str], axes: str, pick: IntMap
+    entries: Mapping[str, object], names: Names, axes: str, pick: IntMap
 ) -> tuple[Scalars, Texts]:
     """Return the `scalars` of an image with the name of its channel, or the names of several."""
     metadata, warnings = scalars(entries)
@@ -223,7 +223,7 @@ def with_channel(
     return metadata, warnings
 
 
-def _named_channels(names: Sequence[str]) -> Scalars:
+def _named_channels(names: Names) -> Scalars:
     """Return the metadata that name all channels; none where one has no name, or a line is full."""
     listed = ", ".join(name.replace(", ", ",") for name in names)
     return {"channels": listed} if names and all(names) and len(listed) <= LINE else {}
@@ -262,7 +262,7 @@ def is_size(value: object, limits: Lengths = SIZES) -> bool:
     return isinstance(value, int | float) and limits[0] <= value <= limits[1]
 
 
-def _check_geometry(shape: Sizes, spacing: Spacing, axes: str, dtype: np.dtype[Any]) -> Lengths:
+def _check_geometry(shape: Sizes, spacing: Spacing, axes: str, dtype: DType) -> Lengths:
     """Return a voxel size after a check that it, shape and axes fit each other."""
     if dtype.kind not in KINDS or dtype.itemsize > LARGEST_ITEM:
         raise InputError(f"expected real numbers of at most 64 bits, found dtype {dtype}")

@@ -1,12 +1,11 @@
 """Objects of label images: one by one, and numbered without gaps."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import scipy  # its parts are loaded where they are used
 
-from cytosuite.volume.arrays import Array, Bools, Box, Doubles, Integers, Ints, Longs, Sizes
+from cytosuite.volume.arrays import Array, Bools, Box, Doubles, DType, Integers, Ints, Longs, Sizes
 from cytosuite.volume.pieces import CHUNK, distinct
 
 
@@ -17,7 +16,7 @@ def objects_in(labels: Integers) -> Iterator[tuple[int, Box, Bools]]:
             yield label, box, labels[box] == label
 
 
-def label_type(most: int) -> np.dtype[Any]:
+def label_type(most: int) -> DType:
     """Return the type of labels up to a number: uint16, from 65536 on uint32."""
     return np.dtype(np.uint16 if most < 2**16 else np.uint32)
 

@@ -1,12 +1,11 @@
 """Percentiles of the grey values of an image, which may lie on disk."""
 
 from math import ceil, floor
-from typing import Any
 
 import numpy as np
 
 from cytosuite.files import FloatTuple
-from cytosuite.volume.arrays import Array, Unsigned
+from cytosuite.volume.arrays import Array, DType, Unsigned
 from cytosuite.volume.pieces import chunks
 
 BITS = 16  # of a number counted in one pass
@@ -51,7 +50,7 @@ def _ordered(piece: Array) -> Unsigned:
     return keys
 
 
-def _value(key: int, dtype: np.dtype[Any]) -> float:
+def _value(key: int, dtype: DType) -> float:
     top = 1 << (8 * dtype.itemsize - 1)
     if dtype.kind == "i":
         key ^= top

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from cytosuite.files import IntPair
 from cytosuite.volume import large
 from cytosuite.volume.arrays import Array, Shape, Sizes
 from cytosuite.volume.large import is_mapped, release, room
@@ -20,7 +21,7 @@ EXACT = 2**24  # whole numbers that float32 tells apart
 TABLE = 1 << 26  # numbers below which a table of all finds those that occur
 
 
-def slab_bounds(shape: Sizes, voxels: int) -> list[tuple[int, int]]:
+def slab_bounds(shape: Sizes, voxels: int) -> list[IntPair]:
     """Return first plane and end of slabs of at most so many voxels, or of one plane."""
     step = max(1, voxels // max(1, prod(shape[1:])))
     return [(start, min(start + step, shape[0])) for start in range(0, shape[0], step)]

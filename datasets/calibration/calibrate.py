@@ -39,6 +39,7 @@ from cytosuite.errors import InputError
 from cytosuite.files import (
     Entries,
     Json,
+    Names,
     TextMap,
     digest,
     need_file,
@@ -64,7 +65,7 @@ TISSUES: tuple[Json, ...] = (
 HELD_OUT = 1_000_003  # from the seeds of a fit to the seeds of the stacks that it is judged by
 
 
-def to_toml(recipe: Entries, comments: TextMap | None = None, head: Sequence[str] = ()) -> str:
+def to_toml(recipe: Entries, comments: TextMap | None = None, head: Names = ()) -> str:
     """Return a nested mapping as TOML with comments by dotted name; tables follow plain values."""
     lines = [*(f"# {line}\n" for line in head), "\n"] if head else []
     return "".join(lines) + tomlkit.dumps(_native(recipe, "", comments or {})).lstrip("\n")
@@ -217,7 +218,7 @@ def write_recipe(
     parameters: Entries,
     record: Entries,
     made: str,
-    head: Sequence[str],
+    head: Names,
     rows: Sequence[Compared],
     comments: TextMap = MappingProxyType({}),
 ) -> None:

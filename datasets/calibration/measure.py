@@ -19,7 +19,16 @@ from cytosuite.metrics.realism.arrangement import Properties, arrangement, numbe
 from cytosuite.metrics.realism.features import object_features
 from cytosuite.metrics.realism.scene import Scene, stack
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Array, Bools, Box, Columns, Doubles, Integers, Lengths
+from cytosuite.volume.arrays import (
+    Array,
+    Bools,
+    Box,
+    Columns,
+    DoublePair,
+    Doubles,
+    Integers,
+    Lengths,
+)
 from cytosuite.volume.objects import box_of, objects_in
 from cytosuite.volume.pieces import evenly
 
@@ -138,7 +147,7 @@ class StackStatistics(NamedTuple):
     annotated: int  # stacks with labels
     volumes: Columns  # VOLUME_STATISTICS (V,), one value per stack
     objects: Columns  # OBJECT_STATISTICS (N,), one per object; shapes of whole ones
-    greys: tuple[tuple[Doubles, Doubles], ...]  # of each stack: in and out of objects, sampled
+    greys: tuple[DoublePair, ...]  # of each stack: in and out of objects, sampled
     arrangements: tuple[Columns, ...]  # of each stack, see `arrangement`
     notes: Texts = ()  # missing or uncertain values, with the reason
 
@@ -207,7 +216,7 @@ def _sampled(values: Array) -> Doubles:
 
 def _measure(
     dark: float | None, pair: tuple[Volume, Labels | None]
-) -> tuple[FloatDict, Columns, Columns, str, tuple[Doubles, Doubles]]:
+) -> tuple[FloatDict, Columns, Columns, str, DoublePair]:
     """Return statistics of a stack and its objects, their arrangement, a note on missing, greys."""
     image, labels = pair
     scene = Scene(image, segment(image) if labels is None else labels)

@@ -27,7 +27,7 @@ from cytosuite.datasets.ranges import draw_whole
 from cytosuite.datasets.scene import Shapes
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Bools, Doubles, Image, Rng, Shape
+from cytosuite.volume.arrays import Bools, DoublePair, Doubles, Image, Rng, Shape
 
 RESTING, TWO, DIVIDING, DYING = range(4)
 ROUND = {DIVIDING: 0.75, DYING: 0.55}  # radius / radius of a spread cell
@@ -314,9 +314,7 @@ def _nuclei(
     return bodies, all_centres, np.concatenate(of)
 
 
-def _middles(
-    rng: Rng, labels: Labels, depth: Image, least: Doubles, grid: Grid
-) -> tuple[Doubles, Doubles]:
+def _middles(rng: Rng, labels: Labels, depth: Image, least: Doubles, grid: Grid) -> DoublePair:
     """Return places (N, 3) in µm and their depths (N,): at least µm and shares (2, N)."""
     deepest = np.zeros(least.shape[1] + 1, np.float32)
     np.maximum.at(deepest, labels.ravel(), depth.ravel())

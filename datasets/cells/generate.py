@@ -24,7 +24,7 @@ from cytosuite.datasets.physics.render import render_whole
 from cytosuite.datasets.ranges import draw_whole, log_uniform
 from cytosuite.datasets.sample import Sample
 from cytosuite.datasets.scene import generator
-from cytosuite.files import Entries, Json, Scalars
+from cytosuite.files import Entries, FloatDict, Json, Scalars
 from cytosuite.volume import Volume, merged
 from cytosuite.volume.arrays import Box, Image, Integers, Rng, Unsigned
 
@@ -80,9 +80,7 @@ def point_spread(parameters: Parameters) -> Gaussian:
     return Gaussian((0.0 if parameters.image.plane else z, *across))
 
 
-def _dyes(
-    rng: Rng, culture: Culture, parameters: Parameters
-) -> tuple[dict[str, Image], dict[str, float]]:
+def _dyes(rng: Rng, culture: Culture, parameters: Parameters) -> tuple[dict[str, Image], FloatDict]:
     """Return the photons (Z, Y, X) of cytoplasm and nuclei before the blur, and drawn levels."""
     for_level, for_noise, for_clumps = rng.spawn(3)
     dyes, grid = parameters.dyes, culture.grid

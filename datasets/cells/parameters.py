@@ -9,26 +9,30 @@ from cytosuite.datasets.ranges import (
     Auto,
     Clump,
     Count,
+    CountRange,
     Degrees,
     Elongation,
     NotNegative,
-    NotNegativeCount,
+    NotNegativeRange,
     PathName,
     Positive,
+    PositiveRange,
     Quantiles,
     Range,
     Rough,
     Section,
     Share,
+    ShareRange,
     Triple,
     Wide,
 )
 from cytosuite.datasets.scene import Frame, Optics, Pair, SceneParameters, Shapes, Three, Two
+from cytosuite.files import FloatTuple
 from cytosuite.volume import Volume
 
 Ratio = Annotated[float, Field(gt=0, le=1)]
 # A single number is the end of a range that goes as far as it can.
-Least = Annotated[Range[Share], BeforeValidator(lambda v: v if _several(v) else (v, 1.0))]
+Least = Annotated[ShareRange, BeforeValidator(lambda v: v if _several(v) else (v, 1.0))]
 Most = Annotated[Range[Degrees], BeforeValidator(lambda v: v if _several(v) else (0.0, v))]
 
 
@@ -56,14 +60,14 @@ class Outlines(Shapes):
     """voxel size of `source` where the files give none, or another one"""
     n_cells: Quantiles[Count] = (12, 24)
     """cells in the image and its margin"""
-    height_um: Range[Positive] = (4.0, 6.0)
+    height_um: PositiveRange = (4.0, 6.0)
     """height of a cell, µm"""
     meet: Literal["press", "cover"] = "press"
     """what cells do that overlap: press, each flattens at the border; cover, they lie over each
     other, and their light adds up"""
-    processes: Range[NotNegativeCount] = (0, 0)
+    processes: CountRange = (0, 0)
     """thin processes of a cell, as neurons have; they end where they meet another cell"""
-    process_um: Range[Positive] = (15.0, 50.0)
+    process_um: PositiveRange = (15.0, 50.0)
     """their length from the border of the cell, µm"""
     process_width_um: Positive = 2.0
     """their width, which tapers to a third"""
@@ -71,7 +75,7 @@ class Outlines(Shapes):
     """standard deviation of their turn over 1 µm, radians; over s µm it is √s as much"""
     forks: Share = 0.3
     """share of processes that fork"""
-    colonies: Range[NotNegativeCount] = (0, 0)
+    colonies: CountRange = (0, 0)
     """discs that hold all cells, others where these have no room; 0: cells lie anywhere"""
     colony_um: Positive = 40.0
     """radius of a colony, µm"""
@@ -93,7 +97,7 @@ class Placing(Section):
     depth: Least = (0.6, 1.0)
     """where the middle lies: distance to the border of its cell / the largest one there is; one
     number: at least"""
-    offset: Range[NotNegative] | Auto = "auto"
+    offset: NotNegativeRange | Auto = "auto"
     """distance of the middles of nucleus and cell / radius of the disc (ball) of the cell's area
     (volume); auto: any"""
     ratio: Range[Ratio] | Auto = "auto"
@@ -111,9 +115,9 @@ class Placing(Section):
 class Cores(Placing):
     """Nuclei, one in a cell unless `cells` says otherwise."""
 
-    radius_um: Range[Positive] = (4.0, 5.5)
+    radius_um: PositiveRange = (4.0, 5.5)
     """radius of the disc of a nucleus' area, µm; one that finds no room shrinks"""
-    height_um: Range[Positive] = (3.0, 4.0)
+    height_um: PositiveRange = (3.0, 4.0)
     """height, µm"""
     phantoms: PathName = ""
     """folder of stored nuclei (`cytosuite phantoms`), turned and scaled into their cells, in place
@@ -135,9 +139,9 @@ class Cores(Placing):
 class Dyes(Section):
     """Light of cytoplasm and nuclei."""
 
-    cytoplasm_photons: Range[NotNegative] = (40.0, 80.0)
+    cytoplasm_photons: NotNegativeRange = (40.0, 80.0)
     """photons per voxel of a cell's middle"""
-    nuclei_photons: Range[NotNegative] = (80.0, 160.0)
+    nuclei_photons: NotNegativeRange = (80.0, 160.0)
     """photons per voxel of a median nucleus"""
     spread: Wide = 0.2
     """standard deviation of ln(dye) between cells, and between nuclei"""
@@ -147,7 +151,7 @@ class Dyes(Section):
     """size (Gaussian standard deviation) of its darker and brighter parts, µm"""
     in_nucleus: Share = 0.4
     """dye of the cytoplasm inside of a nucleus / outside"""
-    autofluorescence: Range[Share] = (0.0, 0.0)
+    autofluorescence: ShareRange = (0.0, 0.0)
     """light of the cytoplasm in the channel of spots / in its own"""
     membrane: NotNegative = 0.0
     """dye of the membrane / of the cytoplasm; 0: none is seen"""
@@ -162,7 +166,7 @@ class Cloud(Section):
     """place relative to the first voxel, as many values as the image has axes"""
     size_um: Positive
     """how wide it is, µm: the standard deviation of a round cloud is size / √3"""
-    stretch: tuple[tuple[float, ...], ...] = ()
+    stretch: tuple[FloatTuple, ...] = ()
     """matrix of as many rows and columns as the image has axes; none: a round cloud"""
 
 
@@ -173,7 +177,7 @@ class SpotKind(Section):
     """part of the cell that holds the middles of all of them"""
     cloud: Cloud | None = None
     """they lie in a cloud, in cells or not, in place of in `place`"""
-    count: Range[NotNegative] = (10.0, 30.0)
+    count: NotNegativeRange = (10.0, 30.0)
     """mean number per cell of a case; in a cloud, of all"""
     law: Literal["poisson", "given"] = "poisson"
     """given: `count`, rounded, in each cell"""
@@ -182,34 +186,34 @@ class SpotKind(Section):
     mean of all cells makes `count`"""
     kinds: tuple[NotNegative, ...] = ()
     """factors of the mean number by kind of cell; none: all alike"""
-    clusters: Range[NotNegativeCount] = (0, 0)
+    clusters: CountRange = (0, 0)
     """centres per cell around which spots lie; 0: they lie anywhere; 1: around one centre"""
     cluster_um: Positive = 1.0
     """standard deviation of the distance from a centre along each axis, µm"""
     distance_um: NotNegative = 0.0
     """smallest distance of two spots of the kind, µm; those that find no room are left out"""
-    photons: Range[Positive] = (300.0, 600.0)
+    photons: PositiveRange = (300.0, 600.0)
     """median photons of a spot, of a case (drawn log-uniformly)"""
     spread: Wide = 0.3
     """standard deviation of ln(photons) between spots"""
-    radius_um: Range[NotNegative] = (0.0, 0.0)
+    radius_um: NotNegativeRange = (0.0, 0.0)
     """radius of a spot, µm: 0 is a point, else a ball"""
 
 
 class Stray(Section):
     """Light that is no spot, and never in the table."""
 
-    debris: Range[NotNegativeCount] = (0, 0)
+    debris: CountRange = (0, 0)
     """autofluorescent blobs, in every channel"""
-    debris_um: Range[Positive] = (0.3, 1.0)
+    debris_um: PositiveRange = (0.3, 1.0)
     """their standard deviation, µm"""
-    debris_photons: Range[Positive] = (20.0, 200.0)
+    debris_photons: PositiveRange = (20.0, 200.0)
     """photons per voxel in the middle of one (drawn log-uniformly)"""
-    rays: Range[NotNegativeCount] = (0, 0)
+    rays: CountRange = (0, 0)
     """cosmic rays in each image: straight, sharp lines"""
     ray_voxels: Range[Count] = (1, 12)
     """their length, voxels"""
-    ray_photons: Range[Positive] = (200.0, 3000.0)
+    ray_photons: PositiveRange = (200.0, 3000.0)
     """photons per voxel (drawn log-uniformly)"""
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from cytosuite.bodies._kernels import compiled
 from cytosuite.bodies.grid import Labels
 from cytosuite.datasets.cells.parameters import Outlines
-from cytosuite.volume.arrays import Doubles, Image, Longs, Rng, Spacing
+from cytosuite.volume.arrays import DoublePair, Doubles, Image, Longs, Rng, Spacing
 
 Numbers = Longs
 
@@ -24,7 +24,7 @@ def grow_processes(
     outlines: Outlines,
     labels: Labels,
     dome: Image,
-    places: tuple[Doubles, Doubles],
+    places: DoublePair,
     spacing: Spacing,
 ) -> Image:
     """Add processes to cells (Y, X), in place, and return the height (Y, X) that they add.

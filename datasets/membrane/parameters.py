@@ -4,7 +4,7 @@ from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
-from cytosuite.datasets.ranges import Bumps, NotNegative, Positive, Range, Share
+from cytosuite.datasets.ranges import Bumps, NotNegative, PositiveRange, Range, Share
 from cytosuite.datasets.scene import Dimming, Image, Lit, Outlined, SceneParameters
 from cytosuite.volume.arrays import Rng
 
@@ -23,7 +23,7 @@ class Parameters(SceneParameters):
     structure: Literal["tissue", "meristem", "shell", "cartographic"] = "tissue"
     """tissue: cells everywhere; meristem: a dome with layers of cells; shell: one layer of cells
     around an ellipsoid of yolk; cartographic: the shell of a ball, spread out as a map"""
-    cell_um: Range[Positive] = (9.0, 13.0)
+    cell_um: PositiveRange = (9.0, 13.0)
     """diameter of the ball of a cell's mean volume; shell, cartographic: of the disc of its area
     within the layer"""
     weight: float = Field(0.25, ge=0, le=2)
@@ -38,7 +38,7 @@ class Parameters(SceneParameters):
     """standard deviation of the depth of centres in a layer, relative to its thickness"""
     rounding: float = Field(0.2, ge=0, le=0.4)
     """meristem: radius of the edges of cells at the surface, relative to cell_um"""
-    thickness_um: Range[Positive] = (10.0, 14.0)
+    thickness_um: PositiveRange = (10.0, 14.0)
     """shell, cartographic: of the layer of cells, at the equator"""
     thinning: Range[Thinning] = (0.24, 0.36)
     """shell: share of the thickness that is missing at the poles of the axis along x"""

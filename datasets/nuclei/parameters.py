@@ -17,6 +17,7 @@ from cytosuite.datasets.ranges import (
     Quantiles,
     Range,
     Share,
+    ShareRange,
 )
 from cytosuite.datasets.scene import Frame, Lit, Optics, Outlined, SceneParameters, Shapes
 
@@ -54,7 +55,7 @@ class Parameters(Shapes, SceneParameters):
     """where nuclei lie: in the image; an ellipsoid; the same around a core; the outermost layer of
     a bumpy ellipsoid; the layer of a ball, spread out as a map; a union of discs (balls in a
     volume)"""
-    width: Range[Share] = (0.6, 0.6)
+    width: ShareRange = (0.6, 0.6)
     """ellipsoid, shell, layer: axes relative to the size of the image"""
     core: float = Field(0.6, gt=0, lt=1)
     """shell: axes of the core relative to the ellipsoid's"""
@@ -81,7 +82,7 @@ class Parameters(Shapes, SceneParameters):
     """whether the longest axes lie in the plane y, x; those of a plane always do"""
     outward: bool = False
     """whether the longest axes stand upright on the surface of the foreground"""
-    grey: Range[Share] = (0.5, 0.9)
+    grey: ShareRange = (0.5, 0.9)
     """value of a nucleus in the sketch"""
     smooth_um: NotNegative = 0.5
     """standard deviation of the Gaussian that smooths the sketch, µm"""

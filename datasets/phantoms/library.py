@@ -18,7 +18,7 @@ from cytosuite.datasets.physics.shapes import about_axis
 from cytosuite.errors import InputError, at
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Array, Bools, Doubles, Image, Lengths, Reals, Rng
+from cytosuite.volume.arrays import Array, Bools, DoublePair, Doubles, Image, Lengths, Reals, Rng
 from cytosuite.volume.objects import box_of, wider
 
 SMOOTHING = 0.8  # voxels: takes the stairs of a mask away, keeps its shape
@@ -83,7 +83,7 @@ def _samples(field: Reals, spacing: Lengths) -> Reals:
     return np.asarray(values.ravel())
 
 
-def moments(inside: Bools, spacing: Lengths, volume: float) -> tuple[Doubles, Doubles]:
+def moments(inside: Bools, spacing: Lengths, volume: float) -> DoublePair:
     """Return centroid (3,) in µm and covariance (3, 3) of a mask, scaled to a volume."""
     points = np.argwhere(inside) * np.asarray(spacing)
     centroid = points.mean(axis=0)
@@ -177,7 +177,7 @@ class Phantom:
         return moments(self.inside, self.spacing, self.volume_um3)[0]
 
     @cached_property
-    def _axes(self) -> tuple[Doubles, Doubles]:
+    def _axes(self) -> DoublePair:
         covariance = moments(self.inside, self.spacing, self.volume_um3)[1]
         values, vectors = np.linalg.eigh(covariance)
         return values, vectors * np.sign(np.linalg.det(vectors))

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.bodies._kernels import compiled, length
+from cytosuite.files import IntPair
 from cytosuite.volume.arrays import ZYX, Floats, Ints, Shorts
 
 # Numbers of numpy, as Python's would turn every sum into float64.
@@ -215,7 +216,7 @@ def _stain(table: Table, i: int, waves: Floats, at: int) -> float:
 @compiled
 def _dye(
     table: Table,
-    pair: tuple[int, int],
+    pair: IntPair,
     difference: float,
     most: float,
     point: ZYX,

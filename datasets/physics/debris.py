@@ -9,6 +9,7 @@ from cytosuite.bodies.grid import Grid
 from cytosuite.bodies.stars import Bodies
 from cytosuite.datasets.physics import shapes
 from cytosuite.datasets.physics.shapes import FRAGMENT, Nuclei
+from cytosuite.files import IntPair
 from cytosuite.volume.arrays import Doubles, Image, Interval, Rng
 
 UNEVEN = 0.7  # standard deviation of the logarithm of the volumes of pieces
@@ -21,7 +22,7 @@ def fragments(
     nuclei: Bodies,
     centres_um: Doubles,
     *,
-    count: tuple[int, int] = (5, 15),
+    count: IntPair = (5, 15),
     share: float = 0.05,
     factor: Interval = (3.0, 10.0),
 ) -> tuple[Nuclei, Doubles]:

@@ -22,7 +22,7 @@ from cytosuite.datasets.physics.harmonics import stars_of
 from cytosuite.errors import InputError
 from cytosuite.files import read_json, write_json
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Bools, Doubles, Lengths, Rng
+from cytosuite.volume.arrays import Bools, DoublePair, Doubles, Lengths, Rng
 from cytosuite.volume.objects import numbered, objects_in, on_face
 
 LEAST_SHAPES = 3
@@ -162,7 +162,7 @@ def coefficients(mask: Bools, spacing: Lengths, order: int) -> Doubles:
 
 
 @lru_cache(maxsize=4)
-def _harmonics(order: int, plane: bool) -> tuple[Doubles, Doubles]:
+def _harmonics(order: int, plane: bool) -> DoublePair:
     """Return even directions (3, n), of a plane in it, and harmonics (2, L + 1, ..., n) there."""
     angles = np.arange(DIRECTIONS) * (2 * np.pi / DIRECTIONS)
     circle = np.stack([np.zeros(DIRECTIONS), np.cos(angles), np.sin(angles)])

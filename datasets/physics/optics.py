@@ -9,6 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from cytosuite.bodies.grid import slabs
+from cytosuite.files import IntPair
 from cytosuite.segmentation.foreground import taps
 from cytosuite.volume.arrays import Bools, Box, Image, Reals, Sizes, Spacing
 
@@ -66,7 +67,7 @@ def blurred(
 ) -> Iterator[tuple[slice, Image]]:
     """Yield planes and light (n, Y, X) of a blurred image, slab by slab, with scipy's bytes."""
 
-    def _light(span: tuple[int, int]) -> Image:
+    def _light(span: IntPair) -> Image:
         slab = _along_z(paint, shape, sigma[0], *span)
         for plane in slab:
             edges = (_reach(sigma[1]),) * 2, (0, 0)  # rows and columns that a plane lacks

@@ -17,7 +17,7 @@ from cytosuite.bodies.harmonics import fibonacci_sphere
 from cytosuite.datasets.physics.region import Region
 from cytosuite.datasets.physics.tissue import ellipsoid
 from cytosuite.errors import InputError
-from cytosuite.volume.arrays import Bools, Doubles, Indices, Rng
+from cytosuite.volume.arrays import Bools, DoublePair, Doubles, Indices, Rng
 
 Home = tuple[Indices, Region]  # bodies, and the region that holds them
 MOST = 65535  # nuclei or cells of a case: numbers of 16 bits
@@ -62,7 +62,7 @@ class Hulls(NamedTuple):
         determinant = a * cofactors[0] + d * cofactors[3] + e * cofactors[4]
         return np.asarray(s * (1 - s) / determinant * cofactors)
 
-    def outside_um(self, centres_um: Doubles, region: Region) -> tuple[Doubles, Doubles]:
+    def outside_um(self, centres_um: Doubles, region: Region) -> DoublePair:
         """Return depths (N,) across the surface, normals (N, 3); half width: sqrt(nᵀ A n)."""
         depth = -region.distance_at(centres_um)
         excess = np.full(len(depth), -np.inf)

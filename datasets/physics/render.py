@@ -13,6 +13,7 @@ from cytosuite.datasets.physics.grid import area_average
 from cytosuite.datasets.physics.optics import REACH, Attenuation, attenuate
 from cytosuite.datasets.physics.psf import Gaussian, Psf, Sampled
 from cytosuite.errors import InputError
+from cytosuite.files import IntPair
 from cytosuite.volume import large
 from cytosuite.volume.arrays import Doubles, Image, Reals, Shape, Spacing
 from cytosuite.volume.pieces import slabs_of
@@ -294,7 +295,7 @@ def render_whole(image: Image, grid: Grid, detector: Grid, psf: Psf) -> Image:
     return render(paint, paint, grid, detector, psf, Attenuation("none"))
 
 
-def slabs(grid: Grid, spread: LightSpread, max_bytes: int) -> list[tuple[int, int]]:
+def slabs(grid: Grid, spread: LightSpread, max_bytes: int) -> list[IntPair]:
     """Return first plane and end of slabs of one thickness, by sizes and the bound alone."""
     planes, y, x = grid.shape
     most = spread.least

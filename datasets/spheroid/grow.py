@@ -1,6 +1,6 @@
 """Grow a spheroid: nuclei at their places in the tissue; some divide and some die."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from math import exp, pi
 from pathlib import Path
@@ -31,6 +31,7 @@ from cytosuite.datasets.spheroid.spheroid import (
     volume_of,
 )
 from cytosuite.errors import InputError
+from cytosuite.files import FloatMap
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Doubles, Longs, Rng
 
@@ -79,7 +80,7 @@ def populate(rng: Rng, parameters: Parameters, drawn: Drawn, counts: Sequence[in
     return tuple(parts)
 
 
-def _nuclei(rng: Rng, kind: Kind, values: Mapping[str, float], count: int) -> Nuclei:
+def _nuclei(rng: Rng, kind: Kind, values: FloatMap, count: int) -> Nuclei:
     """Return drawn nuclei."""
     return shapes.draw_nuclei(
         rng,
@@ -91,7 +92,7 @@ def _nuclei(rng: Rng, kind: Kind, values: Mapping[str, float], count: int) -> Nu
     )
 
 
-def _from_library(rng: Rng, kind: Kind, values: Mapping[str, float], count: int) -> StoredNuclei:
+def _from_library(rng: Rng, kind: Kind, values: FloatMap, count: int) -> StoredNuclei:
     nuclei = draw_stored(
         rng,
         count,

@@ -13,9 +13,10 @@ from cytosuite.datasets.scene import SceneParameters
 from cytosuite.datasets.spheroid import sections
 from cytosuite.datasets.spheroid.sections import Kind
 from cytosuite.errors import InputError
+from cytosuite.files import FloatDict
 from cytosuite.volume.arrays import ZYX, Rng
 
-Drawn = dict[str, float]
+Drawn = FloatDict
 
 TYPICAL = 20  # number of nuclei that have the diameter of the recipe
 LOGARITHMIC = {"n_nuclei", "photons", "attenuation_um"}  # drawn log-uniformly

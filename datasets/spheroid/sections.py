@@ -11,15 +11,18 @@ from cytosuite.datasets.ranges import (
     Auto,
     Clump,
     Count,
+    CountRange,
     Degrees,
     NotNegative,
-    NotNegativeCount,
+    NotNegativeRange,
     PathName,
     Positive,
+    PositiveRange,
     Range,
     Rough,
     Section,
     Share,
+    ShareRange,
     Triple,
     Wide,
 )
@@ -76,37 +79,37 @@ class Tissue(Section):
     ellipsoid, shell, irregular and of the mass of a blastocyst (a draw that cannot be packed is
     lowered within the range, below 10 nuclei down to 0.15 + 0.015 for each; see
     nuclear_volume_fraction and missed)"""
-    width_um: Range[Positive] | Auto = "auto"
+    width_um: PositiveRange | Auto = "auto"
     """full width of ellipsoid, shell, irregular and, at least, of a blastocyst; `auto`: from
     n_nuclei and volume_fraction"""
     may_be_cut: bool = False
     """whether draws may be larger than the image and cut by its faces"""
-    middle: Range[Share] = (0.5, 0.5)
+    middle: ShareRange = (0.5, 0.5)
     """depth of the middle of ellipsoid, shell, irregular and file below the plane at the
     objective / height of the image"""
-    flattening: Range[Positive] = (0.8, 1.0)
+    flattening: PositiveRange = (0.8, 1.0)
     """height of the tissue relative to its width"""
-    bumps: Range[Share] = (0.06, 0.14)
+    bumps: ShareRange = (0.06, 0.14)
     """irregular: r.m.s. of the outline's displacement / radius"""
-    core: Range[Share] = (0.45, 0.65)
+    core: ShareRange = (0.45, 0.65)
     """shell, blastocyst: size of the core, of the inside / of the tissue (lowered where nuclei find
     no room around it)"""
-    core_offset: Range[Share] = (0.0, 0.2)
+    core_offset: ShareRange = (0.0, 0.2)
     """shell: the core's displacement / the room it has"""
-    core_tissue: Range[Share] = (0.5, 1.0)
+    core_tissue: ShareRange = (0.5, 1.0)
     """shell, blastocyst: how dense the core is (0: a cavity; 1: dead tissue)"""
-    inner: Range[Share] = (0.3, 0.5)
+    inner: ShareRange = (0.3, 0.5)
     """blastocyst: share of the nuclei in the mass, where they fill volume_fraction"""
     arrangement: Literal["packed", "random"] = "packed"
     """nuclei push each other apart until none overlap, or are put at random places one by one
     as long as there is room"""
     break_criterion: Count = 1000
     """random: give up after so many places in a row without room"""
-    gap_um: Range[NotNegative] = (0.3, 0.3)
+    gap_um: NotNegativeRange = (0.3, 0.3)
     """smallest distance between nuclei before roughness, µm"""
     max_overlap: float = Field(0.0, ge=0, le=0.5)
     """share of a nucleus' volume a neighbour may take"""
-    contact: Range[Share] = (0.0, 0.0)
+    contact: ShareRange = (0.0, 0.0)
     """share of the surface of all nuclei inside of others: above 0, those that lie near are drawn
     together until it is met, as close as max_overlap allows, and flatten against each other (see
     contact_share)"""
@@ -115,13 +118,13 @@ class Tissue(Section):
 class Nucleus(Section):
     """Size, shape and dye of nuclei."""
 
-    diameter_um: Range[Positive] = (8.0, 10.0)
+    diameter_um: PositiveRange = (8.0, 10.0)
     """median diameter of a case: of the sphere of equal volume, µm"""
     diameter_spread: Range[Spread] = (0.07, 0.07)
     """standard deviation of ln(diameter) between nuclei"""
     axis_spread: Range[Spread] = (0.14, 0.14)
     """standard deviation of ln(axis) within a nucleus"""
-    flat_fraction: Range[Share] = (0.0, 0.0)
+    flat_fraction: ShareRange = (0.0, 0.0)
     """share of clearly flat or long nuclei"""
     flat_along_surface: bool = False
     """turn flat nuclei near the surface of the tissue along it, after they were placed; they
@@ -132,15 +135,15 @@ class Nucleus(Section):
     """median brightness, relative to other kinds"""
     brightness_spread: Range[Wide] = (0.25, 0.25)
     """standard deviation of ln(brightness) between nuclei"""
-    chromatin_contrast: Range[NotNegative] = (0.2, 0.45)
+    chromatin_contrast: NotNegativeRange = (0.2, 0.45)
     """standard deviation of ln(dye density) within a nucleus"""
     chromatin_um: Clump = 0.5
     """size (Gaussian standard deviation) of chromatin clumps, µm"""
     nucleoli: int = Field(3, ge=0, le=10)
     """most dark nucleoli per nucleus"""
-    mitotic_fraction: Range[Share] = (0.03, 0.03)
+    mitotic_fraction: ShareRange = (0.03, 0.03)
     """share of nuclei in mitosis"""
-    apoptotic_fraction: Range[Share] = (0.0, 0.0)
+    apoptotic_fraction: ShareRange = (0.0, 0.0)
     """share of nuclei that are dying: bright fragments without a label"""
     phantoms: PathName = ""
     """folder of stored nuclei to place instead of drawn ones, see Phantoms"""
@@ -166,9 +169,9 @@ class Subculture(Section):
 
     kind: str
     """name of the kind"""
-    count: Range[NotNegativeCount] = (1, 1)
+    count: CountRange = (1, 1)
     """balls in a case"""
-    diameter_um: Range[Positive] = (30.0, 40.0)
+    diameter_um: PositiveRange = (30.0, 40.0)
     """width of a ball, µm"""
     flattening: Positive = 1.0
     """height of a ball relative to its width"""
@@ -194,9 +197,9 @@ class Cells(Section):
     """dye in a membrane relative to a median nucleus"""
     membrane_spread: Wide = 0.25
     """standard deviation of ln(brightness) of membranes"""
-    membrane_glow: Range[Share] = (0.02, 0.1)
+    membrane_glow: ShareRange = (0.02, 0.1)
     """membrane dye inside the cells relative to a median nucleus"""
-    bleed_through: Range[Share] = (0.0, 0.0)
+    bleed_through: ShareRange = (0.0, 0.0)
     """share of the membrane dye that shines in the channel of the nuclei, as walls; above 0
     it needs no `enabled`"""
 
@@ -204,32 +207,32 @@ class Cells(Section):
 class Debris(Section):
     """Bodies that glow and are no nuclei; never labelled."""
 
-    fragments: Range[NotNegativeCount] = (5, 15)
+    fragments: CountRange = (5, 15)
     """pieces of a dying nucleus; 0: it leaves a gap"""
     fragment_share: Share = Field(0.05, gt=0)
     """their volume / the nucleus' volume"""
-    fragment_brightness: Range[Positive] = (3.0, 10.0)
+    fragment_brightness: PositiveRange = (3.0, 10.0)
     """relative to the nucleus"""
-    bodies: Range[NotNegativeCount] = (0, 0)
+    bodies: CountRange = (0, 0)
     """compact bodies between and around nuclei"""
-    body_diameter: Range[Positive] = (0.3, 0.6)
+    body_diameter: PositiveRange = (0.3, 0.6)
     """relative to a nucleus"""
-    body_brightness: Range[Positive] = (0.15, 2.5)
+    body_brightness: PositiveRange = (0.15, 2.5)
     """relative to a nucleus"""
-    blobs: Range[NotNegativeCount] = (0, 0)
+    blobs: CountRange = (0, 0)
     """diffuse glowing blobs"""
-    blob_sigma_z_um: Range[Positive] = (8.0, 16.0)
+    blob_sigma_z_um: PositiveRange = (8.0, 16.0)
     """their height, µm"""
-    blob_sigma_xy_um: Range[Positive] = (3.0, 7.0)
+    blob_sigma_xy_um: PositiveRange = (3.0, 7.0)
     """their width, µm"""
-    blob_brightness: Range[Positive] = (0.03, 0.3)
+    blob_brightness: PositiveRange = (0.03, 0.3)
     """relative to a nucleus"""
 
 
 class TissueOptics(scene.Dimming, scene.Hazy):
     """Light on its way to the camera."""
 
-    cytoplasm: Range[Share] = (0.02, 0.08)
+    cytoplasm: ShareRange = (0.02, 0.08)
     """glow of the tissue between nuclei relative to a median nucleus"""
     cytoplasm_spread: Range[Wide] = (0.0, 0.0)
     """standard deviation of ln(glow) over the tissue: vacuoles are dark, plastids bright"""
@@ -246,7 +249,7 @@ class TissueOptics(scene.Dimming, scene.Hazy):
     over, masks and measured point spread functions with it"""
     psf: Literal["gaussian", "physical", "file"] = "gaussian"
     """point spread function: Gaussian; computed from the microscope; measured"""
-    psf_growth: Range[NotNegative] = (0.0, 0.0)
+    psf_growth: NotNegativeRange = (0.0, 0.0)
     """gaussian: relative growth of the widths per 100 µm of depth"""
     psf_files: tuple[PathName, ...] = ()
     """file: stacks of a bead, the first for the top, the last for the bottom"""
@@ -295,7 +298,7 @@ class TissueLabels(scene.Labels):
     visible: where its own blurred image does, as annotators draw"""
     level: Range[OpenShare] = (0.25, 0.25)
     """widened, visible: share of the peak"""
-    plane_level: Range[Share] = (0.0, 0.0)
+    plane_level: ShareRange = (0.0, 0.0)
     """widened, visible: above 0 as annotators draw who go plane by plane: `level` is the share of
     the peak in a plane, and planes with a peak below this share of the nucleus' are left out"""
     haze: bool = False

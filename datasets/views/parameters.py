@@ -9,7 +9,15 @@ from pydantic import Field
 
 from cytosuite.bodies.grid import Grid
 from cytosuite.contract.manifest import Described
-from cytosuite.datasets.ranges import NotNegative, Positive, Range, Share, log_uniform
+from cytosuite.datasets.ranges import (
+    NotNegativeRange,
+    Positive,
+    PositiveRange,
+    Range,
+    Share,
+    ShareRange,
+    log_uniform,
+)
 from cytosuite.datasets.scene import Hazy, Lit, SceneParameters
 from cytosuite.files import frozen
 from cytosuite.volume.arrays import ZYX, Rng
@@ -58,7 +66,7 @@ Number = Annotated[int, Field(ge=min(STUDIES), le=max(STUDIES))]
 class SheetOptics(Hazy):
     """Light on its way to the camera."""
 
-    growth: Range[NotNegative] = (0.8, 2.5)
+    growth: NotNegativeRange = (0.8, 2.5)
     """relative increase of the widths on the way through the height of the image"""
 
 
@@ -77,19 +85,19 @@ class Parameters(SceneParameters):
     scale: float = Field(0.2, ge=0.05, le=0.5)
     """sides of the image relative to those of the challenge, at its voxel sizes; the largest take
     18 million voxels at 0.25 and 142 million at 0.5, about 70 bytes each"""
-    nucleus_um: Range[Positive] = (7.0, 10.0)
+    nucleus_um: PositiveRange = (7.0, 10.0)
     """median diameter of the nuclei"""
-    cell_um: Range[Positive] = (9.0, 14.0)
+    cell_um: PositiveRange = (9.0, 14.0)
     """diameter of the ball of a cell's mean volume; at most 0.4 of the specimen's shortest side"""
     membrane_um: Positive = 0.7
     """thickness of a membrane with the cells on both sides of it"""
     extent: Range[Extent] = (0.85, 1.3)
     """size of the specimen relative to the image; above 1 it is cut"""
-    shadows: Range[NotNegative] = (0.0, 6.0)
+    shadows: NotNegativeRange = (0.0, 6.0)
     """absorbing spots, rounded down: each throws a stripe of shadow away from the light"""
-    shadow_depth: Range[Share] = (0.15, 0.6)
+    shadow_depth: ShareRange = (0.15, 0.6)
     """share of the light that is missing in the middle of a stripe"""
-    shadow_um: Range[Positive] = (1.5, 5.0)
+    shadow_um: PositiveRange = (1.5, 5.0)
     """standard deviation of a stripe across its direction"""
     glow: Share = 0.05
     """dye of the tissue between nuclei or membranes"""

@@ -7,6 +7,7 @@ from math import inf, isfinite
 import numpy as np
 
 from cytosuite.errors import InputError
+from cytosuite.files import FloatTuple
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.networks.kernels import compiled
 from cytosuite.volume.arrays import Array, Doubles, Floats
@@ -151,7 +152,7 @@ def squares(t: Floats | Doubles, p: Floats | Doubles) -> float:
 
 
 @compiled(fastmath={"contract", "reassoc", "nnan", "nsz"})
-def tally(t: Doubles, p: Doubles) -> tuple[float, ...]:
+def tally(t: Doubles, p: Doubles) -> FloatTuple:
     """Return eleven sums over the same voxels, (N,), of truth and prediction, all finite.
 
     Those of the absolute differences and of the squared truth, the two means, the

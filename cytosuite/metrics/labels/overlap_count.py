@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from cytosuite.errors import InputError
+from cytosuite.files import IntPair
 from cytosuite.networks.kernels import compiled
 from cytosuite.volume import large
-from cytosuite.volume.arrays import Array, Bools, Longs, LongWords, Unsigned
+from cytosuite.volume.arrays import Array, Bools, DType, Longs, LongWords, Unsigned
 from cytosuite.volume.memory import GIB, free_gib, need_memory
 from cytosuite.volume.pieces import chunks, distinct
 
@@ -45,7 +46,7 @@ def count(truth: Array, prediction: Array) -> Columns:
     return _columns(*pairs)
 
 
-def _hashed(truth: Array, prediction: Array, dtype: np.dtype[Any], on_disk: bool) -> Pairs | None:
+def _hashed(truth: Array, prediction: Array, dtype: DType, on_disk: bool) -> Pairs | None:
     """Return each pair of labels once, None where there are too many."""
     allowed = (truth.nbytes + prediction.nbytes) // SHARE
     if on_disk:
@@ -68,7 +69,7 @@ def _hashed(truth: Array, prediction: Array, dtype: np.dtype[Any], on_disk: bool
     return table[0][used], table[1][used], table[2][used]
 
 
-def _new_table(slots: int, dtype: np.dtype[Any]) -> Pairs:
+def _new_table(slots: int, dtype: DType) -> Pairs:
     """Return an empty hash table."""
     return np.empty(slots, dtype), np.empty(slots, dtype), np.zeros(slots, np.int64)
 
@@ -110,7 +111,7 @@ def _objects(labels: Array, voxels: Longs) -> tuple[Labels, Longs, Longs]:
     return objects[background:].astype(np.uint64), index - background, total[background:]
 
 
-def _sorted(truth: Array, prediction: Array, dtype: np.dtype[Any]) -> Pairs:
+def _sorted(truth: Array, prediction: Array, dtype: DType) -> Pairs:
     """Return each pair of labels once, by sorting one number per voxel."""
     sides = [side.astype(dtype, copy=False) for side in (truth, prediction)]
     names = [distinct(side) for side in sides]
@@ -151,7 +152,7 @@ def count_runs(
     keys_p: Unsigned,
     voxels: Longs,
     used: int,
-) -> tuple[int, int]:
+) -> IntPair:
     """Add the runs of equal pairs of labels to the hash table, until it is half full.
 
     From voxel `begin` on, of (N,) arrays of one unsigned dtype, N at least 1; voxels that are

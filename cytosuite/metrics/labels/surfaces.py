@@ -16,7 +16,7 @@ from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.known import known, voxel_size
 from cytosuite.metrics.labels.overlap import Labels, overlap
 from cytosuite.metrics.metric import family
-from cytosuite.volume.arrays import Array, Bools, Doubles, Longs, Spacing
+from cytosuite.volume.arrays import Array, Bools, Doubles, LongPair, Longs, Spacing
 from cytosuite.volume.large import fits, is_mapped
 from cytosuite.volume.objects import borders
 from cytosuite.volume.pieces import distinct, slabs
@@ -178,7 +178,7 @@ class _Kept:
                 f"{size / 2**30:.3g} GiB, more than a quarter of the free memory; give more"
             )
 
-    def take(self, done: Bools, size: int) -> tuple[Longs, Longs]:
+    def take(self, done: Bools, size: int) -> LongPair:
         """Return the surface voxels of pairs that are done, by pair, and where each pair begins.
 
         A voxel is its flat position plus the size of the volume for each pair before its own.

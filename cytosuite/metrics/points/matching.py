@@ -23,7 +23,7 @@ from cytosuite.errors import InputError
 from cytosuite.files import IntPair
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.known import voxel_size
-from cytosuite.volume.arrays import Doubles, Longs, Spacing
+from cytosuite.volume.arrays import Doubles, LongPair, Longs, Spacing
 
 RADIUS_PX = 3  # pixels of the plane: the radius where none is given
 STEPS = 10  # radii of the curve of F1: tenths of the radius
@@ -157,7 +157,7 @@ def _most(rows: Longs, columns: Longs, shape: IntPair) -> int:
 
 def _nearest(
     rows: Longs, columns: Longs, distances: Doubles, shape: IntPair, radius: float
-) -> tuple[Longs, Longs]:
+) -> LongPair:
     """Return the positions of the largest number of pairs with the smallest sum of distances."""
     size = sum(shape)
     graph = coo_array((np.ones(rows.size, bool), (rows, shape[0] + columns)), shape=(size, size))
@@ -186,7 +186,7 @@ def _nearest(
 
 def _paired(
     rows: Longs, columns: Longs, distances: Doubles, shape: IntPair, radius: float
-) -> tuple[Longs, Longs]:
+) -> LongPair:
     """Return the pairs of a group, see `_nearest`."""
     truths, predictions = shape
     # Each true point may take a partner of its own, at the price of more than all true distances

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cytosuite.errors import InputError
+from cytosuite.files import FloatDict
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.known import known, voxel_size
 from cytosuite.metrics.metric import metric
@@ -108,7 +109,7 @@ def arrangement(labels: Array, spacing: Spacing, image: Array | None = None) -> 
     return properties | ({} if image is None else _light(image, places, owner, pairs, border))
 
 
-def numbers(properties: Properties) -> dict[str, float]:
+def numbers(properties: Properties) -> FloatDict:
     """Return the arrangement of an image as single numbers, NaN where undefined.
 
     ``contact_share`` of all surface; of the objects ``touching_share``, with any contact, and
@@ -131,7 +132,7 @@ def numbers(properties: Properties) -> dict[str, float]:
     }
 
 
-def arrangement_distances(real: Scenes, synthetic: Scenes) -> dict[str, float]:
+def arrangement_distances(real: Scenes, synthetic: Scenes) -> FloatDict:
     """Return the distance of two sets by name of `PROPERTIES`; InputError if one is empty.
 
     First Wasserstein distance of the pooled values over the standard deviation of the real ones,
@@ -155,7 +156,7 @@ ARRANGEMENT = Evidence(arrangement_distances, ("real", "synthetic"), form="scene
     reference=PANARETOS,
     undefined="when no property has values on both sides that vary among the real objects",
 )
-def arrangement_distance(by_property: dict[str, float]) -> float:
+def arrangement_distance(by_property: FloatDict) -> float:
     """Return the mean distance over the properties of the arrangement, in real standard deviations.
 
     ``W1(real, synthetic) / std(real)`` per property, mean over those that are defined.

@@ -24,7 +24,7 @@ from cytosuite.metrics.metric import family
 from cytosuite.metrics.realism.regions import BRUCH, PIXEL_UM
 from cytosuite.metrics.realism.scene import Stacks, members, stack
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Doubles
+from cytosuite.volume.arrays import DoublePair, Doubles
 from cytosuite.volume.pieces import evenly, planes_of
 
 PLANE_UM = 1.5001311  # distance of the planes the published numbers were chosen for
@@ -130,7 +130,7 @@ def edge_strength(image: Volume, settings: EdgeSettings = WHOLE) -> Doubles:
     return strength
 
 
-def edge_curve(images: Stacks, settings: EdgeSettings = WHOLE) -> tuple[Doubles, Doubles]:
+def edge_curve(images: Stacks, settings: EdgeSettings = WHOLE) -> DoublePair:
     """Return the strength of edges at each depth below the plane where they are strongest.
 
     The tiles of several images are one set. Depths (D,) in µm, from 0 on, in steps of the finest

@@ -15,7 +15,7 @@ from cytosuite.metrics.known import known
 from cytosuite.metrics.metric import family, metric
 from cytosuite.metrics.realism.scene import Scene, Scenes, members
 from cytosuite.metrics.realism.wasserstein import w1
-from cytosuite.volume.arrays import Array, Bools, Columns, Doubles, Spacing
+from cytosuite.volume.arrays import Array, Bools, Columns, DoublePair, Doubles, Spacing
 
 BRUCH = "10.1371/journal.pone.0283828"
 REGIONS = ("fg_inner", "bg_inner", "bg_outer")
@@ -40,7 +40,7 @@ class RegionScores(NamedTuple):
         defined: Doubles = scores[~np.isnan(scores)]
         return defined
 
-    def profile(self, region: str, bins: int) -> tuple[Doubles, Doubles]:
+    def profile(self, region: str, bins: int) -> DoublePair:
         """Return depths, the middles of ranges with a defined plane, and the means in them."""
         defined = ~np.isnan(self.scores[region])
         place = np.floor(bins * self.depth[defined]).astype(int)

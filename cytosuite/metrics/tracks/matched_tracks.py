@@ -12,7 +12,7 @@ from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.labels.ctc import matches
 from cytosuite.metrics.labels.overlap import Overlap, overlap
 from cytosuite.metrics.tracks.lineage import Lineage, Mask, TrackedSequence, refuse, row_problems
-from cytosuite.volume.arrays import Array, Doubles, Longs, LongWords, Shape
+from cytosuite.volume.arrays import Array, Doubles, LongPair, Longs, LongWords, Shape
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,7 +197,7 @@ class _Side:
         self.seen[matched] = True
         return matched if tracked.all() else None
 
-    def _present(self, frame: int) -> tuple[Longs, Longs]:
+    def _present(self, frame: int) -> LongPair:
         """Return the tracks that have a row in a frame, by label, and their vertices there."""
         graph = self.graph
         tracks = np.flatnonzero((graph.begins <= frame) & (frame <= graph.ends))
