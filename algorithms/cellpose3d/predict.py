@@ -22,7 +22,7 @@ from cytosuite.contract.progress import part
 from cytosuite.contract.spacing import text, warned
 from cytosuite.contract.weights import Model
 from cytosuite.errors import InputError
-from cytosuite.files import Json, Scalars
+from cytosuite.files import Json
 from cytosuite.networks.grid import in_pixels, working_shape
 from cytosuite.networks.network import Forward, device, load_once, reused_memory
 from cytosuite.networks.normalise import Background, background_of, normalise
@@ -117,7 +117,7 @@ def _objects(model: Model, seen: Volume, corner: Sizes) -> Volume:
             model,
             parameters.outline,
         )
-    facts: Scalars = {
+    facts = {
         **sizes,
         "working_shape": " x ".join(map(str, job.shape)),
         f"working_spacing_{unit}": " x ".join(f"{step * scale.ratio:.4g}" for step in job.spacing),

@@ -85,7 +85,7 @@ def predict(inputs: Volumes, model: Model) -> Volumes:
     """Return a ``synthetic-image`` of a sketch or of labels, in the grey values of real images."""
     parameters = parameters_of(model.card, Parameters)
     volume, sketch = _sketch(inputs, parameters.given)
-    network: Conditional | None = None
+    network = None
     if parameters.network:
         arguments = parameters.network
         noun = f"{'volumes' if arguments.dimensions == 3 else 'planes'} ({arguments.axes})"
@@ -192,7 +192,7 @@ def from_sketch(
             keep=keep,
         )
         values = synthesis.values
-        guided: Scalars = {"guidance": process.guidance} if process.guidance > 1 else {}
+        guided = {"guidance": process.guidance} if process.guidance > 1 else {}
         facts |= guided | {
             "method": "network",
             "solver": process.solver,

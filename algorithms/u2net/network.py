@@ -62,7 +62,7 @@ class UBlock(nn.Module):
     def forward(self, values: Tensor) -> Tensor:
         """Return (N, C, Y, X) features of the same size."""
         values = first = self.first(values)
-        features: list[Tensor] = []
+        features = []
         for number, layer in enumerate(self.down):
             if self.shrinks and 0 < number < len(self.down) - 1:  # the lowest is dilated
                 values = functional.max_pool2d(values, 2)

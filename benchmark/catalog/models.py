@@ -143,7 +143,7 @@ def choose_algorithm(
     candidates: Sequence[AlgorithmManifest], facts: Facts, models: Models
 ) -> AlgorithmManifest:
     """Return the first algorithm with a model that passes every ``must``, or breaks the fewest."""
-    fitting: list[tuple[float, AlgorithmManifest]] = []
+    fitting = []
     reasons, some = [], any(candidate.preference for candidate in candidates)
     for candidate in candidates:
         try:

@@ -64,7 +64,7 @@ def reached(
     modules: Iterable[str], package: Path, *, later: bool = False
 ) -> dict[str, tuple[Path, frozenset[str]]]:
     """Return the modules of ours that are imported, each with its file and its own imports."""
-    by_name: dict[str, tuple[Path, frozenset[str]]] = {}
+    by_name = {}
     seen, todo = set[str](), set(modules)
     while todo - seen:
         seen.add(name := min(todo - seen))

@@ -51,7 +51,7 @@ def list_command(options: ListOptions, console: Console) -> None:
 
 def listing() -> ValueTable:
     """Return algorithms, models, datasets and recipes with their purpose."""
-    rows: list[dict[str, Cell]] = []
+    rows = []
     manifests = algorithms()
     for name, algorithm in manifests.items():
         rows.append(_row("algorithm", name, algorithm.task, algorithm.description))

@@ -204,7 +204,7 @@ class _Application:
     ) -> dict[tuple[str, str], dict[Case, OutputFiles]]:
         """Return a case of each image by algorithm and folder; InputError where none can run."""
         chosen: dict[tuple[str, str], dict[Case, OutputFiles]] = {}
-        refused: list[tuple[OutputFiles, UnableError]] = []
+        refused = []
         options, task = self.options, self.task
         for target in targets:
             item, name = target.item, target.name

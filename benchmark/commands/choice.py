@@ -79,7 +79,7 @@ def own_images(options: SegmentOptions, task: str) -> tuple[list[Item], list[str
     outputs = {socket.slug for socket in TASKS[task].outputs}
     main = next(socket for socket in TASKS[task].inputs if socket.is_volume)
     items: list[Item] = []
-    lines: list[str] = []
+    lines = []
     places = options.images
     if main.kind == "canvas":
         places = [
@@ -173,8 +173,8 @@ def show_choice(options: SegmentOptions, console: Console) -> int:
     plain = engine_name(options.engine)[0] == "process"
     check = need_packages if plain else lambda _: None  # images have all packages
     unable = cache(partial(refusal, check))
-    decisions: list[Decision] = []
-    entries: list[Json] = []
+    decisions = []
+    entries = []
     for item in items:
         try:
             decision = decide(item, candidates, models, options, unable)
@@ -268,7 +268,7 @@ def _print(decision: Decision, options: SegmentOptions, console: Console) -> Non
     facts, algorithm, cards = decision.facts, decision.algorithm, candidates_of([decision])
     name = f"{algorithm.name} {decision.selection.card.name}{WORDS.get(decision.by, '')}"
     say(console, f"{decision.image}: {name}")
-    rows: list[dict[str, Cell]] = [
+    rows = [
         {
             "key": key,
             "value": fact_text(facts[key]) if key in facts else None,

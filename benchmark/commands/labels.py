@@ -56,7 +56,7 @@ def labels_command(options: LabelsOptions, console: Console) -> None:
         return
     if not items:
         raise InputError(f"{options.folder}: expected {LAYOUTS}, found none")
-    rows: list[tuple[object, ...]] = []
+    rows = []
     total = Counter[str]()
     with progress(console, "combining") as step, new_folder(options.out) as temporary:
         for done, (name, image, labels, _) in enumerate(items):

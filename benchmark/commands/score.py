@@ -63,7 +63,7 @@ def score_command(options: ScoreOptions, console: Console) -> int:
 
 def score_files(options: ScoreOptions, step: terminal.Step = lambda *_: None) -> Scores:
     """Return the scores of files on disk: of tracks by sequence, else of cases and of the set."""
-    scored: list[answers.Answer] = []
+    scored = []
     if sequences := pairs.sequences(options.truth, options.prediction):
         for name, reason in OF_TRACKS.items():
             if getattr(options, name):
@@ -92,7 +92,7 @@ def score_files(options: ScoreOptions, step: terminal.Step = lambda *_: None) ->
     if options.objects and not (listed or overlap.OVERLAP in kinds):
         raise InputError("--objects: expected a metric of the overlap of labels, like SEG or DET")
     doubts: Lists = {}
-    failed: list[str] = []
+    failed = []
     if by_case:
         listed = [
             pair._replace(name=printable(pair.name))
@@ -178,7 +178,7 @@ def _score_cases(
         for pair, _ in pieces
         if pair.spacing is None and isinstance(pair.prediction, Path)
     ]
-    scored: dict[int, Scored] = {}
+    scored = {}
     step(0, len(pieces), pieces[0][0].name)
     for number, case in beside(files).each(partial(_score_case, metrics, options), pieces):
         assert not isinstance(case, Lost)

@@ -275,7 +275,7 @@ def mount(point: str, path: Path, *, read_only: bool) -> str:
 
 def lay_out(source: Path, target: Path) -> Paths:
     """Make an empty place in `target` for each entry of a case's input; return mounts over them."""
-    mounts: dict[str, Path] = {}
+    mounts = {}
     for folder, names, files in os.walk(source):
         inside = Path(folder).relative_to(source)
         for name in sorted([*names, *files]):

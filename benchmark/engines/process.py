@@ -178,7 +178,7 @@ class ProcessSession:
     def _watch(self, process: Process, look: Look, shown: Shown) -> Outcome:
         """Wait within the limits for a case to end; `look` waits briefly for its exit code."""
         begin = time.perf_counter()
-        peak: int | None = None
+        peak = None
         asked = 0.0
         code = exceeded = None
         while code is None and exceeded is None:
@@ -204,7 +204,7 @@ class ProcessSession:
 
     def _invoke(self, process: Process) -> Look:
         """Start the case in the server; return a function that waits briefly for its exit code."""
-        codes: list[int] = []
+        codes = []
 
         def _request() -> None:
             code = self._ask(INVOKE, None)  # without an answer wait for the end of the server

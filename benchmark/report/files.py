@@ -113,7 +113,7 @@ def by_condition(conditions: Sequence[Condition]) -> pd.DataFrame:
 
 def by_depth(sets: Mapping[str, Gathered]) -> pd.DataFrame:
     """Return edge strength by depth in µm, and similarity by region and share of the depth."""
-    rows: list[tuple[Any, ...]] = []
+    rows = []
     for name, evidence in sets.items():
         if edges := evidence.get(EDGES):
             values = zip(edges.depth_um, edges.synthetic, edges.real, strict=True)

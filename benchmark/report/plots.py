@@ -230,7 +230,7 @@ def place_labels(
     """Return shift and anchor of labels of points [%, px], the first first; None without room."""
     at = [(across * width / 100, down) for across, down in middles]
     taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in at]
-    sides: list[Side | None] = []
+    sides = []
     for n, ((x, y), text) in enumerate(zip(at, labels, strict=True)):
         wide, choice = len(text) * LETTER, None
         for dx, dy, anchor, share in SIDES:

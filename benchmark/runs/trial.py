@@ -63,7 +63,7 @@ def _case(manifest: AlgorithmManifest, inputs: Entries, session: Session, folder
     main = next(socket for socket in task.inputs if socket.slug in inputs)
     place = folder / "input" / main.relative_path
     geometry = header(place if main.is_file else place / "example.tif")
-    outputs: Json = {}
+    outputs = {}
     try:
         for socket in task.outputs:
             if (path := check(raw, socket, geometry)) is not None:

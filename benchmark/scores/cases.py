@@ -19,7 +19,7 @@ from cytosuite.contract.points import Points
 from cytosuite.contract.tasks import LABELS, TRACKS, Kind, Task
 from cytosuite.contract.tracks import read_tracks
 from cytosuite.errors import InputError
-from cytosuite.files import FloatDict, TextDict, file_digest
+from cytosuite.files import file_digest
 from cytosuite.formats import header, read
 from cytosuite.metrics import Metric
 from cytosuite.metrics.boards import BOARDS
@@ -112,8 +112,8 @@ def measure(
     value, and all others NaN.
     """
     evidence: dict[Evidence[Any], Any] = {}
-    values: FloatDict = {}
-    refused: TextDict = {}
+    values = {}
+    refused = {}
     for metric in metrics:
         kind, failed = metric.evidence, status != "ok"
         worst = metric.worst if fair is None or metric.name in fair else nan

@@ -66,7 +66,7 @@ def _group(
     label: str, cases: Sequence[str], scores: Scores, answers: Sequence[str], values: CaseValues
 ) -> Group:
     """Return the scores of some cases by algorithms and controls."""
-    pooled: dict[TextPair, Summary] = {}
+    pooled = {}
     failed = {}
     evidence = dict.fromkeys(m.evidence for m in scores.metrics if m.scope == "case")
     for name in answers:

@@ -101,8 +101,8 @@ def tracks_of_labels(
     It is numbered after the largest label, then by gaps; InputError where 16 bits are too few.
     """
     last: dict[int, Track] = {}  # of each label of the frames
-    done: list[Track] = []
-    numbers: list[dict[int, int]] = []
+    done = []
+    numbers = []
     used = set() if anew else set().union(*presence)
     top = max(used, default=0) + 1
     free = chain(range(top, LARGEST + 1), (n for n in range(1, top) if n not in used))

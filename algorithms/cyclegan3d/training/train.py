@@ -171,7 +171,7 @@ class CycleTraining(Training[Settings, DomainVolume]):
         dtype = torch.float32 if settings.images.scale == "dtype" else torch.float16
         shape = (network.channels, *settings.crops.shape)
         pools = {f"pool_{role}": ImagePool(loss.pool, shape, dtype) for role in ROLES}
-        modules: dict[str, nn.Module] = {**generators, **judges, **pools}
+        modules = {**generators, **judges, **pools}
         groups: dict[str, list[nn.Module]] = {
             "generators": [*generators.values()],
             "judges": [*judges.values()],

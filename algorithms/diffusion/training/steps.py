@@ -103,7 +103,7 @@ def _adversarial(state: State, batch: Tensors, settings: Settings) -> Tensors:
     modules, adversary = state.modules, settings.adversary
     asked = {**batch, **{name[6:]: batch[name] for name in batch if name.startswith("asked_")}}
     # Of real crops: the reader's own loss, and all that is asked of made ones.
-    read: Tensor | None = None
+    read = None
     if adversary.structure:
         with state.autocast():
             read = _misread(modules, batch["image"], batch)

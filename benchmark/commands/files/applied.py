@@ -240,7 +240,7 @@ def write_applied(
     main = case.main(task)
     assert main is not None  # an image was given
     image, made = read(main), OutputFiles(home / "made", item)
-    facts: Json = {
+    facts = {
         **record.model_dump(mode="json", include=REPORTED),
         "spacing_um": list(image.spacing),
         "spacing_assumed": image.spacing_is_assumed,

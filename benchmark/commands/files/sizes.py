@@ -45,7 +45,7 @@ def sharings(
         if key or not record.get("spacing_assumed", True):
             alike = (item.image.parent, record.get("model"), *record.get("spacing_um", ()))
             groups.setdefault(key or alike, []).append(item.name)
-    found: dict[str, Sharing] = {}
+    found = {}
     for place, names in groups.items():
         sequence, asked = isinstance(place, Path), sorted(first.intersection(names))
         sizes = {n: Size(*own) for n in asked if (own := records.get(n, {}).get(ALONE))}

@@ -216,7 +216,7 @@ class DataOptions(SimulatedOptions):
         from cytosuite.benchmark.runs.data.recipe import DataRequest  # loads the datasets
 
         names = (field.name for field in fields(DataRequest))
-        asked: Json = {name: getattr(self, name) for name in names if hasattr(self, name)}
+        asked = {name: getattr(self, name) for name in names if hasattr(self, name)}
         return DataRequest(**asked | {"size": self.size or None})
 
     @property

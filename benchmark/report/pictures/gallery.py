@@ -56,7 +56,7 @@ def draw_all(
     results: Results, output: Socket, cases: Sequence[CaseFiles], algorithms: Sequence[str]
 ) -> tuple[list[CaseView], list[str]]:
     """Return a view of each case, worst first, and a sentence on each that cannot be drawn."""
-    views: list[CaseView] = []
+    views = []
     problems = []
     left, real = PICTURE_BYTES, results.reference
     last = len(cases) - 1

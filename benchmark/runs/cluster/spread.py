@@ -20,7 +20,6 @@ from cytosuite.benchmark.engines.collect import clear
 from cytosuite.benchmark.engines.external import ExternalImage
 from cytosuite.benchmark.engines.outcome import Ending, Limits, Outcome, StartError
 from cytosuite.benchmark.runs.cluster.dask_pool import DaskPool
-from cytosuite.benchmark.runs.data.dataset import Case
 from cytosuite.benchmark.runs.plan import Job, job_key
 from cytosuite.benchmark.runs.record import RECORD, Record, read_record
 from cytosuite.benchmark.runs.run import (
@@ -124,7 +123,7 @@ def spread(
     keep_going: bool = False,
 ) -> None:
     """Run the missing cases of all jobs on workers; a case that ends them all is ``killed``."""
-    begun: list[tuple[Job, Case]] = []
+    begun = []
     causes = defaultdict(list)
     given_up: dict[str, Ending] = {}
 

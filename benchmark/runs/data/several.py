@@ -12,7 +12,7 @@ from cytosuite.benchmark.runs.data.recipe import DataRequest, Recipe, named_data
 from cytosuite.datasets.recipes import recipes, simulated
 from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError
-from cytosuite.files import Entries, Json, TextMap, value_digest
+from cytosuite.files import Entries, TextMap, value_digest
 
 DATASET = "dataset"  # the condition: from which dataset a case is
 OWN = "dataset (own)"  # a condition of that name which the user gives
@@ -37,7 +37,7 @@ def recipe_of_all(request: DataRequest) -> Recipe:
     taken, parts = set().union(*(TAKES[kind] for kind in kinds.values())), []
     for name, kind in kinds.items():
         usual = DataRequest(name)
-        others: Json = {field: getattr(usual, field) for field in taken - TAKES[kind]}
+        others = {field: getattr(usual, field) for field in taken - TAKES[kind]}
         made = recipe(replace(request, dataset=name, **others))
         parts.append(
             _Part(f"{made.name}/{made.size}" if kind == "recipe" else made.name, kind, made)
@@ -69,7 +69,7 @@ def _kind(name: str) -> str:
 
 def distinct(names: Sequence[str]) -> list[str]:
     """Return names with a number after those that are there already."""
-    unique: list[str] = []
+    unique = []
     for name in names:
         numbered = (f"{name}_{n}" for n in range(2, len(names) + 2))
         unique.append(next(n for n in (name, *numbered) if n not in unique))

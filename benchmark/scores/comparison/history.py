@@ -76,7 +76,7 @@ def _read(folder: Path) -> pd.DataFrame:
 
 def _means(run: ScoredRun) -> Iterator[tuple[str, str, str]]:
     """Yield algorithm, metric to rank by, and its mean over the cases, or its value of the set."""
-    scores: pd.DataFrame = run.scores
+    scores = run.scores
     for algorithm in run.algorithms:
         for metric in BOARDS[run.said("task")].primary:
             of_both = (scores["algorithm"] == algorithm) & (scores["metric"] == metric)

@@ -236,7 +236,7 @@ class _Scan:
 
     def _layer(self, name: str, stream: Forward) -> ImageLayer:
         """Return a layer with its entries that were asked for."""
-        entries: dict[str, Entry] = {}
+        entries = {}
         removed, opaque = set[str](), set[str]()
         for member in members(stream):
             path = posixpath.normpath(f"/{member.name.lstrip('/')}")
@@ -261,9 +261,9 @@ class _Scan:
 
     def _entry(self, member: TarInfo, stream: Forward, *, asked: bool) -> Entry:
         """Return an entry of a layer, with the content of a file that is asked for."""
-        content: bytes | None = None
+        content = None
         kinds: dict[bytes, EntryKind] = {DIRTYPE: "folder", SYMTYPE: "link"}
-        kind: EntryKind = "file" if member.isreg() else kinds.get(member.type, "other")
+        kind = "file" if member.isreg() else kinds.get(member.type, "other")
         asked = asked and kind == "file" and not member.issparse()
         if asked and member.size <= self.largest:
             self._keep(member.size)

@@ -69,7 +69,7 @@ def import_image(path: Path) -> tuple[list[TextPair], Path | None]:
 
 def _fields(path: Path) -> TextDict:
     """Return the header of a MetaImage as the importer reads it, empty where it is none."""
-    fields: TextDict = {}
+    fields = {}
     with open_regular(path) as stream:
         for _ in range(LINES):
             line = stream.readline(LINE_BYTES)

@@ -49,7 +49,7 @@ def write_bundle(truth: GroundTruth, inputs: Path, image: str, path: Path) -> No
 
 def _program(root: Path) -> Contents:
     """Return the scoring program: its command, and the package as one folder without links."""
-    files: Contents = {}
+    files = {}
     for file in evaluation_blueprint(root).files:
         place = file.relative_to(root)
         files[(Path("cytosuite") / place if place.parts[0] in ROOMS else place).as_posix()] = file

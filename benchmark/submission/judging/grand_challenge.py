@@ -44,7 +44,7 @@ def fetch(client: Any, algorithm: str, out: Path) -> bool:
         for file in files.values()
         if "images" in PurePosixPath(file).parts
     }
-    rows: dict[str, Sequence[str]] = {}
+    rows = {}
     pk = client.algorithms.detail(slug=algorithm).pk
     for job in client.algorithm_jobs.iterate_all(params={"algorithm_image__algorithm": pk}):
         images = [value.image for value in job.inputs if value.image]

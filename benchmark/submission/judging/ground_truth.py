@@ -123,7 +123,7 @@ def _files(case: Case, task: Task, metrics: Metrics) -> Contents:
     assert task.main_output is not None  # else no metric is known
     facts = {name for m in metrics for name in (*m.evidence.needs, *m.evidence.uses)}
     truth, main = case.socket(task.main_output.slug), case.main(task)
-    sockets: dict[str, Path | None] = {task.main_output.slug: truth}
+    sockets = {task.main_output.slug: truth}
     if task.main_output.movie:
         sockets |= case.truth(task)
     plain = truth is None or task.main_output.is_file  # without a voxel size

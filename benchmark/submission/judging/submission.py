@@ -39,7 +39,7 @@ def read_predictions(path: Path) -> list[SubmittedJob]:
     jobs = read_json(path)
     if not isinstance(jobs, list):
         raise InputError(f"{path}: expected a list of jobs, found {_short(jobs)}")
-    by_key: dict[str, SubmittedJob] = {}
+    by_key = {}
     with at(path):
         for number, job in enumerate(jobs):
             submitted = _job(f"job {number}", job)
