@@ -1,12 +1,13 @@
 """Quality control: objects beyond a limit are removed, with the reason."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import inf
 from typing import NamedTuple
 
 import numpy as np
 
 from cytosuite.algorithms.cellpose3d.flows import directions, numbered
+from cytosuite.files import FloatMap
 from cytosuite.volume.arrays import Doubles, Floats, Lengths, Longs, Spacing, Words
 
 Labels = Words
@@ -30,7 +31,7 @@ class Removal(NamedTuple):
 def control(
     labels: Labels,
     spacing: Spacing,
-    limits: Mapping[str, float],
+    limits: FloatMap,
     *,
     flow: Floats | None = None,
     level: Floats | None = None,

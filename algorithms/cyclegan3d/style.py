@@ -22,6 +22,7 @@ from cytosuite.algorithms.cyclegan3d.measure import (
 from cytosuite.contract.manifest import Described, NotNegative
 from cytosuite.denoising.camera import late
 from cytosuite.errors import InputError
+from cytosuite.files import FloatTuple
 from cytosuite.networks.normalise import Dtype, dtype_of
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Array, Doubles, Floats, Lengths, Rng, Spacing
@@ -32,7 +33,7 @@ SLIGHT = 0.25  # voxels of blur that cannot be seen
 WHITE = 0.1  # share of smoothed white noise that counts as structure where there is none
 
 
-Quantiles = Annotated[tuple[float, ...], Field(min_length=len(SHARES), max_length=len(SHARES))]
+Quantiles = Annotated[FloatTuple, Field(min_length=len(SHARES), max_length=len(SHARES))]
 
 
 class Style(Described):

@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 
 from cytosuite.denoising.sampling import Contrast
+from cytosuite.files import FloatDict
 from cytosuite.networks.normalise import (
     Background,
     Dtype,
@@ -75,7 +76,7 @@ def target_of_images(images: Sequence[Array], units: Units) -> Target | GreyLeve
     return GreyLevels(**typical_contrast(images), dtype=dtype_of(images[0]))
 
 
-def typical_contrast(images: Sequence[Array]) -> dict[str, float]:
+def typical_contrast(images: Sequence[Array]) -> FloatDict:
     """Return the median `contrast_of` images, ``dark`` and ``bright``."""
     levels = [contrast_of(image) for image in images]
     dark, bright = np.median([(level.dark, level.bright) for level in levels], 0)

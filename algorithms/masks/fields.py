@@ -8,6 +8,7 @@ import numpy as np
 from scipy import ndimage
 from skimage.segmentation import watershed
 
+from cytosuite.files import IntDict
 from cytosuite.segmentation.objects import keep_by
 from cytosuite.volume.arrays import (
     Bools,
@@ -57,7 +58,7 @@ class DrawnCells(NamedTuple):
 
     cells: Labels
     nuclei: Labels
-    rejected: dict[str, int]  # by reason
+    rejected: IntDict  # by reason
     proposed: int  # cells before the gates
 
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cytosuite.files import TextDict, Texts
 from cytosuite.volume.arrays import Bools, Doubles
 
 _FEWEST = 20  # spots to fit a mixture to
@@ -28,8 +29,8 @@ class Choice(NamedTuple):
     """The spots to mark, and why."""
 
     marked: Bools  # (N,)
-    facts: dict[str, str]  # for the record
-    lines: tuple[str, ...]  # for the user
+    facts: TextDict  # for the record
+    lines: Texts  # for the user
 
 
 def choose(height: Doubles, snr: Doubles, stricter: float = 1.0, expected: int = 0) -> Choice:

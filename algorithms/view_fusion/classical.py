@@ -15,6 +15,7 @@ from scipy import ndimage, optimize
 
 from cytosuite.algorithms.view_fusion.intensity import Units
 from cytosuite.contract.manifest import Described, Share
+from cytosuite.files import FloatTuple
 from cytosuite.networks.normalise import in_dtype
 from cytosuite.networks.tiling import tiles
 from cytosuite.segmentation.specimen import (
@@ -52,7 +53,7 @@ class LossEstimate(Described):
 class Loss(NamedTuple):
     """Loss of light on its way through the specimen, and the gain that corrects it."""
 
-    per_um: tuple[float, ...]  # from low z, high z, low y, high y, low x, high x
+    per_um: FloatTuple  # from low z, high z, low y, high y, low x, high x
     gain: CoarseMap
     background: float
 

@@ -18,6 +18,7 @@ from cytosuite.algorithms.watershed.segment import (
     smoothed,
 )
 from cytosuite.contract import progress
+from cytosuite.files import FloatTuple
 from cytosuite.networks.tiling import Tile, bricks, least, no_room, plan, tiles
 from cytosuite.segmentation.assembly import Assembly, Labels, owned
 from cytosuite.segmentation.foreground import (
@@ -142,9 +143,7 @@ def uneven_background(
     return partial(restored, means, block, image.shape)
 
 
-def _typical_radii(
-    image: Array, spacing: Spacing, p: Parameters, measured: Measured
-) -> tuple[float, ...]:
+def _typical_radii(image: Array, spacing: Spacing, p: Parameters, measured: Measured) -> FloatTuple:
     """Return the radii to look for, relative to the typical one, as `typical_radius` does."""
     total, count = 0.0, 0
     for signal, _, core in _parts(image, spacing, p, measured):

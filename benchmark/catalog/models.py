@@ -17,7 +17,7 @@ from cytosuite.errors import InputError, ModelError
 from cytosuite.files import Paths, Texts, digest
 
 NAMED = 8  # parameters in which models differ, in a sentence
-Models = Mapping[str, Path]  # the card that a user names, by algorithm
+Models = Paths  # the card that a user names, by algorithm
 
 
 def named_models(text: str | None, names: Sequence[str]) -> Paths:

@@ -45,7 +45,7 @@ from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.words import ASSUME, Say
 from cytosuite.datasets.folder.load import load
 from cytosuite.errors import CytosuiteError, InputError
-from cytosuite.files import Entries, value_digest, work_folder, write_json
+from cytosuite.files import Entries, TextPair, value_digest, work_folder, write_json
 from cytosuite.files.working import alone
 from cytosuite.folders.index import Item
 from cytosuite.folders.masks import files_of
@@ -201,9 +201,9 @@ class _Application:
 
     def _prepare(
         self, targets: Sequence[OutputFiles], folder: Path, cases: Cases
-    ) -> dict[tuple[str, str], dict[Case, OutputFiles]]:
+    ) -> dict[TextPair, dict[Case, OutputFiles]]:
         """Return a case of each image by algorithm and folder; InputError where none can run."""
-        chosen: dict[tuple[str, str], dict[Case, OutputFiles]] = {}
+        chosen: dict[TextPair, dict[Case, OutputFiles]] = {}
         refused = []
         options, task = self.options, self.task
         for target in targets:

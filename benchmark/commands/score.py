@@ -6,7 +6,6 @@ from dataclasses import replace
 from functools import cache, partial
 from math import nan
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
@@ -23,7 +22,7 @@ from cytosuite.benchmark.scores.score import Scores, scores_of
 from cytosuite.benchmark.scores.standings import leaderboard
 from cytosuite.errors import InputError, pick, printable
 from cytosuite.files import FloatDict, Json, Lists
-from cytosuite.metrics import FAMILIES, Metric, board_metrics, evidence, metrics_of
+from cytosuite.metrics import FAMILIES, AnyMetric, Metrics, board_metrics, evidence, metrics_of
 from cytosuite.metrics.images.n_iou import MASKS
 from cytosuite.metrics.labels import overlap
 from cytosuite.metrics.realism.edges import EDGES, PUBLISHED
@@ -138,7 +137,7 @@ def _failures(scored: Sequence[answers.Answer]) -> list[str]:
 
 
 def _score_sequence(
-    name: str, truth: Path, prediction: Path, metrics: cases.Metrics, logs: Path | None
+    name: str, truth: Path, prediction: Path, metrics: Metrics, logs: Path | None
 ) -> answers.Answer:
     """Return the scores of tracks; a result that cannot be scored has the worst values."""
     try:
@@ -154,7 +153,7 @@ def _score_sequence(
         return replace(answer, refused={"": str(error)})
 
 
-def _metrics(names: Sequence[str], families: Sequence[str]) -> list[Metric[Any]]:
+def _metrics(names: Sequence[str], families: Sequence[str]) -> list[AnyMetric]:
     """Return metrics of some families by their names in any case; others compare other things."""
     ordered = sorted(FAMILIES, key=families.__contains__)  # of one name the last counts
     every = {m.name.lower(): m for family in ordered for m in metrics_of(family)}
@@ -167,7 +166,7 @@ def _metrics(names: Sequence[str], families: Sequence[str]) -> list[Metric[Any]]
 
 
 def _score_cases(
-    metrics: cases.Metrics,
+    metrics: Metrics,
     options: ScoreOptions,
     step: terminal.Step,
     pieces: Sequence[tuple[pairs.FilePair, Path]],
@@ -188,7 +187,7 @@ def _score_cases(
 
 
 def _score_case(
-    metrics: cases.Metrics, options: ScoreOptions, piece: tuple[pairs.FilePair, Path]
+    metrics: Metrics, options: ScoreOptions, piece: tuple[pairs.FilePair, Path]
 ) -> Scored:
     """Return the scores of a prediction, with the doubts about both files.
 
@@ -249,7 +248,7 @@ def _score_case(
 
 
 def _measured(
-    case: str, metrics: cases.Metrics, judged: evidence.Facts, status: str = "ok"
+    case: str, metrics: Metrics, judged: evidence.Facts, status: str = "ok"
 ) -> answers.Answer:
     """Return the scores of a case or set; InputError with the option that a metric lacks."""
     for metric in metrics:

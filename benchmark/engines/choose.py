@@ -8,6 +8,7 @@ from cytosuite.benchmark.engines.images.daemon import find_docker
 from cytosuite.benchmark.engines.outcome import Engine, say
 from cytosuite.contract.words import Say
 from cytosuite.errors import InputError
+from cytosuite.files import TextPair
 
 # Modules with a function `start`, by engine; only the chosen one is loaded.
 ENGINES = {"docker": "docker", "podman": "docker", "apptainer": "apptainer", "process": "process"}
@@ -20,7 +21,7 @@ def choose(word: str, device: Device = "cpu", say: Say = say) -> tuple[Engine, s
     return module.start(name, device, say), f"engine: {reason}"
 
 
-def engine_name(word: str) -> tuple[str, str]:
+def engine_name(word: str) -> TextPair:
     """Return the name of an engine, by ``auto`` Docker if a daemon answers, and the reason."""
     if word not in {"auto", *ENGINES}:
         names = "auto, docker, podman, apptainer or process"

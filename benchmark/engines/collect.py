@@ -16,6 +16,7 @@ from pathlib import Path
 
 from cytosuite.benchmark.engines.outcome import Ending, Limits, Outcome
 from cytosuite.errors import plain, printable
+from cytosuite.files import IntPair
 from cytosuite.files.working import abandoned_sessions, working_name
 from cytosuite.formats.imagefiles import FOLDER_SUFFIX
 
@@ -311,7 +312,7 @@ def _copy_file(handle: int, size: int, target: Path) -> None:
         sink.truncate(size)
 
 
-def _data(handle: int, start: int, size: int) -> tuple[int, int]:
+def _data(handle: int, start: int, size: int) -> IntPair:
     """Return begin and end of the next data in a file, its size where none follow."""
     try:
         begin = os.lseek(handle, start, os.SEEK_DATA)

@@ -6,6 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, Self
 
+from cytosuite.files import IntPair
+
 POLL_S = 0.05
 CGROUP = Path("/sys/fs/cgroup")
 RESIDENT, PROPORTIONAL = ("RssAnon:", "RssShmem:"), ("Pss_Anon:", "Pss_Shmem:")
@@ -117,7 +119,7 @@ def process_peak(pid: int) -> int | None:
 
 def family(
     pid: int, most: int, proc: Path = Path("/proc"), *, shares: bool = False
-) -> tuple[int, int] | None:
+) -> IntPair | None:
     """Return memory [bytes] without mapped files and threads of a process and its descendants."""
     # Nothing escapes in a process namespace: a process without parent descends from the first.
     memory, threads, waiting, seen = 0, 0, [pid], False

@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from statistics import median
-from typing import Any
 
 import numpy as np
 from markupsafe import Markup, escape
@@ -12,7 +11,7 @@ from markupsafe import Markup, escape
 from cytosuite.benchmark.report.wording import fixed, known, number
 from cytosuite.figures.svg import Axis, percent
 from cytosuite.files import FloatMap
-from cytosuite.metrics import Metric
+from cytosuite.metrics import AnyMetric
 
 LANES = 7
 LANE_STEP = 5.0  # px between the lanes of a strip
@@ -41,7 +40,7 @@ def cell(
 
 
 def value(
-    metric: Metric[Any], score: float | None, axis: Axis, digits: int = 2, failure: str = ""
+    metric: AnyMetric, score: float | None, axis: Axis, digits: int = 2, failure: str = ""
 ) -> Markup:
     """Return a value as a cell with colour and fixed decimals, none of a count; NaN sorts last."""
     mark = badge(failure) + " " if failure else ""

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +15,7 @@ from cytosuite.benchmark.scores.platform import platform_layout
 from cytosuite.benchmark.scores.results import Condition, Results
 from cytosuite.benchmark.scores.standings import Standing
 from cytosuite.files import Json
-from cytosuite.metrics import Metric
+from cytosuite.metrics import Metrics
 from cytosuite.metrics.evidence import Gathered
 from cytosuite.metrics.realism.edges import EDGES
 from cytosuite.metrics.realism.regions import REGION_SCORES
@@ -58,7 +57,7 @@ def leaderboard(results: Results) -> list[Row]:
     return rows
 
 
-def _around(entry: Standing, metrics: Sequence[Metric[Any]]) -> Row:
+def _around(entry: Standing, metrics: Metrics) -> Row:
     """Return interval and pooled value of some metrics."""
     summaries = {metric.name: entry.summary(metric) for metric in metrics}
     row: Row = {}

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from cytosuite.benchmark.report.wording import known, number, span_of
 from cytosuite.benchmark.scores.standings import Summary
 from cytosuite.figures.svg import SHAPES, Axis, colour, mark, percent
-from cytosuite.files import Texts
+from cytosuite.files import TextPair, Texts
 from cytosuite.volume.arrays import Doubles
 
 LEFT, RIGHT = 9.0, 3.0  # % of the width for the numbers of the axis, and right of points
@@ -192,7 +192,7 @@ class PointPlot(NamedTuple):
     """Points over lines, the best in front."""
 
     axes: tuple[Axis, Axis]  # across and up
-    titles: tuple[str, str]
+    titles: TextPair
     spots: Sequence[Spot]
     lines: Sequence[Line] = ()
     words: str = ""  # to be read aloud, in place of the titles

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator
-from typing import Any
 
 from cytosuite.benchmark.report.wording import (
     against,
@@ -16,8 +15,8 @@ from cytosuite.benchmark.scores.conditions import CASES
 from cytosuite.benchmark.scores.results import Results
 from cytosuite.benchmark.scores.standings import Standing
 from cytosuite.errors import count
-from cytosuite.files import TextPair
-from cytosuite.metrics import Metric
+from cytosuite.files import IntDict, TextPair
+from cytosuite.metrics import AnyMetric
 from cytosuite.ranking.ranking import Ranking
 from cytosuite.ranking.rule import joined
 
@@ -122,7 +121,7 @@ def places_text(ranking: Ranking | None, algorithm: str) -> str:
     return " to ".join(dict.fromkeys(str(end) for end in (math.floor(ends[0]), math.ceil(ends[1]))))
 
 
-def tiers_of(ranking: Ranking | None) -> dict[str, int]:
+def tiers_of(ranking: Ranking | None) -> IntDict:
     """Return the tier of each algorithm, empty where no test could tell tiers apart."""
     return dict(ranking.overall.tier) if ranking and _contested(ranking) else {}
 
@@ -149,7 +148,7 @@ def _best(results: Results) -> Standing:
     return next(filter(_has_result, results.ranked), results.ranked[0])
 
 
-def _ranking_metrics(results: Results) -> list[Metric[Any]]:
+def _ranking_metrics(results: Results) -> list[AnyMetric]:
     """Return the primary metrics in which the best algorithm has a value, three at most."""
     best = _best(results)
     return [
@@ -259,7 +258,7 @@ def _phrases(results: Results) -> list[str]:
     return [*found_first[:1], *(p.replace("the objects", "them") for p in found_first[1:])]
 
 
-def _phrase(metric: Metric[Any], mean: float, share: float | None) -> str:
+def _phrase(metric: AnyMetric, mean: float, share: float | None) -> str:
     """Return the mean value of one metric in words."""
     if metric.family == "labels" and metric.name == "DET":
         if share is not None:

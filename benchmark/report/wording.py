@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Iterable
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
 from markupsafe import Markup, escape
 
 from cytosuite.benchmark.catalog.places import folder_of
 from cytosuite.benchmark.scores.standings import Summary
-from cytosuite.metrics import Metric
+from cytosuite.metrics import AnyMetric
 
 # Signs of formulas for those that docstrings have.
 SIGNS = {"A n B": "A ∩ B", " * ": " · ", ">=": "≥", "<=": "≤"}
@@ -110,7 +110,7 @@ def span_of(numbers: Iterable[int]) -> str:
     return " to ".join(map(str, dict.fromkeys((ordered[0], ordered[-1]))))
 
 
-def direction(metric: Metric[Any]) -> str:
+def direction(metric: AnyMetric) -> str:
     """Return in words which values of a metric are better."""
     if metric.best is not None:
         worst = "" if metric.worst is None else f"{metric.worst:g} worst, "

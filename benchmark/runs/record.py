@@ -16,6 +16,7 @@ from cytosuite.files import (
     TextDict,
     TextMap,
     TextPair,
+    Texts,
     parse_json,
     read_json,
     value_digest,
@@ -161,7 +162,7 @@ def facts_in(reported: Entries) -> Json:
     return {**facts, "facts": dict(texts[:LIMIT_LINES])}
 
 
-def warnings_in(reported: Entries) -> tuple[str, ...]:
+def warnings_in(reported: Entries) -> Texts:
     """Return the warnings in a container's report: at most 20 single lines of 300 characters."""
     texts = reported.get("warnings")
     texts = texts if isinstance(texts, list) else []

@@ -8,7 +8,7 @@ from cytosuite.benchmark.runs.record import Record
 from cytosuite.benchmark.scores.results import CaseFiles, Results
 from cytosuite.benchmark.scores.standings import Summary
 from cytosuite.files import FloatDict, FloatMap, TextDict, TextMap, TextPair, value_digest
-from cytosuite.metrics import Metric
+from cytosuite.metrics import AnyMetric
 from cytosuite.ranking.ranking import Contest, Difference, Ranking
 
 DATASET = "test"
@@ -57,7 +57,7 @@ def blinded(results: Results) -> Results:
     )
 
 
-def tells(metric: Metric[Any]) -> bool:
+def tells(metric: AnyMetric) -> bool:
     """Return whether a metric tells of true objects: counts, and distances in µm do."""
     return metric.family in ("labels", "points") and None in (metric.best, metric.worst)
 

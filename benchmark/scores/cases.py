@@ -21,14 +21,12 @@ from cytosuite.contract.tracks import read_tracks
 from cytosuite.errors import InputError
 from cytosuite.files import file_digest
 from cytosuite.formats import header, read
-from cytosuite.metrics import Metric
+from cytosuite.metrics import AnyMetric, Metrics
 from cytosuite.metrics.boards import BOARDS
 from cytosuite.metrics.evidence import Evidence, Facts, gather
 from cytosuite.metrics.labels.prepare import label_doubt
 from cytosuite.volume.arrays import Array
 from cytosuite.volume.pieces import extremes
-
-Metrics = Sequence[Metric[Any]]
 
 
 def score_case(
@@ -135,7 +133,7 @@ def measure(
 
 def offered_in_case(
     readers: Mapping[str, facts.AnswerReader | None], metrics: Metrics
-) -> list[Metric[Any]]:
+) -> list[AnyMetric]:
     """Return the metrics of single cases that the readers of a case allow."""
     case_facts = facts.case_facts(readers, None if readers["truth"] is None else lambda: 0.0)
     return [

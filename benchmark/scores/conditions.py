@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from math import fsum, isfinite, nan
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pandas as pd
 
@@ -17,7 +17,7 @@ from cytosuite.benchmark.scores.score import Scores
 from cytosuite.benchmark.scores.standings import FEWEST_LEFT_OUT, Summary, in_range, pooled_interval
 from cytosuite.files import Json, Lists, ScalarMap, TextPair
 from cytosuite.folders.conditions import text_of
-from cytosuite.metrics import Metric
+from cytosuite.metrics import AnyMetric
 from cytosuite.metrics.labels.overlap import OVERLAP
 from cytosuite.metrics.points.matching import MATCHED_POINTS
 
@@ -117,7 +117,7 @@ def _pools(pool: Callable[[Sequence[Item]], Item], items: Sequence[Item]) -> lis
     return [pool(items), *left] if items else []
 
 
-def _pooled(metric: Metric[Any], values: Sequence[float]) -> Summary:
+def _pooled(metric: AnyMetric, values: Sequence[float]) -> Summary:
     """Return a value with its jackknife interval in the metric's range; pooled counts have none."""
     value, *left_out = values = values or [nan]
     if metric.evidence.pool and None in (metric.best, metric.worst):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 from cytosuite.benchmark.scores.facts import AnswerReader, Movie, Reader
 from cytosuite.contract.points import Points
 from cytosuite.contract.tracks import Track
-from cytosuite.metrics import Metric
+from cytosuite.metrics import AnyMetric
 from cytosuite.metrics.boards import Control
 from cytosuite.volume import Volume
 from cytosuite.volume.large import blank
@@ -70,7 +70,7 @@ def nearest(movie: Movie) -> Movie:
     return Movie(replace(movie.labels, array=labels), list(tracks.values()))
 
 
-def broken_rulers(scores: "pd.DataFrame", metrics: Iterable[Metric[Any]]) -> list[str]:
+def broken_rulers(scores: "pd.DataFrame", metrics: Iterable[AnyMetric]) -> list[str]:
     """Return a sentence for each metric that gives a control another value than it must."""
     sentences = []
     checked = scores["algorithm"].isin(("oracle", "identity")) & np.isfinite(scores["value"])

@@ -1,7 +1,6 @@
 """Sentences of a run for its reader: how values were obtained, and which are missing."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from cytosuite.benchmark.runs.data.dataset import Dataset
 from cytosuite.benchmark.runs.record import LEFT, Record, Records, grouped
@@ -10,13 +9,11 @@ from cytosuite.contract.choice_warnings import ASSUMED
 from cytosuite.contract.tasks import Task
 from cytosuite.files import Lists
 from cytosuite.formats import header
-from cytosuite.metrics import Metric
+from cytosuite.metrics import Metrics
 from cytosuite.metrics.boards import BOARDS
 
 
-def of_scores(
-    dataset: Dataset, task: Task, answers: Sequence[Answer], shown: Sequence[Metric[Any]]
-) -> list[str]:
+def of_scores(dataset: Dataset, task: Task, answers: Sequence[Answer], shown: Metrics) -> list[str]:
     """Return sentences on channels, data range and reference set, and on refused evidence."""
     notes = []
     if shown and any("C" in header(path).axes for path in dataset.mains(task)):

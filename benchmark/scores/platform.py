@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,12 +10,10 @@ from cytosuite.benchmark.scores.results import CaseValues
 from cytosuite.benchmark.scores.standings import Standing
 from cytosuite.errors import InputError
 from cytosuite.files import FloatDict, Json, TextDict
-from cytosuite.metrics import Metric
+from cytosuite.metrics import AnyMetric, Metrics
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Metrics = Sequence[Metric[Any]]
 
 
 def metric_keys(metrics: Metrics) -> TextDict:
@@ -30,7 +28,7 @@ def metric_keys(metrics: Metrics) -> TextDict:
     return keys
 
 
-def ranking_path(metric: Metric[Any]) -> str:
+def ranking_path(metric: AnyMetric) -> str:
     """Return the path in ``metrics.json`` by which the platform ranks submissions in a metric."""
     return f"aggregates.{metric_keys([metric])[metric.name]}." + (
         "set" if metric.scope == "set" else "mean"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cytosuite.benchmark.runs.record import Record, Records
 from cytosuite.contract.manifest import AlgorithmManifest
@@ -25,7 +25,7 @@ from cytosuite.files import (
     TextPair,
     frozen,
 )
-from cytosuite.metrics import Metric
+from cytosuite.metrics import AnyMetric, Metrics
 from cytosuite.metrics.evidence import Gathered
 from cytosuite.ranking.ranking import MANY, Contest, Ranking
 
@@ -124,7 +124,7 @@ class Results:
     command: str  # the exact command that repeats the run
     provenance: TextMap  # engine, seed, versions, machine, fingerprint, revision
     algorithms: Sequence[AlgorithmManifest]  # those that ran, controls not among them
-    metrics: Sequence[Metric[Any]]  # in the order of showing, those to rank by first
+    metrics: Metrics  # in the order of showing, those to rank by first
     primary: Sequence[str]  # names of those to rank by
     standings: Sequence["Standing"]  # the algorithms, best first, and the controls below
     scores: "pd.DataFrame"  # `standings.COLUMNS`: a row per case and metric, see `Scores.table`
@@ -154,13 +154,13 @@ class Results:
         return [entry for entry in self.standings if entry.control]
 
     @property
-    def board(self) -> list[Metric[Any]]:
+    def board(self) -> list[AnyMetric]:
         """The metrics of the leaderboard: the primary ones, or the first two of all."""
         primary = [metric for metric in self.metrics if metric.name in self.primary]
         return primary or list(self.metrics[:2])
 
     @property
-    def by_case(self) -> list[Metric[Any]]:
+    def by_case(self) -> list[AnyMetric]:
         """The metrics with a value per case."""
         return [metric for metric in self.metrics if metric.scope == "case"]
 
@@ -229,7 +229,7 @@ class Results:
             axes[metric.name] = axis_of(metric, chain(seen.get(metric.name, ()), *ends))
         return axes
 
-    def reach(self, metric: Metric[Any], entries: Iterable["Standing"]) -> Axis:
+    def reach(self, metric: AnyMetric, entries: Iterable["Standing"]) -> Axis:
         """Return the part of a metric's axis with means, intervals, pooled values of standings."""
         summaries = [entry.summary(metric) for entry in entries]
         ends = [(summary.mean, summary.low, summary.high, summary.pooled) for summary in summaries]
@@ -271,7 +271,7 @@ def ranking_of(ranking: Ranking, names: set[str]) -> Ranking:
     return replace(ranking, overall=part(ranking.overall), metrics=metrics)
 
 
-def axis_of(metric: Metric[Any], seen: Iterable[float]) -> Axis:
+def axis_of(metric: AnyMetric, seen: Iterable[float]) -> Axis:
     """Return the axis of a metric: its own range, or the values' where it is unbounded."""
     ends = [end for end in (metric.best, metric.worst) if end is not None and math.isfinite(end)]
     pool = ends if len(ends) == 2 else [*ends, *filter(math.isfinite, seen)]

@@ -20,7 +20,7 @@ from cytosuite.benchmark.scores.standings import CASE, COLUMNS
 from cytosuite.contract.tasks import LABELS, Task
 from cytosuite.errors import InputError
 from cytosuite.files import TextMap, TextPair, Texts
-from cytosuite.metrics import Metric, board_metrics
+from cytosuite.metrics import AnyMetric, Metrics, board_metrics
 from cytosuite.metrics.boards import BOARDS, Control
 from cytosuite.metrics.evidence import Evidence, Facts, Gathered
 
@@ -31,7 +31,7 @@ Progress = Callable[[float, int, str], None]
 def score_sets(
     dataset: Dataset,
     task: Task,
-    metrics: cases.Metrics,
+    metrics: Metrics,
     answerers: Sequence[Answerer],
     answers: Sequence[Answer],
 ) -> Iterator[Answer]:
@@ -58,7 +58,7 @@ def score_sets(
             yield cases.measure(name, "", offered, set_facts, status=(*failed, "ok")[0])
 
 
-def offered_in_set(dataset: Dataset, metrics: cases.Metrics) -> list[Metric[Any]]:
+def offered_in_set(dataset: Dataset, metrics: Metrics) -> list[AnyMetric]:
     """Return the metrics of the whole set that a dataset allows, given outputs."""
     of_sets = [metric for metric in metrics if metric.scope == "set"]
     if not of_sets or not dataset.reference:
@@ -101,7 +101,7 @@ class Scores(NamedTuple):
 
     table: pd.DataFrame  # `COLUMNS`; no case: of the whole set, no metric: nothing to score
     pooled: Mapping[TextPair, float]  # all cases taken as one
-    metrics: tuple[Metric[Any], ...]  # with gathered evidence, primary ones first
+    metrics: tuple[AnyMetric, ...]  # with gathered evidence, primary ones first
     records: Records  # how each case went
     evidence: Mapping[TextPair, Gathered]  # to be pooled
     primary: Texts = ()  # names of those to rank by
@@ -132,7 +132,7 @@ def score(
 
 def scores_of(
     answers: Sequence[Answer],
-    metrics: cases.Metrics,
+    metrics: Metrics,
     dataset: str = "",
     origins: TextMap = MappingProxyType({}),
 ) -> Scores:
@@ -183,9 +183,7 @@ def _of_case(piece: tuple[Case, Task, Sequence[Answerer]]) -> list[Answer]:
     return list(cases.score_case(case, task, metrics, answerers))
 
 
-def _table(
-    answers: Sequence[Answer], datasets: Sequence[str], shown: cases.Metrics
-) -> pd.DataFrame:
+def _table(answers: Sequence[Answer], datasets: Sequence[str], shown: Metrics) -> pd.DataFrame:
     """Return a row per answer and metric; a case without any has one row without a metric."""
     rows = []
     for dataset, answer in zip(datasets, answers, strict=True):
@@ -202,7 +200,7 @@ def _table(
     return table.astype({"metric": "category", "value": float})
 
 
-def _pooled(answers: Sequence[Answer], shown: cases.Metrics) -> dict[TextPair, float]:
+def _pooled(answers: Sequence[Answer], shown: Metrics) -> dict[TextPair, float]:
     """Return the pooled values of each answer: of all cases with evidence."""
     parts: dict[tuple[str, Evidence[Any]], list[Any]] = {}
     for answer in answers:

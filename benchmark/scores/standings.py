@@ -9,14 +9,15 @@ Miller, The jackknife - a review, Biometrika 61 (1974), doi:10.1093/biomet/61.1.
 
 from collections.abc import Collection, Mapping, Sequence
 from math import inf, isnan, nan
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from cytosuite.metrics import Metric
+from cytosuite.files import FloatMap, TextPair
+from cytosuite.metrics import AnyMetric, Metrics
 from cytosuite.ranking.intervals import ENDS, mean_interval
 from cytosuite.ranking.scores import (
     FAILED,
@@ -53,7 +54,7 @@ class Standing(NamedTuple):
     median_seconds: float | None  # median time of the cases that ran
     peak_memory: int | None  # largest memory of any case, in bytes
 
-    def summary(self, metric: Metric[Any]) -> Summary:
+    def summary(self, metric: AnyMetric) -> Summary:
         """Return a metric over all cases as it is shown."""
         return self.shown(self.summaries.get(metric.name))
 
@@ -65,9 +66,9 @@ class Standing(NamedTuple):
 
 def leaderboard(
     scores: pd.DataFrame,
-    pooled: Mapping[tuple[str, str], float],
-    metrics: Sequence[Metric[Any]],
-    ranks: Mapping[str, float],
+    pooled: Mapping[TextPair, float],
+    metrics: Metrics,
+    ranks: FloatMap,
     controls: Collection[str],
 ) -> list[Standing]:
     """Return a standing per algorithm by its rank, then name, controls last."""
@@ -118,9 +119,7 @@ def pooled_interval(value: float, left_out: Sequence[float]) -> Interval:
     return value - half, value + half
 
 
-def in_range(
-    metric: Metric[Any], values: Doubles | Sequence[float], interval: Interval
-) -> Interval:
+def in_range(metric: AnyMetric, values: Doubles | Sequence[float], interval: Interval) -> Interval:
     """Return an interval, cut at each end of a metric's range that no value lies beyond."""
     ends = [end for end in (metric.best, metric.worst) if end is not None]
     low, high = min(ends, default=-inf), max(ends) if len(ends) == 2 else inf  # one is the lower
@@ -132,7 +131,7 @@ def in_range(
 
 
 def _summary(
-    metric: Metric[Any],
+    metric: AnyMetric,
     values: Doubles,
     states: NDArray[np.int8],
     pooled: float,

@@ -1,13 +1,19 @@
 """Metrics of labels, images, tracks, points, ...: ``from cytosuite.metrics import seg, ssim``."""
 
-from typing import Any
+from cytosuite.metrics.metric import (
+    FAMILIES,
+    AnyMetric,
+    Metric,
+    Metrics,
+    board_metrics,
+    metric,
+    metrics_of,
+)
 
-from cytosuite.metrics.metric import FAMILIES, Metric, board_metrics, metric, metrics_of
-
-__all__ = ["FAMILIES", "Metric", "board_metrics", "metric", "metrics_of"]
+__all__ = ["FAMILIES", "AnyMetric", "Metric", "Metrics", "board_metrics", "metric", "metrics_of"]
 
 
-def __getattr__(name: str) -> Metric[Any]:
+def __getattr__(name: str) -> AnyMetric:
     """Return the metric of a function's name, from the first family that has one."""
     for family in () if name.startswith("_") else FAMILIES:
         for member in metrics_of(family):

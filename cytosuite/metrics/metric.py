@@ -5,7 +5,7 @@ the matched tracks of two sequences, a checked pair of images (`cytosuite.metric
 """
 
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -145,6 +145,10 @@ class Metric(Generic[T]):
         return self.function.__name__
 
 
+AnyMetric = Metric[Any]  # of any evidence
+Metrics = Sequence[AnyMetric]
+
+
 def metric(
     name: str,
     title: str,
@@ -213,7 +217,7 @@ def family(
 
 
 @cache
-def metrics_of(family: str) -> tuple[Metric[Any], ...]:
+def metrics_of(family: str) -> tuple[AnyMetric, ...]:
     """Return the metrics of a family, found in the modules of its folder.
 
     Parameters
@@ -241,20 +245,20 @@ def metrics_of(family: str) -> tuple[Metric[Any], ...]:
     return _unique(metrics, f"family {family}")
 
 
-def known_metrics(task: str, *, ranks: bool = False) -> dict[str, Metric[Any]]:
+def known_metrics(task: str, *, ranks: bool = False) -> dict[str, AnyMetric]:
     """Return the metrics that a task is judged by; of an unknown task all, by name.
 
     With `ranks` those with a better end alone. Of one name the first family's counts.
     """
     families = BOARDS[task].families if task in BOARDS else FAMILIES
-    metrics: dict[str, Metric[Any]] = {}
+    metrics: dict[str, AnyMetric] = {}
     for metric in chain.from_iterable(map(metrics_of, families)):
         if metric.higher_is_better is not None or not ranks:
             metrics.setdefault(metric.name, metric)
     return metrics
 
 
-def board_metrics(task: str) -> tuple[Metric[Any], ...]:
+def board_metrics(task: str) -> tuple[AnyMetric, ...]:
     """Return the metrics on the board of a task.
 
     Parameters
@@ -287,7 +291,7 @@ def board_metrics(task: str) -> tuple[Metric[Any], ...]:
     return _unique(sorted(metrics, key=lambda m: place.get(m.name, len(place))), f"task {task}")
 
 
-def _unique(metrics: list[Metric[Any]], place: str) -> tuple[Metric[Any], ...]:
+def _unique(metrics: list[AnyMetric], place: str) -> tuple[AnyMetric, ...]:
     """Return metrics if each has a name of its own."""
     names = [metric.name for metric in metrics]
     for name in names:
@@ -296,7 +300,7 @@ def _unique(metrics: list[Metric[Any]], place: str) -> tuple[Metric[Any], ...]:
     return tuple(metrics)
 
 
-def _declared(family: str) -> Iterator[Metric[Any]]:
+def _declared(family: str) -> Iterator[AnyMetric]:
     """Yield every metric of a family from the module that defines it."""
     package = import_module(f"{__name__.rpartition('.')[0]}.{family}")
     for module_name in sorted(info.name for info in pkgutil.iter_modules(package.__path__)):
@@ -321,7 +325,7 @@ def reference() -> str:
     return "\n".join([*lines, ""])
 
 
-def _cells(metric: Metric[Any]) -> Texts:
+def _cells(metric: AnyMetric) -> Texts:
     """Return the cells of a metric."""
     ends = ("" if end is None else f"{end:g}" for end in (metric.best, metric.worst))
     source = f"doi:{metric.reference}" if metric.reference else ""

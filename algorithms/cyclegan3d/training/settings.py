@@ -8,18 +8,17 @@ from cytosuite.algorithms.cyclegan3d.network import Architecture
 from cytosuite.algorithms.cyclegan3d.translate import OF_TARGET, Scale
 from cytosuite.contract.manifest import Count, Described, NotNegative, Positive, Whole
 from cytosuite.denoising.camera import CameraModel
+from cytosuite.files import Texts
 from cytosuite.networks.tiling import Sides
 from cytosuite.training.judges import Judge
 from cytosuite.training.settings import TrainingSettings
-
-Pattern = tuple[str, ...]
 
 
 class Images(Described):
     """Choice among the files of a folder, and the scale of their grey values."""
 
-    simulated: Pattern = ("*",)  # names without suffix, like ix71_*
-    real: Pattern = ("*",)  # names without suffix
+    simulated: Texts = ("*",)  # names without suffix, like ix71_*
+    real: Texts = ("*",)  # names without suffix
     scale: Scale = "background"  # units of the network
 
 

@@ -11,7 +11,7 @@ from cytosuite.algorithms.cyclegan3d.translate import OF_TARGET, Scale, Scaling,
 from cytosuite.contract.interface import is_finite
 from cytosuite.contract.tasks import LABELS
 from cytosuite.errors import InputError
-from cytosuite.files import frozen
+from cytosuite.files import FloatTuple, frozen
 from cytosuite.folders.index import Item
 from cytosuite.folders.masks import Source
 from cytosuite.networks.normalise import Target
@@ -53,7 +53,7 @@ class DomainVolume:
     labels: Labels | None  # (Z, Y, X), of a simulated volume
     shape: Shape  # voxels z y x, without the padding up to a crop
     spacing: Lengths  # µm per voxel, z y x
-    counts: tuple[float, ...] = ()  # a grey count of each channel in network units, to dither by
+    counts: FloatTuple = ()  # a grey count of each channel in network units, to dither by
     scale: Scale = "background"
     files: FileSettings = BESIDE
 
@@ -122,7 +122,7 @@ def in_grey_values_of(
     )
 
 
-def _counts(channels: Array, units: Sequence[Scaling], scale: Scale) -> tuple[float, ...]:
+def _counts(channels: Array, units: Sequence[Scaling], scale: Scale) -> FloatTuple:
     """Return a grey count of each channel of integers, see `DomainVolume`; none for floats."""
     if channels.dtype.kind not in "ui":
         return ()

@@ -9,6 +9,7 @@ from cytosuite.contract.manifest import Count, Described, NotNegative, OpenShare
 from cytosuite.denoising.camera import CameraModel
 from cytosuite.denoising.network import DenoiserArguments
 from cytosuite.denoising.sampling import Process
+from cytosuite.files import Texts
 from cytosuite.networks.tiling import Sides
 from cytosuite.training.augment import Augmentations
 from cytosuite.training.judges import Judge
@@ -60,7 +61,7 @@ class Settings(TrainingSettings):
     network: DenoiserArguments = DenoiserArguments()
     # its schedule is trained on, all of it goes to the card; contrast and range are measured
     process: Process = Process()
-    names: tuple[str, ...] = ("*",)  # of images, without suffix, like emb_*
+    names: Texts = ("*",)  # of images, without suffix, like emb_*
     # of images for the network; contrast where there is no dark background, or one of few grey
     # values
     units: Units = "background"

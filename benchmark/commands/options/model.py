@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from cytosuite.benchmark.commands.terminal.console import floats, numbers, pairs, printable
 from cytosuite.benchmark.commands.terminal.options import argument, command_options, option
 from cytosuite.errors import InputError
+from cytosuite.files import FloatTuple, TextDict
 
 if TYPE_CHECKING:
     from cytosuite.contract.select import Value
@@ -26,7 +27,7 @@ class AddOptions:
         parse=pairs,
         repeatable=True,
     )
-    spacing: tuple[float, ...] | None = option("µm per voxel of its images: z,y,x.", parse=numbers)
+    spacing: FloatTuple | None = option("µm per voxel of its images: z,y,x.", parse=numbers)
     diameter: float | None = option("Of the objects in its images, µm.", min=1e-6, max=1e6)
     description: str | None = option("What it is for, in a sentence.", parse=printable)
     authors: str | None = option("Who made it.", parse=printable)
@@ -42,7 +43,7 @@ class AddOptions:
         return facts | ({"diameter_um": self.diameter} if self.diameter else {})
 
     @property
-    def entries(self) -> dict[str, str]:
+    def entries(self) -> TextDict:
         """The entries of the card that the user gives."""
         keys = ("description", "authors", "license")
         return {key: text for key in keys if (text := getattr(self, key))}

@@ -11,6 +11,7 @@ from cytosuite.benchmark.commands.terminal.options import (
     option,
 )
 from cytosuite.errors import InputError
+from cytosuite.files import FloatTuple
 
 
 @command_options
@@ -26,7 +27,7 @@ class ReportOptions(TableOptions):
     images: Path | None = option("Folder of the images that belong to a folder of labels.")
     task: str | None = option("segment, enhance, ...; the data's own without it.", parse=known_task)
     out: Path | None = option("Folder for the report; without it one in runs/.")
-    spacing: tuple[float, ...] | None = option("µm per voxel of your images: z,y,x.", parse=numbers)
+    spacing: FloatTuple | None = option("µm per voxel of your images: z,y,x.", parse=numbers)
     min_object_voxels: int = option("Smaller true objects are ignored.", 0, min=0)
     blind: bool = option("Write a second report, for participants: nothing of the truth.", False)
 

@@ -15,6 +15,7 @@ from cytosuite.benchmark.commands.terminal.options import (
     seed_option,
 )
 from cytosuite.errors import InputError
+from cytosuite.files import FloatTuple
 
 Layout = Literal["plain", "nnunet", "hdf5"]  # of simulated folders
 
@@ -45,7 +46,7 @@ class PhantomsOptions:
         "Labels of cells, or folder: write how nuclei (--labels) lie in them."
     )
     copies: int = option("Altered copies of each.", 0, min=0, max=1000)
-    spacing: tuple[float, ...] | None = option("µm per voxel: z,y,x.", parse=numbers)
+    spacing: FloatTuple | None = option("µm per voxel: z,y,x.", parse=numbers)
     smooth: float = option("Smoothing, µm; of an outline 6 if 0.", 0.0, min=0, max=100)
     seed: int = seed_option()
 

@@ -21,6 +21,7 @@ from cytosuite.benchmark.runs.data.planes import (
 from cytosuite.contract.tasks import Kind
 from cytosuite.figures import palette
 from cytosuite.figures.palette import rgb
+from cytosuite.files import TextDict
 from cytosuite.volume.arrays import Array, Bytes, Shape
 
 SIDE = 420  # px of the longest side of a volume
@@ -61,7 +62,7 @@ class Still(NamedTuple):
     algorithm: str
 
 
-def codes(scene: CaseVolumes, algorithm: str) -> dict[str, str] | None:
+def codes(scene: CaseVolumes, algorithm: str) -> TextDict | None:
     """Return the class of each object as a letter, in the order of their labels."""
     match, output = scene.matches[algorithm], scene.outputs[algorithm]
     if match is None or output is None or scene.truth is None:

@@ -10,6 +10,7 @@ from cytosuite.benchmark.report.wording import estimate, fixed, interval, number
 from cytosuite.benchmark.runs.store.documents import escape, table
 from cytosuite.benchmark.scores.results import Results
 from cytosuite.benchmark.scores.standings import Standing
+from cytosuite.files import TextPair
 from cytosuite.ranking.intervals import mean_interval
 
 FREE = "chosen by metadata"
@@ -56,7 +57,7 @@ def _arms(results: Results, entries: list[Standing]) -> Arms:
     return Arms(entries, heads, rows, gains)
 
 
-def _gain(results: Results, names: tuple[str, str], metric: str) -> str:
+def _gain(results: Results, names: TextPair, metric: str) -> str:
     """Return the mean difference of two models over their common cases, and its interval."""
     first, second = (results.values[name, metric] for name in names)
     differences = np.array(

@@ -1,7 +1,6 @@
 """Case by case: all metrics of a single algorithm, or a table of all algorithms per metric."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.report.wording import decimals, duration, memory
@@ -9,7 +8,7 @@ from cytosuite.benchmark.runs.record import Record
 from cytosuite.benchmark.scores.results import Results
 from cytosuite.figures.svg import Axis
 from cytosuite.files import FloatMap, Json, TextMap
-from cytosuite.metrics import Metric
+from cytosuite.metrics import AnyMetric
 
 CELLS = 12_000  # on the page; beyond them other metrics, and then cases, are in the CSV file alone
 Cost = tuple[str, str, Callable[[float | None], str]]  # title, fact of a record, text
@@ -19,7 +18,7 @@ COSTS: tuple[Cost, ...] = (
     ("GPU memory", "gpu_memory", memory),
     ("GPU use", "gpu_utilisation", lambda share: "-" if share is None else f"{share:.0f} %"),
 )
-Column = tuple[Metric[Any], Axis, int, FloatMap, TextMap]  # axis, decimals, values, failures
+Column = tuple[AnyMetric, Axis, int, FloatMap, TextMap]  # axis, decimals, values, failures
 # Title, heads, columns of metrics, records by case, costs.
 Grid = tuple[str, list[str], Sequence[Column], Mapping[str, Record] | None, Sequence[Cost]]
 

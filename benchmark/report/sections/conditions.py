@@ -1,7 +1,5 @@
 """Scores by condition: a figure and a table for each condition and metric."""
 
-from typing import Any
-
 from cytosuite.benchmark.report.plots import Line, PointPlot, Spot, curves
 from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.report.wording import estimate, known, number, span_of
@@ -11,7 +9,7 @@ from cytosuite.benchmark.scores.standings import Standing, Summary
 from cytosuite.errors import count
 from cytosuite.figures.svg import SHAPES, Axis, axis_around, colour, part
 from cytosuite.files import Json
-from cytosuite.metrics import Metric
+from cytosuite.metrics import AnyMetric
 
 FIRST = 4  # conditions that are open
 POINTS = 5  # cases with different numbers that a trend needs
@@ -68,12 +66,12 @@ def remarks(condition: Condition) -> list[str]:
     return sentences
 
 
-def _score(group: Group, entry: Standing, metric: Metric[Any]) -> Summary:
+def _score(group: Group, entry: Standing, metric: AnyMetric) -> Summary:
     """Return a score of a group as it is shown."""
     return entry.shown(group.scores.get((entry.algorithm, metric.name)))
 
 
-def _near(results: Results, metric: Metric[Any]) -> Axis:
+def _near(results: Results, metric: AnyMetric) -> Axis:
     """Return the part of an axis, in tenths, with the algorithms' scores and intervals."""
     axis = results.axes[metric.name]
     ends = [
@@ -89,7 +87,7 @@ def _near(results: Results, metric: Metric[Any]) -> Axis:
 
 
 def difficulty(
-    results: Results, condition: Condition, metric: Metric[Any]
+    results: Results, condition: Condition, metric: AnyMetric
 ) -> tuple[PointPlot, str] | None:
     """Return scores by case with lines of Theil and Sen, and Spearman's correlation in words."""
     cases = condition.values
@@ -125,7 +123,7 @@ def difficulty(
     return figure, f"{title}: {', '.join(words)}."
 
 
-def _panels(results: Results, metric: Metric[Any]) -> list[Json]:
+def _panels(results: Results, metric: AnyMetric) -> list[Json]:
     """Return a panel by condition: title, figure, groups with their best score, remarks."""
     near, panels = _near(results, metric), []
     for condition in results.conditions:
@@ -156,7 +154,7 @@ def _panels(results: Results, metric: Metric[Any]) -> list[Json]:
     return panels
 
 
-def _best(results: Results, group: Group, metric: Metric[Any]) -> float | None:
+def _best(results: Results, group: Group, metric: AnyMetric) -> float | None:
     """Return the best score of a group; None of one algorithm, and of a metric without a better."""
     values = [_score(group, entry, metric).mean for entry in results.ranked]
     better = max if metric.higher_is_better else min

@@ -2,7 +2,6 @@
 
 import math
 from itertools import pairwise
-from typing import Any
 
 from cytosuite.benchmark.report.figures import dotted
 from cytosuite.benchmark.report.plots import Line, Point, PointPlot, Spot
@@ -11,7 +10,7 @@ from cytosuite.benchmark.report.wording import duration, known, memory, number
 from cytosuite.benchmark.scores.results import Results
 from cytosuite.figures.svg import Axis, axis_of_ratios, axis_of_times, part
 from cytosuite.files import FloatDict, Json
-from cytosuite.metrics import Metric
+from cytosuite.metrics import AnyMetric
 
 SHARE = "Time in which the GPU computed, per case, in %"
 QUANTITIES = (
@@ -54,7 +53,7 @@ def view(results: Results) -> Json | None:
     return {"prices": prices, "figures": figures, "starts": starts, "dots": dots}
 
 
-def prices_of(results: Results, metric: Metric[Any]) -> list[tuple[str, PointPlot]]:
+def prices_of(results: Results, metric: AnyMetric) -> list[tuple[str, PointPlot]]:
     """Return a metric against time, and against memory, with the Pareto front, of two or more."""
     plots = []
     for field, title, factor, words in COSTS:

@@ -14,7 +14,7 @@ from cytosuite.benchmark.report.wording import number as score
 from cytosuite.benchmark.runs.store.documents import table
 from cytosuite.benchmark.scores.objects import DEPTH, KIND, table_rows
 from cytosuite.benchmark.scores.results import Matches, Results
-from cytosuite.files import IntDict, IntMap, IntPair
+from cytosuite.files import IntDict, IntMap, IntPair, Texts
 from cytosuite.metrics.labels.object_errors import FALSE, MATCHED, MERGED, MISSED, SPLIT
 from cytosuite.metrics.labels.object_table import SIZES
 from cytosuite.volume.arrays import Bools, Doubles
@@ -138,7 +138,7 @@ def _true_objects(name: str, path: Path) -> Iterator[tuple[object, ...]]:
             yield name, facts.get("class") == MISSED, *numbers, facts.get(KIND), matched
 
 
-def _kinds(objects: pd.DataFrame, names: Iterable[str]) -> list[tuple[str, ...]]:
+def _kinds(objects: pd.DataFrame, names: Iterable[str]) -> list[Texts]:
     """Return a row for each class of the annotation and algorithm."""
     rows = []
     for kind, alike in objects.groupby(KIND):

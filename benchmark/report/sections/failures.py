@@ -10,13 +10,14 @@ from cytosuite.benchmark.runs.record import Record
 from cytosuite.benchmark.runs.store.documents import table
 from cytosuite.benchmark.scores.results import Results
 from cytosuite.errors import count
+from cytosuite.files import TextDict
 
 
 class Alike(NamedTuple):
     """Cases that an algorithm failed with the same status and message."""
 
     records: list[Record]  # one or more
-    logs: dict[str, str]  # end of the log of each case that has one
+    logs: TextDict  # end of the log of each case that has one
     paths: list[str]  # logs in the folder of the run; none where these are not for the reader
 
     @property

@@ -10,6 +10,7 @@ from cytosuite.benchmark.report.wording import duration, memory
 from cytosuite.benchmark.runs.record import Record
 from cytosuite.benchmark.runs.store.documents import Cells, table, valued
 from cytosuite.benchmark.scores.results import Results
+from cytosuite.files import TextPair, Texts
 
 HEADS = (
     *("algorithm", "model", "tool", "trained on this", "trained on", "weights", "size"),
@@ -21,7 +22,7 @@ COSTS = ["seconds", "inside_seconds", "network_seconds", "cpu_seconds", "peak_me
 def view(results: Results) -> tuple[list[str], Cells] | None:
     """Return a row per model, by the order of the board; None where no case states a fact."""
     order = {entry.algorithm: place for place, entry in enumerate(results.ranked)}
-    models: dict[tuple[str, str], list[Record]] = {}
+    models: dict[TextPair, list[Record]] = {}
     for record in results.records.values():
         if record.ok and record.facts:
             models.setdefault((record.algorithm, record.model), []).append(record)
@@ -29,7 +30,7 @@ def view(results: Results) -> tuple[list[str], Cells] | None:
     return valued(HEADS, (row(*pair, models[pair]) for pair in names)) if models else None
 
 
-def row(algorithm: str, model: str, records: Sequence[Record]) -> tuple[str, ...]:
+def row(algorithm: str, model: str, records: Sequence[Record]) -> Texts:
     """Return the cells of one model, by `HEADS`; times are medians over its cases."""
     facts = records[0].facts
     yes = {"this": "yes", "same simulator": "other recipe", "other": "no"}

@@ -1,21 +1,20 @@
 """Measures: the definition, range and source of every metric in the report."""
 
 import re
-from typing import Any
 
 from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.report.wording import direction
 from cytosuite.benchmark.runs.store.documents import table
 from cytosuite.benchmark.scores.results import Results
-from cytosuite.metrics import Metric
+from cytosuite.metrics import AnyMetric
 
 
-def view(results: Results) -> list[tuple[Metric[Any], str]] | None:
+def view(results: Results) -> list[tuple[AnyMetric, str]] | None:
     """Return the metrics with their meaning; None without any."""
     return [(metric, meaning(metric)) for metric in results.metrics] or None
 
 
-def meaning(metric: Metric[Any]) -> str:
+def meaning(metric: AnyMetric) -> str:
     """Return definition (the docstring), range and undefined cases of a metric in words."""
     plain = " ".join(metric.description.replace("``", "`").split())
     sentences = [sentence.removeprefix("Return ") for sentence in re.split(r"(?<=\.) ", plain)]
@@ -24,7 +23,7 @@ def meaning(metric: Metric[Any]) -> str:
     return f"{text}; {direction(metric)}.{undefined}"
 
 
-def markdown(_: Results, metrics: list[tuple[Metric[Any], str]]) -> list[str]:
+def markdown(_: Results, metrics: list[tuple[AnyMetric, str]]) -> list[str]:
     """Return the metrics as a table."""
     rows = [
         (metric.name, metric.title, words.replace("`", ""), metric.reference)

@@ -11,9 +11,10 @@ import numpy as np
 from cytosuite.benchmark.catalog.places import PACKAGE
 from cytosuite.datasets.recipes import simulated
 from cytosuite.errors import InputError
+from cytosuite.files import Texts
 
 # Datasets and settings that pass the loops of simulators: of defaults, then those that few need.
-SMALL: dict[str, tuple[str, tuple[str, ...]]] = {
+SMALL: dict[str, tuple[str, Texts]] = {
     "spheroid": ("spheroid", ()),
     "whole-cells": ("spheroid", ("cells.enabled=true", "labels.style=visible")),
     **{name: (name, ()) for name in ("nuclei", "membrane", "cells", "views")},

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from cytosuite.files import IntPair
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import (
     Array,
@@ -81,7 +82,7 @@ def planes(array: Array, cut: Shape) -> list[Array]:
     return cuts[:1] if array.shape[0] == 1 else cuts
 
 
-def sizes(shape: Shape, spacing: Lengths, side: int) -> list[tuple[int, int]]:
+def sizes(shape: Shape, spacing: Lengths, side: int) -> list[IntPair]:
     """Return height and width [px] of each of the `planes`, with square µm, at most `side` px."""
     extents = np.multiply(shape, spacing).tolist()
     scale = side / max(extents[1:] if shape[0] == 1 else extents)

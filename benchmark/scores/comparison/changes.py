@@ -9,7 +9,7 @@ alpha``): inputs and outputs repeat, so a relevant change has a cause.
 from collections.abc import Iterator, Mapping
 from math import nan
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ from pydantic import Field
 
 from cytosuite.contract.manifest import Described, NotNegative, parse
 from cytosuite.files import read_toml
-from cytosuite.metrics import Metric
+from cytosuite.metrics import AnyMetric
 from cytosuite.metrics.boards import CONTROLS
 from cytosuite.ranking.intervals import FEWEST, medians
 from cytosuite.ranking.scores import DIGITS
@@ -54,7 +54,7 @@ class Thresholds(Described):
     metrics: dict[str, NotNegative] = Field({})
     cost: CostThresholds = CostThresholds()  # time and memory
 
-    def relevant(self, metric: Metric[Any], before: float) -> float:
+    def relevant(self, metric: AnyMetric, before: float) -> float:
         """Return the smallest relevant change of a metric, in its unit."""
         if metric.name in self.metrics:
             return self.metrics[metric.name]
@@ -69,7 +69,7 @@ def read_thresholds(path: Path = DEFAULT) -> Thresholds:
 
 
 def changes(
-    pairs: pd.DataFrame, metrics: Mapping[str, Metric[Any]], thresholds: Thresholds
+    pairs: pd.DataFrame, metrics: Mapping[str, AnyMetric], thresholds: Thresholds
 ) -> pd.DataFrame:
     """Return `COLUMNS`: means of both runs over the cases in which both have a value, and tests.
 

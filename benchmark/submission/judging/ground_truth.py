@@ -2,9 +2,9 @@
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from cytosuite import __version__
 from cytosuite.benchmark.engines.images import blueprints, context
@@ -24,11 +24,10 @@ from cytosuite.contract.tasks import LABELS, Task
 from cytosuite.errors import InputError
 from cytosuite.files import atomic, json_text, write_json
 from cytosuite.formats import header
-from cytosuite.metrics import Metric, board_metrics
+from cytosuite.metrics import Metrics, board_metrics
 from cytosuite.metrics.boards import BOARDS
 
 Contents = dict[str, Path | bytes]  # of an archive, by name
-Metrics = Sequence[Metric[Any]]
 LIST = "cases.json"
 IMAGE = blueprints.image_tag("evaluation")
 TEMPLATE = Path(__file__).with_name("steps.template")
