@@ -22,9 +22,11 @@ from cytosuite.files import frozen
 from cytosuite.volume.arrays import Doubles, Longs
 from cytosuite.volume.points import neighbour
 
-MEDIAN, TAIL = {2: 1.386, 3: 2.366}, {2: 4.605, 3: 6.251}  # quantiles 0.5 and 0.9 of chi²
+MEDIAN = {2: 1.386, 3: 2.366}  # quantile 0.5 of chi²
+TAIL = {2: 4.605, 3: 6.251}  # quantile 0.9
 HALF_NORMAL = 0.6745  # its median
-LEAST_SIZE, LEAST_STEP = 0.05, 0.05  # spread of ln(size); step relative to the radius
+LEAST_SIZE = 0.05  # spread of ln(size)
+LEAST_STEP = 0.05  # relative to the radius
 FAR = 4.0  # steps within which pairs are looked for
 HALVES = 0.35  # standard deviation of ln(size) between two daughters
 APART = 2.5  # largest distance of the centres of mother and daughter, radii of the mother

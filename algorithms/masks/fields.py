@@ -24,7 +24,8 @@ from cytosuite.volume.objects import hull_voxels, label_type, objects_in, wider
 Fields = Floats  # (2, [Z,] Y, X): of cells, of nuclei; positive inside
 Labels = Integers
 MEASURES = ("area", "solidity", "nucleus_share", "nucleus_solidity")
-NO_NUCLEUS, OUTSIDE = "no_nucleus", "nucleus_outside"
+NO_NUCLEUS = "no_nucleus"
+OUTSIDE = "nucleus_outside"
 INSIDE = 0.9  # share of a nucleus that lies in its cell, at least
 FAR_UM = 1e6  # to a border that does not lie in the image
 SCRAP = 0.5  # of the smallest area: less is no nucleus, and no cell

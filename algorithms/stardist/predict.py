@@ -26,7 +26,8 @@ TOOL = f"stardist {__version__}, Keras {keras}"
 KINDS = {"YXC": (StarDist2D, Config2D), "ZYXC": (StarDist3D, Config3D)}
 PERCENTILES = (1, 99.8)  # that become 0 and 1, as in the tool's examples
 TILES = {2: 1024, 3: 128}  # voxels along an axis that the network takes at once
-NEAR, ENLARGED = 0.01, 40.0  # voxel sizes that are taken as equal; most new voxels per voxel
+NEAR = 0.01  # voxel sizes that are taken as equal
+ENLARGED = 40.0  # most new voxels per voxel
 
 
 class Parameters(Described):

@@ -233,7 +233,8 @@ def _outputs(
 
 def _geometry(manifest: AlgorithmManifest, inputs: Volumes, outputs: Entries) -> None:
     """Refuse missing outputs, another shape, spacing or axes, and numbers of the wrong kind."""
-    task, main = TASKS[manifest.task], next(iter(inputs.values()))
+    task = TASKS[manifest.task]
+    main = next(iter(inputs.values()))
     required = {socket.slug for socket in task.outputs if not socket.optional}
     if not required <= set(outputs):
         raise InputError(f"expected the outputs {sorted(required)}, found {sorted(outputs)}")
@@ -242,7 +243,8 @@ def _geometry(manifest: AlgorithmManifest, inputs: Volumes, outputs: Entries) ->
             continue
         output = outputs[socket.slug]
         for key in ("shape", "spacing", "axes"):
-            ours, theirs = getattr(main, key), getattr(output, key)
+            ours = getattr(main, key)
+            theirs = getattr(output, key)
             if ours != theirs:
                 raise InputError(f"{socket.slug}: expected the {key} {ours}, found {theirs}")
         kinds = "u" if socket.kind == "labels" else "uif"
@@ -261,7 +263,8 @@ def _repeats(inputs: Volumes, outputs: Entries, run: Run) -> None:
     for slug, again in run(inputs).items():
         first = outputs[slug]
         if isinstance(again, Points):
-            again, first = again.document(), first.document()
+            again = again.document()
+            first = first.document()
         image = isinstance(again, Volume)
         if not (np.array_equal(again.array, first.array) if image else again == first):
             raise InputError(f"{slug} differs between two runs; draw from a fixed seed")
@@ -271,7 +274,8 @@ def _finds_one(axes: str, outputs: Entries) -> None:
     """Refuse a segmenter that misses, splits or misjudges one bright nucleus."""
     from cytosuite.metrics import det, seg  # numba
 
-    truth, labels = nucleus(axes).astype(np.uint8), outputs["instance-labels"].array
+    truth = nucleus(axes).astype(np.uint8)
+    labels = outputs["instance-labels"].array
     scores = {"SEG": seg(truth, labels), "DET": det(truth, labels)}
     if not (scores["SEG"] > NEEDED_SEG and scores["DET"] == 1.0):
         raise InputError(

@@ -74,7 +74,8 @@ def unlike(cards: Paths) -> list[str]:
         by_algorithm.setdefault(card.algorithm, []).append(card)
     sentences = []
     for name, siblings in by_algorithm.items():
-        differing, theirs = [], {card.name: dict(leaves(card.parameters)) for card in siblings}
+        differing = []
+        theirs = {card.name: dict(leaves(card.parameters)) for card in siblings}
         for key in dict.fromkeys(key for parameters in theirs.values() for key in parameters):
             values = {card: parameters.get(key) for card, parameters in theirs.items()}
             if any(value != values[siblings[0].name] for value in values.values()):
@@ -144,7 +145,8 @@ def choose_algorithm(
 ) -> AlgorithmManifest:
     """Return the first algorithm with a model that passes every ``must``, or breaks the fewest."""
     fitting = []
-    reasons, some = [], any(candidate.preference for candidate in candidates)
+    reasons = []
+    some = any(candidate.preference for candidate in candidates)
     for candidate in candidates:
         try:
             chosen = select(cards_of(candidate.name, models), facts, candidate.select)
@@ -189,7 +191,8 @@ def ruled_folder(place: Path) -> str:
 
 def choice_digest(name: str) -> str:
     """Return a digest of an algorithm's manifest, model cards and rules, which decide a choice."""
-    home, models = ROOT / "algorithms" / name / "algorithm.toml", ROOT / "weights" / name
+    home = ROOT / "algorithms" / name / "algorithm.toml"
+    models = ROOT / "weights" / name
     return digest([home, *models.glob("*.json"), *models.glob(USES)], ROOT)
 
 

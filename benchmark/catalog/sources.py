@@ -20,7 +20,8 @@ NOT_AT_RUN_TIME = {"training", "kernels", "Dockerfile"}
 
 def runtime_files(root: Path, algorithm: str) -> list[Path]:
     """Return the files of an image: core, algorithms without training, cards and weights."""
-    core, home = root / "cytosuite", root / "algorithms"
+    core = root / "cytosuite"
+    home = root / "algorithms"
     manifest = home / algorithm / "algorithm.toml"
     used = read_algorithm(manifest).uses if manifest.is_file() else ()
     return sorted(
@@ -65,7 +66,8 @@ def reached(
 ) -> dict[str, tuple[Path, frozenset[str]]]:
     """Return the modules of ours that are imported, each with its file and its own imports."""
     by_name = {}
-    seen, todo = set[str](), set(modules)
+    seen = set[str]()
+    todo = set(modules)
     while todo - seen:
         seen.add(name := min(todo - seen))
         path = _file(name, package)

@@ -189,7 +189,8 @@ def check_command(options: CheckOptions, console: Console) -> int:
     from cytosuite.benchmark.catalog.contract import Check, checks
     from cytosuite.benchmark.runs.trial import running  # loads the readers
 
-    name, folders = options.name, (ROOT / "algorithms").glob("*/")
+    name = options.name
+    folders = (ROOT / "algorithms").glob("*/")
     pick("algorithm", [name], [folder.name for folder in folders if folder.name[:1] not in "._"])
     results = Counter[str]()
 

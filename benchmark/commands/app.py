@@ -43,7 +43,8 @@ COMMANDS = {
     group: tuple(Command(name, *entry) for name, entry in entries.items())
     for group, entries in _TABLE.items()
 }
-MAINTAIN, MODEL = COMMANDS.pop("maintain"), COMMANDS.pop("model")
+MAINTAIN = COMMANDS.pop("maintain")
+MODEL = COMMANDS.pop("model")
 GROUPS = {
     "model": ("Train", "Models of your own and of colleagues.", MODEL),
     "maintain": ("Maintain", "Commands for those who keep the repository.", MAINTAIN),

@@ -177,7 +177,8 @@ class _Application:
             return True
         if done.status not in DONE or (done.status == DONE[0] and done.message):
             return False  # changed by hand, or failed
-        record, sharing = target.record(), target.sharing
+        record = target.record()
+        sharing = target.sharing
         if lone:
             return SHARED in record and ALONE not in record
         if sharing and sharing.own and SHARED not in record:
@@ -205,11 +206,14 @@ class _Application:
         """Return a case of each image by algorithm and folder; InputError where none can run."""
         chosen: dict[TextPair, dict[Case, OutputFiles]] = {}
         refused = []
-        options, task = self.options, self.task
+        options = self.options
+        task = self.task
         for target in targets:
-            item, name = target.item, target.name
+            item = target.item
+            name = target.name
             cases.inside("reading", name, None)
-            case, sharing = Case(name, folder / "cases" / name), target.sharing
+            case = Case(name, folder / "cases" / name)
+            sharing = target.sharing
             shared = sharing.metadata if sharing and not sharing.own else {}
             try:
                 facts = {**options.metadata, **shared}
@@ -261,7 +265,8 @@ class _Application:
             key = self._key(target, name)
             self._finish(target, write_applied(target, case, job, key, options))
 
-        api, limits = options.api or engine.api, replace(options.limits(algorithm), folder=place)
+        api = options.api or engine.api
+        limits = replace(options.limits(algorithm), folder=place)
         run_job(job, self.task, engine, limits, api, take, cases.inside, keep_going=True)
 
 

@@ -24,8 +24,10 @@ def benchmark_command(options: BenchmarkOptions, console: Console) -> int:
     """Make the dataset, plan, run, score and report, in this order; exit code 1 at a failure."""
     if options.verify:
         forget(FOREIGN, options.folder)
-    asked, shard = request.requested(options, console), options.shard
-    engine, retry = asked.engine, options.retry
+    asked = request.requested(options, console)
+    shard = options.shard
+    engine = asked.engine
+    retry = options.retry
     folder = options.folder / (options.run or request.run_name(asked))
     with data.opened(options, options.folder, options.device) as pool:
         own = (asked.recipe, options, options, engine, console)
@@ -67,14 +69,16 @@ def run_score_report(
 
 def run_missing(run: planned.PlannedRun) -> None:
     """Run the missing cases, with progress over all jobs."""
-    jobs, options = run.jobs, run.options
+    jobs = run.jobs
+    options = run.options
     total = sum(len(job.missing) for job in jobs)
     if present := sum(job.present for job in jobs):
         say(run.console, f"{present} results are there already")
     with progress(run.console, "running") as step:
         if total:
             step(0, total)
-        shown, going = Cases(step, total), options.keep_going
+        shown = Cases(step, total)
+        going = options.keep_going
         data.run_jobs(jobs, run.task, run.engine, options, shown, run.pool, keep_going=going)
 
 
@@ -82,7 +86,8 @@ def score(run: planned.PlannedRun, facts: circumstances.RunFacts) -> "Results":
     """Return the scores of a run, in processes or on the workers of a cluster."""
     from cytosuite.benchmark.scores.gather import gather  # pandas
 
-    dataset, task = run.dataset, run.task
+    dataset = run.dataset
+    task = run.task
     with progress(run.console, "scoring", minor=True) as step:
         pool = run.pool or beside(dataset.mains(task))
         return gather(dataset, task, run.jobs, facts, step, pool)

@@ -146,7 +146,8 @@ class Decision(NamedTuple):
 
 def candidates_of(decisions: Sequence[Decision]) -> ValueTable:
     """Return all cards of each image with costs and doubts, the chosen first."""
-    keys, rows = dict[str, None](), list[dict[str, Cell]]()
+    keys = dict[str, None]()
+    rows = list[dict[str, Cell]]()
     for decision in decisions:
         chosen = decision.selection
         cards = [chosen, *chosen.others]

@@ -65,7 +65,8 @@ def own_model(
     text: str | None, names: Sequence[str], options: RunOptions, console: Console
 ) -> str | None:
     """Return the user's word for a model; of a tool's own file the card, converted once."""
-    path, tools = Path(text or ""), [name for name in names if is_tool(name)]
+    path = Path(text or "")
+    tools = [name for name in names if is_tool(name)]
     if not text or not tools or path.suffix == ".json" or not path.exists():
         return text
     if len(tools) > 1:
@@ -155,5 +156,6 @@ def run_jobs(
         )
         return
     for job in jobs:
-        limit, api = limits[job.algorithm.name], apis[job.algorithm.name]
+        limit = limits[job.algorithm.name]
+        api = apis[job.algorithm.name]
         run_job(job, task, engine, limit, api, shown, shown.inside, keep_going=keep_going)

@@ -41,7 +41,8 @@ from cytosuite.volume.memory import free_gib
 
 State = Literal["ok", "lacks", "FAIL"]  # FAIL: without it the main job does not run
 STYLES: dict[State, str] = {"ok": "green", "lacks": "yellow", "FAIL": "bold red"}
-RUN_GB, IMAGES_GB = 1.0, 3.0  # of a run and its dataset, and of the images of all algorithms
+RUN_GB = 1.0  # of a run and its dataset
+IMAGES_GB = 3.0  # of the images of all algorithms
 TRIED = 2**20  # bytes that are written to see whether a disk takes them: a quota has no number
 SHOWN = ("numpy", "scipy", "numba", "scikit-image")  # of the packages that come with us
 SERVES = {
@@ -128,7 +129,8 @@ def _models() -> Iterator[Sign]:
     if not CHECKOUT and find_spec(MODELS) is None:
         yield Sign("models", "FAIL", f"not installed: {MODELS}, their weights", install([MODELS]))
         return
-    number, broken = 0, []
+    number = 0
+    broken = []
     for folder in (home / name for home in model_homes() for name in algorithms()):
         try:
             for card in read_cards(folder, folder.name):

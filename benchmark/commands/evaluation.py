@@ -64,7 +64,8 @@ def write_evaluation(options: BuildEvaluationOptions, console: Console) -> list[
     task = TASKS[options.task or data_recipe.task]
     name = data_recipe.name if task.name == data_recipe.task else f"{data_recipe.name}-{task.name}"
     tarball = options.out / f"{name}-ground-truth.tar.gz"
-    inputs, text = options.out / f"{name}-inputs", options.out / f"{name}-evaluation.md"
+    inputs = options.out / f"{name}-inputs"
+    text = options.out / f"{name}-evaluation.md"
     need_file(tarball)
     need_file(text)
     need_folder(inputs, new=not (inputs / LIST).is_file())

@@ -52,7 +52,8 @@ def export_command(options: ExportOptions, console: Console) -> None:
         export_ctc(options.ctc, options, console)
         return
     manifests = algorithms()
-    root, folder = need_checkout("an export"), options.out or workplace() / "dist"
+    root = need_checkout("an export")
+    folder = options.out or workplace() / "dist"
     need_folder(folder)
     chosen = asked_for(options.algorithm, manifests)
     need_weights(chosen, {})  # before the minutes that an image takes
@@ -68,7 +69,8 @@ def export_command(options: ExportOptions, console: Console) -> None:
 
 def show(record: Json, folder: Path, screen: Console) -> None:
     """Print the files of an export with their sizes, and the step that comes next."""
-    image, models = record["image"], record["models"]
+    image = record["image"]
+    models = record["models"]
     sizes = f"{image['bytes'] / 1e6:.0f} MB, {image['unpacked_bytes'] / 1e6:.0f} MB unpacked"
     lines = [f"{folder / image['file']}: {sizes}, {record['api']}, {image['id'][:19]}"]
     if models:
@@ -141,7 +143,8 @@ def _of_run(run: FinishedRun, options: ExportOptions) -> Exported:
     """Return dataset, name, segmentations and wanted truth of a run."""
     if options.true_labels or options.crop:
         raise InputError(f"--true-labels and --crop are for label images, {run.folder} is a run")
-    facts, cases = run.facts, run.dataset.cases
+    facts = run.facts
+    cases = run.dataset.cases
     if facts.task != "segment":
         raise InputError(f"{run.folder}: expected a run of the task segment, found {facts.task}")
     name = _only_algorithm(run, options)

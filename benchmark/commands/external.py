@@ -59,13 +59,15 @@ def take_in(
     models = Path(str(options.model)) if is_tarball(options.model) else None
     if models and not models.is_file():
         raise InputError(f"{models}: no such tarball of models")
-    externals, manifests = {}, []
+    externals = {}
+    manifests = []
     for word, name in external_names(words, taken).items():
         say(console, f"{name}: {word}")
         image = _image(engine.client, word)
         if (built := image.attrs.get("Architecture")) != ARCHITECTURE:
             say(console, f"{word}: for {built}; uploads: {RULES['image.architecture'].fix}")
-        labels, user = image.labels or {}, user_of(image.attrs)
+        labels = image.labels or {}
+        user = user_of(image.attrs)
         api = options.api or api_of(labels, word)
         externals[name] = ExternalImage(
             name, word, str(image.id), api, task, mapping, options.input_format, user, models
@@ -80,7 +82,8 @@ def take_in(
 
 def subject(options: RehearseOptions, screen: Console) -> tuple[Engine, AlgorithmManifest]:
     """Return the engine with the image to rehearse, ours or others', and its description."""
-    word, manifests = options.algorithm, algorithms()
+    word = options.algorithm
+    manifests = algorithms()
     if not is_external(word):
         pick("algorithm", [word], manifests)
     elif not options.task:
@@ -140,7 +143,8 @@ def _loaded(client: Client, path: Path) -> Any:  # noqa: ANN401 - of the SDK
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected an archive of `docker save`")
     archive = read_archive(path, lambda _: False)
-    patience, client.api.timeout = client.api.timeout, LOAD_S
+    patience = client.api.timeout
+    client.api.timeout = LOAD_S
     try:
         with daemon_errors(f"load of {path}"):
             image = find_image(client, archive.id)

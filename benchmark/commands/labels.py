@@ -110,7 +110,8 @@ def _outline(options: LabelsOptions, console: Console) -> None:
 def combine_command(options: CombineOptions, console: Console) -> None:
     """Write the weighted sums of images of the same names."""
     need_folder(options.out, new=True)
-    pairs, clipped = side_by_side([options.first, options.second]), 0
+    pairs = side_by_side([options.first, options.second])
+    clipped = 0
     with progress(console, "combining") as step, new_folder(options.out) as temporary:
         for done, (name, paths) in enumerate(pairs.items()):
             step(done, len(pairs), name)

@@ -25,7 +25,8 @@ from cytosuite.errors import InputError, pick
 from cytosuite.files import TextDict, need_folder, write_text
 
 PART = "training.bundle"
-PAGE, PICTURE = ROOT / "docs/variables.md", ROOT / "docs/history.svg"
+PAGE = ROOT / "docs/variables.md"
+PICTURE = ROOT / "docs/history.svg"
 # Goals of the Makefile with the options of a command.
 GOALS = (
     *("benchmark", "segment", "apply", "train", "simulate", "list", "doctor", "new", "rehearse"),

@@ -61,7 +61,8 @@ FRESH: Json = {  # entries of a card that are never copied from another model
 def add_command(options: AddOptions, console: Console) -> None:
     """Convert weights, write their card, test and score them; all of it, or nothing is left."""
     name, like = _like(options.like, options.facts)
-    home, keys = _home(name), {*algorithms()[name].select.keys, "diameter_um"}
+    home = _home(name)
+    keys = {*algorithms()[name].select.keys, "diameter_um"}
     ours = (like, *read_cards(ROOT / "weights" / name, name))
     keys |= {key for card in ours if card for key in card.describes}
     pick("key of --describes", options.facts, keys)
@@ -97,12 +98,14 @@ def add_command(options: AddOptions, console: Console) -> None:
 def use_command(options: UseOptions, console: Console) -> None:
     """Put a model before all others of its algorithm, for all images or some, or end that."""
     card = read_card(path := _named(options.model))
-    name, home = f"{card.algorithm}:{card.name}", ROOT / "weights" / card.algorithm
+    name = f"{card.algorithm}:{card.name}"
+    home = ROOT / "weights" / card.algorithm
     if path.resolve().parent != home.resolve():
         raise InputError(f"{path}: models are chosen from {home} alone; name it with --model")
     images = dict(map(_image_fact, options.images))
     with alone(home):
-        cards, rules = read_cards(home, card.algorithm), uses(home)
+        cards = read_cards(home, card.algorithm)
+        rules = uses(home)
         same = {
             sibling.name
             for sibling in cards
@@ -164,7 +167,8 @@ def pack_command(options: PackOptions, console: Console) -> None:
 def install_command(options: InstallOptions, console: Console) -> None:
     """Install a packed model once it is checked and tested; nothing is left of a refused one."""
     with opened(options.file) as packed:
-        name, home = options.name or packed.card.name, _home(packed.card.algorithm)
+        name = options.name or packed.card.name
+        home = _home(packed.card.algorithm)
         place = home / f"{name}.json"
         replaceable = place.exists() and not _is_shipped(place)
         if not (replaceable and options.overwrite):

@@ -25,7 +25,8 @@ from cytosuite.errors import InputError
 from cytosuite.files import Json, need_folder
 from cytosuite.folders.splits import Placed
 
-REPORT, LONGEST = "report-", 60  # of the name of a report: its start, and most letters
+REPORT = "report-"  # start of the name of a report
+LONGEST = 60  # most letters of it
 
 
 class _Basis(NamedTuple):

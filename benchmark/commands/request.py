@@ -58,7 +58,8 @@ def requested(options: BenchmarkOptions, console: Console) -> Request:
     models = {**models, **named_models(model, free)}
     named = not {catalog.ALL}.issuperset(options.algorithm)
     ours = _ready(ours, models, options, console, named=named)
-    passed, names = links(recipe.through), [algorithm.name for algorithm in ours]
+    passed = links(recipe.through)
+    names = [algorithm.name for algorithm in ours]
     need_weights([*passed, *names], models)
     needed = list(dict.fromkeys([*passed, *map(places.program_of, names)]))
     here = options.cluster is None or options.cluster.get("kind") == "local"
@@ -80,7 +81,8 @@ def _ready(
 
     Where the user names none, optional ones are left out with a line.
     """
-    plain, ready = not named and choose.engine_name(options.engine)[0] == "process", []
+    plain = not named and choose.engine_name(options.engine)[0] == "process"
+    ready = []
     for algorithm in ours:
         try:
             need_model(algorithm.name, models)
@@ -97,7 +99,8 @@ def _ready(
 
 def chosen(options: BenchmarkOptions, default: str) -> tuple[Task, list[AlgorithmManifest], Models]:
     """Return the task and our algorithms, all without names, with the models named with them."""
-    manifests, every = catalog.algorithms(), catalog.ALL in options.algorithm
+    manifests = catalog.algorithms()
+    every = catalog.ALL in options.algorithm
     words = [
         word for word in options.algorithm if not images.is_external(word) and word != catalog.ALL
     ]
@@ -113,7 +116,8 @@ def chosen(options: BenchmarkOptions, default: str) -> tuple[Task, list[Algorith
     for name in names:
         if name in BOARDS[task].controls:
             raise InputError(f"algorithms/{name}: {name} is the name of a control; choose another")
-    cards, ours = own_models(words or names), []
+    cards = own_models(words or names)
+    ours = []
     for name, card in cards.items():
         said = {"description": read_card(card).description} if card else {}
         ours.append(manifests[places.program_of(name)].model_copy(update={"name": name, **said}))
@@ -124,7 +128,8 @@ def runnable(
     request: Request, dataset: datasets.Dataset
 ) -> tuple[list[AlgorithmManifest], list[str]]:
     """Return the algorithms that can run on the dataset, and a note on each other one."""
-    task, chosen = request.task, [*request.ours, *request.externals]
+    task = request.task
+    chosen = [*request.ours, *request.externals]
     served = [algorithm for algorithm in chosen if dataset.serves(task, algorithm)]
     offers = f"{dataset.name} offers {', '.join(sorted(dataset.offers)) or 'nothing'}"
     if not served or (request.named and len(served) < len(chosen)):
@@ -151,7 +156,8 @@ def runnable(
 
 def run_name(request: Request) -> str:
     """Return the name of the run's folder: dataset, pipeline, task where it is another, engine."""
-    recipe, task = request.recipe, request.task
+    recipe = request.recipe
+    task = request.task
     size = f"-{recipe.size}" if recipe.seed is not None else ""
     seed = f"-seed{recipe.seed}" if recipe.seed else ""
     digest = f"-{recipe.fingerprint[:8]}" if recipe.changed else ""

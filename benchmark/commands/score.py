@@ -197,7 +197,8 @@ def _score_case(
     """
     pair, table = piece
     table.touch()
-    readers, of_points = pair.readers(options), pair.spacing is not None
+    readers = pair.readers(options)
+    of_points = pair.spacing is not None
     judged = 0 if of_points else options.min_object_voxels, options.radius
     extent = options.data_range
     data_range = None if extent is None else partial(float, extent)

@@ -103,7 +103,8 @@ def simulate_series(options: SimulateOptions, frames: int, console: Console) -> 
         raise InputError(
             f"{options.dataset}: --frames needs a simulated dataset, found no such one"
         )
-    path, dataset = "cytosuite.datasets.{}.series", simulation.manifest.name
+    path = "cytosuite.datasets.{}.series"
+    dataset = simulation.manifest.name
     if find_spec(path.format(dataset)) is None:
         able = [name for name in simulations() if find_spec(path.format(name))]
         raise InputError(
@@ -162,7 +163,8 @@ def phantoms_command(options: PhantomsOptions, console: Console) -> None:
         learned = learn_to(options.out, options.placement, options.labels, options.spacing)
         say(console, f"written: {options.out}, {len(learned.depth)} cells")
         return
-    size, seed = options.spacing, options.seed
+    size = options.spacing
+    seed = options.seed
     voxel = None if size is None else (size[0], size[1], size[2])
     if options.outline is not None:
         from cytosuite.datasets.phantoms.outline import SMOOTH_UM, outline_to

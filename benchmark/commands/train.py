@@ -56,7 +56,8 @@ def train_command(options: TrainOptions, console: Console) -> None:
 
 def train(options: TrainOptions, console: Console) -> Path:
     """Train a model and return its card; InputError of options, TrainingError if it fails."""
-    name, home = options.algorithm, ROOT / "algorithms"
+    name = options.algorithm
+    home = ROOT / "algorithms"
     if is_tool(name):
         return _by_its_tool(options, console)
     trainable = [e for e in algorithms() if (home / e / "training").is_dir() or is_tool(e)]
@@ -82,7 +83,8 @@ def train(options: TrainOptions, console: Console) -> Path:
 
 def _by_its_tool(options: TrainOptions, console: Console) -> Path:
     """Train a tool of others by its own code, in its container or a process; return the card."""
-    name, run = options.algorithm, options.run
+    name = options.algorithm
+    run = options.run
     ours = ("data", "steps", "start", "splits", "data_root", "group")
     if strange := [key for key in ours if getattr(options, key) not in (None, "", [], ())]:
         flag = strange[0].replace("start", "from").replace("_", "-")
@@ -171,7 +173,8 @@ def _announced(request: _TrainingData) -> list[str]:
 
 def _made(request: _TrainingData, run: RunOptions, console: Console) -> str:
     """Return ``folder`` or ``role=folder`` of a dataset, which is made where it is simulated."""
-    options, made = request.options, request.recipe
+    options = request.options
+    made = request.recipe
     folder = make(made, options, run, None, console).home if made else Path(options.dataset)
     return request.named(folder)
 

@@ -68,7 +68,8 @@ WALLS = (
     *("--pwd", "/opt/app"),
 )  # the root is the read-only image: nothing asks for --writable, --writable-tmpfs or --overlay
 ENTRY = ("python3", "-m", "cytosuite.container")
-FAILED, KILLED = 255, {137, -9}  # exit codes of Apptainer itself, and of SIGKILL
+FAILED = 255  # exit code of Apptainer itself
+KILLED = {137, -9}  # of SIGKILL
 FULL_SHARE = 0.9  # of a memory limit: a program that the kernel kills above it lacked memory
 EACH_S = 1.0  # between two looks at the sizes of folders
 
@@ -97,7 +98,8 @@ class Contained(ProcessSession):
         if command != "exec":
             only = f"API=exec, not {command}"
             raise InputError(f"ENGINE=apptainer starts a container per case: {only}")
-        host, gpu = self.engine.host, self.meter.gpu if self.meter else None
+        host = self.engine.host
+        gpu = self.meter.gpu if self.meter else None
         image = sif(self.engine.images, program_of(self.algorithm), self.engine.device)
         folders = {**self._mounts, "/output": self.workspace / "output"}
         if host.uid == 0:  # which runs containers as nobody
@@ -189,8 +191,10 @@ class ApptainerEngine(ProcessEngine):
 
     def need(self, algorithm: str) -> Path:
         """Return the image of the checkout's sources; else InputError with commands to make it."""
-        path, device = sif(self.images, algorithm, self.device), self.device
-        archive, option = path.with_suffix(".tar"), "" if device == "cpu" else f" DEVICE={device}"
+        path = sif(self.images, algorithm, self.device)
+        device = self.device
+        archive = path.with_suffix(".tar")
+        option = "" if device == "cpu" else f" DEVICE={device}"
         remedy = (
             f"make it with `make build-{algorithm}{option} && docker save "
             f"{image_tag(algorithm, device)} --output {archive} && apptainer build --force {path} "
@@ -237,7 +241,8 @@ def labels(path: Path) -> TextDict:
 
 def _answer(words: Sequence[str]) -> str:
     """Return the output of a call of Apptainer."""
-    call, environment = ["apptainer", *words], clean(os.environ)
+    call = ["apptainer", *words]
+    environment = clean(os.environ)
     try:
         done = subprocess.run(
             call, capture_output=True, env=environment, timeout=CALL_S, check=True
@@ -279,7 +284,8 @@ def lay_out(source: Path, target: Path) -> Paths:
     for folder, names, files in os.walk(source):
         inside = Path(folder).relative_to(source)
         for name in sorted([*names, *files]):
-            here, place = Path(folder) / name, target / inside / name
+            here = Path(folder) / name
+            place = target / inside / name
             place.mkdir(mode=0o755) if here.is_dir() else place.touch(mode=0o644)
             if here.is_symlink() or here.is_file():
                 mounts[f"/input/{(inside / name).as_posix()}"] = here

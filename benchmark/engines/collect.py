@@ -20,12 +20,14 @@ from cytosuite.files import IntPair
 from cytosuite.files.working import abandoned_sessions, working_name
 from cytosuite.formats.imagefiles import FOLDER_SUFFIX
 
-ENTRIES, DEPTH = 1000, 16
+ENTRIES = 1000
+DEPTH = 16
 LIVING = 100  # times so many entries may lie in the output of a case that runs
 CHUNK = 2**20
 SHARED = 2**26  # bytes of an input that is not copied where that can be helped
 LOG_CHARACTERS = 2**20
-SPARE, SPARE_SHARE = 2**28, 16  # bytes that a running case must leave on a disk, or this part of it
+SPARE = 2**28  # bytes that a running case must leave on a disk
+SPARE_SHARE = 16  # or this part of it
 REMOVE_S = 600.0  # longest time to empty a folder: a program that goes on writing never ends it
 SAFE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 OWN = 0o700
@@ -94,7 +96,8 @@ def give(source: Path, target: Path) -> None:
             (here / name).mkdir()
             (here / name).chmod(0o755)
         for name in files:
-            path, copy = Path(folder) / name, here / name
+            path = Path(folder) / name
+            copy = here / name
             if not _named_again(path, copy, SHARED if zarr is None else 0):
                 with path.open("rb") as stream, copy.open("xb") as sink:
                     while chunk := stream.read(CHUNK):

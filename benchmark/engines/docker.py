@@ -74,7 +74,8 @@ class DockerEngine(Engine):
 
     def _image(self, algorithm: str) -> Any:  # noqa: ANN401 - of the SDK
         """Return the algorithm's image; InputError if it is missing or was not built here."""
-        external, algorithm = self.externals.get(algorithm), program_of(algorithm)
+        external = self.externals.get(algorithm)
+        algorithm = program_of(algorithm)
         tag = external.image if external else self.image(algorithm, self.device)
         image = find_image(self.client, tag)
         if image is None and external:
@@ -100,7 +101,8 @@ class DockerEngine(Engine):
             with daemon_errors(f"start of {algorithm}"):
                 remove_orphans(self.client)
                 image, chosen = self.container(algorithm, limits, meter.gpu if meter else None)
-                exchange, card = _exchange(workspace), self.models.get(algorithm)
+                exchange = _exchange(workspace)
+                card = self.models.get(algorithm)
                 model = hand_over(card, exchange / "model") if card else None
                 if external and external.models:
                     model = unpack(external.models, exchange / "model")

@@ -72,7 +72,8 @@ class DockerSession:
         begin = time.perf_counter()
         box = self._enter("invoke")
         if problem := _not_ready(box, begin):
-            state, (_, line) = box.state(), box.new_log()
+            state = box.state()
+            _, line = box.new_log()
             self.stop()
             if state.oom_killed:
                 problem = self.limits.memory_exceeded[1]
@@ -234,9 +235,11 @@ def _not_ready(box: Sandbox, begin: float) -> str:
             if code == 0:
                 return ""
             seen = SEEN.get(code or SILENCE, "GET /health is not answered with 200")
-        later, now = box.work(), time.perf_counter()
+        later = box.work()
+        now = time.perf_counter()
         if not _is_idle(work, later, now - since):
-            work, since = later, now
+            work = later
+            since = now
         if now - since > IDLE_S:
             return f"{seen}, and the container has been idle for {IDLE_S:g} s"
         time.sleep(QUICK_S if seconds < LOOK_S else LOOK_S / 5)
@@ -247,5 +250,6 @@ def _is_idle(before: Work, after: Work, seconds: float) -> bool:
     """Return whether a container has neither computed nor loaded anything for some seconds."""
     if before is None or after is None:
         return False
-    computed, loaded = after[0] - before[0], abs(after[1] - before[1])
+    computed = after[0] - before[0]
+    loaded = abs(after[1] - before[1])
     return computed <= IDLE_CPU_S + IDLE_SHARE * seconds and loaded <= IDLE_BYTES

@@ -22,7 +22,8 @@ from cytosuite.files import TextDict, TextMap, TextPair, frozen
 # The same for all users and jobs, unlike TMPDIR; GPUs of different machines have different names.
 LOCKS = Path("/tmp")
 NONE = {"", "-1", "NoDevFiles"}  # of VISIBLE: no GPU; the last is Slurm's
-WAIT_S, SAY_S = 0.5, 10.0
+WAIT_S = 0.5
+SAY_S = 10.0
 REMEDY = "or run with DEVICE=cpu"
 POLL_S = 0.1  # the driver's own numbers of utilisation are of 1/6 s or longer
 PROBE_S = 180.0  # torch for CUDA is read from the disk for the first time
@@ -236,7 +237,8 @@ class GpuMeter:
     """Memory and utilisation of a GPU beyond those at the beginning; None where not known."""
 
     def __init__(self, library: Any, gpu: Gpu) -> None:  # noqa: ANN401 - has no annotations
-        self.gpu, self._library = gpu, library
+        self.gpu = gpu
+        self._library = library
         self._handle = library.nvmlDeviceGetHandleByUUID(gpu.uuid)
         self._before = self._used() or 0
 

@@ -10,7 +10,8 @@ from cytosuite.files import IntPair
 
 POLL_S = 0.05
 CGROUP = Path("/sys/fs/cgroup")
-RESIDENT, PROPORTIONAL = ("RssAnon:", "RssShmem:"), ("Pss_Anon:", "Pss_Shmem:")
+RESIDENT = ("RssAnon:", "RssShmem:")
+PROPORTIONAL = ("Pss_Anon:", "Pss_Shmem:")
 
 
 class Hierarchy(NamedTuple):
@@ -70,9 +71,10 @@ class Peak:
     # The kernel's own peak contains the page cache and never falls between cases.
 
     def __init__(self, read: Callable[[], int | None], poll_s: float = POLL_S) -> None:
-        self.read, self.poll_s = read, poll_s
+        self.read = read
+        self.poll_s = poll_s
         self.value: int | None = None
-        self._sum, self._count = 0, 0
+        self._sum = self._count = 0
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -98,7 +100,8 @@ class Peak:
             used = self.read()
             if used is not None:
                 self.value = max(self.value or 0, used)
-                self._sum, self._count = self._sum + used, self._count + 1
+                self._sum += used
+                self._count += 1
             if ended:
                 return
             self._done.wait(self.poll_s)
@@ -128,7 +131,8 @@ def family(
         with suppress(OSError, ValueError):  # one that has ended has neither
             memory += _resident(place, shares=shares)
             tasks = list((place / "task").iterdir())
-            threads, seen = threads + len(tasks), True
+            threads += len(tasks)
+            seen = True
             for task in tasks:
                 with suppress(OSError):  # a thread that has ended, its process goes on
                     waiting += map(int, (task / "children").read_text().split())

@@ -81,7 +81,8 @@ class TakingIn(NamedTuple):
     def _take(self, case_input: Path, output: Path) -> Ending:
         """Copy the file of a case into the output; return the status, and a reason if it is bad."""
         case = case_input.parents[1].name  # cases/<case>/inputs/<task>
-        source, socket = self.predictions.files.get(case), self.predictions.task.main_output
+        source = self.predictions.files.get(case)
+        socket = self.predictions.task.main_output
         if source is None or socket is None:
             reason = self.predictions.refused.get(case, f"no file is named like {case}")
             return "missing output", f"{self.predictions.word}: {reason}"

@@ -26,7 +26,8 @@ QUICK_S, SLOW_S, QUICK_FOR_S = 0.02, 0.1, 2.0
 LATE_S = 5.0  # for the events of a daemon
 PYTHON = ("python3", "-I", "-S", "-c")
 PAUSE = "import signal; signal.pause()"
-LAST_LINES, END_BYTES = 20, 4096  # of a log in which a progress is looked for
+LAST_LINES = 20  # of a log in which a progress is looked for
+END_BYTES = 4096
 
 
 class ContainerState(NamedTuple):
@@ -42,7 +43,8 @@ class Sandbox:
     """A container with all its limits, created by `sandbox`."""
 
     def __init__(self, client: Client, container: Any, *, counted: bool = True) -> None:  # noqa: ANN401
-        self.client, self.counted = client, counted
+        self.client = client
+        self.counted = counted
         self.container = container
         self.voice = container.id  # the container in which requests are made
         self.group: MemoryGroup | None = None
@@ -72,7 +74,8 @@ class Sandbox:
 
     def ask(self, line: str, patience_s: float = 0.0, timeout_s: float = 0.0) -> Look:
         """Send a request from within or from the `speaker`; return a function for its answer."""
-        source, waits = inspect.getsource(http), (str(patience_s), str(timeout_s))
+        source = inspect.getsource(http)
+        waits = (str(patience_s), str(timeout_s))
         request, stream = self._begin([*PYTHON, source, line, *waits])
         # The HTTP answer holds the connection; a second call of `close` does nothing.
         connection = getattr(stream, "_response", stream)

@@ -20,7 +20,8 @@ __all__ = ["write_blind", "write_report"]
 def write_report(results: Results, folder: Path, progress: Progress = lambda *_: None) -> Path:
     """Write `index.html`, `report.md` and tables, and return the page."""
     folder.mkdir(parents=True, exist_ok=True)
-    shown, groups = views(results, progress), files.by_condition(results.conditions)
+    shown = views(results, progress)
+    groups = files.by_condition(results.conditions)
     texts = {
         "leaderboard.csv": frame_parts(pd.DataFrame(files.leaderboard(results), dtype=object)),
         "leaderboard.tex": [files.latex_board(results)],

@@ -16,7 +16,8 @@ from cytosuite.metrics import AnyMetric
 LANES = 7
 LANE_STEP = 5.0  # px between the lanes of a strip
 STRIP = 2 * (LANE_STEP * (LANES // 2) + 6)  # px: height of one
-FEWEST, STEPS = 8, 48  # values that a density needs, and its places
+FEWEST = 8  # values that a density needs
+STEPS = 48  # its places
 OUTLINE = f'<path class="violin" d="M{"L".join(["%.0f %.1f"] * 2 * STEPS)}Z"/>'
 DOTS = 4000  # of the figures of a section: of the algorithms beyond, densities are drawn alone
 DOT = 1.1  # % of the width a dot takes up
@@ -95,7 +96,8 @@ def violin(axis: Axis, values: Iterable[float]) -> Markup:
     places = np.linspace(at.min(), at.max(), STEPS)
     apart = (places[:, None] - at) / (at.std(ddof=1) * at.size**-0.2)
     density = np.exp(-0.5 * apart**2).sum(axis=1)
-    width, x = 10 * density / density.max(), 1000 * places
+    width = 10 * density / density.max()
+    x = 1000 * places
     around = np.concatenate([x, x[::-1]]), np.concatenate([10 - width, 10 + width[::-1]])
     path = OUTLINE % tuple(np.column_stack(around).ravel().tolist())
     box = f'y="0" width="100%" height="{STRIP:g}" viewBox="0 0 1000 20"'
@@ -120,7 +122,8 @@ def lanes(positions: Sequence[float]) -> list[int]:
     for at, index in sorted(zip(positions, range(len(positions)), strict=True)):
         oldest = min(order, key=last.__getitem__)
         lane = next((lane for lane in order if at - last[lane] >= DOT), oldest)
-        chosen[index], last[lane] = lane, at
+        chosen[index] = lane
+        last[lane] = at
     return chosen
 
 

@@ -30,12 +30,15 @@ GPU = ("gpu", "gpu_memory", "gpu_utilisation", "gpu_utilisation_max")  # of a re
 def leaderboard(results: Results) -> list[Row]:
     """Return a row per algorithm, best first, then the controls; columns to rank by come first."""
     ranks = [entry.rank for entry in results.ranked if entry.rank is not None]
-    whole, ranking = all(rank.is_integer() for rank in ranks), results.ranking
-    places, tiers = ranking.overall.interval if ranking else {}, tiers_of(ranking)
+    whole = all(rank.is_integer() for rank in ranks)
+    ranking = results.ranking
+    places = ranking.overall.interval if ranking else {}
+    tiers = tiers_of(ranking)
     others = [metric for metric in results.metrics if metric not in results.board]
     rows = []
     for entry in results.standings:
-        memory, rank = entry.peak_memory, entry.rank
+        memory = entry.peak_memory
+        rank = entry.rank
         low, high = places.get(entry.algorithm, (None, None))
         row = {
             "rank": int(rank) if rank is not None and whole else rank,

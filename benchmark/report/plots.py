@@ -15,15 +15,19 @@ from cytosuite.figures.svg import SHAPES, Axis, colour, mark, percent
 from cytosuite.files import TextPair, Texts
 from cytosuite.volume.arrays import Doubles
 
-LEFT, RIGHT = 9.0, 3.0  # % of the width for the numbers of the axis, and right of points
+LEFT = 9.0  # % of the width for the numbers of the axis
+RIGHT = 3.0  # and right of points
 HEIGHT, TOP, BOTTOM = 250.0, 12.0, 40.0  # px of a figure of points, above and below its frame
-LOW, HIGH = 210.0, 320.0  # px: height of curves of few algorithms, of more than have colours
+LOW = 210.0  # px: height of curves of few algorithms
+HIGH = 320.0  # of more than have colours
 STEP = 1.7  # % between algorithms, so that their intervals do not cover each other
 WIDEST = 8.0  # % of a box and the gap to the next
 WIDE = 5  # groups from which a figure has the width of the page
-LETTERS, LETTERS_WIDE = 62, 130  # of all labels below the axis together
+LETTERS = 62  # of all labels below the axis together
+LETTERS_WIDE = 130
 WIDTHS = (440.0, 290.0)  # px for which labels are placed: narrowest column, and phone
-LETTER, LINE = 6.3, 13.0  # px that a letter and a line of a label take up
+LETTER = 6.3  # px that a letter of a label takes up
+LINE = 13.0  # and a line
 GAP = 9  # px between a point and its label
 MANY = 300  # points above which they are small and have no tooltip
 Point = tuple[float, float]  # across and up, in units of the axes
@@ -132,7 +136,8 @@ def curves(
     sizes: Sequence[object],
 ) -> GroupPlot:
     """Return scores over groups, joined if these are ordered: best in front, with intervals."""
-    room, front = (100 - LEFT) / max(len(labels), 1), min(len(lines), len(SHAPES))
+    room = (100 - LEFT) / max(len(labels), 1)
+    front = min(len(lines), len(SHAPES))
     step = min(STEP, 0.6 * room / max(front, 1))
     up = Upwards(axis, LOW if len(lines) <= len(SHAPES) else HIGH, 10.0, 26.0 + LINE, 0.0)
     parts = []
@@ -169,7 +174,8 @@ def _heads(labels: Sequence[str], room: float, sizes: Sequence[object]) -> list[
 
 def boxes(axis: Axis, labels: Sequence[str], values: Mapping[str, Sequence[Doubles]]) -> GroupPlot:
     """Return quartiles, median, 5 and 95 % of values: a group per label, a box per answer."""
-    up, room = Upwards(axis, HEIGHT, TOP, 26.0 + LINE, 0.0), (100 - LEFT) / len(labels)
+    up = Upwards(axis, HEIGHT, TOP, 26.0 + LINE, 0.0)
+    room = (100 - LEFT) / len(labels)
     wide = min(0.8 * room / max(len(values), 1), WIDEST)
     parts = []
     for place, (name, groups) in enumerate(values.items()):
@@ -232,7 +238,8 @@ def place_labels(
     taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in at]
     sides = []
     for n, ((x, y), text) in enumerate(zip(at, labels, strict=True)):
-        wide, choice = len(text) * LETTER, None
+        wide = len(text) * LETTER
+        choice = None
         for dx, dy, anchor, share in SIDES:
             start = x + dx - share * wide
             box = (start, y + dy - LINE + 3, start + wide, y + dy + 3)

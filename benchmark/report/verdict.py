@@ -27,7 +27,8 @@ def verdict(results: Results) -> str:
     """Return the result of the run in one sentence; behind its first colon are the values."""
     if not results.ranked:
         return f"No algorithm has run on {results.dataset} yet."
-    best, several = _best(results), len(results.ranked)
+    best = _best(results)
+    several = len(results.ranked)
     cases = best.cases or len(results.case_order)
     if cases and best.failed >= cases:
         who = f"None of {several} algorithms gave a" if several > 1 else f"{best.algorithm} gave no"
@@ -98,7 +99,8 @@ def certainty(ranking: Ranking | None, algorithm: str) -> str:
     """Return the interval of a place and the share of first places over the bootstrap samples."""
     if ranking is None or not _contested(ranking):
         return ""
-    ends, shares = ranking.overall.interval.get(algorithm), ranking.overall.shares.get(algorithm)
+    ends = ranking.overall.interval.get(algorithm)
+    shares = ranking.overall.shares.get(algorithm)
     if not ends or not shares:
         return f"{count(ranking.cases, 'case')}: too few to say how sure the places are"
     place = places_text(ranking, algorithm)
@@ -170,7 +172,8 @@ def _comparison(results: Results) -> str:
     lead = f"{_some(equal)} share the first rank of {of}" if shared else ""
     lead = lead or f"{first.algorithm} ranks first of {of}"
     before = lead if shared else f"{lead}, before {others[0].algorithm}"
-    tiers, values = tiers_of(ranking), _values(results, first, others[0])
+    tiers = tiers_of(ranking)
+    values = _values(results, first, others[0])
     if ranking is None:
         return f"{before}: {values}"
     if not tiers:
@@ -186,7 +189,8 @@ def _comparison(results: Results) -> str:
     cases = count(ranking.cases, "case")
     if not peers:
         return f"{lead}, statistically indistinguishable on {cases}: {values}"
-    names, verb = _some([entry.algorithm for entry in peers]), "are" if shared else "is"
+    names = _some([entry.algorithm for entry in peers])
+    verb = "are" if shared else "is"
     alike = f"{verb} statistically indistinguishable from {names} on {cases}"
     return f"{lead}, but {alike}: {_values(results, first, peers[0])}"
 
@@ -215,7 +219,8 @@ def _ahead(results: Results, ranking: Ranking, first: Standing, second: Standing
 def _means(results: Results, first: Standing, second: Standing) -> Iterator[TextPair]:
     """Yield each ranking metric in which both have a value, and their means in words."""
     for metric in _ranking_metrics(results):
-        one, other = first.summary(metric).mean, second.summary(metric).mean
+        one = first.summary(metric).mean
+        other = second.summary(metric).mean
         if not math.isnan(other):
             yield metric.name, f"{metric.name} {against(one, other)}"
 

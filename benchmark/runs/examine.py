@@ -26,9 +26,11 @@ from cytosuite.errors import last_line
 from cytosuite.files import Json, Paths, TextDict, parse_json
 from cytosuite.volume import Header
 
-READ_S, BYTES_PER_S = 60.0, 10**6  # longest time to decode the outputs of a case
+READ_S = 60.0  # longest time to decode the outputs of a case
+BYTES_PER_S = 10**6
 VOXELS_PER_S = 10**7  # of its main input: large outputs may be much smaller in a file
-ROOM_BYTES, BYTES_PER_VOXEL = 4 * 2**30, 32  # of memory: libraries with their threads, an image
+ROOM_BYTES = 4 * 2**30  # of memory: libraries with their threads
+BYTES_PER_VOXEL = 32  # of an image
 ANSWER_BYTES = 2**16
 BAD: Status = "bad output"
 MISSING: Status = "missing output"
@@ -40,7 +42,8 @@ class Examiner:
     def __init__(
         self, read_s: float = READ_S, *, lenient: bool = False, files: bool = False
     ) -> None:
-        self.read_s, self.manner = read_s, {"lenient": lenient, "files": files}
+        self.read_s = read_s
+        self.manner = {"lenient": lenient, "files": files}
         self.exact = not (lenient or files)  # voxel sizes other than the main input's are refused
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -127,7 +130,8 @@ class Examiner:
 
 def answer(question: Json) -> TextDict:
     """Return the names of the valid files by socket slug, or status and reason of a finding."""
-    folder, described = Path(question["folder"]), question["geometry"]
+    folder = Path(question["folder"])
+    described = question["geometry"]
     geometry = described and Header(
         tuple(described["shape"]),
         np.dtype(described["dtype"]),

@@ -74,7 +74,8 @@ class FinishedRun:
 
     def result(self, algorithm: str, case: str) -> Record | None:
         """Return the record of a case, None without a whole one; InputError for links in it."""
-        folder, key = self.folder / folder_of(algorithm) / case, self.facts.jobs[algorithm]
+        folder = self.folder / folder_of(algorithm) / case
+        key = self.facts.jobs[algorithm]
         record = read_record(folder, key)
         if record is None:
             return None
@@ -121,7 +122,8 @@ def read_run(place: Path) -> FinishedRun:
     """Return a run by its folder, perhaps a stranger's; InputError where its data are not there."""
     path = place / FACTS
     facts = parse(path, read_json(path), RunFile)
-    rooms, mark = (place / DATA, place.resolve().parent / DATA), facts.fingerprint[:12]
+    rooms = (place / DATA, place.resolve().parent / DATA)
+    mark = facts.fingerprint[:12]
     homes = (path.parent for room in rooms for path in room.glob(f"*-{mark}/{SUMMARY}"))
     whole = stored(home) if (home := next(homes, None)) else None
     if whole is None or whole.fingerprint != facts.fingerprint:

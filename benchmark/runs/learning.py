@@ -29,7 +29,8 @@ from cytosuite.files import (
 from cytosuite.folders.splits import PART
 
 SETTINGS = "learn.toml"
-DAYS_S, OUTPUT_GIB = 7 * 24 * 3600.0, 64.0  # of a training, with the tool's own files
+DAYS_S = 7 * 24 * 3600.0  # of a training
+OUTPUT_GIB = 64.0  # with the tool's own files
 MOST_BYTES = 10_000_000  # of a card
 
 
@@ -73,9 +74,11 @@ def trained(
     shown: Shown = lambda _: None,
 ) -> Path:
     """Train a model on annotated cases outside the part `test`; write it, return its card."""
-    task, files = TASKS[algorithms()[algorithm].task], dict[str, Path]()
+    task = TASKS[algorithms()[algorithm].task]
+    files = dict[str, Path]()
     for case in dataset.cases:
-        image, labels = case.main(task), case.truth(task).get(LABELS.slug)
+        image = case.main(task)
+        labels = case.truth(task).get(LABELS.slug)
         if case.conditions().get(PART) != "test" and image is not None and labels is not None:
             suffix = "".join(image.suffixes[-1:])
             files |= {f"images/{case.name}{suffix}": image, f"labels/{case.name}{suffix}": labels}
@@ -84,7 +87,8 @@ def trained(
     size = f"/{dataset.size}" if dataset.seed is not None else ""
     request = {"settings": dict(settings), "seed": seed}
     answer, weights = _asked(engine, algorithm, request, files, limits, shown)
-    tool, name = answer.get("facts", {}).get("tool", algorithm), f"{dataset.name}{size}"
+    tool = answer.get("facts", {}).get("tool", algorithm)
+    name = f"{dataset.name}{size}"
     facts = {
         "data": {"images": [dataset.fingerprint]},
         "of": [name],
@@ -141,7 +145,8 @@ def _asked(
             outcome = session.predict(inputs, out, log, shown)
         if outcome.status != "ok":
             raise LearningError(f"{algorithm}: {outcome.status}: {outcome.message}")
-        answer, weights = out / ANSWER, out / WEIGHTS
+        answer = out / ANSWER
+        weights = out / WEIGHTS
         if not answer.is_file() or not weights.is_file():
             raise LearningError(f"{algorithm}: expected {ANSWER} and {WEIGHTS}, found neither")
         if answer.stat().st_size > MOST_BYTES:

@@ -31,7 +31,8 @@ TIMES = {
     "network_seconds": "network_seconds",
 }
 LIMIT_BYTES = 100_000
-LIMIT_LINES, LIMIT_LINE = 20, 300
+LIMIT_LINES = 20
+LIMIT_LINE = 300
 LEFT = "not run, as the first cases failed alike: "  # message of a case of a given-up algorithm
 SHOWN = 3  # names in a line for many cases
 # Texts of a container: one printable line each, which no terminal, page or file takes for more.

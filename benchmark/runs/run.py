@@ -93,7 +93,8 @@ def run_job(
         return
     name = job.algorithm.name
     job.folder.mkdir(parents=True, exist_ok=True)
-    pending, causes = list(job.missing), list[Ending | None]()
+    pending = list(job.missing)
+    causes = list[Ending | None]()
     try:
         with started(job, task, engine, limits, api, job.folder / session_name()) as run_case:
             while pending:
@@ -198,7 +199,8 @@ def keep_outputs(
 ) -> tuple[TextDict, list[str]]:
     """Move the valid outputs of a case into its folder; return paths by slug, and warnings."""
     sources = examiner.examine(raw, sockets, geometry)
-    places, lost = {}, []
+    places = {}
+    lost = []
     for socket in (socket for socket in sockets if socket.slug in sources):
         source = sources[socket.slug]
         suffix = source.suffix.lower()

@@ -54,7 +54,8 @@ def running(
 
 def _case(manifest: AlgorithmManifest, inputs: Entries, session: Session, folder: Path) -> Json:
     """Return the outputs of one case, read from the files that the algorithm wrote."""
-    task, raw = TASKS[manifest.task], folder / "output"
+    task = TASKS[manifest.task]
+    raw = folder / "output"
     raw.mkdir()
     write_case(folder / "input", task, "example", inputs)
     done = session.predict(folder / "input", raw, folder / "log.txt")

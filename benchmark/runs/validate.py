@@ -173,5 +173,6 @@ def _check_values(path: Path, head: Header, parts: Iterable[Array], socket: Sock
 
 def _contradicted(head: Header, dtype: np.dtype[Any], shape: Shape, path: Path) -> NoReturn:
     """Refuse pixels that contradict the header."""
-    pixels, said = f"{dtype} {shape}", f"{head.dtype} {head.shape}"
+    pixels = f"{dtype} {shape}"
+    said = f"{head.dtype} {head.shape}"
     raise InputError(f"{path}: the header says {said}, the pixels are {pixels}")

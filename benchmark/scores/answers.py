@@ -27,7 +27,8 @@ class Values(FloatMap):
     __slots__ = ("numbers", "places")
 
     def __init__(self, names: Texts, numbers: Iterable[float]) -> None:
-        self.places, self.numbers = _places(names), array("d", numbers)
+        self.places = _places(names)
+        self.numbers = array("d", numbers)
 
     def __getitem__(self, name: str) -> float:
         """Return the value of a metric."""
@@ -75,7 +76,8 @@ def with_tables(
     places: Callable[[], objects.ObjectPlaces] | None,
 ) -> Answer:
     """Write the tables of an answer that are not there; note why one of objects cannot be."""
-    record, written = answer.record, list[str]()
+    record = answer.record
+    written = list[str]()
     if record is None:
         return answer
     image, truth, labels = (readers[name] for name in ("image", "truth", "labels"))

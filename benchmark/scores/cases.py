@@ -34,9 +34,11 @@ def score_case(
 ) -> Iterator[Answer]:
     """Yield the scores of each control and algorithm with a current record on a case."""
     readers = case_readers(case, task)
-    truth, image = readers["truth"], readers["image"]
+    truth = readers["truth"]
+    image = readers["image"]
     data_range = None if truth is None else cache(lambda: _extent(truth().array))
-    kind, main = _kind(task), case.main(task)
+    kind = _kind(task)
+    main = case.main(task)
     stated = case.stated()
     judged = stated.ignored.min_object_voxels if kind == "labels" else 0, stated.radius_um
     places = (
@@ -59,7 +61,8 @@ def score_case(
             yield scores
     blank = controls.control_answer("blank", truth, image)
     for answerer in answerers:
-        name, folder = answerer.name, answerer.folder / case.name
+        name = answerer.name
+        folder = answerer.folder / case.name
         record = read_record(folder, answerer.key)
         if record is not None:
             record, output = _decoded(record, folder, main, task)
@@ -113,7 +116,8 @@ def measure(
     values = {}
     refused = {}
     for metric in metrics:
-        kind, failed = metric.evidence, status != "ok"
+        kind = metric.evidence
+        failed = status != "ok"
         worst = metric.worst if fair is None or metric.name in fair else nan
         values[metric.name] = worst if failed and worst is not None else nan
         try:
@@ -158,7 +162,8 @@ def case_readers(case: Case, task: Task) -> dict[str, facts.AnswerReader | None]
         for path in paths.values()
         if path is not None
     }
-    true, table = paths["truth"], case.socket(TRACKS.slug)
+    true = paths["truth"]
+    table = case.socket(TRACKS.slug)
     if true is not None and table is not None and _kind(task) == "tracks":
         readers[true] = cache(partial(facts.read_movie, true, table))
     return {name: readers[path] if path else None for name, path in paths.items()}
@@ -207,7 +212,8 @@ def _decoded(
         problem = str(error).replace(str(path), path.name)
     status = "bad output"
     if record.digests and file_digest(path) not in record.digests.values():
-        status, problem = "engine error", f"{problem}; the file was altered since it was written"
+        status = "engine error"
+        problem = f"{problem}; the file was altered since it was written"
     changes = {"status": status, "message": problem, "outputs": {}}
     record = record.model_copy(update=changes)
     record.write(folder)

@@ -68,7 +68,8 @@ def revision() -> str:
 
 def origin(dataset: Dataset, jobs: Sequence[Job], facts: RunFacts) -> str:
     """Return the digest of all that decides a report; empty where a table of objects is altered."""
-    records, gpus = {}, set()
+    records = {}
+    gpus = set()
     for job in jobs:
         for case in dataset.cases:
             folder = job.folder / case.name

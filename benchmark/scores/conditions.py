@@ -178,7 +178,8 @@ def edges(numbers: Iterable[float]) -> list[float]:
 
 def roundest(low: float, high: float) -> float:
     """Return the multiple in ]low, high] of the largest step of 1, 2, 5 x 10^n, near the middle."""
-    middle, power = (low + high) / 2, math.floor(math.log10(high - low)) + 1
+    middle = (low + high) / 2
+    power = math.floor(math.log10(high - low)) + 1
     if low < 0 <= high:
         return 0.0
     for exponent in (power, power - 1, power - 2):
@@ -186,7 +187,8 @@ def roundest(low: float, high: float) -> float:
             step = factor * 10.0**exponent
             if step == 0:  # below the smallest number
                 return high
-            first, last = math.floor(low / step) + 1, math.floor(high / step)
+            first = math.floor(low / step) + 1
+            last = math.floor(high / step)
             multiple = float(f"{min(max(round(middle / step), first), last) * step:.12g}")
             if low < multiple <= high:
                 return multiple

@@ -77,7 +77,8 @@ def case_facts(
         if reader is not None
     }
     if min_object_voxels and {"truth", "prediction"} <= set(sources):
-        truth, answer = sources["truth"], sources["prediction"]
+        truth = sources["truth"]
+        answer = sources["prediction"]
         large = cache(lambda: without_small(truth(), answer(), min_object_voxels))
         sources |= {"truth": lambda: large()[0], "prediction": lambda: large()[1]}
     measured = readers.get("truth") or readers.get("image")

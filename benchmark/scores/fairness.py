@@ -11,7 +11,8 @@ from cytosuite.datasets.recipes import dataset_manifests
 COLUMNS = ("domain", "trained", "weights", "size", "tool")  # of `Record.facts`
 TIMES = ("cpu_seconds", "network_seconds")
 SAME, NEAR, OTHER = "this", "same simulator", "other"
-UNSAID, NONE = "not said", "no training"
+UNSAID = "not said"
+NONE = "no training"
 
 
 def with_domain(records: Mapping[Any, Record], dataset: Dataset) -> dict[Any, Record]:
@@ -39,7 +40,8 @@ def domain_of(trained: str, dataset: str) -> str:
     """
     if trained in ("", UNSAID, NONE):
         return trained or UNSAID
-    target, sources = _plain(dataset), [_plain(name) for name in trained.split(", ")]
+    target = _plain(dataset)
+    sources = [_plain(name) for name in trained.split(", ")]
     if target in sources:
         return SAME
     return (

@@ -44,7 +44,8 @@ def platform_layout(entry: Standing, metrics: Metrics, scores: "pd.DataFrame") -
     aggregates = {}
     keys = metric_keys(metrics)
     for metric in metrics:
-        key, summary = keys[metric.name], entry.summary(metric)
+        key = keys[metric.name]
+        summary = entry.summary(metric)
         if metric.scope == "set":
             aggregates[key] = {"set": summary.mean} if isfinite(summary.mean) else {}
             continue

@@ -202,7 +202,8 @@ class Results:
     @cached_property
     def case_order(self) -> IntDict:
         """Place of each case, in the order of the dataset; sets have no case."""
-        names, scored = (case.name for case in self.cases), self.scores["case"].unique().tolist()
+        names = (case.name for case in self.cases)
+        scored = self.scores["case"].unique().tolist()
         cases = chain(names, *self.attempts.values(), filter(None, scored))
         return {case: place for place, case in enumerate(dict.fromkeys(cases))}
 
@@ -222,7 +223,8 @@ class Results:
     @cached_property
     def axes(self) -> dict[str, Axis]:
         """Axis of each metric, wide enough for all values and intervals."""
-        seen, axes = dict(iter(self.scores.groupby("metric")["value"])), {}
+        seen = dict(iter(self.scores.groupby("metric")["value"]))
+        axes = {}
         for metric in self.metrics:
             summaries = (standing.summaries.get(metric.name) for standing in self.standings)
             ends = ((summary.mean, summary.low, summary.high) for summary in summaries if summary)
@@ -277,5 +279,6 @@ def axis_of(metric: AnyMetric, seen: Iterable[float]) -> Axis:
     pool = ends if len(ends) == 2 else [*ends, *filter(math.isfinite, seen)]
     low, high = (min(pool), max(pool)) if pool else (0.0, 1.0)
     if high <= low:
-        low, high = low - 0.5, high + 0.5
+        low -= 0.5
+        high += 0.5
     return Axis(low, high, metric.higher_is_better)

@@ -48,7 +48,8 @@ def score_sets(
         if images.images:
             yield cases.measure(control, "", offered, facts.set_facts(real, images))
     for answerer in answerers:
-        name, folder = answerer.name, answerer.folder
+        name = answerer.name
+        folder = answerer.folder
         by_case = {a.case: a.record for a in answers if a.algorithm == name and a.record}
         failed = [record.status for record in by_case.values() if not record.ok]
         outputs = _readers([cases.output_path(r, folder / c, task) for c, r in by_case.items()])
@@ -187,7 +188,8 @@ def _table(answers: Sequence[Answer], datasets: Sequence[str], shown: Metrics) -
     """Return a row per answer and metric; a case without any has one row without a metric."""
     rows = []
     for dataset, answer in zip(datasets, answers, strict=True):
-        record, nothing = answer.record, [""] if answer.case else []
+        record = answer.record
+        nothing = [""] if answer.case else []
         model, seconds, memory = "", nan, None
         if record is not None:
             model, seconds, memory = record.model, record.seconds or nan, record.peak_memory

@@ -140,7 +140,7 @@ def _summary(
     """Return mean, interval and counts of one metric and one algorithm."""
     defined = np.isfinite(values)
     mean = float(values[defined].mean()) if defined.any() else nan
-    low, high = nan, nan
+    low = high = nan
     if metric.scope == "case":
         low, high = in_range(metric, values, mean_interval(values, strata))
     counts = int((~defined & (states == VALID)).sum()), int((states == FAILED).sum())

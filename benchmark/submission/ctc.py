@@ -168,7 +168,8 @@ def movies(folder: Path, cases: Sequence[Case], *, truth: bool) -> Iterator[tupl
     numbered = all(case.name.isdecimal() for case in cases)
     for number, case in enumerate(cases, start=1):
         name = case.name if numbered else f"{number:02d}"
-        record, files = read_record(folder / case.name), case.truth(TASKS["track"])
+        record = read_record(folder / case.name)
+        files = case.truth(TASKS["track"])
         if record is not None and record.ok:
             labels, tracks = (
                 folder / case.name / record.outputs[s.slug] for s in (TRACKED, TRACKS)

@@ -52,7 +52,8 @@ def export(
     client: Client, submission: Submission, root: Path, folder: Path, step: Step = lambda *_: None
 ) -> Json:
     """Write the files to upload for an algorithm, and return their record; or InputError."""
-    manifest, weights = submission.manifest, root / "weights" / submission.manifest.name
+    manifest = submission.manifest
+    weights = root / "weights" / submission.manifest.name
     task = TASKS[manifest.task]
     cards = read_cards(weights, manifest.name)
     partakers(cards, manifest.select)  # else each image fails on the platform
@@ -111,7 +112,8 @@ def export_image(
 
 def _saved(client: Client, tag: str, saved: Path, step: Step) -> tuple[TextMap, int]:
     """Save an image, and return its labels and the time of its sources [s]."""
-    saving, done = _stage(step, 0), 0
+    saving = _stage(step, 0)
+    done = 0
     with daemon_errors(f"export of {tag}"):
         image = client.images.get(tag)
         labels = image.labels

@@ -23,7 +23,8 @@ from cytosuite.files.tarball import unpack
 
 Built = Callable[[], tuple[Builder, str]]  # the image of the evaluation, and its tag
 SHOWN = 5  # scores that differ
-METRICS, TRUTH = "metrics.json", "/opt/ml/input/data/ground_truth"
+METRICS = "metrics.json"
+TRUTH = "/opt/ml/input/data/ground_truth"
 SHUT = {  # as the steps for organisers say
     "network_mode": "none",
     "read_only": True,
@@ -37,7 +38,8 @@ def rehearse_evaluation(
     run: Path, tarball: Path, folder: Path, built: Built | None, say: Say
 ) -> bool:
     """Judge a run by the evaluation, contained where possible; whether the scores agree."""
-    scored, equal = read_scored(run), True
+    scored = read_scored(run)
+    equal = True
     with work_folder(folder) as scratch:
         truth = unpack(tarball, scratch / "truth")
         evaluation = read_evaluation(truth)

@@ -42,7 +42,8 @@ from cytosuite.volume.memory import GIB
 
 SHIM = "sagemaker-shim"  # the platform's own launcher
 INSTALL = f"pip install httpx; pip install --no-deps --ignore-requires-python {SHIM}"
-PROGRAM, HOME = ROOT / "docker/platform/drive.py", "/opt/platform"
+PROGRAM = ROOT / "docker/platform/drive.py"
+HOME = "/opt/platform"
 ROOTS = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID")  # its rights as root
 OTHER_NAMES = UUID("c7a4f0e2-6f0b-4f55-9a53-3d9f3a1c6b10")
 LONG_AGO_S = 10**9  # time of the renamed files
@@ -128,7 +129,8 @@ class Rehearsal:
 
     def _margins(self) -> Iterator[Check]:
         figures = self.figures()
-        limit, memory = self.limits.timeout_s, self.limits.memory_gib
+        limit = self.limits.timeout_s
+        memory = self.limits.memory_gib
         title = f"time: {figures['seconds']:.3g} s of {limit:g} s, at most {MARGIN:.0%} of it"
         late = "a slower machine exceeds the limit" if (figures["of_time"] or 0) > MARGIN else ""
         yield _judged(title, late)
@@ -141,7 +143,8 @@ class Rehearsal:
 
     def _launched(self, first: Sequence[Rehearsed]) -> Iterator[Check]:
         """Yield the checks by the platform's own launcher, or one that names the missing parts."""
-        title, engine = "a case over its limit between two others", self.engine
+        title = "a case over its limit between two others"
+        engine = self.engine
         if (
             not isinstance(engine, DockerEngine)
             or find_spec("sagemaker_shim") is None
@@ -151,14 +154,16 @@ class Rehearsal:
         ):
             yield Check(title, "skip", NEEDED)
             return
-        case, folder = self.cases[0], self.folder / "launched"
+        case = self.cases[0]
+        folder = self.folder / "launched"
         whole = case.input(self.task)
         inputs = {"first": whole, "late": self.folder / "renamed", "third": whole}
         seconds = dict.fromkeys(inputs, self.limits.timeout_s)
         seconds["late"] = min(answer.outcome.seconds for answer in self.answers) / 4
         results = launch(engine, self.manifest.name, self.limits, inputs, seconds, folder)
         _, late = results.pop("late")
-        reached, answers = results.pop("reached"), []
+        reached = results.pop("reached")
+        answers = []
         with Examiner() as examiner:
             for name, (code, message) in results.items():
                 raw = folder / "out" / name
@@ -171,7 +176,8 @@ class Rehearsal:
 
     def _run(self, api: Api, inputs: Sequence[tuple[Case, Path]]) -> list[Rehearsed]:
         """Return the answers to cases, given one after the other as the interface does."""
-        name, answers = self.manifest.name, []
+        name = self.manifest.name
+        answers = []
         try:
             with (
                 Examiner(lenient=self.external) as examiner,
@@ -179,7 +185,8 @@ class Rehearsal:
             ):
                 for case, source in inputs:
                     folder = self.folder / f"answer-{len(self.answers):03}"
-                    raw, log = folder / "output", folder / "log.txt"
+                    raw = folder / "output"
+                    log = folder / "log.txt"
                     raw.mkdir(parents=True)
                     log.touch()
                     outcome = session.predict(source, raw, log)
@@ -253,7 +260,8 @@ def same_output(one: Path, other: Path) -> bool:
         return bool(read_json(one) == read_json(other))
     if one.suffix == ".csv":
         return file_digest(one) == file_digest(other)
-    a, b = read(one), read(other)
+    a = read(one)
+    b = read(other)
     return a.axes == b.axes and a.spacing == b.spacing and bool(np.array_equal(a.array, b.array))
 
 

@@ -50,7 +50,8 @@ def repack(
             listed = _json(source, "manifest.json")
             if not isinstance(listed, list) or len(listed) != 1:
                 raise InputError(f"{saved}: expected one image in the archive")
-            manifest, config = listed[0], _json(source, listed[0]["Config"])
+            manifest = listed[0]
+            config = _json(source, manifest["Config"])
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{saved}: expected an image as of docker save: {error}") from None
         done, total, layers = 0, saved.stat().st_size, []
@@ -79,7 +80,8 @@ def pack_image(image: Repacked, path: Path, tag: str, step: Step = lambda *_: No
         "RepoTags": [tag],
         "Layers": [f"{layer.digest}/layer.tar" for layer in image.layers],
     }
-    total, done = sum(layer.bytes for layer in image.layers), 0
+    total = sum(layer.bytes for layer in image.layers)
+    done = 0
     with (
         gzipped(path) as packed,
         tarfile.open(fileobj=packed, mode="w|", format=tarfile.USTAR_FORMAT) as target,

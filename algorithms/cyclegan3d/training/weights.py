@@ -12,7 +12,8 @@ from cytosuite.errors import InputError
 from cytosuite.training.convert import PublishedModel, opened, state
 
 ENDS = {"netG_B_state_dict": "", "netG_A_state_dict": "-back"}  # B is simulated, A real
-_FIRST, _LATER = ("1", "4", "7"), (10, 13, 17)  # places of convolutions; the later after the blocks
+_FIRST = ("1", "4", "7")  # places of convolutions
+_LATER = (10, 13, 17)  # after the blocks
 
 
 def published(file: Path) -> Mapping[str, PublishedModel]:

@@ -106,8 +106,7 @@ def load_pair(item: Item, role: str, settings: Settings) -> SketchedImage:
         raise InputError(
             f"expected {network.channels} channels, found {count}; set network.channels"
         )
-    sketch = None
-    kind = None
+    sketch = kind = None
     if network.conditioned and settings.adversary.unpaired and role != SKETCHES:
         sketch = each_channel(threshold_sketch, volume)
     elif network.conditioned:

@@ -45,7 +45,8 @@ from cytosuite.formats.imagefiles import FOLDER_SUFFIX
 from cytosuite.volume import Volume
 from cytosuite.volume.pieces import distinct
 
-FILE, CELLS = "objects.csv", "cells.csv"
+FILE = "objects.csv"
+CELLS = "cells.csv"
 WORDS = {"user": " (chosen by the user)", "use": " (in use)"}  # on the choice of a model
 RECORDED = {"algorithm", "image", "key", "model", "part", "selection"}
 # Fields of a run's record that the record of an image repeats.
@@ -100,7 +101,8 @@ class OutputFiles:
 
     def output(self, more: str = "") -> Path:
         """Return the place of an output: of TIFF, of OME-Zarr as the image, or of points alone."""
-        points, kind = self.file(f"-{POINTS.slug}.json"), self.item.image.suffix.lower()
+        points = self.file(f"-{POINTS.slug}.json")
+        kind = self.item.image.suffix.lower()
         suffix = {FOLDER_SUFFIX: ".ome.zarr", ".ozx": ".ozx"}.get(kind, ".tif")
         volume = self.file(f"{more}{suffix}")
         return points if not more and points.is_file() and not volume.exists() else volume
@@ -163,7 +165,8 @@ class OutputFiles:
 
     def altered(self, record: Entries) -> Path | None:
         """Return the output or the ROIs of the image if they are not as they were written."""
-        output, rois = self.output(), self.file(ROIS)
+        output = self.output()
+        rois = self.file(ROIS)
         if record.get("sha256") != digest_of(output):
             return output
         changed = rois.exists() and record.get("rois_sha256") != file_digest(rois)
@@ -177,7 +180,8 @@ class OutputFiles:
 def named(item: Item, folder: Path, others: Collection[str]) -> OutputFiles:
     """Return an image called as its file, its next parts also by channel, frame and scene."""
     target = OutputFiles(folder, item)
-    there, part = target.record(), asked(item.part)
+    there = target.record()
+    part = asked(item.part)
     if not part or not target.has(there) or there["part"] == part:
         return target
     words = (f"{noun}-{value}" for noun, value in part.items())
@@ -236,10 +240,12 @@ def write_applied(
     if not record.ok:
         return target.failed(f"{record.status}: {record.message}")
     record = record.model_copy(update={"warnings": (*target.doubts, *record.warnings)})
-    task, item = TASKS[job.algorithm.task], target.item
+    task = TASKS[job.algorithm.task]
+    item = target.item
     main = case.main(task)
     assert main is not None  # an image was given
-    image, made = read(main), OutputFiles(home / "made", item)
+    image = read(main)
+    made = OutputFiles(home / "made", item)
     facts = {
         **record.model_dump(mode="json", include=REPORTED),
         "spacing_um": list(image.spacing),
@@ -346,7 +352,8 @@ def join_objects(out: Path) -> list[str]:
 
 def _images_with_objects(out: Path) -> tuple[TextDict, list[str]]:
     """Return images by the names of their outputs, several of one name by the latter; and lines."""
-    images, lines = {}, []
+    images = {}
+    lines = []
     for name in sorted(path.name.removesuffix(OBJECTS) for path in out.glob(f"*{OBJECTS}")):
         try:
             images[name] = Path(read_json(out / f"{name}.json")["image"]).name
@@ -362,7 +369,8 @@ def count_in_cells(out: Path, cells: Path) -> Path:
     from cytosuite.benchmark.commands.files.pairs import images_by_name
     from cytosuite.benchmark.scores.points import write_cell_counts, write_points
 
-    files, counts = point_files(out), {}
+    files = point_files(out)
+    counts = {}
     if not files:
         raise InputError(f"--cells: expected an algorithm that finds points, found none in {out}")
     rooms = images_by_name(cells, files)
@@ -370,7 +378,8 @@ def count_in_cells(out: Path, cells: Path) -> Path:
         spacing = read_json(out / f"{name}.json")["spacing_um"]
         if name not in rooms:
             raise InputError(f"{cells}: expected labels of cells named {name}, found none")
-        points, labels = read_points(path, spacing), read_labels(rooms[name]).channels[0].array
+        points = read_points(path, spacing)
+        labels = read_labels(rooms[name]).channels[0].array
         if labels.ndim != len(spacing):
             raise InputError(
                 f"{rooms[name]}: expected labels with {len(spacing)} axes as the image has, found "

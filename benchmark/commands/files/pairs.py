@@ -61,8 +61,10 @@ class FilePair(NamedTuple):
 
 def point_pairs(options: ScoreOptions) -> list[FilePair]:
     """Return the cases of files of points; none where the truth is something else."""
-    truth, prediction = options.truth, options.prediction
-    true, answers = points.point_files(truth), points.point_files(prediction)
+    truth = options.truth
+    prediction = options.prediction
+    true = points.point_files(truth)
+    answers = points.point_files(prediction)
     # The predictions may be labels: the folder holds images too.
     both = not answers and (truth / "points").is_dir() and (truth / "images").is_dir()
     if not true or (both and _annotated(options, images=False)):
@@ -82,7 +84,8 @@ def point_pairs(options: ScoreOptions) -> list[FilePair]:
             if image is None:
                 raise InputError(f"{path}: its voxel size is not known: give --image, or --spacing")
             sized = trusted(without_pixels(image))
-            spacing, doubts = sized.spacing, size_doubts(sized)
+            spacing = sized.spacing
+            doubts = size_doubts(sized)
         files = path, answers.get(name), image, cells.get(name)
         pairs.append(FilePair(name, *files, spacing, doubts=doubts))
     return pairs
@@ -114,7 +117,8 @@ def images_by_name(path: Path | None, true: Paths) -> Paths:
 
 def image_pairs(options: ScoreOptions, families: Iterable[str]) -> list[FilePair]:
     """Return the cases of images or labels, for metrics of some families."""
-    images, labels = {*families} == {"images"}, "labels" in families
+    images = {*families} == {"images"}
+    labels = "labels" in families
     if cases := _annotated(options, images=images):
         pairs = _of_items(options, cases)
     else:
@@ -154,7 +158,8 @@ def _pairs(
         raise InputError(f"expected two files or two folders, found {truth} and {prediction}")
     if sides.is_file(truth):
         return [(truth, prediction)]
-    files, others = sides.named(truth, rois=drawn[0]), sides.named(prediction, rois=drawn[1])
+    files = sides.named(truth, rois=drawn[0])
+    others = sides.named(prediction, rois=drawn[1])
     views = {key: view_role(key) for key in files}
     fused = {key: view[0] for key, view in views.items() if view and view[1] == "fused"}
     matches = sides.partners(files, prediction, others)

@@ -8,7 +8,8 @@ from cytosuite.contract.sizes import Size, consent, probes
 from cytosuite.files import Entries, Texts
 from cytosuite.folders.index import FRAME, Item
 
-SHARED, ALONE = "size_shared", "size_alone"  # keys of an image's record
+SHARED = "size_shared"  # keys of an image's record
+ALONE = "size_alone"
 SAME = 1e-3  # of a size: rounding moves it less
 
 
@@ -41,13 +42,15 @@ def sharings(
     """Return the size that images share, by name; those that keep their own are left out."""
     groups: dict[Hashable, list[str]] = {}
     for item in items:
-        record, key = records.get(item.name, {}), sequence_of(item)
+        record = records.get(item.name, {})
+        key = sequence_of(item)
         if key or not record.get("spacing_assumed", True):
             alike = (item.image.parent, record.get("model"), *record.get("spacing_um", ()))
             groups.setdefault(key or alike, []).append(item.name)
     found = {}
     for place, names in groups.items():
-        sequence, asked = isinstance(place, Path), sorted(first.intersection(names))
+        sequence = isinstance(place, Path)
+        asked = sorted(first.intersection(names))
         sizes = {n: Size(*own) for n in asked if (own := records.get(n, {}).get(ALONE))}
         metadata, doubted = consent(sizes, sequence=sequence) or ({}, [])
         for name in names if metadata and sequence else doubted:

@@ -67,7 +67,8 @@ def circumstances_of(
 
 def write_run(run: PlannedRun, facts: RunFacts) -> None:
     """Write the description of a run before it begins, with all that its scores depend on."""
-    dataset, jobs = run.dataset, run.jobs
+    dataset = run.dataset
+    jobs = run.jobs
     models = {
         job.algorithm.name: {
             card.name: origin.model_digest(card)

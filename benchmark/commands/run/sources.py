@@ -76,7 +76,8 @@ def _need_name(name: str, place: Path) -> None:
 
 def _run(place: Path, name: str) -> finished.FinishedRun | None:
     """Return the run in a folder, or an algorithm of a run by a name; None for predictions."""
-    whole, folder = (place / finished.FACTS).is_file(), place.resolve()
+    whole = (place / finished.FACTS).is_file()
+    folder = place.resolve()
     if whole and name:
         raise InputError(f"{name}={place}: a run has names of its own; give {place}")
     if not (whole or (folder.parent / finished.FACTS).is_file()):
@@ -117,9 +118,11 @@ def _predictions(
     name: str, folder: Path, dataset: Dataset, task: Task
 ) -> tuple[Predictions, list[str]]:
     """Return the predictions in a folder for the cases, which may be none, and notes on it."""
-    cases, notes = [case.name for case in dataset.cases], list[str]()
+    cases = [case.name for case in dataset.cases]
+    notes = list[str]()
     listed = task.main_output is not None and task.main_output.is_file
-    reason, groups = "no file is named like an image", dict[str, list[Path]]()
+    reason = "no file is named like an image"
+    groups = dict[str, list[Path]]()
     try:
         for path in points.tables_of(folder) if listed else sides.files_of(folder):
             key = names.case_name(sides.bare_name(path))

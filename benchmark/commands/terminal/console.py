@@ -16,7 +16,8 @@ from cytosuite.contract.words import ASSUME, Size
 from cytosuite.errors import InputError, plain
 from cytosuite.files import FloatTuple, atomic
 
-LEAST_UM, MOST_UM = 1e-6, 1e6  # of a length that can be meant
+LEAST_UM = 1e-6  # of a length that can be meant
+MOST_UM = 1e6
 WORD = 200  # letters of a name that is written into records
 PIPE = 10_000  # characters of a line in a file or pipe: no sentence is folded there
 LINE_EVERY_S = 10.0
@@ -209,7 +210,8 @@ class LogLines:
 
     def __init__(self, console: Console, title: str, minor: bool) -> None:
         self.console, self.title, self.minor = console, title, minor
-        self.begun, self.total = False, 0
+        self.begun = False
+        self.total = 0
         self.last = time.monotonic()
         self.first = self.latest = (0.0, 0.0)  # pieces that were done, and when [s]
 

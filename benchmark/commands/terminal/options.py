@@ -100,9 +100,11 @@ def as_callback(
     texts = {option.name: option for option in fields(options) if option.metadata["parse"]}
     parameters = []
     for option in fields(options):
-        kind, default = hints[option.name], option.default
+        kind = hints[option.name]
+        default = option.default
         if option.name in texts:
-            kind, default = (list[str] if option.metadata["repeatable"] else str) | None, None
+            kind = (list[str] if option.metadata["repeatable"] else str) | None
+            default = None
         parameters.append(
             inspect.Parameter(
                 option.name,

@@ -21,7 +21,8 @@ from cytosuite.files import Json
 Cell = str | int | float | None
 NOTHING = "-"  # shown for a value that is not defined
 NAMED = 6  # columns in the line on those that are not shown
-DIGITS, MOST = 3, 6  # decimals of scores, and of the smallest numbers
+DIGITS = 3  # decimals of scores
+MOST = 6  # and of the smallest numbers
 RANK = "rank"  # column of means of ranks, which are no scores: 1 and 2.5
 GAP, FOLDED, LONG = 2, 24, 48  # characters between columns, of a folded column, of a long word
 LINE = 100  # characters of a line in a file or pipe, unless COLUMNS says another number

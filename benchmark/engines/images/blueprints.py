@@ -147,7 +147,8 @@ def foreign_images(text: str) -> list[str]:
     """Return the images of others that a Dockerfile starts or copies from, by defaults of ARG."""
     text = re.sub(r"\\\s*\n", " ", text)
     defaults = dict(re.findall(r"(?mi)^\s*ARG\s+(\w+)=(\S+)", text))
-    stages, images = {"scratch"}, []
+    stages = {"scratch"}
+    images = []
     for start, stage, source in FROM.findall(text):
         origin = start or source
         name = re.sub(r"\$\{?(\w+)\}?", lambda part: defaults.get(part[1], part[0]), origin)

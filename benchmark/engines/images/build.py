@@ -96,7 +96,8 @@ class Builder:
 
     def build_image(self, image: Blueprint) -> str:
         """Build an image, and its base before it if necessary; return the tag."""
-        root, tag = self.root, image.tag
+        root = self.root
+        tag = image.tag
         if not self.anew and self.state(image) == "current":
             self.say(f"{tag} is current")
             return tag

@@ -18,7 +18,8 @@ Files = Mapping[str, Path | bytes | None]
 
 # Fixed, independent of the host's umask: a container reads the files as another user. Programs
 # have the mode of folders.
-FOLDER_MODE, FILE_MODE = 0o755, 0o644
+FOLDER_MODE = 0o755
+FILE_MODE = 0o644
 LEVEL = 6  # of zlib-ng: 2 % larger than zlib's, in a third of the time
 
 

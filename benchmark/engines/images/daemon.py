@@ -68,7 +68,8 @@ def need_docker(engine: str = "docker") -> Client:
         )
         service = "service of podman"
     else:
-        client, service = find_docker(), "Docker daemon"
+        client = find_docker()
+        service = "Docker daemon"
         remedy = (
             "start Docker (or docker/start_daemon.sh) or set DOCKER_HOST; benchmark, segment and "
             "apply run without by ENGINE=process"

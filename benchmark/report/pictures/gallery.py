@@ -44,10 +44,12 @@ class CaseView(NamedTuple):
 def choose(goodness: FloatMap, limit: int) -> list[str]:
     """Return the cases to picture, worst first: a third worst, a third best, the rest between."""
     order = sorted(goodness, key=goodness.__getitem__)
-    ends, count = limit // 3, len(order)
+    ends = limit // 3
+    count = len(order)
     if count <= limit:
         return order
-    middle, room = order[ends : count - ends], limit - 2 * ends
+    middle = order[ends : count - ends]
+    room = limit - 2 * ends
     between = [middle[(2 * n + 1) * len(middle) // (2 * room)] for n in range(room)]
     return [*order[:ends], *between, *order[count - ends :]]
 
@@ -58,7 +60,8 @@ def draw_all(
     """Return a view of each case, worst first, and a sentence on each that cannot be drawn."""
     views = []
     problems = []
-    left, real = PICTURE_BYTES, results.reference
+    left = PICTURE_BYTES
+    real = results.reference
     last = len(cases) - 1
     stills = {n * last // max(1, STILLS - 1) for n in range(STILLS)}
     for index, files in enumerate(cases):
@@ -144,7 +147,8 @@ def _notes(
         volume = next((volume for volume in every if volume.kind == kind), None)
         if volume is None:
             continue
-        whole, shape = volume.full, entries[0]["shape"]
+        whole = volume.full
+        shape = entries[0]["shape"]
         axes = slice(volume.movie or whole[0] == 1, None)
         edges = [n * um / m for n, um, m in zip(whole, volume.spacing, shape, strict=True)]
         shown, true = (" x ".join(f"{e:.3g}" for e in of[axes]) for of in (edges, volume.spacing))
@@ -194,10 +198,12 @@ def _bytes(entries: Sequence[Entries]) -> int:
 
 def _count(scene: CaseVolumes, name: str) -> str:
     """Return how many objects an algorithm found, or that it has no output."""
-    output, match = scene.outputs[name], scene.matches[name]
+    output = scene.outputs[name]
+    match = scene.matches[name]
     if output is None:
         return "no valid output"
     if match is not None:
-        missed, extra = len(match.missed), len(match.extra)
+        missed = len(match.missed)
+        extra = len(match.extra)
         return f"{match.found} of {match.true} found, {missed} missed, {extra} extra"
     return f"{len(output.ids)} found" if output.kind == "labels" else ""

@@ -73,9 +73,11 @@ def read_scene(
         shown_volume(file, "Input" if len(case.inputs) == 1 else sockets[slug].title, kinds[slug])
         for slug, file in case.inputs.items()
     ]
-    shape, main = inputs[0].full, inputs[0]
+    shape = inputs[0].full
+    main = inputs[0]
     shown = partial(_shown, kind=output.kind, main=main)
-    true, table = case.truth.get(output.slug), case.truth.get(TRACKS.slug)
+    true = case.truth.get(output.slug)
+    table = case.truth.get(TRACKS.slug)
     truth = None if true is None else _tracked(shown(true, "Truth"), table)
     if truth is not None and truth.full != shape:
         raise InputError(f"{true}: expected the shape {shape} of the image, found {truth.full}")
@@ -83,7 +85,8 @@ def read_scene(
     for name in algorithms:
         outputs[name] = None
         files = results.outputs.get((name, case.name), {})
-        path, table = files.get(output.slug), files.get(TRACKS.slug)
+        path = files.get(output.slug)
+        table = files.get(TRACKS.slug)
         try:
             answer = None if path is None else _tracked(shown(path, "Output"), table)
         except (CytosuiteError, OSError) as error:
@@ -138,7 +141,8 @@ def shown_volume(path: Path, title: str, kind: Kind) -> ShownVolume:
         small, ids = stacks.sampled(array, shape)
         values, ends, labels = stacks.renumbered(small, ids), (0.0, 1.0), ids.tolist()
     else:
-        ends, labels = limits(array), []
+        ends = limits(array)
+        labels = []
         values = stacks.averaged(array, shape, ends)
     return ShownVolume(title, kind, values, array.shape, spacing, unit, ends, labels, movie)
 

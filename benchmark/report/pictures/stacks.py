@@ -29,7 +29,8 @@ def coarser(shape: Shape, spacing: Lengths, voxels: int) -> Shape:
             for size, extent in zip(shape, extents, strict=True)
         )
 
-    low, high = min(spacing), max(extents)
+    low = min(spacing)
+    high = max(extents)
     if math.prod(at(low)) <= voxels:
         return at(low)
     for _ in range(40):  # bisection in the logarithm, to 1e-9 of any range there is
@@ -89,7 +90,8 @@ def sampled(labels: Array, shape: Shape) -> tuple[Array, Array]:
 
 def _middles(labels: Array, lost: Array) -> Longs:
     """Return the flat position of the middle voxel of some objects, in the order of voxels."""
-    sizes, seen = np.zeros(lost.size, np.int64), np.zeros(lost.size, np.int64)
+    sizes = np.zeros(lost.size, np.int64)
+    seen = np.zeros(lost.size, np.int64)
     for part in slabs(labels):
         _, owners = _voxels_of(labels[part], lost)
         sizes += np.bincount(owners, minlength=lost.size)

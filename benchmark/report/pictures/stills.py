@@ -64,7 +64,8 @@ class Still(NamedTuple):
 
 def codes(scene: CaseVolumes, algorithm: str) -> TextDict | None:
     """Return the class of each object as a letter, in the order of their labels."""
-    match, output = scene.matches[algorithm], scene.outputs[algorithm]
+    match = scene.matches[algorithm]
+    output = scene.outputs[algorithm]
     if match is None or output is None or scene.truth is None:
         return None
     true = {**dict.fromkeys(match.missed, "missed"), **match.truth_classes}
@@ -124,14 +125,16 @@ def _row(
 
 def _outlined(scene: CaseVolumes, name: str) -> StillRow:
     """Return the planes of the main input with the outlines of truth and output."""
-    output, truth = scene.outputs.get(name), scene.truth
+    output = scene.outputs.get(name)
+    truth = scene.truth
     classes = codes(scene, name) if name else None
     drawn = []
     for side, volume, colours, wide in (("truth", truth, TRUTH, 2), ("output", output, GUESS, 1)):
         if volume is not None:
             letters = classes[side] if classes else "." * len(volume.ids)
             drawn.append((volume, letters, colours, wide))
-    main, shape = scene.inputs[0], scene.inputs[0].array.shape
+    main = scene.inputs[0]
+    shape = scene.inputs[0].array.shape
     if truth is None:
         return _row(main, None, drawn)
     cut = cut_at(truth.array.shape, truth.array)

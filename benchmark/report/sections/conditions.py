@@ -106,7 +106,8 @@ def difficulty(
             spots.append(Spot(cases[case], score, place, text, case=results.case_order[case]))
         if len(scores) < POINTS or len(set(scores.values())) < 2:
             continue
-        x, y = [cases[case] for case in scores], list(scores.values())
+        x = [cases[case] for case in scores]
+        y = list(scores.values())
         near = sorted(zip(x, y, strict=True))[:: -(-len(x) // TREND)]  # all pairs are compared
         slope, offset = stats.theilslopes([v for _, v in near], [at for at, _ in near])[:2]
         ends = [(at, offset + slope * at) for at in (min(x), max(x))]
@@ -125,7 +126,8 @@ def difficulty(
 
 def _panels(results: Results, metric: AnyMetric) -> list[Json]:
     """Return a panel by condition: title, figure, groups with their best score, remarks."""
-    near, panels = _near(results, metric), []
+    near = _near(results, metric)
+    panels = []
     for condition in results.conditions:
         lines = {
             entry.algorithm: [_score(group, entry, metric) for group in condition.groups]

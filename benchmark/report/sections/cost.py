@@ -59,7 +59,8 @@ def prices_of(results: Results, metric: AnyMetric) -> list[tuple[str, PointPlot]
     for field, title, factor, words in COSTS:
         spots = []
         for place, entry in enumerate(results.ranked):
-            cost, mean = getattr(entry, field), entry.summary(metric).mean
+            cost = getattr(entry, field)
+            mean = entry.summary(metric).mean
             if known(cost) and cost > 0 and known(mean):
                 name = entry.algorithm
                 text = f"{name}: {metric.name} {number(mean, 3)}, {words(cost)}"
@@ -91,7 +92,8 @@ def front(costs: list[Point], rising: bool | None) -> list[Point]:
 
 def staircase(best: list[Point], across: Axis, up: Axis) -> list[Line]:
     """Return the steps of a front, from the worst end of the scores to the highest cost."""
-    corners, last = list[Point](), up.low if up.rising else up.high
+    corners = list[Point]()
+    last = up.low if up.rising else up.high
     for cost, score in best:
         corners += [(cost, last), (cost, score)]
         last = score

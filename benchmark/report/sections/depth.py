@@ -84,7 +84,8 @@ def _region(names: Sequence[str], sets: Entries, region: str) -> Panel:
 
 def _lines(panel: Panel, names: Sequence[str]) -> PointPlot:
     """Return the curves of a panel, marked at both ends, the real images dashed."""
-    lines, spots = [], []
+    lines = []
+    spots = []
     every = [*panel.curves.items(), ("real images", panel.real)]
     for place, (name, (depth, value)) in enumerate(every):
         if not depth.size:

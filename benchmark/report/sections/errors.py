@@ -21,7 +21,8 @@ from cytosuite.volume.arrays import Bools, Doubles
 
 CLASSES = (MATCHED, SPLIT, MERGED, MISSED, FALSE)
 OF_POINTS = (MATCHED, MISSED, FALSE)
-GROUPS, LEAST = 10, 5  # deciles, of at least so many objects
+GROUPS = 10  # deciles
+LEAST = 5  # objects of one
 LONGEST = 1.5  # true objects: a longer bar is cut, its numbers stand next to it
 OBJECT = ["algorithm", "missed", "depth", "size", "seg", KIND, "matched_label"]  # µm, µm³
 PART = 100_000  # true objects that become columns at a time
@@ -67,7 +68,8 @@ def rounded(value: float) -> str:
 
 def stretches(counts: IntMap, longest: float) -> list[tuple[str, int, float, float]]:
     """Return class, number, start and width [%] of objects in a row, the false ones after a gap."""
-    parts, at = [], 0.0
+    parts = []
+    at = 0.0
     for name, number in counts.items():
         start = at + (longest / 100 if name == FALSE else 0)
         width = max(0.0, min(number, longest - start))
@@ -183,7 +185,8 @@ def markdown(_: Results, errors: Errors) -> list[str]:
     """Return the numbers as a table, with the shares missed in the first and last groups."""
     heads = ["algorithm", "true objects", *errors.keys]
     for place in errors.places:
-        low, high = rounded(place.edges[1]), rounded(place.edges[-2])
+        low = rounded(place.edges[1])
+        high = rounded(place.edges[-2])
         heads += [f"missed, {place.name} to {low} {place.unit}", f"from {high} {place.unit}"]
     rows = []
     for name, counts in errors.counts.items():

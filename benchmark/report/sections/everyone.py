@@ -14,7 +14,8 @@ def view(results: Results) -> Json | None:
     """Return heads and packed rows, best first; None where all algorithms stand in the sections."""
     if results.first is results:
         return None
-    ranking, tiers = results.ranking, tiers_of(results.ranking)
+    ranking = results.ranking
+    tiers = tiers_of(results.ranking)
     places = ranking.overall.places if ranking else {}
     summaries = [
         [entry.summary(metric).mean for metric in results.board] for entry in results.ranked

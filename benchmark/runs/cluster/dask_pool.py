@@ -54,9 +54,11 @@ class DaskPool:
     ) -> Iterator[tuple[int, Result | Lost]]:
         """Yield number and result of each finished piece; see `Pool`."""
         # Dask blames all pieces that a worker holds for its end: no worker gets a second one.
-        source, numbers = enumerate(pieces), dict[Any, int]()
+        source = enumerate(pieces)
+        numbers = dict[Any, int]()
         done = SimpleQueue[Any]()
-        slots, looked = self.slots, time.monotonic()
+        slots = self.slots
+        looked = time.monotonic()
         try:
             while True:
                 batch = [*islice(source, max(0, max(1, slots) - len(numbers)))]
@@ -73,7 +75,8 @@ class DaskPool:
                 if not numbers:
                     return
                 if time.monotonic() > looked + LOOK_S:
-                    slots, looked = self.slots, time.monotonic()
+                    slots = self.slots
+                    looked = time.monotonic()
                 try:
                     future = done.get(timeout=LOOK_S)
                 except Empty:
@@ -88,7 +91,8 @@ def _result_of(future: Any) -> Any:  # noqa: ANN401 - of any piece
     try:
         return future.result()
     except distributed.KilledWorker as error:
-        number, host = error.allowed_failures + 1, error.last_worker.host
+        number = error.allowed_failures + 1
+        host = error.last_worker.host
         return Lost(f"{number} workers ended with it, the last on {host}")
     except CancelledError:
         raise InputError(
@@ -100,7 +104,8 @@ def _result_of(future: Any) -> Any:  # noqa: ANN401 - of any piece
 @contextmanager
 def open_pool(settings: Entries, home: Path, device: Device) -> Iterator[DaskPool]:
     """Start a cluster with its logs in a folder, or find one that runs; yield its workers."""
-    resource, address = RESOURCES[device], settings.get("address")
+    resource = RESOURCES[device]
+    address = settings.get("address")
     for name in LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     with ExitStack() as stack:
@@ -123,7 +128,8 @@ def open_pool(settings: Entries, home: Path, device: Device) -> Iterator[DaskPoo
 @contextmanager
 def _started(settings: Json, home: Path, resource: str) -> Iterator[Any]:
     """Start the scheduler here and its workers, encrypted by a key that Dask makes for the run."""
-    kind, number = settings.pop("kind"), settings.pop("n_workers", 0)
+    kind = settings.pop("kind")
+    number = settings.pop("n_workers", 0)
     if kind == "local":
         number = number or (len(gpus()) if resource == RESOURCES["cuda"] else os.cpu_count())
         usual: Json = {

@@ -63,7 +63,8 @@ class OpenSession(WorkerPlugin):  # type: ignore[misc]
 
     def setup(self, worker: Any) -> None:  # noqa: ANN401 - of Dask
         """Note the threads and the folder of a worker that has come."""
-        self.threads, self.home = worker.state.nthreads, Path(worker.local_directory)
+        self.threads = worker.state.nthreads
+        self.home = Path(worker.local_directory)
         self.stack, self.lock, self.algorithm = ExitStack(), Lock(), ""
 
     def teardown(self, worker: object) -> None:  # noqa: ARG002 - of the interface
@@ -89,7 +90,8 @@ class OpenSession(WorkerPlugin):  # type: ignore[misc]
     def start(self, job: Job) -> None:
         """Start an algorithm, if it is the one of the runner."""
         self.stack.close()
-        self.algorithm, name = "", job.algorithm.name
+        self.algorithm = ""
+        name = job.algorithm.name
         engine, _ = choose(self.engine, self.device)
         engine.models, engine.externals, engine.voice = self.models, self.externals, self.voice
         if job_key(job.fingerprint, name, engine) != job.key:

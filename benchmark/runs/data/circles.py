@@ -21,7 +21,8 @@ def circles(points: Points, full: Shape, shape: Shape) -> Words:
     places[:, 3 - axes :] = points.array
     places = (places + 0.5) * scale - 0.5
     radius = max(RADIUS_PX * points.spacing[-1], SMALLEST_PX * float(um[1:].max()))
-    discs, nearest = np.zeros(shape, np.uint32), np.full(shape, np.inf)
+    discs = np.zeros(shape, np.uint32)
+    nearest = np.full(shape, np.inf)
     first = np.maximum(np.ceil(places - radius / um), 0).astype(np.int64)
     middle = np.round(places).astype(np.int64)  # a ball between two planes is seen in one
     last = np.minimum(np.floor(places + radius / um), np.array(shape) - 1).astype(np.int64)

@@ -56,7 +56,8 @@ from cytosuite.volume.pieces import slabs_of
 
 Progress = Callable[[int, int], None]
 SUMMARY = "dataset.json"
-FACTS, ROOMS = "case.json", ("sockets", "extras")  # of a case, that its readers look at
+FACTS = "case.json"  # of a case
+ROOMS = ("sockets", "extras")  # that its readers look at
 NAMED = 5  # files that are unfit in one line
 STAGE = "step-"  # names of extras that are stages of the image
 
@@ -238,7 +239,8 @@ def prepare(
         with alone(dataset.home):  # a program killed at its end has left its lock
             _make_missing(dataset, recipe, pool, progress)
     dataset = replace(dataset, notes=(*dataset.notes, *_notes(dataset.cases, dataset.task)))
-    place, summary = dataset.home / SUMMARY, dataset.summary()
+    place = dataset.home / SUMMARY
+    summary = dataset.summary()
     with suppress(InputError):
         if read_json(place) == summary:
             return dataset
@@ -270,7 +272,8 @@ def serves(offers: frozenset[str], task: Task, needs: Iterable[str] = ()) -> boo
 
 def _make_missing(dataset: Dataset, recipe: Recipe, pool: Pool, progress: Progress) -> None:
     """Make the cases that are missing, in a folder that no other run writes into."""
-    total, folder = len(dataset.cases), dataset.home / "cases"
+    total = len(dataset.cases)
+    folder = dataset.home / "cases"
     missing = [
         (case, maker, recipe.records.get(case.name, recipe.record))
         for case, (_, maker) in zip(dataset.cases, recipe.makers, strict=True)

@@ -77,7 +77,8 @@ def classes_of(labels: Integers) -> Bytes:
 
 def write_hdf5(dataset: Dataset, folder: Path) -> None:
     """Write images and masks as the programs of Eschweiler et al. do, and the list of both."""
-    sockets, rows = sockets_of("hdf5", dataset.name, dataset.task, dataset.offers), []
+    sockets = sockets_of("hdf5", dataset.name, dataset.task, dataset.offers)
+    rows = []
     for case in dataset.cases:
         image, labels = filter(None, map(case.socket, sockets))
         masks = {"instances": labels}

@@ -26,9 +26,11 @@ from cytosuite.volume.large import blank
 from cytosuite.volume.pieces import distinct, thinned
 
 READABLE = 1000  # px of the longest side to which a small result is enlarged
-SIDE, STRIP_SIDE = 360, 180  # px of the longest side of a volume
+SIDE = 360  # px of the longest side of a volume
+STRIP_SIDE = 180
 SHOWN = 4  # stacks of each side of a strip
-MARGIN, LINE = 8, 18  # px between pictures, and of a caption
+MARGIN = 8  # px between pictures
+LINE = 18  # px of a caption
 OUTLINE = (255, 190, 60)
 FAST = 3  # level of zlib: smaller files than level 6 for these pictures, in 0.4 of its time
 
@@ -52,9 +54,11 @@ def write_preview(
         for caption, volume in images.items()
     ]
     if labels is not None and objects is not None:
-        main, contrast = next(iter(images.values()), labels), next(iter(contrasts.values()), None)
+        main = next(iter(images.values()), labels)
+        contrast = next(iter(contrasts.values()), None)
         if main is labels or spatial(main)[0].shape != objects.shape:
-            main, contrast = labels.like(blank(labels.array)), None
+            main = labels.like(blank(labels.array))
+            contrast = None
         caption = f"{name}, outlines of {np.count_nonzero(distinct(objects))} objects"
         rows.append((caption, _views(main, SIDE, objects, contrast, drawn=True)))
     steps = [(caption, _views(volume, SIDE, objects)) for caption, volume in stages.items()]
@@ -64,7 +68,8 @@ def write_preview(
 
 def write_result(path: Path, image: Volume, output: Volume, kind: Kind) -> None:
     """Write the XY planes of an image and an output side by side, enlarged up to `READABLE`."""
-    array, pixels = spatial(image)[0], spatial(output)[0]
+    array = spatial(image)[0]
+    pixels = spatial(output)[0]
     objects = pixels if kind == "labels" else None
     z, _, _ = cut_at(array.shape, objects)
     left = grey(array[z], limits(array))
@@ -120,7 +125,8 @@ def _views(
     """Return planes, square µm, longest `side` px, through objects; outlined if `drawn`."""
     array, spacing = spatial(volume)
     fitting = objects if objects is not None and objects.shape == array.shape else None
-    cut, ends = cut_at(array.shape, fitting), contrast or limits(array)
+    cut = cut_at(array.shape, fitting)
+    ends = contrast or limits(array)
     outlines = planes(fitting, cut) if drawn and fitting is not None else repeat(None)
     views = []
     shown = zip(planes(array, cut), outlines, sizes(array.shape, spacing, side), strict=False)
@@ -138,12 +144,14 @@ def _write_sheet(path: Path, rows: Sequence[tuple[str, Sequence[Colours]]]) -> N
     height = sum(max(p.shape[0] for p in row) + LINE + MARGIN for _, row in rows) + MARGIN
     width = max(sum(p.shape[1] + MARGIN for p in row) for _, row in rows) + MARGIN
     sheet = Image.new("RGB", (width, height), (18, 20, 24))
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
+    pen = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(12)
     top = MARGIN
     for caption, row in rows:
         caption = caption.replace("µ", "u")  # which the font lacks
         pen.text((MARGIN, top), caption, fill=(225, 225, 225), font=font)
-        left, top = MARGIN, top + LINE
+        left = MARGIN
+        top += LINE
         for picture in row:
             sheet.paste(Image.fromarray(picture), (left, top))
             left += picture.shape[1] + MARGIN

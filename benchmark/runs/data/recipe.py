@@ -91,7 +91,8 @@ class Recipe:
 
 def named_datasets(text: str) -> list[str]:
     """Return the datasets in a comma-separated text; a comma in the path of one is no separator."""
-    pieces, names = text.split(","), list[str]()
+    pieces = text.split(",")
+    names = list[str]()
     while pieces:
         ends = range(len(pieces), 1, -1)
         paths = (",".join(pieces[:n]).strip() for n in ends)
@@ -156,11 +157,13 @@ def simulation_record(simulation: Simulated, parameters: BaseModel, seed: int) -
 
 def _simulated_recipe(simulation: Simulated, request: DataRequest) -> Recipe:
     """Return the recipe of a generated dataset, as it comes or with a user's own settings."""
-    name, parameters = simulation.manifest.name, simulation.parameters
+    name = simulation.manifest.name
+    parameters = simulation.parameters
     filmed = request.task is not None and any(s.movie for s in TASKS[request.task].inputs)
     frames = getattr(parameters, "frames", 0)
     if filmed and frames == 1:
-        parameters, frames = parameters.model_copy(update={"frames": FRAMES}), FRAMES
+        parameters = parameters.model_copy(update={"frames": FRAMES})
+        frames = FRAMES
     if frames > 1 and (chain := (*simulation.through, *request.through)):
         raise InputError(
             f"{request.dataset}: a movie in one file does not pass {', '.join(chain)}; make its "
@@ -192,7 +195,8 @@ def _simulated_recipe(simulation: Simulated, request: DataRequest) -> Recipe:
 
 def _folder_recipe(request: DataRequest) -> Recipe:
     """Return the recipe that copies a user's images into cases."""
-    folder, manifest = Path(request.dataset), dataset_manifests()["folder"]
+    folder = Path(request.dataset)
+    manifest = dataset_manifests()["folder"]
     root = request.data_root or home_of(folder)
     indexed = index(folder, request.task, recursive=request.recursive, root=request.data_root)
     indexed, placed = _divided(indexed, folder, request)
@@ -214,7 +218,8 @@ def _folder_recipe(request: DataRequest) -> Recipe:
     }
     name = folder.resolve().name.removesuffix(SUFFIX) or "folder"
     name = f"{name}-{request.only}" if request.only else name
-    small, radius = request.min_object_voxels, request.radius
+    small = request.min_object_voxels
+    radius = request.radius
     maker = partial(load, spacing=request.spacing, min_object_voxels=small, radius_um=radius)
     return Recipe(
         name,

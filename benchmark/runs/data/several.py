@@ -34,7 +34,8 @@ def recipe_of_all(request: DataRequest) -> Recipe:
     kinds = {name: _kind(name) for name in names}
     if len(kinds) < len(names):
         raise InputError(f"{request.dataset}: a dataset is named twice; name each once")
-    taken, parts = set().union(*(TAKES[kind] for kind in kinds.values())), []
+    taken = set().union(*(TAKES[kind] for kind in kinds.values()))
+    parts = []
     for name, kind in kinds.items():
         usual = DataRequest(name)
         others = {field: getattr(usual, field) for field in taken - TAKES[kind]}

@@ -20,7 +20,8 @@ def escape(text: object) -> str:
 
 def valued(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> tuple[list[str], Cells]:
     """Return heads and rows of a table without the columns, but the first, that have no value."""
-    names, cells = list(heads), [list(row) for row in rows]
+    names = list(heads)
+    cells = [list(row) for row in rows]
     columns = range(len(names))
     full = [n for n in columns if not (n and cells and all(row[n] in ("", "-") for row in cells))]
     return [names[n] for n in full], [[row[n] for n in full] for row in cells]

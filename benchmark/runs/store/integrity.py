@@ -22,7 +22,8 @@ from cytosuite.files import (
     visible_files,
 )
 
-SUMS, STAMPS = "SHA256SUMS", ".stamps"
+SUMS = "SHA256SUMS"
+STAMPS = ".stamps"
 FOREIGN = CACHE / "stamps"  # of folders in which nothing is written
 SUMS_BYTES = 2**28
 LINKED = 16  # times so many folders as files may be walked through
@@ -70,7 +71,8 @@ def is_whole(folder: Path) -> bool:
 
 def is_covered(folder: Path, file: str, rooms: Iterable[str]) -> bool:
     """Return whether a sealed folder has the digests of a file, and of all files in folders."""
-    sums, home = named_lines(folder / SUMS), folder.resolve()
+    sums = named_lines(folder / SUMS)
+    home = folder.resolve()
     walks = (place for room in rooms for place in os.walk(folder / room, followlinks=True))
     for number, (place, _, names) in enumerate(walks):
         if number > LINKED * len(sums):  # links to folders in a circle
@@ -89,7 +91,8 @@ def foreign_digest(paths: Iterable[Path], root: Path) -> str:
 
     def look(path: Path) -> str:
         """Return the SHA-256 of a file."""
-        name, now = path.relative_to(root).as_posix(), stamp(path)
+        name = path.relative_to(root).as_posix()
+        now = stamp(path)
         hashed, _, before = stamps.get(name, "").partition(" ")
         if before and before == now:
             return hashed

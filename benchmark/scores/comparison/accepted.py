@@ -37,7 +37,8 @@ def accept(run: ScoredRun, name: str, title: str, folder: Path = ACCEPTED) -> Pa
     former = read_scored(place).said("title") if (place / FACTS).is_file() else ""
     with at(run.place):
         _need_sound(run)
-        models, simulation = _used_models(run), _simulation(run)
+        models = _used_models(run)
+        simulation = _simulation(run)
         if simulation and (cases := _other_cases(run)):
             raise InputError(f"the simulation makes other data today: {some(cases)}; {AGAIN}")
     facts = {key: run.facts[key] for key in KEPT if key in run.facts}
@@ -107,7 +108,8 @@ def _used_models(run: ScoredRun) -> dict[str, TextDict]:
     """Return the digests of the models that took part, by algorithm."""
     digests: dict[str, TextDict] = {}
     for name in run.algorithms:
-        recorded, today = run.table("models").get(name, {}), models_today(name)
+        recorded = run.table("models").get(name, {})
+        today = models_today(name)
         used = sorted(set(run.scores.loc[run.scores["algorithm"] == name, "model"]) - {""})
         for model in used:
             if model not in recorded or recorded[model] != today.get(model):

@@ -80,11 +80,13 @@ def changes(
     scored = pairs[np.isfinite(pairs["before"]) & np.isfinite(pairs["after"])]
     rows = []
     for (algorithm, name), values in scored.groupby(["algorithm", "metric"], sort=False):
-        before, after = values["before"].to_numpy(float), values["after"].to_numpy(float)
+        before = values["before"].to_numpy(float)
+        after = values["after"].to_numpy(float)
         old, new, metric = float(before.mean()), float(after.mean()), metrics.get(name)
         sign, relevant, loss = 0, nan, nan
         if metric is not None and metric.higher_is_better is not None:
-            sign, relevant = 1 if metric.higher_is_better else -1, thresholds.relevant(metric, old)
+            sign = 1 if metric.higher_is_better else -1
+            relevant = thresholds.relevant(metric, old)
             loss = round(sign * (old - new), DIGITS)
         differences = paired_differences(np.stack((after, before)))
         tests, _ = signed_rank(differences)

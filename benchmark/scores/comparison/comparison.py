@@ -137,7 +137,8 @@ class Comparison(NamedTuple):
     @property
     def headline(self) -> str:
         """The result in one line."""
-        many, judged = len(self.regressions), (self.changes["sign"] != 0).sum()
+        many = len(self.regressions)
+        judged = (self.changes["sign"] != 0).sum()
         better = (self.changes["verdict"] == "better").sum()
         return (
             count(many, "regression")
@@ -214,7 +215,8 @@ def compare(
     `after` has to have all that `before` has, but for the algorithms, cases, metrics `without`.
     """
     before, after = told_apart(before, after)
-    said, (_, different) = [*map(plain, remarks(before, after))], same_data(before, after)
+    said = [*map(plain, remarks(before, after))]
+    _, different = same_data(before, after)
     if different and different == before.cases & after.cases:
         raise InputError(
             f"{before.place} and {after.place}: expected runs of the same data, found none of "
@@ -225,11 +227,13 @@ def compare(
         for run in (before, after)
     )
     task = after.said("task") or before.said("task")
-    metrics, every = known_metrics(task), _pairs(before, after)
+    metrics = known_metrics(task)
+    every = _pairs(before, after)
     compared = _metric_names(names, task, every["metric"])
     ours = every[~every["algorithm"].isin(CONTROLS)]
     shown = ours[ours["metric"].isin(compared) & (ours["case"] != "")]
-    changed, spent = changes(shown, metrics, thresholds), costs(before.scores, after.scores)
+    changed = changes(shown, metrics, thresholds)
+    spent = costs(before.scores, after.scores)
     regressions = [
         *(
             f"broken ruler in {run.place}: {line}"
@@ -286,7 +290,8 @@ def _pairs(before: ScoredRun, after: ScoredRun) -> pd.DataFrame:
     """Return the values of both runs side by side, over their common cases and metrics."""
     old, new = (run.scores[run.scores["metric"] != ""] for run in (before, after))
     single = old["dataset"].nunique() == new["dataset"].nunique() == 1
-    old, new = old.rename(columns={"value": "before"}), new.rename(columns={"value": "after"})
+    old = old.rename(columns={"value": "before"})
+    new = new.rename(columns={"value": "after"})
     keys = KEY[single:]  # the folder of a single dataset may have another name
     joined = old.merge(new, on=keys, suffixes=("_before", ""), sort=False)
     if not (before.cases & after.cases):

@@ -31,7 +31,8 @@ MARKED = re.compile(
 MEASURED = re.compile(r"(?P<head><!-- measured: (?P<key>[\w.]+) -->).*?(?P<end><!-- end -->)")
 VALUES = "docs/measured.toml"
 DOCUMENTS = ("README.md", "*/README.md", "algorithms/*/README.md", "docs/*.md")
-MODELS, HISTORY = "models", "history"
+MODELS = "models"
+HISTORY = "history"
 OBJECTS = "truth_count_pooled"
 REMEDY = "cytosuite maintain tables writes it"
 

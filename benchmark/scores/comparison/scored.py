@@ -14,7 +14,8 @@ from cytosuite.files import Entries, Json, TextMap, delimiter_of, frozen, read_j
 from cytosuite.metrics.boards import CONTROLS
 from cytosuite.ranking.table import NEEDED, numbers, states
 
-FILE, FACTS = "scores.csv", "run.json"
+FILE = "scores.csv"
+FACTS = "run.json"
 NUMBERS = ("value", "seconds", "peak_memory")
 SHOWN = 3  # names in a list of many
 KEY = ["dataset", "case", "algorithm", "metric"]

@@ -32,7 +32,8 @@ MEMBERS = 2000  # of the archive: an image has at most 127 layers
 LINKS = 16  # in a chain
 Asks = Callable[[str], bool]  # whether a path is of interest
 CHANGED = "changed while it was read"
-WHITEOUT, OPAQUE = ".wh.", ".wh..wh..opq"
+WHITEOUT = ".wh."
+OPAQUE = ".wh..wh..opq"
 
 
 class Entry(NamedTuple):
@@ -93,7 +94,8 @@ class ImageArchive:
         entries: dict[str, Entry] = {}
         for layer in self.layers:
             solid = {path for path, entry in layer.entries.items() if entry.kind != "folder"}
-            gone, hidden = layer.removed | solid, layer.removed | solid | layer.opaque
+            gone = layer.removed | solid
+            hidden = layer.removed | solid | layer.opaque
             entries = {
                 path: entry
                 for path, entry in entries.items()
@@ -153,7 +155,8 @@ def _place(layer: ImageLayer) -> str:
 def _header(name: str, size: int) -> bytes:
     """Return the header of a file, without owner and time."""
     entry = TarInfo(name)
-    entry.size, entry.mode = size, 0o644
+    entry.size = size
+    entry.mode = 0o644
     return entry.tobuf(GNU_FORMAT)
 
 
@@ -237,7 +240,8 @@ class _Scan:
     def _layer(self, name: str, stream: Forward) -> ImageLayer:
         """Return a layer with its entries that were asked for."""
         entries = {}
-        removed, opaque = set[str](), set[str]()
+        removed = set[str]()
+        opaque = set[str]()
         for member in members(stream):
             path = posixpath.normpath(f"/{member.name.lstrip('/')}")
             folder, base = posixpath.split(path)
@@ -315,7 +319,8 @@ def _image(scan: _Scan, form: Compression) -> ImageArchive:
     if len(manifest) != 1:
         reason = f"expected one image in the archive, found {len(manifest)}; save one alone"
         raise ArchiveError("archive.several-images", reason)
-    name, layers = manifest[0].get("Config"), manifest[0].get("Layers")
+    name = manifest[0].get("Config")
+    layers = manifest[0].get("Layers")
     named = isinstance(layers, list) and all(isinstance(layer, str) for layer in layers)
     if not isinstance(name, str) or not named:
         reason = "manifest.json: expected the texts Config and Layers"

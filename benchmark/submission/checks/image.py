@@ -30,7 +30,8 @@ NUMBER = r"[0-9]{1,10}"
 USER = re.compile(rf"({NAME}|{NUMBER})(?::({NAME}|{NUMBER}))?")
 SUFFIXES: dict[str, Compression] = {".tar": "", ".tar.gz": "gzip", ".tar.xz": "xz"}
 GB = 10**9
-LARGEST, UNVERIFIED = 128 * GB, 2 * GB  # of an upload [bytes]
+LARGEST = 128 * GB  # of an upload [bytes]
+UNVERIFIED = 2 * GB
 SMALL = 2**16  # bytes of a list of users, of a key
 KEY_NAMES = re.compile(r"id_(rsa|dsa|ecdsa|ed25519)|.*\.(pem|key)")
 KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
@@ -69,7 +70,8 @@ class Identity(NamedTuple):
 
 def check_user(config: Settings, view: View) -> Faults:
     """Yield faults of the user, and of WORKDIR as this user sees it."""
-    user, place = config.user, "config.User"
+    user = config.user
+    place = "config.User"
     low = user.lower()
     if low in ("", "root", "0") or low.startswith(("0:", "root:")):
         yield "image.user-root", place, f"it runs as {user or 'root: no USER is set'}"
@@ -78,7 +80,8 @@ def check_user(config: Settings, view: View) -> Faults:
         yield "image.user-grammar", place, f"found {user!r}"
         return
     users, groups = (_table(view, f"/etc/{name}") for name in ("passwd", "group"))
-    name, group = parts[1], parts[2]
+    name = parts[1]
+    group = parts[2]
     row = next((row for row in users if name == row[0]), None) or next(
         (row for row in users if name.isdigit() and int(row[2]) == int(name)), None
     )
@@ -253,7 +256,8 @@ def _settings(about: Entries, config: Settings) -> Faults:
 
 
 def _label(config: Settings) -> Faults:
-    labels, place = {k.lower().strip(): v for k, v in config.labels.items()}, f"label {API_LABEL}"
+    labels = {k.lower().strip(): v for k, v in config.labels.items()}
+    place = f"label {API_LABEL}"
     if API_LABEL not in labels:
         yield "image.api-label-missing", place, "none: the platform takes exec"
     stated = labels.get(API_LABEL, "exec").lower().strip().strip("\"'")

@@ -24,7 +24,8 @@ from cytosuite.formats.tiffcheck import check_directories
 from cytosuite.volume.arrays import Array
 from cytosuite.volume.memory import check_room
 
-LINES, LINE_BYTES = 10_000, 10_000  # of a header of MetaImage
+LINES = 10_000  # of a header of MetaImage
+LINE_BYTES = 10_000
 TIFF_MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 COMPONENTS = (1, 3, 4)
 COLOURS = ("MINISBLACK", "RGB", "RGBA", "YCBCR")
@@ -159,7 +160,8 @@ def _quiet() -> Iterator[None]:
 
 def _page(file: tifffile.TiffFile) -> Broken:
     """Yield faults of the tags of a TIFF's first page, and of the number of pages."""
-    page, pages = file.pages.first, len(file.pages)
+    page = file.pages.first
+    pages = len(file.pages)
     photometric = getattr(_value(page, "PhotometricInterpretation"), "name", "none")
     if photometric.upper() not in COLOURS:
         yield "output.colour", f"its PhotometricInterpretation is {photometric}"
@@ -282,7 +284,8 @@ def _images(folder: Path, place: str) -> Faults:
         try:
             faults, companion = import_image(path)
         except CytosuiteError as error:
-            faults, companion = [("output.broken", reason_of(error, path))], None
+            faults = [("output.broken", reason_of(error, path))]
+            companion = None
         if refuses(rule for rule, _ in faults):
             refused[name] = faults
             continue

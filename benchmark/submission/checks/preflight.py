@@ -16,7 +16,8 @@ from cytosuite.files.tarball import (
 )
 
 UploadKind = Literal["image", "tarball", "output"]
-FIRST, FIRST_BYTES = 8, 2**24  # members and expanded bytes that tell the kind
+FIRST = 8  # members that tell the kind
+FIRST_BYTES = 2**24  # and expanded bytes
 MEMBER = re.compile(
     r"(\./)?(manifest\.json|repositories|oci-layout|index\.json|blobs(/.*)?|sha256:.*"
     r"|[0-9a-f]{64}(\.json|\.tar|/.*)?)"
@@ -30,7 +31,8 @@ def preflight(path: Path, task: Task | None = None) -> list[Finding]:
     if kind == "output":
         from cytosuite.benchmark.submission.checks.outputs import accept_outputs
 
-        faults, file = accept_outputs(path, task), ""
+        faults = accept_outputs(path, task)
+        file = ""
     elif kind == "image":
         from cytosuite.benchmark.submission.checks.image import check_image
 

@@ -46,7 +46,8 @@ SAVE = RULES["archive.cut"].fix
 
 def finding(file: str, rule: str, place: str, text: str) -> Finding:
     """Return a fault of an upload as a finding in plain words."""
-    entry, where = RULES[rule], ": ".join(filter(None, (file, place)))
+    entry = RULES[rule]
+    where = ": ".join(filter(None, (file, place)))
     return Finding(rule, entry.severity, plain(where, 300), plain(text, 600), entry.fix)
 
 

@@ -26,7 +26,8 @@ from cytosuite.files.tarball import (
 CARD_BYTES = 2**20
 CARDS_BYTES = 2**26
 LISTED = 200_000
-LONGEST, LONGEST_PART = 3000, 255  # bytes of a path and of a name in it, as file systems have it
+LONGEST = 3000  # bytes of a path, as file systems have it
+LONGEST_PART = 255  # of a name in it
 CHUNK = 2**20
 
 
@@ -71,7 +72,8 @@ class _Content:
             yield rule, _kind(member)
             return
         parts = name.split("/")
-        longest, whole = max(map(len, map(os.fsencode, parts))), len(os.fsencode(name))
+        longest = max(map(len, map(os.fsencode, parts)))
+        whole = len(os.fsencode(name))
         if whole > LONGEST or longest > LONGEST_PART:
             yield "tarball.place", f"a path of {whole} bytes, at most {longest} in a part"
             return

@@ -32,14 +32,16 @@ from cytosuite.metrics.boards import CONTROLS
 
 GROUND_TRUTH = "/opt/ml/input/data/ground_truth"
 NAME = "submission"
-METRICS, CASES = "metrics.json", "cases.csv"
+METRICS = "metrics.json"
+CASES = "cases.csv"
 
 
 class Evaluator:
     """An evaluation that is loaded once and scores submissions; InputError without its truth."""
 
     def __init__(self, inputs: Path, outputs: Path, truth: Path) -> None:
-        self.inputs, self.outputs = inputs, outputs
+        self.inputs = inputs
+        self.outputs = outputs
         if os.access(truth, os.W_OK):  # as the platform's launcher makes it
             home = Path(tempfile.mkdtemp(prefix="truth-"))
             finalize(self, remove, home)
@@ -85,11 +87,13 @@ class Evaluator:
         examiner: examine.Examiner,
     ) -> None:
         """Copy the valid outputs of a case into the folder of results, with a record of it."""
-        folder, geometry = answerer.folder / case.name, self.geometries[case.name]
+        folder = answerer.folder / case.name
+        geometry = self.geometries[case.name]
         raw = folder / "raw"
         raw.mkdir(parents=True)
         outcome = self._collected(submitted, raw, prod(geometry.shape))
-        outputs, lost = TextDict(), list[str]()
+        outputs = TextDict()
+        lost = list[str]()
         if outcome.status == "ok" and submitted is not None:
             try:
                 sockets = [_placed(socket, submitted.places) for socket in self.task.outputs]

@@ -121,7 +121,8 @@ def _files(case: Case, task: Task, metrics: Metrics) -> Contents:
     """Return the files of a case that metrics take, by name in the tarball."""
     assert task.main_output is not None  # else no metric is known
     facts = {name for m in metrics for name in (*m.evidence.needs, *m.evidence.uses)}
-    truth, main = case.socket(task.main_output.slug), case.main(task)
+    truth = case.socket(task.main_output.slug)
+    main = case.main(task)
     sockets = {task.main_output.slug: truth}
     if task.main_output.movie:
         sockets |= case.truth(task)

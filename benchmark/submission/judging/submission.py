@@ -77,7 +77,8 @@ def _job(where: str, job: object) -> SubmittedJob:
     """Return a job after a check of all that is used of it."""
     if not isinstance(job, dict):
         raise InputError(f"{where}: expected an object, found {_short(job)}")
-    pk, status = job.get("pk"), job.get("status")
+    pk = job.get("pk")
+    status = job.get("status")
     if not isinstance(pk, str) or not KEY.fullmatch(pk):
         raise InputError(
             f"{where}: expected a pk of letters, digits and hyphens, found {_short(pk)}"
@@ -116,7 +117,8 @@ def _short(value: object) -> str:
 
 def write_submission(job: Path, key: str, evaluation: Evaluation, folder: Path) -> None:
     """Write the results of a job of a run, of this key, as the platform lays out a submission."""
-    task, answers = TASKS[evaluation.task], dict[str, AnsweredCase]()
+    task = TASKS[evaluation.task]
+    answers = dict[str, AnsweredCase]()
     for case in evaluation.images:
         record = read_record(job / case, key)
         if record is None:
@@ -136,12 +138,15 @@ class AnsweredCase(NamedTuple):
 
 def lay_out(answers: Mapping[str, AnsweredCase], evaluation: Evaluation, folder: Path) -> None:
     """Write answers by case as the platform lays out a submission: a job for each case."""
-    task, jobs = TASKS[evaluation.task], []
+    task = TASKS[evaluation.task]
+    jobs = []
     main = next(socket for socket in task.inputs if socket.is_volume)
     for number, (case, answer) in enumerate(answers.items(), start=1):
-        pk, entries = f"{number:06d}", []
+        pk = f"{number:06d}"
+        entries = []
         for socket in (socket for socket in task.outputs if socket.slug in answer.files):
-            source, place = answer.files[socket.slug], Path(socket.relative_path)
+            source = answer.files[socket.slug]
+            place = Path(socket.relative_path)
             target = folder / pk / "output" / (place if socket.is_file else place / source.name)
             target.parent.mkdir(parents=True, exist_ok=True)
             if source.is_dir():  # an OME-Zarr: its links stay links and are refused
