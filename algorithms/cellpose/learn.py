@@ -40,7 +40,8 @@ def learn(pairs: Sequence[Pair], settings: Entries, scratch: Path) -> Learned:
     gpu = torch.cuda.is_available()
     net = CellposeModel(gpu=gpu, mkldnn=False, diam_mean=settings["diam_mean"]).net
     batches = -(-settings["nimg_per_epoch"] // settings["batch_size"])
-    steps, total = count(1), settings["n_epochs"] * batches
+    steps = count(1)
+    total = settings["n_epochs"] * batches
     net.register_forward_hook(lambda *_: report(next(steps), total) if net.training else None)
     train_seg(
         net,
@@ -87,12 +88,15 @@ def _learned(weights: Entries, diameter_um: float | None) -> Learned:
 
 def _planes(pair: Pair, most: int) -> Iterator[tuple[Any, Any]]:
     """Yield planes with objects and square pixels; of a volume some along each axis."""
-    image, labels = pair.image.array.astype(np.float32), pair.labels.array.astype(np.int32)
+    image = pair.image.array.astype(np.float32)
+    labels = pair.labels.array.astype(np.int32)
     if deep := image.ndim == 3:
         steps = (pair.image.spacing[0] / pair.image.spacing[-1], 1, 1)
-        image, labels = zoom(image, steps, order=1), zoom(labels, steps, order=0)
+        image = zoom(image, steps, order=1)
+        labels = zoom(labels, steps, order=0)
     else:
-        image, labels = image[None], labels[None]
+        image = image[None]
+        labels = labels[None]
     for axis in range(3 if deep else 1):
         there = np.flatnonzero(labels.any(axis=tuple({0, 1, 2} - {axis})))
         for place in there[np.linspace(0, len(there) - 1, min(most, len(there)), dtype=int)]:

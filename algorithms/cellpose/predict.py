@@ -33,7 +33,8 @@ class Parameters(Described):
 
 def predict(inputs: Volumes, model: Model) -> Volumes:
     """Return the ``instance-labels`` of one image, as `CellposeModel.eval` gives them."""
-    image, parameters = image_of(inputs, offset=False), parameters_of(model.card, Parameters)
+    image = image_of(inputs, offset=False)
+    parameters = parameters_of(model.card, Parameters)
     tool = _loaded(weights_of(model), str(model.card.sha256))
     diameter, size = _diameter(image, parameters, float(tool.diam_labels))
     state(tool=TOOL, size=size)

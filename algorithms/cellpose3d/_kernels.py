@@ -81,7 +81,8 @@ def _plane(
         if reached[z, y]:
             out[y] = ZERO
             for k in range(-rx, rx + 1):
-                low, high = max(-k, 0), max(min(nx - k, nx), 0)
+                low = max(-k, 0)
+                high = max(min(nx - k, nx), 0)
                 if low < high:
                     _add(out[y, low:high], spare[y, low + k : high + k], kx[k + rx])
 
@@ -125,7 +126,8 @@ def smooth(
 ) -> None:
     """Write planes of the flow's (C, Z, Y, X) mean in a mask, see `blur`; 0 below a weight."""
     spare = np.empty(mask.shape[1:], np.float32)
-    total, ones = np.empty_like(spare), np.ones((1, *mask.shape[1:]), np.float32)
+    total = np.empty_like(spare)
+    ones = np.ones((1, *mask.shape[1:]), np.float32)
     for z in range(first, stop):
         _plane(ones, mask, along_z, reached, z, spare, total, kz, ky, kx)
         for c in range(len(flow)):
@@ -157,7 +159,8 @@ def _between(
     values: Floats, at: np.uint64, right: np.uint64, down: np.uint64, wy: float, wx: float
 ) -> float:
     """Return the value between four of a plane: `at`, `right` along x, `down` along y, and both."""
-    upper, lower = values[at], values[down]
+    upper = values[at]
+    lower = values[down]
     upper += wx * (values[right] - upper)
     lower += wx * (values[down + right - at] - lower)
     result: float = upper + wy * (lower - upper)
@@ -171,8 +174,10 @@ def track(
     """Move points (N, 3) along the flow (3, Z, Y, X), in voxels per step, sliding along borders."""
     nz, ny, nx = domain.shape
     top_z, top_y, top_x = np.float32(nz - 1), np.float32(ny - 1), np.float32(nx - 1)
-    width, plane = np.uint64(nx), np.uint64(ny * nx)
-    flows, away = flow.reshape(3, -1), np.zeros(3, np.float32)
+    width = np.uint64(nx)
+    plane = np.uint64(ny * nx)
+    flows = flow.reshape(3, -1)
+    away = np.zeros(3, np.float32)
     for n in range(len(points)):
         pz, py, px = points[n, 0], points[n, 1], points[n, 2]
         for _ in range(steps):
@@ -193,9 +198,11 @@ def track(
             if not domain[z, y, x]:
                 z1, y1, x1 = np.uint64(pz + HALF), np.uint64(py + HALF), np.uint64(px + HALF)
                 if not domain[z, y1, x1]:
-                    z, qz = z1, pz
+                    z = z1
+                    qz = pz
                 if not domain[z, y, x1]:
-                    y, qy = y1, py
+                    y = y1
+                    qy = py
                 if not domain[z, y, x]:
                     qx = px
             moved = max(abs(qz - pz), abs(qy - py), abs(qx - px))
@@ -216,37 +223,49 @@ def settle(
     """
     ny, nx = domain.shape
     top_y, top_x, width = np.float32(ny - 1), np.float32(nx - 1), np.uint64(nx)
-    flow_y, flow_x = flow[0].ravel(), flow[1].ravel()
+    flow_y = flow[0].ravel()
+    flow_x = flow[1].ravel()
     seen = np.zeros(4 * ny * nx, np.uint32)  # by half pixels, the number of a point, from 1
-    path, ways = np.empty(steps, np.uint64), np.empty(len(points), np.int64)
+    path = np.empty(steps, np.uint64)
+    ways = np.empty(len(points), np.int64)
     for n in range(len(points)):
-        py, px = points[n, 1], points[n, 2]
-        end, taken = np.uint32(n + 1), 0
+        py = points[n, 1]
+        px = points[n, 2]
+        end = np.uint32(n + 1)
+        taken = 0
         while taken < steps:
             half = np.uint64(py + py + HALF) * (width + width) + np.uint64(px + px + HALF)
             if taken > 0 and seen[half] > 0 and taken + ways[seen[half] - 1] <= steps:
                 end = seen[half]
-                py, px = points[end - 1, 1], points[end - 1, 2]
+                py = points[end - 1, 1]
+                px = points[end - 1, 2]
                 break
             path[taken] = half
             taken += 1
-            y, x = np.uint64(py), np.uint64(px)
-            wy, wx = py - np.float32(y), px - np.float32(x)
+            y = np.uint64(py)
+            x = np.uint64(px)
+            wy = py - np.float32(y)
+            wx = px - np.float32(x)
             at = y * width + x
             right = at + ONE if px < top_x else at
             down = at + width if py < top_y else at
             move_y = step * _between(flow_y, at, right, down, wy, wx)
             move_x = step * _between(flow_x, at, right, down, wy, wx)
-            qy, qx = min(max(py + move_y, ZERO), top_y), min(max(px + move_x, ZERO), top_x)
-            y, x = np.uint64(qy + HALF), np.uint64(qx + HALF)
+            qy = min(max(py + move_y, ZERO), top_y)
+            qx = min(max(px + move_x, ZERO), top_x)
+            y = np.uint64(qy + HALF)
+            x = np.uint64(qx + HALF)
             if not domain[y, x]:
-                y1, x1 = np.uint64(py + HALF), np.uint64(px + HALF)
+                y1 = np.uint64(py + HALF)
+                x1 = np.uint64(px + HALF)
                 if not domain[y, x1]:
-                    y, qy = y1, py
+                    y = y1
+                    qy = py
                 if not domain[y, x]:
                     qx = px
             moved = max(abs(qy - py), abs(qx - px))
-            py, px = qy, qx
+            py = qy
+            px = qx
             if moved < tolerance:
                 break
         if taken < steps:  # else it does not rest
@@ -270,7 +289,8 @@ def land(ends: Floats, density: Floats) -> Longs:
 @compiled(_EXTENTS)
 def extents(mask: Bools, number: Longs, count: int) -> tuple[Doubles, Longs, Longs]:
     """Return sum, least and largest of the voxels (N,) of objects 0..n-1 in a mask, each (3, n)."""
-    sums, high = np.zeros((3, count)), np.zeros((3, count), np.int64)
+    sums = np.zeros((3, count))
+    high = np.zeros((3, count), np.int64)
     low = np.full((3, count), max(mask.shape), np.int64)
     n = 0
     for z in range(mask.shape[0]):
@@ -288,7 +308,8 @@ def extents(mask: Bools, number: Longs, count: int) -> tuple[Doubles, Longs, Lon
 @compiled(_REACHES)
 def reaches(mask: Bools, number: Longs, centres: Floats, scale: Floats, axis: int) -> Floats:
     """Return the way along an axis of each voxel (N,) in a mask to its object's centre, scaled."""
-    result, n = np.empty(len(number), np.float32), 0
+    result = np.empty(len(number), np.float32)
+    n = 0
     for z in range(mask.shape[0]):
         for y in range(mask.shape[1]):
             for x in range(mask.shape[2]):
@@ -309,9 +330,12 @@ def _top(
 ) -> int:
     """Return the densest voxel within a distance; of equal ones the first in memory."""
     nz, ny, nx = density.shape
-    z, rest = at // (ny * nx), at % (ny * nx)
-    y, x = rest // nx, rest % nx
-    best, height = at, density[z, y, x]
+    z = at // (ny * nx)
+    rest = at % (ny * nx)
+    y = rest // nx
+    x = rest % nx
+    best = at
+    height = density[z, y, x]
     for i in range(max(z - reach[0], 0), min(z + reach[0] + 1, nz)):
         dz = (i - z) * spacing[0]
         for j in range(max(y - reach[1], 0), min(y + reach[1] + 1, ny)):
@@ -323,7 +347,8 @@ def _top(
                 dx = (k - x) * spacing[2]
                 place = (i * ny + j) * nx + k
                 if (value > height or place < best) and dz * dz + dy * dy + dx * dx <= distance:
-                    best, height = place, value
+                    best = place
+                    height = value
     return best
 
 
@@ -341,7 +366,8 @@ def climb(
     Return their number; a peak gives way to a higher one within a distance² in µm², `reach` voxels.
     """
     count = np.uint32(0)
-    touching, units = np.ones(3, np.int64), np.ones(3)
+    touching = np.ones(3, np.int64)
+    units = np.ones(3)
     for start in starts:
         at = start
         while basins[at] == 0:
@@ -352,7 +378,8 @@ def climb(
                 count += np.uint32(1)
                 basins[at] = count
             at = up
-        number, at = basins[at], start
+        number = basins[at]
+        at = start
         while basins[at] == 0:
             basins[at] = number
             up = _top(density, at, touching, units, 3.0)

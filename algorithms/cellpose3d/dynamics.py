@@ -43,7 +43,8 @@ def smooth_flow(flow: Floats, mask: Bools, sigma: Spacing) -> Floats:
     from cytosuite.algorithms.cellpose3d._kernels import smooth  # its compiler takes long to import
 
     flat = int(len(mask) == 1)  # a plane has no flow along z
-    least, smoothed = cast("float", np.float32(_LEAST_WEIGHT)), result[flat:]
+    least = cast("float", np.float32(_LEAST_WEIGHT))
+    smoothed = result[flat:]
     moves = np.ascontiguousarray(flow[flat:], np.float32)
     side_by_side(
         lambda part: smooth(moves, mask, *rows, part.start, part.stop, least, smoothed, *kernels),
@@ -99,7 +100,8 @@ def _blurred(values: Floats, widths: Sequence[Floats]) -> Floats:
     """Return values (Z, Y, X), none below 0, convolved by taps per axis, on all cores."""
     from cytosuite.algorithms.cellpose3d._kernels import blur
 
-    within, result = values > 0, np.zeros(values.shape, np.float32)
+    within = values > 0
+    result = np.zeros(values.shape, np.float32)
     rows = _rows(within, widths)
     side_by_side(
         lambda part: blur(values, within, *rows, part.start, part.stop, result, *widths),
@@ -130,7 +132,8 @@ def _rest(
         there = here + step_size * _interpolated(flow, here, size)
         there = torch.minimum(there.clamp(min=0), (size - 1).float())
         out = torch.nonzero(~_within(domain, there)).flatten()
-        slid, end = here[out], there[out]
+        slid = here[out]
+        end = there[out]
         for axis in range(3):  # along those axes only that keep it in the domain
             trial = slid.clone()
             trial[:, axis] = end[:, axis]

@@ -31,7 +31,8 @@ def directions(labels: Array, inside: Longs, number: Longs) -> Iterator[tuple[in
     # Their compiler takes long to import.
     from cytosuite.algorithms.cellpose3d._kernels import extents, reaches
 
-    mask, count = np.ascontiguousarray(labels != 0), np.bincount(number)
+    mask = np.ascontiguousarray(labels != 0)
+    count = np.bincount(number)
     sums, low, high = extents(mask, number, count.size)
     centres = _centres(labels.shape, inside, number, sums / count).astype(np.float32)
     scale = (2 / np.maximum((high - low + 1) / 2, _LEAST_HALF_EXTENT)).astype(np.float32)
@@ -44,7 +45,8 @@ def numbered(labels: Array) -> tuple[Longs, Array, Longs]:
     """Return the voxels (N,) of objects, their labels (n,) in order, the number 0..n-1 of each."""
     inside = np.flatnonzero(labels)
     values = labels.ravel()[inside]
-    top, least = int(values.max(initial=0)), int(values.min(initial=0))
+    top = int(values.max(initial=0))
+    least = int(values.min(initial=0))
     if least < 0 or top > 4 * values.size + 65536:  # a table of all values would be too long
         names, number = np.unique(values, return_inverse=True)
         return inside, names, number.astype(np.int64, copy=False)
@@ -66,7 +68,8 @@ def _centres(
     if not outside.any():
         return centres
     those = np.flatnonzero(outside[number])
-    owner, voxels = number[those], np.unravel_index(inside[those], shape)
+    owner = number[those]
+    voxels = np.unravel_index(inside[those], shape)
     away = sum((voxel - centre[owner]) ** 2 for voxel, centre in zip(voxels, centres, strict=True))
     order = np.lexsort((np.round(away, 6), owner))  # stable: of equal ones the first in memory
     first = order[np.flatnonzero(np.diff(owner[order], prepend=-1))]

@@ -187,7 +187,8 @@ def _scale_by_flow(
     """
     flat = parameters.network.dimensions == 2
     side, fewest = _GLANCE[flat]
-    best, fit = with_ratio(scale, scale.ratio, trained, parameters), inf
+    best = with_ratio(scale, scale.ratio, trained, parameters)
+    fit = inf
     for ratio in dict.fromkeys((scale.ratio, *scale.choices)):  # of equal ones the first
         candidate = with_ratio(scale, ratio, trained, parameters)
         if prod(candidate.factor) <= ENLARGED:
@@ -199,7 +200,8 @@ def _scale_by_flow(
                 error *= exp(abs(off) / 2)
             few = fewest if flat or ratio != scale.ratio else 1
             if labels.max() >= few and error < fit:
-                best, fit = candidate, error
+                best = candidate
+                fit = error
     return best
 
 

@@ -83,7 +83,8 @@ def misfit(flow: Floats, level: Floats, labels: Labels) -> float:
 
 def _flow_error(flow: Floats, labels: Labels, inside: Longs, number: Longs) -> Floats:
     """Return the mean absolute difference (N,) from the flow of the objects' own shapes."""
-    error, axes = np.zeros(inside.size, np.float32), 0
+    error = np.zeros(inside.size, np.float32)
+    axes = 0
     for axis, difference in directions(labels, inside, number):
         difference -= flow[axis].ravel()[inside]
         error += np.abs(difference, out=difference)

@@ -122,7 +122,8 @@ def segment(
     if whole and signal is not None:
         if parameters.own_weight > 0:
             # A bright object is cut higher, a dim one lower than the rest.
-            weight, factor = parameters.own_weight, parameters.own_factor
+            weight = parameters.own_weight
+            factor = parameters.own_factor
             excess = above(signal, own_level(raw, signal, level, factor=factor, weight=weight))
             raw = fill_holes(largest_pieces(np.where(excess > 0, raw, 0).astype(np.uint32)))
             np.minimum(margin, excess, out=margin)
@@ -216,7 +217,8 @@ def above(signal: Floats, level: Floats) -> Floats:
 def without_walls_joined(labels: Labels, level: Floats, limit: float) -> Labels:
     """Join objects, as the lowest number, over faces with a mean lower level above the limit."""
     count = int(labels.max(initial=0)) + 1
-    pairs, levels = [], []
+    pairs = []
+    levels = []
     for low, high, touching in _contacts(labels):
         ends = np.sort([labels[low][touching], labels[high][touching]], axis=0).astype(np.int64)
         pairs.append(ends[0] * count + ends[1])
@@ -263,8 +265,10 @@ def _contacts(labels: Labels) -> Iterator[tuple[Box, Box, Bools]]:
     """Yield the slices of both voxels of all pairs along each axis, and the pairs that touch."""
     for axis in range(labels.ndim):
         before = (slice(None),) * axis
-        first, second = (*before, slice(None, -1)), (*before, slice(1, None))
-        a, b = labels[first], labels[second]
+        first = (*before, slice(None, -1))
+        second = (*before, slice(1, None))
+        a = labels[first]
+        b = labels[second]
         yield first, second, (a != b) & (a > 0) & (b > 0)
 
 

@@ -103,7 +103,8 @@ def _changes(original: Array, translation: Array, spacing: Spacing) -> _Changes:
 
 def complaint(fidelity: Fidelity, limits: FidelityLimits) -> str | None:
     """Return a line on the changes of a translation beyond the limits, None without one."""
-    now, most = fidelity, limits
+    now = fidelity
+    most = limits
     faults = []
     if now.lost > most.lost:
         faults.append(f"{now.lost:.0%} of the bright bodies are gone (limit {most.lost:.0%})")

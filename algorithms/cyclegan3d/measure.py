@@ -92,7 +92,8 @@ def _between(level: Floats, low: float, high: float) -> tuple[Doubles, int]:
         samples.append(part[(part > low) & (part <= high)][-passed % step :: step])
         passed += count
     result = np.quantile(np.concatenate(samples), SHARES).astype(np.float64)
-    result[0], result[-1] = low, high
+    result[0] = low
+    result[-1] = high
     return result, voxels
 
 
@@ -119,7 +120,8 @@ def noise_of(array: Floats) -> CameraNoise:
     inside = tap(correlation) ** 2  # of second neighbours, from the first ones'
     share = (3 - 4 * correlation + inside / (1 + 2 * inside)) / 3
     share *= sqrt(1 - 4 * lag / 3)  # along x alone
-    second, third = second / share**2, third / share**3
+    second = second / share**2
+    third = third / share**3
     lowest = float(np.quantile(evenly(array, SAMPLE), 0.01))
     sure = second > 0
     if np.count_nonzero(sure) > 3:

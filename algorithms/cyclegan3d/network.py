@@ -76,11 +76,14 @@ class Generator(Checkpointed):
 
     def __init__(self, arguments: Architecture, outputs: int | None = None) -> None:
         super().__init__()
-        self.fold, self.bounded = arguments.fold, arguments.bounded
+        self.fold = arguments.fold
+        self.bounded = arguments.bounded
         self.channels = arguments.channels
         self.residual = arguments.residual and outputs is None
-        widths, planes = arguments.widths, arguments.fold**2
-        inner, outer = list(zip(widths[1:], widths, strict=False)), arguments.kernel
+        widths = arguments.widths
+        planes = arguments.fold**2
+        inner = list(zip(widths[1:], widths, strict=False))
+        outer = arguments.kernel
         inputs = (arguments.channels + arguments.noise) * planes
         self.head = nn.Sequential(*unit(inputs, widths[0], arguments, kernel=outer))
         self.down = nn.ModuleList(
@@ -125,7 +128,8 @@ def convolution(
     inputs: int, outputs: int, arguments: Architecture, *, kernel: int = 3, stride: int = 1
 ) -> list[nn.Module]:
     """Return the layers of a convolution; a stride of -2 doubles the sides, 2 halves them."""
-    repeated, sides = BORDERS.get(arguments.padding) if stride == 1 else None, arguments.dimensions
+    repeated = BORDERS.get(arguments.padding) if stride == 1 else None
+    sides = arguments.dimensions
     padding = 0 if repeated else None
     layer = levels.convolution(
         sides, inputs, outputs, kernel=kernel, stride=stride, padding=padding

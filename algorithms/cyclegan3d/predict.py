@@ -90,7 +90,8 @@ def by_network(
     assert parameters.network is not None  # see Parameters
     assert parameters.target is not None
     image = prepared(volume, parameters)
-    camera, target = parameters.camera, parameters.target
+    camera = parameters.camera
+    target = parameters.target
     if camera:  # counts come last
         target = target.model_copy(update={"dtype": "float32"})
     translation, prediction = translate(

@@ -89,7 +89,8 @@ def transfer(image: Array, spacing: Spacing, style: Style, rng: Rng) -> Array:
     for voxels, base, out in zip(*planes, strict=True):
         scale = np.interp(base, before, slope).astype(np.float32)
         mapped = np.interp(base, before, after).astype(np.float32)
-        goal, had = style.noise.variance(mapped), noise.variance(base)
+        goal = style.noise.variance(mapped)
+        had = noise.variance(base)
         louder = scale**2 * had > goal
         scale[louder] = np.sqrt(goal[louder] / had[louder])
         lacking = np.maximum(goal - scale**2 * had, 0)
@@ -128,14 +129,16 @@ def _knots(
     """Return levels of an image in ascending order and the levels that they become."""
     spread = levels.spread * _dark_slope(levels, noise, style, level.ndim)
     around = np.array([0.0, -DARK, DARK - 1])
-    before, after = levels.background + around * levels.spread, style.background + around * spread
+    before = levels.background + around * levels.spread
+    after = style.background + around * spread
     if levels.objects.size:
         before = np.concatenate([before, levels.glow, levels.objects])
         after = np.concatenate([after, style.glow, style.objects])
     elif levels.spread > 0:
         top = float(extremes(level)[1])
         bright = style.background + (top - levels.background) * spread / levels.spread
-        before, after = np.append(before, top), np.append(after, min(bright, style.objects[-1]))
+        before = np.append(before, top)
+        after = np.append(after, min(bright, style.objects[-1]))
     before = np.round(before, 7)  # a step in float32; background wins where all are alike
     before, first = np.unique(before, return_index=True)
     return before, np.maximum.accumulate(after[first])
@@ -156,7 +159,8 @@ def _dark_slope(levels: Levels, noise: CameraNoise, style: Style, axes: int) -> 
 
 def _drawn(noise: CameraNoise, level: Floats, variance: Floats, rng: Rng) -> Floats:
     """Return noise of a variance at a level, with the camera's skewness, (Y, X)."""
-    shot, total = noise.shot(level), noise.variance(level)
+    shot = noise.shot(level)
+    total = noise.variance(level)
     light = variance * np.divide(shot, total, out=np.zeros_like(shot), where=total > 0)
     drawn = rng.standard_normal(level.shape, np.float32) * np.sqrt(variance - light)
     if noise.skew > 0:

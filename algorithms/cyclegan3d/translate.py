@@ -79,7 +79,8 @@ def translate(
     Tiles overlap by the reach of a voxel, and the image is scaled as a whole: there are no seams.
     InputError if the channels differ, or a norm over the whole image has too much or one voxel.
     """
-    values, whole = _input(image, arguments, scale, target, seed), arguments.norm == "instance"
+    values = _input(image, arguments, scale, target, seed)
+    whole = arguments.norm == "instance"
     _large_enough(values.shape[1:], arguments)
     prediction = predict_tiles(
         values,
@@ -125,7 +126,8 @@ def _large_enough(shape: Sizes, arguments: Architecture) -> None:
     limits = [max(step, arguments.kernel // 2 * arguments.fold) for step in arguments.multiple]
     within = [size <= most for size, most in zip(shape, limits, strict=True)]
     within = within[-arguments.dimensions :]
-    norm, borders = arguments.norm == "instance", arguments.padding == "reflect"
+    norm = arguments.norm == "instance"
+    borders = arguments.padding == "reflect"
     if (norm and all(within)) or (borders and any(within)):
         raise InputError(
             f"this network has {'a norm over the image' if norm else 'reflecting borders'}, which "

@@ -70,7 +70,8 @@ class Parameters(Tiled):
         """Refuse targets that are not one per channel, and guidance by a network without it."""
         if self.network:
             for name, value in (("target", self.target), ("contrast", self.process.contrast)):
-                several, count = len(of_channels(value, 1)), self.network.channels
+                several = len(of_channels(value, 1))
+                count = self.network.channels
                 if several not in (1, count):
                     raise ValueError(f"{name} must be one, or one per channel, {count}: {several}")
         if self.process.guidance > 1 and not self.dropped:
@@ -103,10 +104,12 @@ def predict(inputs: Volumes, model: Model) -> Volumes:
     if LAYERS in inputs and parameters.given == "labels":
         image = _overlapping(volume, inputs[LAYERS], parameters, network, seed)
     else:
-        series, moving = volume.metadata.get(SERIES), None
+        series = volume.metadata.get(SERIES)
+        moving = None
         whole = volume.array.dtype.kind in "iu" and "C" not in volume.axes
         if network and isinstance(series, int) and whole:
-            moving, seed = volume.array, abs(series) if parameters.seed is None else seed
+            moving = volume.array
+            seed = abs(series) if parameters.seed is None else seed
         keep = course.append
         image = from_sketch(volume, sketch, parameters, network, seed, device(), keep, moving)
     image = warned(image, doubt_of(parameters.network, parameters.process))
@@ -144,7 +147,8 @@ def _overlapping(
     bare = target.model_copy(update={"dtype": "float32"})
     plain = parameters.model_copy(update={"target": bare, "camera": None})
     ground = target.mean if isinstance(target, Target) else target.dark
-    light, layer = np.zeros(labels.shape, np.float32), labels
+    light = np.zeros(labels.shape, np.float32)
+    layer = labels
     parts = layers.array.reshape(-1, *labels.shape)
     for number, part in enumerate(parts):
         sketch = sketch_of_labels(part)

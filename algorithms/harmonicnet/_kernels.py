@@ -43,7 +43,8 @@ def suppress(
     for i in range(len(centres)):
         volumes[i] = (radii[i] * radii[i] * radii[i]).sum()
     for p in range(len(first)):
-        i, j = first[p], second[p]
+        i = first[p]
+        j = second[p]
         if removed[i] or removed[j]:
             continue
         small, large = (i, j) if volumes[i] <= volumes[j] else (j, i)

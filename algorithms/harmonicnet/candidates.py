@@ -26,7 +26,8 @@ def find(heat: Floats, coefficients: Floats, spacing: Spacing, threshold: float)
     voxels, weighted with their heat.
     """
     peaks = np.stack(np.nonzero((heat == ndimage.maximum_filter(heat, 3)) & (heat > threshold)))
-    maps, last = np.moveaxis(coefficients, 0, -1), np.reshape(heat.shape, (3, 1)) - 1
+    maps = np.moveaxis(coefficients, 0, -1)
+    last = np.reshape(heat.shape, (3, 1)) - 1
     beside = np.zeros((27, peaks.shape[1]), np.float32)  # heat, 0 beyond the faces
     total = np.zeros((peaks.shape[1], maps.shape[-1]), np.float32)
     for weight, step in zip(beside, product((-1, 0, 1), repeat=3), strict=True):

@@ -51,7 +51,8 @@ class Parameters(Sizing, Tiled):
 
 def predict(inputs: Volumes, model: Model) -> Volumes:
     """Return the ``instance-labels`` of one volume; InputError or ModelError if unfit."""
-    volume, parameters = image_of(inputs, offset=False), parameters_of(model.card, Parameters)
+    volume = image_of(inputs, offset=False)
+    parameters = parameters_of(model.card, Parameters)
     if volume.axes != "ZYX":
         raise InputError(
             f"the model {model.card.name} is for volumes, found the axes {volume.axes}; take an "
@@ -61,7 +62,8 @@ def predict(inputs: Volumes, model: Model) -> Volumes:
     scale = scale_of(volume, parameters)
     proposed = candidates(volume, scale, parameters, network)
     chosen = kept(proposed, parameters.overlap, parameters.smallest_um3 * scale.ratio**3)
-    stars, grid = stars_from(proposed.coefficients[chosen]), Grid(volume.shape, volume.spacing)
+    stars = stars_from(proposed.coefficients[chosen])
+    grid = Grid(volume.shape, volume.spacing)
     labels, final = in_order(label(stars, proposed.centres_um[chosen], grid))
     facts = {
         "candidates": len(proposed.certainty),

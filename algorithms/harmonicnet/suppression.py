@@ -24,7 +24,8 @@ def kept(proposed: Candidates, overlap: float, smallest_um3: float) -> Indices:
     order = order[(volumes[order] >= smallest_um3) & (volumes[order] > 0)]
     if len(order) < 2:
         return order
-    centres, tables = proposed.centres_um[order], radius_table(stars.coefficients[order]).clip(0)
+    centres = proposed.centres_um[order]
+    tables = radius_table(stars.coefficients[order]).clip(0)
     directions = basis(stars.coefficients.shape[-1] - 1, fibonacci_sphere(POINTS))
     farthest = tables.max(axis=(1, 2))
     removed = suppress(

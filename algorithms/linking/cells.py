@@ -46,8 +46,10 @@ def cells_of(
 
     Where a `former` table is given, only `changed` frames, and those after them, are measured.
     """
-    first, columns = [0], list[list[Array]]()
-    pairs, shares = [np.zeros((0, 2), np.int64)], [np.zeros(0)]
+    first = [0]
+    columns = list[list[Array]]()
+    pairs = [np.zeros((0, 2), np.int64)]
+    shares = [np.zeros(0)]
     volume = float(np.prod(spacing))
     before = None
     for number, image in enumerate(frames):

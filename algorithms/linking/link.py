@@ -86,7 +86,8 @@ def link(cells: CellTable, parameters: Parameters) -> tuple[Longs, Longs]:
 
 def measure(cells: CellTable) -> Motion:
     """Return the motion of cells, as those nearest to each other in neighbouring frames show it."""
-    frame, none = cells.frame, np.zeros((0, 2), np.int64)
+    frame = cells.frame
+    none = np.zeros((0, 2), np.int64)
     motion = _measured(cells, Motion(cells.centres, frame, none, _apart(cells), 0.0, 0.0), none)
     drift = np.zeros((len(cells.first) - 1, cells.centres.shape[1]))
     steps, near = _steps(cells.centres, motion.pairs)
@@ -102,8 +103,9 @@ def measure(cells: CellTable) -> Motion:
 def _measured(cells: CellTable, motion: Motion, same: Longs) -> Motion:
     """Return the motion that pairs (P, 2) of one cell each show, with all pairs in its reach."""
     places, axes, radius = motion.places, motion.places.shape[1], cells.radii
-    every, middle_um = np.arange(len(places)), float(np.median(radius)) if len(radius) else 1.0
-    step, size = 0.0, 0.0
+    every = np.arange(len(places))
+    middle_um = float(np.median(radius)) if len(radius) else 1.0
+    step = size = 0.0
     if len(same):
         squares = ((places[same[:, 1]] - places[same[:, 0]]) ** 2).sum(axis=1)
         middle, tail = np.quantile(squares, [0.5, 0.9])
@@ -122,7 +124,8 @@ def _measured(cells: CellTable, motion: Motion, same: Longs) -> Motion:
 
 def assign(pairs: Longs, cost: Doubles, limit: float) -> tuple[Longs, Longs]:
     """Return the rows and columns of the least sum; each one alone costs half of `limit`."""
-    pairs, cost = pairs[cost < limit], cost[cost < limit]
+    pairs = pairs[cost < limit]
+    cost = cost[cost < limit]
     names, row = np.unique(pairs[:, 0], return_inverse=True)
     others, column = np.unique(pairs[:, 1], return_inverse=True)
     size = len(names) + len(others)
@@ -144,8 +147,10 @@ def assign(pairs: Longs, cost: Doubles, limit: float) -> tuple[Longs, Longs]:
 def _matched(row: Longs, column: Longs, cost: Doubles, limit: float) -> Longs:
     """Return which edges a sparse assignment takes, see `assign`."""
     row, column = (np.unique(side, return_inverse=True)[1] for side in (row, column))
-    here, there = row.max() + 1, column.max() + 1
-    ends, begins = np.arange(here), np.arange(there)
+    here = row.max() + 1
+    there = column.max() + 1
+    ends = np.arange(here)
+    begins = np.arange(there)
     # Jaqaman's matrix: links, ends, begins, and the links transposed, which make it square.
     rows = np.concatenate([row, ends, here + begins, here + column])
     columns = np.concatenate([column, there + ends, begins, there + row])
@@ -247,8 +252,10 @@ def _begins(cells: CellTable, after: Longs) -> Longs:
 
 def _division(cells: CellTable, motion: Motion, mother: Longs, a: Longs, b: Longs) -> Doubles:
     """Return the cost of cells to be the daughters of a mother, by their sum and their likeness."""
-    sizes, places = cells.sizes, motion.places
-    both, trust = sizes[a] + sizes[b], np.minimum(cells.trust[a], cells.trust[b])
+    sizes = cells.sizes
+    places = motion.places
+    both = sizes[a] + sizes[b]
+    trust = np.minimum(cells.trust[a], cells.trust[b])
     share = np.where(trust < 1, 0.5, sizes[a] / both)
     middle = places[b] + share[:, None] * (places[a] - places[b])
     squares = ((middle - places[mother]) ** 2).sum(axis=1)
@@ -264,8 +271,10 @@ def _later(
     cells: CellTable, motion: Motion, after: Longs, parameters: Parameters
 ) -> tuple[Longs, Doubles]:
     """Return sources of tracks that begin, with costs: ends before gaps, or N + dividing cells."""
-    begins, places = _begins(cells, after), motion.places
-    going, ended = np.flatnonzero(after >= 0), np.flatnonzero(after < 0)
+    begins = _begins(cells, after)
+    places = motion.places
+    going = np.flatnonzero(after >= 0)
+    ended = np.flatnonzero(after < 0)
     reach = APART * cells.radii + 3 * motion.step_um
     pairs = _neighbours(motion.frame, places, float(reach.max(initial=0)), 1, going, begins)
     mother, daughter = pairs.T
@@ -283,7 +292,8 @@ def _later(
 
 def tracks_of(cells: CellTable, after: Longs, source: Longs) -> tuple[Longs, list[Track]]:
     """Return the new label of each cell, from 1 on by their begin, and the tracks."""
-    names, begins = [0] * len(after), list[int]()
+    names = [0] * len(after)
+    begins = list[int]()
     for cell, later in enumerate(after.tolist()):  # ascending: the one before has named it
         if not names[cell]:
             begins.append(cell)

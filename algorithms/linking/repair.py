@@ -53,7 +53,8 @@ def repaired(frames: Array, spacing: Lengths, most: int) -> Mended:
         if every & touched:
             continue
         touched |= every
-        starts, ends = cells.centres[event.before], cells.centres[event.after]
+        starts = cells.centres[event.before]
+        ends = cells.centres[event.after]
         widths = np.sqrt(cells.sizes[event.before] * cells.sizes[event.after])
         for number, some in enumerate(event.meanwhile, 1):
             changed.add(frame_of[some[0]])
@@ -72,7 +73,8 @@ class Flow:
     """Which object of the next frame holds most of each object, and of the frame before."""
 
     def __init__(self, cells: CellTable) -> None:
-        self.cells, count = cells, len(cells.labels)
+        self.cells = cells
+        count = len(cells.labels)
         a, b = cells.pairs.T
         shared = cells.shares * np.minimum(cells.sizes[a], cells.sizes[b])
         self.into, self.out_of = np.full((2, count), -1)
@@ -99,7 +101,8 @@ class Flow:
 
     def _mended(self, before: Longs, objects: Longs, most: int) -> Iterator[Event]:
         """Yield the way from cells over objects in their place to cells, if it is an error."""
-        sizes, centres = self.cells.sizes, self.cells.centres
+        sizes = self.cells.sizes
+        centres = self.cells.centres
         meanwhile = [objects]
         while self.alone[objects].all() and len(meanwhile) <= most:
             objects = self.into[objects]
@@ -123,7 +126,8 @@ def _lasting(way: Longs, cells: Longs) -> int:
     """Return in how many frames along a way all of some cells are one object each."""
     frames = 0
     while (cells >= 0).all():
-        cells, frames = way[cells], frames + 1
+        cells = way[cells]
+        frames += 1
     return frames
 
 

@@ -100,8 +100,10 @@ def measured(cells: Labels, nuclei: Labels, spacing: Spacing) -> Columns:
     for number, _, mask in objects_in(cells):
         if number not in cores or number in cut:
             continue
-        size, inner = int(mask.sum()), int(cores[number].sum())
-        solidity, smooth = size / hull_voxels(mask), inner / hull_voxels(cores[number])
+        size = int(mask.sum())
+        inner = int(cores[number].sum())
+        solidity = size / hull_voxels(mask)
+        smooth = inner / hull_voxels(cores[number])
         rows.append((number, size * prod(spacing), solidity, inner / size, smooth))
     table = np.array(rows, np.float64).reshape(-1, 1 + len(MEASURES))
     return dict(zip(("label", *MEASURES), table.T, strict=True))

@@ -53,7 +53,8 @@ class Parameters(Tiled):
 
 def predict(inputs: Volumes, model: Model) -> Volumes:
     """Return ``sampled-cells``, and ``sampled-nuclei`` with the numbers of their cells."""
-    parameters, canvas = parameters_of(model.card, Parameters), inputs[REQUEST.slug]
+    parameters = parameters_of(model.card, Parameters)
+    canvas = inputs[REQUEST.slug]
     axes = parameters.network.dimensions
     if canvas.axes != SPATIAL[-axes:]:
         raise InputError(
@@ -81,8 +82,10 @@ def sampled(
     fields = fields_from(replace(canvas, array=wide), parameters, network, device)
     masks = draw(fields, canvas.spacing, parameters.gates.model_dump())
     inner = box_at(margin, canvas.shape)
-    cells, nuclei = masks.cells[inner], masks.nuclei[inner]
-    numbers, request = np.unique(cells[cells > 0]), canvas.metadata
+    cells = masks.cells[inner]
+    nuclei = masks.nuclei[inner]
+    numbers = np.unique(cells[cells > 0])
+    request = canvas.metadata
     nearer = "to" if float(request.get("share", 0)) >= 0.5 else "seed"
     chosen = np.random.default_rng(int(request[nearer])).permutation(numbers)
     chosen = np.sort(chosen[: int(request.get("number", numbers.size))])
@@ -95,7 +98,8 @@ def fields_from(
     canvas: Volume, parameters: Parameters, network: Conditional, device: str
 ) -> Fields:
     """Return the distances (2, [Z,] Y, X) of a request, drawn on the grid of the training."""
-    shape, ratio = canvas.shape, np.divide(canvas.spacing, parameters.spacing)
+    shape = canvas.shape
+    ratio = np.divide(canvas.spacing, parameters.spacing)
     if (np.abs(np.log(ratio)) > np.log(FARTHEST)).any():
         raise InputError(
             f"spacing: expected within a factor of {FARTHEST:g} of {list(parameters.spacing)} µm, "
@@ -124,7 +128,8 @@ def fields_from(
 def _noise(request: ScalarMap, shape: Sizes, seed: int, draw: int, labels: None) -> Floats:
     """Return noise between two seeds on the sphere, nearer the mean by the truncation."""
     del labels
-    share, size = float(request.get("share", 0)), np.float32(request.get("truncation", 1))
+    share = float(request.get("share", 0))
+    size = np.float32(request.get("truncation", 1))
     noise = noise_field(shape, seed, draw)
     if share:
         second = noise_field(shape, int(request["to"]), draw)

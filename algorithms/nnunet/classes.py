@@ -21,7 +21,8 @@ def classes_of(labels: Integers, spacing: Spacing, border_px: float) -> Bytes:
     offsets = np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in reach), indexing="ij"), -1)
     ball = ((offsets * np.asarray(spacing)) ** 2).sum(-1) <= width**2 * (1 + 1e-9)
     near = ball | (abs(offsets).sum(-1) == 1)
-    numbers, objects = labels.astype(np.int64), labels > 0
+    numbers = labels.astype(np.int64)
+    objects = labels > 0
     alone = np.where(objects, numbers, np.iinfo(np.int64).max)
     # The end of the image is no border.
     border = ndimage.minimum_filter(numbers, footprint=ball, mode="nearest") == 0

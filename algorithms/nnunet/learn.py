@@ -60,7 +60,8 @@ def learn(pairs: Sequence[Pair], settings: Entries, scratch: Path) -> Learned:
 def write_dataset(pairs: Sequence[Pair], raw: Path, border_px: float) -> Lists:
     """Write a dataset in the files of nnU-Net; return its split, every fifth for validation."""
     for number, pair in enumerate(pairs):
-        flat, case = pair.image.axes == "YX", f"case_{number:04d}"
+        flat = pair.image.axes == "YX"
+        case = f"case_{number:04d}"
         spacing = (1.0, 1.0) if flat else pair.image.spacing
         classes = classes_of(pair.labels.array, spacing, border_px)
         for folder, name, array in (
@@ -157,6 +158,7 @@ def _learned(
     facts.state(tool=tool())
     network = build(parameters)
     network.load_state_dict(dict(state))
-    first, state = set(names(network).values()), network.state_dict()
+    first = set(names(network).values())
+    state = network.state_dict()
     tensors = {name: state[name].cpu().numpy() for name in sorted(first)}
     return Learned(parameters, tensors, {"axes": "YX" if configuration == "2d" else "ZYX"})

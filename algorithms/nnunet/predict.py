@@ -25,7 +25,8 @@ PLANES = "NaturalImage2DIO"  # nnU-Net's reader of planes, to which every pixel 
 
 def predict(inputs: Volumes, model: Model) -> Volumes:
     """Return the ``instance-labels`` of one image; InputError if model and image do not fit."""
-    image, parameters = image_of(inputs, offset=False), model.card.parameters
+    image = image_of(inputs, offset=False)
+    parameters = model.card.parameters
     weights_of(model)
     flat = parameters["configuration"] == "2d"
     if flat != (image.axes == "YX"):
@@ -69,7 +70,8 @@ def predictor(network: nn.Module, parameters: Entries) -> Any:  # noqa: ANN401 -
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
     from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
-    place, plans = torch.device(device()), PlansManager(parameters["plans"])
+    place = torch.device(device())
+    plans = PlansManager(parameters["plans"])
     inference = nnUNetPredictor(
         tile_step_size=0.5,
         use_mirroring=parameters["mirroring"] is not None,
@@ -116,12 +118,14 @@ def build(parameters: Entries) -> nn.Module:
 
 def load(parameters: Entries, weights: Path) -> nn.Module:
     """Return the network of a card with its weights."""
-    network, tensors = build(parameters), load_file(weights)
+    network = build(parameters)
+    tensors = load_file(weights)
     network.load_state_dict({name: tensors[first] for name, first in names(network).items()})
     return network.eval()
 
 
 def names(network: nn.Module) -> TextDict:
     """Return the first name of each tensor by all its names: nnU-Net's modules share them."""
-    state, first = network.state_dict(), dict[int, str]()
+    state = network.state_dict()
+    first = dict[int, str]()
     return {name: first.setdefault(tensor.data_ptr(), name) for name, tensor in state.items()}

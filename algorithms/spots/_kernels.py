@@ -32,10 +32,12 @@ _BEYOND = 10.0  # usual sigmas around a spot that tell whether it is a clump
 def _profile(spot: Doubles, box: Longs, out: Doubles) -> None:
     """Write exp(-d²/2), d / sigma and d² along each axis of a box, d from a spot in sigmas."""
     for axis, (column, ln_sigma) in enumerate(_AXES):
-        sigma, low = np.exp(spot[ln_sigma]), box[axis, 0]
+        sigma = np.exp(spot[ln_sigma])
+        low = box[axis, 0]
         for i in range(low, box[axis, 1]):
             d = (i - spot[column]) / sigma
-            out[axis, 0, i - low], out[axis, 1, i - low] = np.exp(-0.5 * d * d), d / sigma
+            out[axis, 0, i - low] = np.exp(-0.5 * d * d)
+            out[axis, 1, i - low] = d / sigma
             out[axis, 2, i - low] = d * d
 
 
@@ -88,7 +90,8 @@ def _slopes(
     share = profiles[0, 0, k] * profiles[1, 0, j] * profiles[2, 0, i]
     light: float = spot[HEIGHT] * share
     slopes[Y], slopes[X] = light * profiles[1, 1, j], light * profiles[2, 1, i]
-    slopes[HEIGHT], slopes[LEVEL] = share, 1.0
+    slopes[HEIGHT] = share
+    slopes[LEVEL] = 1.0
     slopes[WIDE] = light * (profiles[1, 2, j] + profiles[2, 2, i])
     slopes[Z], slopes[TALL] = light * profiles[0, 1, k], light * profiles[0, 2, k]
     return light
@@ -168,10 +171,12 @@ def shot_noise(rest: Floats, spots: Doubles, half: Longs, gain: float) -> Double
 
     The spots are out of `rest`. A fit takes its leverage off the residuals of the variance 1.
     """
-    growth, n = np.zeros(len(spots)), _number(rest)
+    growth = np.zeros(len(spots))
+    n = _number(rest)
     matrix, vector, slopes = np.empty((n, n)), np.empty(n), np.empty(START)
     for s in range(len(spots)):
-        spot, variance = spots[s], spots[s, VARIANCE]
+        spot = spots[s]
+        variance = spots[s, VARIANCE]
         box, above, below = _window(spot, half, rest.shape), 0.0, 0.0
         profiles = _room(box)
         _normal(rest, spot, box, profiles, gain, matrix, vector)
@@ -198,7 +203,8 @@ def shot_noise(rest: Floats, spots: Doubles, half: Longs, gain: float) -> Double
 def _fit(rest: Floats, spot: Doubles, half: Longs, gain: float, usual: Doubles, steps: int) -> None:
     """Move a spot to its most likely values, ln sigmas near the usual ones; write their sd."""
     n = _number(rest)
-    matrix, vector = np.empty((n, n)), np.empty(n)
+    matrix = np.empty((n, n))
+    vector = np.empty(n)
     box = _window(spot, half, rest.shape)
     profiles = _room(box)
     for a in range(SD, VARIANCE):
@@ -281,7 +287,8 @@ def _left(
                 weights += weight
                 linear += weight * value
                 square += weight * value * value
-                up, across = profiles[1, 1, y - box[1, 0]], profiles[2, 1, x - box[2, 0]]
+                up = profiles[1, 1, y - box[1, 0]]
+                across = profiles[2, 1, x - box[2, 0]]
                 bent = light * (up**2 - across**2)
                 upright += weight * value * bent
                 norm += weight * bent * bent
@@ -291,8 +298,10 @@ def _left(
     if norm <= 0 or turned <= 0:
         return 0.0, 0.0, 0.0, 0.0
     longer = upright**2 / norm + slanted**2 / turned
-    upright, slanted = upright / norm, slanted / turned
-    half, turn = 2 * (upright**2 + slanted**2) ** 0.25, np.arctan2(slanted, upright) / 2
+    upright /= norm
+    slanted /= turned
+    half = 2 * (upright**2 + slanted**2) ** 0.25
+    turn = np.arctan2(slanted, upright) / 2
     return square - linear**2 / weights, longer, half * np.cos(turn), half * np.sin(turn)
 
 
@@ -340,7 +349,8 @@ def divide(
     divided = np.zeros(len(spots), np.bool_)
     pair = np.empty((2, COLUMNS))
     for n in range(len(spots)):
-        spot, box = spots[n], _window(spots[n], half, rest.shape)
+        spot = spots[n]
+        box = _window(spots[n], half, rest.shape)
         before, longer, dy, dx = _left(rest, spot, box, gain)
         if longer < _LONGER or spot[SCORE] <= 0:
             continue
@@ -349,7 +359,8 @@ def divide(
             new = pair[k]
             _copy(spot, new)
             for axis, shift in enumerate((0.0, dy, dx)):
-                column, last = _AXES[axis][0], rest.shape[axis] - 1.0
+                column = _AXES[axis][0]
+                last = rest.shape[axis] - 1.0
                 new[column] = min(max(spot[column] + (1 - 2 * k) * shift, 0.0), last)
             new[HEIGHT] *= 0.5
             new[WIDE] = usual[WIDE]
@@ -383,7 +394,8 @@ def clumped(rest: Floats, spots: Doubles, usual: Doubles) -> Doubles:
     with the heights that they have here.
     """
     ratios, totals, row = np.empty(len(spots)), np.empty(3), np.empty(3)
-    answer, ideal = np.empty(3), np.empty(3)
+    answer = np.empty(3)
+    ideal = np.empty(3)
     most = int(_BEYOND * max(np.exp(usual[WIDE]), np.exp(usual[TALL]))) * 2 + 3
     bells = np.empty((3, 3, most))  # by axis and filter
     box = np.empty((3, 2), np.int64)

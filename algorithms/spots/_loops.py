@@ -15,7 +15,8 @@ _ENOUGH = 64  # values of a block from which its noise is measured
 @compiled("void(float32[:, ::1], float32[::1], float32[:, ::1])")
 def _along_y(plane: Floats, taps: Floats, out: Floats) -> None:
     """Convolve the columns of a plane by symmetric taps, the edges repeated."""
-    last, half = plane.shape[0] - 1, len(taps) // 2
+    last = plane.shape[0] - 1
+    half = len(taps) // 2
     for y in range(plane.shape[0]):
         middle = taps[half]
         for x in range(plane.shape[1]):
@@ -29,7 +30,8 @@ def _along_y(plane: Floats, taps: Floats, out: Floats) -> None:
 @compiled("void(float32[:, ::1], float32[::1], float32[:, ::1])")
 def _along_x(plane: Floats, taps: Floats, out: Floats) -> None:
     """Convolve the rows of a plane by symmetric taps, the edges repeated."""
-    size, half = plane.shape[1], len(taps) // 2
+    size = plane.shape[1]
+    half = len(taps) // 2
     row = np.empty(size + 2 * half, np.float32)
     for y in range(plane.shape[0]):
         for k in range(half):
@@ -40,7 +42,8 @@ def _along_x(plane: Floats, taps: Floats, out: Floats) -> None:
             out[y, x] = taps[half] * row[half + x]
         for k in range(1, half + 1):
             tap = taps[half + k]
-            low, high = row[half - k : half - k + size], row[half + k : half + k + size]
+            low = row[half - k : half - k + size]
+            high = row[half + k : half + k + size]
             for x in range(size):
                 out[y, x] += tap * (low[x] + high[x])
 
@@ -50,7 +53,8 @@ def blur(values: Floats, kz: Floats, ky: Floats, kx: Floats, out: Floats) -> Non
     """Convolve (Z, Y, X) by symmetric taps along each axis into `out`, the edges repeated."""
     nz, ny, nx = values.shape
     half = len(kz) // 2
-    total, spare = np.empty((ny, nx), np.float32), np.empty((ny, nx), np.float32)
+    total = np.empty((ny, nx), np.float32)
+    spare = np.empty((ny, nx), np.float32)
     for z in range(nz):
         if nz == 1:
             _along_y(values[z], ky, spare)
@@ -75,7 +79,8 @@ def spreads(values: Floats, ends_y: Longs, ends_x: Longs, least: float) -> Float
         for i in range(sd.shape[1]):
             for j in range(sd.shape[2]):
                 size = (ends_y[i + 1] - ends_y[i]) * (ends_x[j + 1] - ends_x[j])
-                step, n = min(3, max(1, int(np.sqrt(size / _ENOUGH)))), 0
+                step = min(3, max(1, int(np.sqrt(size / _ENOUGH))))
+                n = 0
                 for y in range(ends_y[i], ends_y[i + 1], step):
                     for x in range(ends_x[j], ends_x[j + 1], step):
                         part[n] = abs(values[z, y, x])
@@ -103,7 +108,8 @@ def keep_best(
             for j in range(len(ends_x) - 1):
                 unit, first, end = np.float32(1) / noise[z, i, j], ends_x[j], ends_x[j + 1]
                 for y in range(ends_y[i], ends_y[i + 1]):
-                    row, out = values[z, y, first:end], best[z, y, first:end]
+                    row = values[z, y, first:end]
+                    out = best[z, y, first:end]
                     if scale == 0:
                         for x in range(len(row)):
                             out[x] = unit * row[x]
@@ -132,7 +138,8 @@ def _is_peak(values: Floats, z: int, y: int, x: int) -> bool:
 def peaks(values: Floats, threshold: float) -> Longs:
     """Return the places (N, 3) of local maxima from a threshold, in the order of the memory."""
     nz, ny, nx = values.shape
-    count, places = 0, np.empty((1024, 3), np.int64)
+    count = 0
+    places = np.empty((1024, 3), np.int64)
     for z in range(nz):
         for y in range(ny):
             for x in range(nx):

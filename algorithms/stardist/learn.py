@@ -68,7 +68,8 @@ def convert(file: Path, scratch: Path) -> Learned:
         if not (folder / name).is_file():
             raise InputError(f"{expected}, with {CONFIG} and {WEIGHTS}, found no {name}")
     config = read_json(folder / CONFIG)
-    axes, channels = config.get("axes"), config.get("n_channel_in")
+    axes = config.get("axes")
+    channels = config.get("n_channel_in")
     if axes not in KINDS or channels != 1:
         shown = f"found axes {axes}, {channels} channels"
         raise InputError(f"{file.name}: expected a model of images with one channel, {shown}")
@@ -92,9 +93,11 @@ def _learned(tool: Any, spacing: Lengths | None) -> Learned:  # noqa: ANN401
 
 def _scaled(pair: Pair, spacing: Lengths | None) -> tuple[Any, Any]:
     """Return a normalised image and its labels with voxels of the training's size."""
-    image, labels = np.asarray(pair.image.array), pair.labels.array.astype(np.int32)
+    image = np.asarray(pair.image.array)
+    labels = pair.labels.array.astype(np.int32)
     if factors := scale_to(pair.image, spacing):
-        image, labels = zoom(image, factors, order=1), zoom(labels, factors, order=0)
+        image = zoom(image, factors, order=1)
+        labels = zoom(labels, factors, order=0)
     return normalize(image, *PERCENTILES), labels
 
 
@@ -126,7 +129,8 @@ def _turner(seed: int) -> Callable[[Any, Any], tuple[Any, Any]]:
     random = np.random.default_rng(seed)
 
     def _turned(image: Any, labels: Any) -> tuple[Any, Any]:  # noqa: ANN401 - of the tool
-        turns, mirrored = int(random.integers(4)), random.random() < 0.5
+        turns = int(random.integers(4))
+        mirrored = random.random() < 0.5
         parts = [np.rot90(array, turns, axes=(-2, -1)) for array in (image, labels)]
         image, labels = (array[..., ::-1] if mirrored else array for array in parts)
         return image * random.uniform(0.6, 1.6) + random.uniform(-0.2, 0.2), labels

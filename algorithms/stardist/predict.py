@@ -41,7 +41,8 @@ class Parameters(Described):
 
 def predict(inputs: Volumes, model: Model) -> Volumes:
     """Return the ``instance-labels`` of one image, as `predict_instances` gives them."""
-    image, parameters = image_of(inputs, offset=False), parameters_of(model.card, Parameters)
+    image = image_of(inputs, offset=False)
+    parameters = parameters_of(model.card, Parameters)
     tool = _loaded(weights_of(model), model.card.model_dump_json())
     if tool.config.n_dim != image.array.ndim:
         shown = f"found {image.axes} of {text(image.shape)} voxels"

@@ -53,7 +53,8 @@ class Parameters(Sizing, Tiled):
 
 def predict(inputs: Volumes, model: Model) -> Volumes:
     """Return the ``instance-labels`` of one plane; InputError or ModelError if unfit."""
-    volume, parameters = image_of(inputs, offset=False), parameters_of(model.card, Parameters)
+    volume = image_of(inputs, offset=False)
+    parameters = parameters_of(model.card, Parameters)
     trained = trained_of(model.card)
     plane = in_pixels(volume)
     network = load_once(model, parameters.network, load)
@@ -64,7 +65,8 @@ def predict(inputs: Volumes, model: Model) -> Volumes:
     if parameters.diameter == "network" and not scale.settled:
         refined = scale_of_objects(labels, scale, trained, parameters)
         if refined is not scale:
-            scale, labels = refined, segment(image, refined, parameters, network)
+            scale = refined
+            labels = segment(image, refined, parameters, network)
     ordered, final = in_order(labels.astype(np.uint32))
     facts = {
         **sizes_of(scale, trained.diameter_um, "px"),

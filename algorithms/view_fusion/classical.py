@@ -113,12 +113,14 @@ def _blocks(
         number = number * ceil(size / width) + place // width
     order = np.argsort(number, kind="stable")
     pieces = np.split(order, np.flatnonzero(np.diff(number[order], prepend=-1))[1:])
-    values, ways = level[specimen], paths[:, specimen]
+    values = level[specimen]
+    ways = paths[:, specimen]
     enough = max(map(len, pieces)) * _FILLED
     pieces = [piece for piece in pieces if len(piece) >= enough]
     lengths = np.array([ways[:, piece].mean(1) for piece in pieces])
     bright = np.array([np.percentile(values[piece], estimate.percentile) for piece in pieces])
-    weight, seen = np.array([float(len(piece)) for piece in pieces]), bright > 0
+    weight = np.array([float(len(piece)) for piece in pieces])
+    seen = bright > 0
     return lengths[seen], np.log(bright[seen]), weight[seen]
 
 

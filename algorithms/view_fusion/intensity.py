@@ -55,7 +55,8 @@ def to_counts(values: Reals, units: Units, dtype: DTypeLike) -> Array:
     """Return the inverse of `to_network`, rounded to integers; NaN counts as 0."""
     kind = np.dtype(dtype)
     counts = np.empty(values.shape, kind)
-    flat, out = values.reshape(-1), counts.reshape(-1)
+    flat = values.reshape(-1)
+    out = counts.reshape(-1)
     for start in range(0, flat.size, _PIECE):
         part = slice(start, start + _PIECE)
         linear = np.clip(np.nan_to_num(flat[part].astype(np.float64)), -_FARTHEST, _FARTHEST)

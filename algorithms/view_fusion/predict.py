@@ -81,7 +81,8 @@ def restore(
     size = tile_within(tile, TILE_BYTES, arguments.halo, arguments.multiple)
     size = fit(view.shape, size, arguments.halo, arguments.multiple)
     tiles = plan(view.shape, size, arguments.halo, multiple=arguments.multiple)
-    image, finite = room(view.shape, view.dtype), True
+    image = room(view.shape, view.dtype)
+    finite = True
     with reused_memory():
         for done, piece in enumerate(tiles):
             report(done, len(tiles))
@@ -124,11 +125,15 @@ def fused(
     volume: Volume, parameters: Parameters, network: Forward | None
 ) -> tuple[Array, Scalars, str]:
     """Return the image by a card's method, facts, and a warning or "" (see `predict`)."""
-    view, spacing = deep(volume.array), (volume.spacing[0], *volume.spacing)[-3:]
-    units, facts = units_of(view), Scalars()
-    method, warning = parameters.method, ""
+    view = deep(volume.array)
+    spacing = (volume.spacing[0], *volume.spacing)[-3:]
+    units = units_of(view)
+    facts = Scalars()
+    method = parameters.method
+    warning = ""
     if units.flat and method != "identity":
-        method, warning = "identity", "no contrast in the view: it is handed back as it is"
+        method = "identity"
+        warning = "no contrast in the view: it is handed back as it is"
     image = view
     if method == "network":
         assert network is not None  # see Parameters

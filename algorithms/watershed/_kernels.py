@@ -15,12 +15,14 @@ Values = TypeVar("Values", Ints, Floats)
 def climb(voxels: Places, height: Floats, place: Ints, steps: Places, target: Ints) -> None:
     """Replace places (M,) by their highest neighbours' places, see `Relief`."""
     for n in range(len(target)):
-        here, highest = voxels[target[n]], target[n]
+        here = voxels[target[n]]
+        highest = target[n]
         best = height[highest]
         for step in steps:
             beyond = place[here + step]
             if height[beyond] > best:
-                best, highest = height[beyond], beyond
+                best = height[beyond]
+                highest = beyond
         target[n] = highest
 
 
@@ -53,28 +55,35 @@ def passes(
     Places `first` to `stop` are looked at. Each basin has a chain of the higher numbers that it
     touches, which are few.
     """
-    start, many = np.empty(basins + 1, np.int32), 0
+    start = np.empty(basins + 1, np.int32)
+    many = 0
     for n in range(len(start)):
         start[n] = -1
-    pairs, levels = np.empty((1024, 3), np.int32), np.empty((1024, 2), np.float32)
+    pairs = np.empty((1024, 3), np.int32)
+    levels = np.empty((1024, 2), np.float32)
     for n in range(first, stop):
         for step in steps:
             beyond = place[voxels[n] + step]
             if beyond < 0 or label[beyond] == label[n]:
                 continue
-            low, high = min(label[n], label[beyond]), max(label[n], label[beyond])
-            level, side = min(height[n], height[beyond]), max(height[n], height[beyond])
+            low = min(label[n], label[beyond])
+            high = max(label[n], label[beyond])
+            level = min(height[n], height[beyond])
+            side = max(height[n], height[beyond])
             at = start[low]
             while at >= 0 and pairs[at, 1] != high:
                 at = pairs[at, 2]
             if at < 0:
                 if many == len(pairs):
-                    pairs, levels = _doubled(pairs), _doubled(levels)
-                at, many = many, many + 1
+                    pairs = _doubled(pairs)
+                    levels = _doubled(levels)
+                at = many
+                many += 1
                 pairs[at, 0], pairs[at, 1], pairs[at, 2] = low, high, start[low]
                 start[low], levels[at, 0] = at, -np.inf
             if level > levels[at, 0] or (level == levels[at, 0] and side > levels[at, 1]):
-                levels[at, 0], levels[at, 1] = level, side
+                levels[at, 0] = level
+                levels[at, 1] = side
     return many, pairs, levels
 
 
@@ -92,7 +101,8 @@ def flood(pairs: Ints, name: Ints) -> None:
     """Give basins (K + 1,) without a name the first one's that they meet, pair by pair (M, 2)."""
     parent = np.arange(len(name)).astype(np.int32)
     for n in range(len(pairs)):
-        first, second = _root(parent, pairs[n, 0]), _root(parent, pairs[n, 1])
+        first = _root(parent, pairs[n, 0])
+        second = _root(parent, pairs[n, 1])
         if first != second and (name[first] == 0 or name[second] == 0):
             name[first] = max(name[first], name[second])
             parent[second] = first
@@ -104,7 +114,8 @@ def flood(pairs: Ints, name: Ints) -> None:
 def join(pairs: Ints, level: Floats, top: Floats, ratio: float, name: Ints) -> None:
     """Join pairs of peaks (M, 2) in turn if the pass is high next to the lower: `name` (K,)."""
     for n in range(len(pairs)):
-        first, second = _root(name, pairs[n, 0]), _root(name, pairs[n, 1])
+        first = _root(name, pairs[n, 0])
+        second = _root(name, pairs[n, 1])
         low, high = (first, second) if top[first] < top[second] else (second, first)
         if low != high and np.float64(level[n]) >= ratio * np.float64(top[low]):
             name[low] = high

@@ -145,11 +145,13 @@ def uneven_background(
 
 def _typical_radii(image: Array, spacing: Spacing, p: Parameters, measured: Measured) -> FloatTuple:
     """Return the radii to look for, relative to the typical one, as `typical_radius` does."""
-    total, count = 0.0, 0
+    total = 0.0
+    count = 0
     for signal, _, core in _parts(image, spacing, p, measured):
         mask, _ = foreground(signal, measured.threshold, spacing, p)
         inside = border_distance(mask, spacing, p.axial_elongation)[core][mask[core]]
-        total, count = total + float(inside.sum(dtype=np.float64)), count + inside.size
+        total += float(inside.sum(dtype=np.float64))
+        count += inside.size
     return radii_of((image.ndim + 1) * total / count, p) if count else p.radii_um
 
 

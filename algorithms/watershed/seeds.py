@@ -76,7 +76,8 @@ class Relief(NamedTuple):
     def of(cls, mask: Bools, height: Floats) -> "Relief":
         """Return the relief of heights (N,) in a mask."""
         room = np.pad(mask, 1)
-        voxels, place = np.flatnonzero(room), np.full(room.shape, -1, np.int32)
+        voxels = np.flatnonzero(room)
+        place = np.full(room.shape, -1, np.int32)
         place.ravel()[voxels] = np.arange(voxels.size)
         return cls(voxels, np.append(height, np.float32(0)), place)
 
@@ -95,7 +96,8 @@ class Relief(NamedTuple):
         """Return the places of the highest neighbours of voxels (M,), or of themselves."""
         from cytosuite.algorithms.watershed._kernels import climb  # numba takes long to import
 
-        target, ways = chosen.copy(), np.array(steps, np.int64)
+        target = chosen.copy()
+        ways = np.array(steps, np.int64)
         parts = parts_of(target.shape, PART // 4)
         side_by_side(lambda part: climb(*self.flat, ways, target[part]), parts)
         return target
@@ -116,7 +118,8 @@ def saddles(relief: Relief, labels: Ints) -> tuple[Ints, Floats]:
     """Return the pairs (M, 2) of touching basins and their highest passes, the highest first."""
     from cytosuite.algorithms.watershed._kernels import passes
 
-    count, ways = int(labels.max(initial=0)), np.array(relief.steps(), np.int64)
+    count = int(labels.max(initial=0))
+    ways = np.array(relief.steps(), np.int64)
 
     def touches(part: slice) -> tuple[Ints, Floats]:
         """Return the pairs that touch in some places, and their passes with the higher sides."""

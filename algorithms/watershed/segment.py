@@ -210,7 +210,8 @@ def _label(
 
 def radii_of(typical: float, p: Parameters) -> Lengths:
     """Return the radii to look for where nuclei have a typical one [µm], see `relative_radii`."""
-    low, high = min(p.radii_um), max(p.radii_um)
+    low = min(p.radii_um)
+    high = max(p.radii_um)
     return tuple(min(max(typical * factor, low), high) for factor in p.relative_radii)
 
 

@@ -91,7 +91,8 @@ class FlowTraining(NucleiTraining[Settings]):
 
     def losses(self, prediction: Tensor, batch: Tensors, settings: Settings) -> Tensors:
         """Return the loss of (N, 5, Z, Y, X), ``total``, and its parts level, flow and heat."""
-        target, weights = batch["target"], settings.loss
+        target = batch["target"]
+        weights = settings.loss
         thresholds = draw_thresholds(weights).to(prediction.device)
         level = level_loss(prediction[:, 0], target[:, 0], thresholds)
         flow = flow_loss(prediction[:, 1:4], target[:, 1:4], target[:, :1] > 0)

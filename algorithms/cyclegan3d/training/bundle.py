@@ -15,7 +15,8 @@ UNITS = {
 def network_format(card: ModelCard) -> NetworkFormat:
     """Return inputs and outputs of the generator of a card with weights."""
     parameters = parameters_of(card, Parameters)
-    network, units = parameters.network, UNITS[parameters.scale]
+    network = parameters.network
+    units = UNITS[parameters.scale]
     assert network is not None  # of a card with weights
     whole = parameters.scale == "dtype" and not network.noise
     images = tuple(f"image of the first domain: {units}" for _ in range(network.channels))

@@ -60,11 +60,13 @@ class FirstSettings(Described):
     def _fits(cls, crop: list[int], info: ValidationInfo) -> list[int]:
         """Return the sides z, y, x; refuse those that the networks cannot take."""
         dimensions = info.data.get("img_dim", 3)
-        least, most = Judge(**TEMPLATE["judge"]).least(dimensions), 2**14
+        least = Judge(**TEMPLATE["judge"]).least(dimensions)
+        most = 2**14
         sides = [1, *crop] if dimensions == len(crop) == 2 else crop
         if dimensions == 2 and sides[0] != 1:
             raise ValueError("must be y x or 1 y x for networks of planes, which are cut across z")
-        lengths, few = sides[-dimensions:], list(least[-dimensions:])
+        lengths = sides[-dimensions:]
+        few = list(least[-dimensions:])
         if len(sides) < 3 or any(
             n % 4 or not low <= n <= most for n, low in zip(lengths, few, strict=True)
         ):
@@ -178,7 +180,8 @@ def _read(path: Path) -> Json:
 
 def _left(path: Path, entries: Json, model: type[FirstSettings]) -> list[str]:
     """Return notes about keys that are not translated or not given; refuse one that is misspelt."""
-    fields, notes = model.model_fields, []
+    fields = model.model_fields
+    notes = []
     for key, value in entries.items():
         near = get_close_matches(key, [*fields, *LEFT], n=1, cutoff=0.85)
         if key in LEFT and value != LEFT[key].get("means"):
@@ -237,8 +240,10 @@ def _loss(asked: FirstSettings, notes: list[str]) -> Json:
 
 def _schedule(asked: FirstSettings, data: Data, notes: list[str]) -> Json:
     """Return the schedule in steps; an epoch passes the images that `direction` starts from."""
-    fixed, falling = asked.learning_rate_fix, asked.learning_rate_decay
-    epochs, role = fixed + falling, "simulated" if asked.direction == "BtoA" else "real"
+    fixed = asked.learning_rate_fix
+    falling = asked.learning_rate_decay
+    epochs = fixed + falling
+    role = "simulated" if asked.direction == "BtoA" else "real"
     images = sum(len(find_images(folder, ["*"])) for folder in data.get(role, ()))
     passes = round(images * (asked.virtual_dataset_multiplicator or 1)) or 1
     steps = ceil(passes / asked.batch_size)

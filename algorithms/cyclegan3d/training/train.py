@@ -61,7 +61,8 @@ def _generator_losses(
     modules: Modules, batch: Tensors, translations: Tensors, settings: Settings
 ) -> dict[str, Tensor]:
     """Return the weighted parts of the generators' loss, by name."""
-    loss, backward = settings.loss, modules["backward"]
+    loss = settings.loss
+    backward = modules["backward"]
     grain = not settings.network.noise  # drawn anew, it cannot come back the same
     again = _forward(modules, translations["simulated"], settings)
     losses = {
@@ -159,7 +160,8 @@ class CycleTraining(Training[Settings, DomainVolume]):
 
     def build(self, settings: Settings) -> Parts:
         """Return generators, judges, pools, a reader where labels are kept, and optimisers."""
-        network, loss = settings.network, settings.loss
+        network = settings.network
+        loss = settings.loss
         generators = {
             "forward": build_generator(network),
             "backward": build_generator(network.model_copy(update={"noise": 0})),
@@ -231,7 +233,8 @@ class CycleTraining(Training[Settings, DomainVolume]):
     def measure(self, cases: Cases[DomainVolume], settings: Settings) -> Entries:
         """Return units, grey values of the target domain, and its look for the transfer."""
         real = self.real(cases, settings)
-        camera, target = settings.camera, target_of([volume.array for volume in real]).model_dump()
+        camera = settings.camera
+        target = target_of([volume.array for volume in real]).model_dump()
         parameters = {"scale": settings.images.scale, "target": target}
         if camera:
             parameters["target"] = target | camera.units._asdict()

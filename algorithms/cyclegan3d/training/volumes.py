@@ -72,8 +72,10 @@ def load_item(item: Item, role: str, settings: Settings) -> DomainVolume:
     first = "background" if scale in OF_TARGET else scale
     # float16 has steps of 16 grey counts where the range of 16 bits is -1..1.
     kind = np.float32 if first == "dtype" else np.float16
-    path, twin = item.image, item.files.get(LABELS.slug)
-    files, crop = settings.files, settings.crops.shape
+    path = item.image
+    twin = item.files.get(LABELS.slug)
+    files = settings.files
+    crop = settings.crops.shape
     volume = files.read(path)
     if volume.axes not in accepted:
         expected = f"{', '.join(accepted[:-1])} or {accepted[-1]}"
@@ -91,7 +93,8 @@ def load_item(item: Item, role: str, settings: Settings) -> DomainVolume:
                 "expected labels beside this image for loss.keep labels, found none; give them, or "
                 "choose correlation"
             )
-        labels, shape = deep(files.labels(twin).array), array.shape[1:]
+        labels = deep(files.labels(twin).array)
+        shape = array.shape[1:]
         if labels.shape != shape:
             raise InputError(f"expected labels of the shape {shape}, found {labels.shape}")
         labels = mapped(padded(labels.astype(np.int32), crop))
@@ -140,14 +143,16 @@ def draw_batch(cases: Cases[DomainVolume], settings: Settings, step: int) -> Arr
     light fades and blurs along it. Whole grey counts are dithered: generated images hold any value
     between them, and a judge could tell them by that alone.
     """
-    crops, seed = settings.crops, settings.schedule.seed
+    crops = settings.crops
+    seed = settings.schedule.seed
     drawn = [_pair(rng, cases, crops) for rng in streams(seed, step, crops.batch)]
     return {name: np.stack([pair[name] for pair in drawn]) for name in drawn[0]}
 
 
 def _pair(rng: Rng, cases: Cases[DomainVolume], settings: Crops) -> dict[str, Image | Labels]:
     """Return a simulated and a real crop (C, Z, Y, X), and the labels of the first, if given."""
-    target, simulated = chosen(rng, cases["real"]), cases["simulated"]
+    target = chosen(rng, cases["real"])
+    simulated = cases["simulated"]
     crop = cut(target.image, draw_box(rng, target.image.shape[1:], settings.shape))
     numbers = rng.integers(len(simulated), size=settings.alike)
     sources = [simulated[int(number)] for number in numbers]

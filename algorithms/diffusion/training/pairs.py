@@ -95,7 +95,8 @@ def stacks(image: Volume) -> list[Volume]:
 
 def load_pair(item: Item, role: str, settings: Settings) -> SketchedImage:
     """Return an image in units of its own, or of a camera, with its sketch if one is drawn."""
-    network, files = settings.network, settings.files
+    network = settings.network
+    files = settings.files
     axes, path, twin = network.axes, item.image, item.files.get(LABELS.slug)
     volume = files.read(path)
     if volume.axes != axes and not (volume.axes.replace("Z", "") == axes and volume.shape[-3] == 1):
@@ -119,11 +120,13 @@ def load_pair(item: Item, role: str, settings: Settings) -> SketchedImage:
         parts = [channel.array for channel in stacks(volume.like(array))]
         return mapped(padded(np.stack(parts).astype(np.float16), settings.crops.shape))
 
-    kept, position = None if sketch is None else stored(sketch), list[CoarseMap]()
+    kept = None if sketch is None else stored(sketch)
+    position = list[CoarseMap]()
     if network.position:
         if spacing is None:
             raise InputError("the file gives no voxel size, which network.position counts in")
-        voxel, whole = (1.0, *spacing)[-3:], np.asarray(kept, np.float32)
+        voxel = (1.0, *spacing)[-3:]
+        whole = np.asarray(kept, np.float32)
         position = positions(whole, voxel, network.position)
     return SketchedImage(
         path,
@@ -161,7 +164,8 @@ def draw_crops(
 ) -> dict[str, Floats]:
     """Return ``image``, ``noise``, ``sketch``, ``position`` (N, C, Z, Y, X), ``place`` (N,)."""
     arrays: dict[str, list[Floats]] = {}
-    crops, noise_channel = settings.crops, settings.network.noise_channel
+    crops = settings.crops
+    noise_channel = settings.network.noise_channel
     shape, augment, count = crops.shape, crops.augment, crops.batch
     for number, rng in enumerate(streams(seed, step, count)):
         item = chosen(rng, items)
@@ -175,7 +179,8 @@ def draw_crops(
         hidden = bool(conditions) and rng.random() < crops.dropped
         conditions += [turned(channel.read(box), turn)[None] for channel in item.position]
         image, both = augmented(rng, image, np.concatenate([image[:0], *conditions]), augment)
-        sketch, position = both[:channels].copy(), both[channels:]
+        sketch = both[:channels].copy()
+        position = both[channels:]
         if hidden:
             sketch.fill(HIDDEN)
         drawn = {"image": image, "sketch": sketch, "noise": noise, "place": np.array(place)}

@@ -94,7 +94,8 @@ class Settings(TrainingSettings):
     @model_validator(mode="after")
     def _of_few_steps(self) -> Self:
         """Refuse a loss of few steps that do not start from noise alone, or do not fit."""
-        network, process = self.network, self.process
+        network = self.network
+        process = self.process
         if self.loss == "denoising":
             return self
         if network.predicts != "velocity" or not network.conditioned or self.crops.dropped:
@@ -120,6 +121,7 @@ class Settings(TrainingSettings):
             raise ValueError(f"adversarial: expected process.steps 1, found {process.steps}")
         if self.adversary.unpaired and self.adversary.features:
             raise ValueError("adversary: features compare an image with its own: 0 if unpaired")
-        judge, count = self.adversary.judge, self.adversary.judges
+        judge = self.adversary.judge
+        count = self.adversary.judges
         judge.check(self.crops.shape, network.dimensions, count)
         return self

@@ -32,7 +32,8 @@ _WINDOW = (3, 7, 7)  # voxels, twice, of levels that likeness counts: texture is
 
 def parts(settings: Settings) -> Parts:
     """Return the networks of a loss, and their optimisers."""
-    network, adversary = settings.network, settings.adversary
+    network = settings.network
+    adversary = settings.adversary
     modules: dict[str, nn.Module] = {"network": build(network)}
     if settings.loss == "distillation":
         modules["teacher"] = build(network).requires_grad_(requires_grad=False)
@@ -65,14 +66,16 @@ def _distillation(state: State, batch: Tensors, settings: Settings) -> Tensors:
     The teacher takes several steps for one (Salimans, Ho, ICLR 2022,
     doi:10.48550/arXiv.2202.00512), from a noised image on; it is the network of the first step.
     """
-    network, teacher = state.modules["network"], state.modules["teacher"]
+    network = state.modules["network"]
+    teacher = state.modules["teacher"]
     if state.step == 0:
         teacher.load_state_dict(network.state_dict())
     process = settings.process
     signal = process.schedule.signal()
     ends = process.schedule.stops(process.start, process.steps).tolist()
     number = state.step % process.steps
-    first, count = ends[number], settings.teacher_steps // process.steps
+    first = ends[number]
+    count = settings.teacher_steps // process.steps
     if number == process.steps - 1:
         levels = process.schedule.visited(first + 1, min(count, first + 1))
     else:
@@ -100,7 +103,8 @@ def _distillation(state: State, batch: Tensors, settings: Settings) -> Tensors:
 
 def _adversarial(state: State, batch: Tensors, settings: Settings) -> Tensors:
     """Take a step of the network that judges and reader see, then of these, on one-pass crops."""
-    modules, adversary = state.modules, settings.adversary
+    modules = state.modules
+    adversary = settings.adversary
     asked = {**batch, **{name[6:]: batch[name] for name in batch if name.startswith("asked_")}}
     # Of real crops: the reader's own loss, and all that is asked of made ones.
     read = None
@@ -127,7 +131,8 @@ def _losses(
     modules: Modules, crops: Tensor, asked: Tensors, batch: Tensors, settings: Settings
 ) -> dict[str, Tensor]:
     """Return the weighted parts of the loss of made crops by judges and likeness, by name."""
-    adversary, judges = settings.adversary, modules["judges"]
+    adversary = settings.adversary
+    judges = modules["judges"]
     changes = cast(Changes, modules["changes"]).drawn(len(crops))
     count = settings.network.channels
     answers = judges(changed(_seen(crops, asked, settings), changes, count))
@@ -154,14 +159,16 @@ def _judges_step(
     state: State, crops: Tensor, asked: Tensors, batch: Tensors, settings: Settings
 ) -> Tensor:
     """Take a step of the judges on real and made crops, earlier ones among them."""
-    adversary, count = settings.adversary, settings.network.channels
+    adversary = settings.adversary
+    count = settings.network.channels
     judges = cast(Judges, state.modules["judges"])
     changes = cast(Changes, state.modules["changes"])
     old = cast(ImagePool, state.modules["pool"]).exchange(_seen(crops, asked, settings))
     drawn = changes.drawn(len(crops))
     real = changed(_seen(batch["image"], batch, settings), drawn, count)
     with state.autocast():
-        answers, game = judges(real), adversary.game
+        answers = judges(real)
+        game = adversary.game
         lost = _verdict(answers, game, real=True)
         lost = lost + _verdict(judges(changed(old, drawn, count)), game, real=False)
     if adversary.penalty and state.step % adversary.penalty_every == 0:

@@ -112,7 +112,8 @@ class DenoiserTraining(Training[Settings, SketchedImage]):
         stored = zip(*(np.asarray(item.image) for item in items), strict=True)
         contrasts = [typical_contrast(images) for images in stored]
         ends = [np.percentile(np.asarray(item.image, np.float32), _ENDS) for item in items]
-        low, high = float(min(end[0] for end in ends)), float(max(end[1] for end in ends))
+        low = float(min(end[0] for end in ends))
+        high = float(max(end[1] for end in ends))
         spare = max(_SPARE * (high - low), 1e-3)
         several = settings.network.channels > 1
         process = settings.process.model_dump(mode="json") | {

@@ -62,7 +62,8 @@ def centre_heat(labels: Labels, spacing: Spacing, fitted: Fitted) -> Floats:
     The peak is where the radii are measured from; that of the published distance to the border is
     elsewhere in objects that are not round.
     """
-    heat, voxels = np.zeros(labels.shape, np.float32), np.nonzero(labels)
+    heat = np.zeros(labels.shape, np.float32)
+    voxels = np.nonzero(labels)
     row = np.searchsorted(fitted.ids, labels[voxels])
     away = np.zeros(row.size, np.float32)
     for axis, step in enumerate(spacing):
@@ -106,7 +107,8 @@ def _blocks(image: Floats) -> Floats:
 @lru_cache
 def turning(turn: Turn, count: int) -> Floats:
     """Return the matrix (C, C) that turns coefficients with an image: signs and exchanges."""
-    order, directions = round(count**0.5) - 1, fibonacci_sphere(4 * count)
+    order = round(count**0.5) - 1
+    directions = fibonacci_sphere(4 * count)
     before = directions[[0, 2, 1]] if turn.swap else directions
     before = before * np.where(turn.flips, -1, 1)[:, None]
     solved, *_ = np.linalg.lstsq(basis(order, directions), basis(order, before), rcond=None)
@@ -135,7 +137,8 @@ def shape_loss(coefficients: Tensor, heat: Tensor, rows: Tensor, table: Tensor) 
     and small ones alike; a network learned hardly any shape by it.
     """
     where = (heat > 0).nonzero(as_tuple=True)
-    goal, weight = table[where[0], rows[where]], heat[where]
+    goal = table[where[0], rows[where]]
+    weight = heat[where]
     error = (coefficients.movedim(1, -1)[where] - goal).square().sum(1) / SPHERE**2
     return (error * weight).sum() / weight.sum().clamp(min=1)
 
@@ -180,7 +183,8 @@ class ShapeTraining(NucleiTraining[Settings]):
 
     def measure(self, cases: Cases[TrainingCase], settings: Settings) -> Entries:
         """Return the voxel size, µm, and the mean radius of the objects."""
-        voxel, radii = voxel_of(cases), [np.empty(0)]
+        voxel = voxel_of(cases)
+        radii = [np.empty(0)]
         for case in cases["images"]:
             if not np.allclose(case.spacing, voxel, rtol=ALIKE):
                 raise InputError(
@@ -241,13 +245,15 @@ class ShapeTraining(NucleiTraining[Settings]):
                 proposed = candidates(scene.image, scale, parameters, state.average)
             smallest = parameters.smallest_um3 * scale.ratio**3
             scenes.append((scene, proposed, kept(proposed, parameters.overlap, smallest)))
-        metric, best = wanted_metrics(settings.validation)[0], (-inf, tried[0], list[Facts]())
+        metric = wanted_metrics(settings.validation)[0]
+        best = (-inf, tried[0], list[Facts]())
         for threshold in tried:
             facts = list[Facts]()
             for scene, proposed, chosen in scenes:
                 # The most certain come first and none depends on a later one.
                 certain = chosen[proposed.certainty[chosen] > threshold]
-                stars, image = stars_from(proposed.coefficients[certain]), scene.image
+                stars = stars_from(proposed.coefficients[certain])
+                image = scene.image
                 labels = label(
                     stars, proposed.centres_um[certain], Grid(image.shape, image.spacing)
                 )

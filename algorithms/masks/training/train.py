@@ -72,13 +72,15 @@ class LabelPair:
 
 def load_pair(item: Item, _: str, settings: Settings) -> LabelPair:
     """Return a pair of label images as distances to their borders."""
-    path, nuclei = item.path(LABELS.slug) or item.image, item.extras.get(NUCLEI)
+    path = item.path(LABELS.slug) or item.image
+    nuclei = item.extras.get(NUCLEI)
     if not nuclei:
         raise InputError(f"expected labels of the nuclei by the same name in {NUCLEI}, found none")
 
     def read() -> tuple[Volume, Volume]:
         """Return the labels of cells, and of nuclei by the numbers of their cells."""
-        cells, cores = settings.files.labels(path), settings.files.labels(nuclei)
+        cells = settings.files.labels(path)
+        cores = settings.files.labels(nuclei)
         axes = SPATIAL[-settings.network.dimensions :]
         if cells.axes != axes or cells.shape != cores.shape or cells.spacing_is_assumed:
             raise InputError(
@@ -111,7 +113,8 @@ class MaskTraining(Training[Settings, LabelPair]):
 
     def batch(self, cases: Cases[LabelPair], settings: Settings, step: int) -> Arrays:
         """Return crops, turned and mirrored, noise and the phases of their levels for a step."""
-        items, form = cases["images"], settings.crops
+        items = cases["images"]
+        form = settings.crops
         rng = np.random.default_rng([settings.schedule.seed, step])
         crops = []
         for item in (items[int(n)] for n in rng.integers(len(items), size=form.batch)):
@@ -129,7 +132,8 @@ class MaskTraining(Training[Settings, LabelPair]):
 
     def measure(self, cases: Cases[LabelPair], settings: Settings) -> Entries:
         """Return the gates of cells, the grid and the scale of the distances."""
-        first, tables = cases["images"][0], []
+        first = cases["images"][0]
+        tables = []
         for item in cases["images"]:
             if not np.allclose(item.spacing, first.spacing, rtol=ALIKE):
                 raise InputError(

@@ -101,7 +101,8 @@ def find_pairs(folder: Path, _: str, settings: Settings) -> list[Item]:
 
 def load_pair(item: Item, _: str, settings: Settings) -> ViewPair:
     """Return a view with its fused image; the card's voxel size is for a file without one."""
-    files, crop = settings.files, settings.crops.shape
+    files = settings.files
+    crop = settings.crops.shape
     spacing = settings.card.describes.get("spacing")
     fused = item.path(FUSED)
     assert fused is not None  # see find_pairs
@@ -114,7 +115,8 @@ def load_pair(item: Item, _: str, settings: Settings) -> ViewPair:
         return whole
 
     target = _volume(fused, files)  # one of the two is in memory at a time
-    shape, goal = target.shape, _in_units(target.array, crop)
+    shape = target.shape
+    goal = _in_units(target.array, crop)
     del target
     volume = view()
     if volume.shape != shape:
@@ -184,7 +186,8 @@ def draw_crops(cases: Cases[ViewPair], settings: Settings, step: int) -> dict[st
 
 def draw_box(rng: Rng, item: ViewPair, crops: ViewCrops) -> Box:
     """Return the voxels of a crop within the image: around a foreground voxel, or anywhere."""
-    size, sides = np.array(crops.shape), np.array(item.fused.shape)
+    size = np.array(crops.shape)
+    sides = np.array(item.fused.shape)
     aimed = rng.random() < crops.aimed and len(item.places) > 0
     corner = rng.integers(0, sides - size + 1)
     if aimed:

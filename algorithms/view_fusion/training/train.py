@@ -37,9 +37,12 @@ def similarity(first: Tensor, second: Tensor) -> Tensor:
             rows = _rows(first.shape[axis], tuple(half.tolist())).to(first)
             maps = torch.movedim(torch.movedim(maps, axis, -1) @ rows, -1, axis)
     one, two, ones, twos, both = maps.flatten(2).unbind(1)
-    common, spread = both - one * two, ones - one * one + twos - two * two
-    one, two = one + middle, two + middle
-    c1, c2 = K1**2, K2**2
+    common = both - one * two
+    spread = ones - one * one + twos - two * two
+    one = one + middle
+    two = two + middle
+    c1 = K1**2
+    c2 = K2**2
     level = (2 * one * two + c1) / (one * one + two * two + c1)
     return (level * (2 * common + c2) / (spread + c2)).mean(1)
 
@@ -72,13 +75,15 @@ class FusionTraining(Training[Settings, ViewPair]):
         is ``(1 - S(answer)) / max(1 - S(view), floor)``, 1 minus the challenge's score, of each
         crop or of the sums over the batch: without floor a crop of background outweighs a hundred.
         """
-        weights, views = settings.loss, batch["image"][:, :1]
+        weights = settings.loss
+        views = batch["image"][:, :1]
         answer, target, view = (part.float() for part in (prediction, batch["target"], views))
         lost = 1 - similarity(answer, target)
         if weights.kind == "n_ssim":
             before = 1 - similarity(view, target)
             if weights.over == "batch":
-                lost, before = lost.mean(), before.mean()
+                lost = lost.mean()
+                before = before.mean()
             lost = lost / before.clamp_min(weights.floor)
         parts = {"similarity": lost.mean(), "difference": (answer - target).abs().mean()}
         total = weights.similarity * parts["similarity"] + weights.difference * parts["difference"]
@@ -105,7 +110,8 @@ class FusionTraining(Training[Settings, ViewPair]):
 
     def notes(self, cases: Cases[ViewPair], settings: Settings) -> list[str]:
         """Return lines on small views, voxel sizes and channels not given, and maps not read."""
-        items, describes = cases["pairs"], settings.card.describes
+        items = cases["pairs"]
+        describes = settings.card.describes
         lines = filled([item.shape for item in items], settings.crops.shape)
         for name, title in (("spacing", "voxel size [µm]"), ("channel", "channel")):
             unknown = sum(getattr(item, name) is None for item in items)
