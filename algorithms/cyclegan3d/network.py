@@ -83,9 +83,8 @@ class Generator(Checkpointed):
         widths = arguments.widths
         planes = arguments.fold**2
         inner = list(zip(widths[1:], widths, strict=False))
-        outer = arguments.kernel
         inputs = (arguments.channels + arguments.noise) * planes
-        self.head = nn.Sequential(*unit(inputs, widths[0], arguments, kernel=outer))
+        self.head = nn.Sequential(*unit(inputs, widths[0], arguments, kernel=arguments.kernel))
         self.down = nn.ModuleList(
             nn.Sequential(*unit(fine, coarse, arguments, stride=2)) for coarse, fine in inner
         )
@@ -100,7 +99,7 @@ class Generator(Checkpointed):
             nn.Sequential(*unit(coarse, fine, arguments, stride=-2)) for coarse, fine in inner[::-1]
         )
         count = (outputs or arguments.channels) * planes
-        last = convolution(widths[0], count, arguments, kernel=outer)
+        last = convolution(widths[0], count, arguments, kernel=arguments.kernel)
         self.tail = nn.Sequential(*last)
         if self.residual:  # the first translation is the identity
             zero(last[-1])
@@ -129,13 +128,12 @@ def convolution(
 ) -> list[nn.Module]:
     """Return the layers of a convolution; a stride of -2 doubles the sides, 2 halves them."""
     repeated = BORDERS.get(arguments.padding) if stride == 1 else None
-    sides = arguments.dimensions
     padding = 0 if repeated else None
     layer = levels.convolution(
-        sides, inputs, outputs, kernel=kernel, stride=stride, padding=padding
+        arguments.dimensions, inputs, outputs, kernel=kernel, stride=stride, padding=padding
     )
     margin = kernel // 2
-    margins = (*(margin,) * 4, *(margin * (sides - 2),) * 2)
+    margins = (*(margin,) * 4, *(margin * (arguments.dimensions - 2),) * 2)
     return [repeated(margins), layer] if repeated else [layer]
 
 

@@ -27,14 +27,15 @@ def benchmark_command(options: BenchmarkOptions, console: Console) -> int:
     asked = request.requested(options, console)
     shard = options.shard
     engine = asked.engine
-    retry = options.retry
     folder = options.folder / (options.run or request.run_name(asked))
     with data.opened(options, options.folder, options.device) as pool:
         own = (asked.recipe, options, options, engine, console)
-        dataset = data.make(*own, retry=retry, pool=pool, shard=shard)
+        dataset = data.make(*own, retry=options.retry, pool=pool, shard=shard)
         chosen, notes = request.runnable(asked, dataset) if dataset.cases else ([], [])
         with locked(folder, shard):
-            jobs = plan.plan(dataset, chosen, engine, folder, retry=retry or options.keep_going)
+            jobs = plan.plan(
+                dataset, chosen, engine, folder, retry=options.retry or options.keep_going
+            )
             words = (asked.models, asked.recipe.parts, pool)
             run = planned.PlannedRun(
                 folder, dataset, asked.task, engine, jobs, options, console, *words
@@ -70,7 +71,6 @@ def run_score_report(
 def run_missing(run: planned.PlannedRun) -> None:
     """Run the missing cases, with progress over all jobs."""
     jobs = run.jobs
-    options = run.options
     total = sum(len(job.missing) for job in jobs)
     if present := sum(job.present for job in jobs):
         say(run.console, f"{present} results are there already")
@@ -78,19 +78,17 @@ def run_missing(run: planned.PlannedRun) -> None:
         if total:
             step(0, total)
         shown = Cases(step, total)
-        going = options.keep_going
-        data.run_jobs(jobs, run.task, run.engine, options, shown, run.pool, keep_going=going)
+        going = run.options.keep_going
+        data.run_jobs(jobs, run.task, run.engine, run.options, shown, run.pool, keep_going=going)
 
 
 def score(run: planned.PlannedRun, facts: circumstances.RunFacts) -> "Results":
     """Return the scores of a run, in processes or on the workers of a cluster."""
     from cytosuite.benchmark.scores.gather import gather  # pandas
 
-    dataset = run.dataset
-    task = run.task
     with progress(run.console, "scoring", minor=True) as step:
-        pool = run.pool or beside(dataset.mains(task))
-        return gather(dataset, task, run.jobs, facts, step, pool)
+        pool = run.pool or beside(run.dataset.mains(run.task))
+        return gather(run.dataset, run.task, run.jobs, facts, step, pool)
 
 
 def report(run: planned.PlannedRun, results: "Results") -> None:

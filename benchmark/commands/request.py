@@ -157,10 +157,9 @@ def runnable(
 def run_name(request: Request) -> str:
     """Return the name of the run's folder: dataset, pipeline, task where it is another, engine."""
     recipe = request.recipe
-    task = request.task
     size = f"-{recipe.size}" if recipe.seed is not None else ""
     seed = f"-seed{recipe.seed}" if recipe.seed else ""
     digest = f"-{recipe.fingerprint[:8]}" if recipe.changed else ""
     pipeline = "".join(f"-{name}" for name in recipe.through)
-    for_task = f"-{task.name}" if task.name != recipe.task else ""
+    for_task = f"-{request.task.name}" if request.task.name != recipe.task else ""
     return f"{recipe.name}{size}{seed}{digest}{pipeline}{for_task}-{request.engine.name}"

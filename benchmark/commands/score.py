@@ -200,8 +200,7 @@ def _score_case(
     readers = pair.readers(options)
     of_points = pair.spacing is not None
     judged = 0 if of_points else options.min_object_voxels, options.radius
-    extent = options.data_range
-    data_range = None if extent is None else partial(float, extent)
+    data_range = None if options.data_range is None else partial(float, options.data_range)
     blank = cache(lambda: emptied(readers["truth"]()))
 
     def measured(prediction: facts.AnswerReader, status: str = "ok") -> answers.Answer:

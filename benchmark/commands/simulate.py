@@ -164,7 +164,6 @@ def phantoms_command(options: PhantomsOptions, console: Console) -> None:
         say(console, f"written: {options.out}, {len(learned.depth)} cells")
         return
     size = options.spacing
-    seed = options.seed
     voxel = None if size is None else (size[0], size[1], size[2])
     if options.outline is not None:
         from cytosuite.datasets.phantoms.outline import SMOOTH_UM, outline_to
@@ -175,7 +174,7 @@ def phantoms_command(options: PhantomsOptions, console: Console) -> None:
         return
     if options.drawn is not None:
         phantoms = draw_to(
-            options.out, options.drawn, spacing_um=voxel or (0.5, 0.25, 0.25), seed=seed
+            options.out, options.drawn, spacing_um=voxel or (0.5, 0.25, 0.25), seed=options.seed
         )
     else:
         assert options.image is not None  # one of both is there
@@ -185,7 +184,7 @@ def phantoms_command(options: PhantomsOptions, console: Console) -> None:
             options.out,
             cutting=Cutting(spacing_um=voxel, smooth_um=options.smooth),
             augment_copies=options.copies,
-            seed=seed,
+            seed=options.seed,
         )
     skipped = ", ".join(f"{count} {reason}" for reason, count in phantoms.skipped.items())
     say(

@@ -37,7 +37,6 @@ def leaderboard(results: Results) -> list[Row]:
     others = [metric for metric in results.metrics if metric not in results.board]
     rows = []
     for entry in results.standings:
-        memory = entry.peak_memory
         rank = entry.rank
         low, high = places.get(entry.algorithm, (None, None))
         row = {
@@ -46,7 +45,7 @@ def leaderboard(results: Results) -> list[Row]:
             **{metric.name: entry.summary(metric).mean for metric in results.board},
             "failed": None if entry.control else entry.failed,
             "s_per_case": entry.median_seconds,
-            "peak_MiB": None if memory is None else round(memory / 2**20),
+            "peak_MiB": None if entry.peak_memory is None else round(entry.peak_memory / 2**20),
             **_around(entry, results.board),
             **{metric.name: entry.summary(metric).mean for metric in others},
             **_around(entry, others),
@@ -130,11 +129,10 @@ def by_depth(sets: Mapping[str, Gathered]) -> pd.DataFrame:
 
 def platform_metrics(results: Results) -> Json:
     """Return ``metrics.json``: the best algorithm, and of several all under ``algorithms``."""
-    metrics = results.metrics
     rows = dict(list(results.scores.groupby("algorithm")))
     layouts = {
         entry.algorithm: platform_layout(
-            entry, metrics, rows.get(entry.algorithm, results.scores[:0])
+            entry, results.metrics, rows.get(entry.algorithm, results.scores[:0])
         )
         for entry in results.ranked
     }

@@ -61,7 +61,6 @@ def score_case(
             yield scores
     blank = controls.control_answer("blank", truth, image)
     for answerer in answerers:
-        name = answerer.name
         folder = answerer.folder / case.name
         record = read_record(folder, answerer.key)
         if record is not None:
@@ -70,7 +69,7 @@ def score_case(
             if output and kind in ("labels", "points") and (line := doubt(output(), main)):
                 record = record.model_copy(update={"warnings": (*record.warnings, line)})
             measured = measure(
-                name, case.name, offered, facts_with(answer), record.status, record, fair
+                answerer.name, case.name, offered, facts_with(answer), record.status, record, fair
             )
             worst = measured.refused.keys() & fair
             if lost := {m.evidence for m in offered if m.name in worst and m.evidence.pool}:

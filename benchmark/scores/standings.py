@@ -75,13 +75,12 @@ def leaderboard(
     if scores.empty:
         return []
     arrays = score_arrays(scores)
-    strata = arrays.strata
     summaries: dict[str, dict[str, Summary]] = {name: {} for name in arrays.algorithms}
     for metric in metrics:
         values, states = arrays.of(metric.name, metric.scope == "set")
         for name, row, state in zip(arrays.algorithms, values, states, strict=True):
             summaries[name][metric.name] = _summary(
-                metric, row, state, pooled.get((name, metric.name), nan), strata
+                metric, row, state, pooled.get((name, metric.name), nan), arrays.strata
             )
     cases = scores[scores["case"] != ""].drop_duplicates([*CASE, "algorithm"])
     groups = dict(list(cases.groupby("algorithm")))

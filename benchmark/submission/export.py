@@ -116,15 +116,14 @@ def _saved(client: Client, tag: str, saved: Path, step: Step) -> tuple[TextMap, 
     done = 0
     with daemon_errors(f"export of {tag}"):
         image = client.images.get(tag)
-        labels = image.labels
         size = int(image.attrs.get("Size") or 0)
         with saved.open("wb") as stream:
             for part in image.save(chunk_size=CHUNK):
                 stream.write(part)
                 saving(done := done + len(part), max(size, done))
-    created = labels.get(CREATED, "")
+    created = image.labels.get(CREATED, "")
     try:
-        return labels, int(datetime.fromisoformat(created).timestamp())
+        return image.labels, int(datetime.fromisoformat(created).timestamp())
     except ValueError:
         raise InputError(
             f"{tag}: expected the time of its sources in the label {CREATED}, found {created!r}; "

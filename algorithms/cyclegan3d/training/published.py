@@ -240,9 +240,8 @@ def _loss(asked: FirstSettings, notes: list[str]) -> Json:
 
 def _schedule(asked: FirstSettings, data: Data, notes: list[str]) -> Json:
     """Return the schedule in steps; an epoch passes the images that `direction` starts from."""
-    fixed = asked.learning_rate_fix
     falling = asked.learning_rate_decay
-    epochs = fixed + falling
+    epochs = asked.learning_rate_fix + falling
     role = "simulated" if asked.direction == "BtoA" else "real"
     images = sum(len(find_images(folder, ["*"])) for folder in data.get(role, ()))
     passes = round(images * (asked.virtual_dataset_multiplicator or 1)) or 1
@@ -252,7 +251,7 @@ def _schedule(asked: FirstSettings, data: Data, notes: list[str]) -> Json:
         **TEMPLATE["schedule"],
         "steps": epochs * steps,
         "learning_rate": asked.learning_rate,
-        "hold": fixed / epochs if falling else 0.0,
+        "hold": asked.learning_rate_fix / epochs if falling else 0.0,
         "fall": "linear" if falling else "none",
         "checkpoint": steps * (asked.save_model_every_x_epochs or epochs),
     }

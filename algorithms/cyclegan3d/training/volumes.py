@@ -72,11 +72,10 @@ def load_item(item: Item, role: str, settings: Settings) -> DomainVolume:
     first = "background" if scale in OF_TARGET else scale
     # float16 has steps of 16 grey counts where the range of 16 bits is -1..1.
     kind = np.float32 if first == "dtype" else np.float16
-    path = item.image
     twin = item.files.get(LABELS.slug)
     files = settings.files
     crop = settings.crops.shape
-    volume = files.read(path)
+    volume = files.read(item.image)
     if volume.axes not in accepted:
         expected = f"{', '.join(accepted[:-1])} or {accepted[-1]}"
         raise InputError(f"expected an image with the axes {expected}, found {volume.axes}")
@@ -99,7 +98,7 @@ def load_item(item: Item, role: str, settings: Settings) -> DomainVolume:
             raise InputError(f"expected labels of the shape {shape}, found {labels.shape}")
         labels = mapped(padded(labels.astype(np.int32), crop))
     return DomainVolume(
-        path=path,
+        path=item.image,
         twin=twin,
         image=mapped(padded(values.astype(kind), crop)),
         labels=labels,
@@ -143,9 +142,8 @@ def draw_batch(cases: Cases[DomainVolume], settings: Settings, step: int) -> Arr
     light fades and blurs along it. Whole grey counts are dithered: generated images hold any value
     between them, and a judge could tell them by that alone.
     """
-    crops = settings.crops
     seed = settings.schedule.seed
-    drawn = [_pair(rng, cases, crops) for rng in streams(seed, step, crops.batch)]
+    drawn = [_pair(rng, cases, settings.crops) for rng in streams(seed, step, settings.crops.batch)]
     return {name: np.stack([pair[name] for pair in drawn]) for name in drawn[0]}
 
 

@@ -104,11 +104,10 @@ def _distillation(state: State, batch: Tensors, settings: Settings) -> Tensors:
 def _adversarial(state: State, batch: Tensors, settings: Settings) -> Tensors:
     """Take a step of the network that judges and reader see, then of these, on one-pass crops."""
     modules = state.modules
-    adversary = settings.adversary
     asked = {**batch, **{name[6:]: batch[name] for name in batch if name.startswith("asked_")}}
     # Of real crops: the reader's own loss, and all that is asked of made ones.
     read = None
-    if adversary.structure:
+    if settings.adversary.structure:
         with state.autocast():
             read = _misread(modules, batch["image"], batch)
     with still([modules[name] for name in ("judges", "reader") if name in modules]):
@@ -117,7 +116,7 @@ def _adversarial(state: State, batch: Tensors, settings: Settings) -> Tensors:
             losses = _losses(modules, crops, asked, batch, settings)
             if read is not None:
                 more = relu(_misread(modules, crops, asked) - read.detach())
-                losses["structure"] = adversary.structure * more
+                losses["structure"] = settings.adversary.structure * more
         state.update("network", sum(losses.values(), torch.zeros((), device=state.device)))
     if read is not None:
         state.update("reader", read)

@@ -14,10 +14,9 @@ BESIDE = {
 def network_format(card: ModelCard) -> NetworkFormat:
     """Return inputs and outputs of the restorer of a card with weights."""
     parameters = parameters_of(card, Parameters)
-    network = parameters.network
-    assert network is not None  # of a card with weights
+    assert parameters.network is not None  # of a card with weights
     return NetworkFormat(
         parameters,
-        inputs=(VIEW, *(BESIDE[name] for name in network.inputs)),
+        inputs=(VIEW, *(BESIDE[name] for name in parameters.network.inputs)),
         outputs=("fused image, in units of the view",),
     )

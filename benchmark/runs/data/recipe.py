@@ -218,9 +218,12 @@ def _folder_recipe(request: DataRequest) -> Recipe:
     }
     name = folder.resolve().name.removesuffix(SUFFIX) or "folder"
     name = f"{name}-{request.only}" if request.only else name
-    small = request.min_object_voxels
-    radius = request.radius
-    maker = partial(load, spacing=request.spacing, min_object_voxels=small, radius_um=radius)
+    maker = partial(
+        load,
+        spacing=request.spacing,
+        min_object_voxels=request.min_object_voxels,
+        radius_um=request.radius,
+    )
     return Recipe(
         name,
         f"{manifest.title}: {name}",
