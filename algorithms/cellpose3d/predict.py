@@ -251,8 +251,20 @@ def _segmented(
     seen = read(planned[0].input) if whole_image else sample(read, shape)
     whole = measure(seen, spacing, parameters) if parameters.li else None
     background = background_of(seen, parameters.quietest)
-    known = spacing, scale, parameters, network, background, whole, further
-    job = _Job(image.shape, shape, *known, Counter(blocks=len(planned)), [], [])
+    job = _Job(
+        image.shape,
+        shape,
+        spacing,
+        scale,
+        parameters,
+        network,
+        background,
+        whole,
+        further,
+        Counter(blocks=len(planned)),
+        [],
+        [],
+    )
     if not whole_image:
         del seen
         labels, margin = _in_blocks(planned, read, job)

@@ -91,5 +91,12 @@ def cells_of(
         first.append(first[-1] + len(names))
         before = numbers.ravel()
     labels, places_um, sizes, trusts = map(np.concatenate, zip(*columns, strict=True))
-    of_pairs = np.concatenate(pairs), np.concatenate(shares)
-    return CellTable(np.array(first), labels, places_um, sizes, trusts, *of_pairs)
+    return CellTable(
+        np.array(first),
+        labels,
+        places_um,
+        sizes,
+        trusts,
+        np.concatenate(pairs),
+        np.concatenate(shares),
+    )

@@ -37,8 +37,10 @@ def learn(pairs: Sequence[Pair], settings: Entries, scratch: Path) -> Learned:
     """Return a model that nnU-Net planned and trained; InputError for pairs it cannot learn of."""
     axes = sorted({pair.image.axes for pair in pairs})
     if axes not in (["YX"], ["ZYX"]) or len(pairs) < 2:
-        shown = f"{len(pairs)} with the axes {', '.join(axes)}"
-        raise InputError(f"nnunet: expected two images or more, all YX or all ZYX, found {shown}")
+        raise InputError(
+            f"nnunet: expected two images or more, all YX or all ZYX, found {len(pairs)} with "
+            f"the axes {', '.join(axes)}"
+        )
     for name in [n for n in sys.modules if n.partition(".")[0] == "nnunetv2"]:
         del sys.modules[name]  # it reads its folders once, when it is imported
     environ.update({name: str(scratch / name) for name in FOLDERS})
@@ -146,8 +148,10 @@ def _learned(
 ) -> Learned:
     """Return a model with each of its tensors once; InputError if it has other classes."""
     if described["labels"] != CLASSES or len(described["channel_names"]) > 1:
-        shown = f"{described['labels']}, channels {list(described['channel_names'].values())}"
-        raise InputError(f"nnunet: expected one channel and labels {CLASSES}, found {shown}")
+        raise InputError(
+            f"nnunet: expected one channel and labels {CLASSES}, found {described['labels']}, "
+            f"channels {list(described['channel_names'].values())}"
+        )
     parameters = {
         "tool": tool(),
         "configuration": configuration,

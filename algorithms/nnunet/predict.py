@@ -30,8 +30,10 @@ def predict(inputs: Volumes, model: Model) -> Volumes:
     weights_of(model)
     flat = parameters["configuration"] == "2d"
     if flat != (image.axes == "YX"):
-        both = f"{parameters['configuration']}, the image is {image.axes}"
-        raise InputError(f"card {model.card.name}: expected 2d for YX, 3d for ZYX, found {both}")
+        raise InputError(
+            f"card {model.card.name}: expected 2d for YX, 3d for ZYX, found "
+            f"{parameters['configuration']}, the image is {image.axes}"
+        )
     sized = parameters["plans"]["image_reader_writer"] != PLANES
     scaled = sized and not image.spacing_is_assumed
     facts.state(tool=tool(), size="given: voxel size" if scaled else "not used")

@@ -71,8 +71,10 @@ def convert(file: Path, scratch: Path) -> Learned:
     axes = config.get("axes")
     channels = config.get("n_channel_in")
     if axes not in KINDS or channels != 1:
-        shown = f"found axes {axes}, {channels} channels"
-        raise InputError(f"{file.name}: expected a model of images with one channel, {shown}")
+        raise InputError(
+            f"{file.name}: expected a model of images with one channel, found axes {axes}, "
+            f"{channels} channels"
+        )
     try:
         return _learned(KINDS[axes][0](None, name=folder.name, basedir=str(scratch)), None)
     except (OSError, LookupError, ValueError, TypeError) as error:

@@ -128,8 +128,9 @@ def _weights(card: ModelCard, place: PurePosixPath, archive: ZipReader) -> PureP
     if not card.weights.endswith(SAFE):
         raise InputError(f"{archive.path}: expected weights as {SAFE}, found {card.weights}")
     if (weights := place.with_name(card.weights)) not in archive.members:
-        missing = f"its card names the weights {card.weights}, not in the archive"
-        raise InputError(f"{archive.path}: {missing}")
+        raise InputError(
+            f"{archive.path}: its card names the weights {card.weights}, not in the archive"
+        )
     return weights
 
 
@@ -140,8 +141,10 @@ def unpack(packed: Packed, folder: Path, name: str) -> Path:
         entries["weights"] = f"{name}{SAFE}"
         packed.archive.unpack(packed.weights, target := folder / f"{name}{SAFE}")
         if (digest := file_digest(target)) != packed.card.sha256:
-            expected = f"expected SHA-256 {packed.card.sha256}"
-            raise InputError(f"{packed.archive.path}: {expected} of its weights, found {digest}")
+            raise InputError(
+                f"{packed.archive.path}: expected SHA-256 {packed.card.sha256} of its weights, "
+                f"found {digest}"
+            )
     card = packed.card.model_copy(update=entries)
     path = folder / f"{name}.json"
     write_json(path, card.model_dump(mode="json"))

@@ -180,8 +180,10 @@ def _list(name: str, task: Task) -> None:
     if not path.is_file():
         return
     text = path.read_text("utf-8").rstrip("\n")
-    row = f"| [{name}]({name}/README.md) | {task.name} | What it does, in a sentence. |"
-    write_text(path, f"{text}\n{row}\n")
+    write_text(
+        path,
+        f"{text}\n| [{name}]({name}/README.md) | {task.name} | What it does, in a sentence. |\n",
+    )
 
 
 def check_command(options: CheckOptions, console: Console) -> int:

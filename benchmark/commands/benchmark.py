@@ -29,21 +29,40 @@ def benchmark_command(options: BenchmarkOptions, console: Console) -> int:
     engine = asked.engine
     folder = options.folder / (options.run or request.run_name(asked))
     with data.opened(options, options.folder, options.device) as pool:
-        own = (asked.recipe, options, options, engine, console)
-        dataset = data.make(*own, retry=options.retry, pool=pool, shard=shard)
+        dataset = data.make(
+            asked.recipe,
+            options,
+            options,
+            engine,
+            console,
+            retry=options.retry,
+            pool=pool,
+            shard=shard,
+        )
         chosen, notes = request.runnable(asked, dataset) if dataset.cases else ([], [])
         with locked(folder, shard):
             jobs = plan.plan(
                 dataset, chosen, engine, folder, retry=options.retry or options.keep_going
             )
-            words = (asked.models, asked.recipe.parts, pool)
             run = planned.PlannedRun(
-                folder, dataset, asked.task, engine, jobs, options, console, *words
+                folder,
+                dataset,
+                asked.task,
+                engine,
+                jobs,
+                options,
+                console,
+                asked.models,
+                asked.recipe.parts,
+                pool,
             )
             if shard:
                 run_missing(run)
-                last = "nothing is scored: give the command without --shard after all shards"
-                say(console, f"shard {shard}: {len(dataset.cases)} cases, {last}")
+                say(
+                    console,
+                    f"shard {shard}: {len(dataset.cases)} cases, nothing is scored: give the "
+                    "command without --shard after all shards",
+                )
                 return 0
             notes += unlike(asked.models)
             end = run_score_report(run, planned.circumstances_of(options, engine, notes))

@@ -267,8 +267,11 @@ def choose_able(
 def _print(decision: Decision, options: SegmentOptions, console: Console) -> None:
     """Print title, metadata with sources, candidates and warnings of a choice."""
     facts, algorithm, cards = decision.facts, decision.algorithm, candidates_of([decision])
-    name = f"{algorithm.name} {decision.selection.card.name}{WORDS.get(decision.by, '')}"
-    say(console, f"{decision.image}: {name}")
+    say(
+        console,
+        f"{decision.image}: {algorithm.name} "
+        f"{decision.selection.card.name}{WORDS.get(decision.by, '')}",
+    )
     rows = [
         {
             "key": key,

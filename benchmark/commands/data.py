@@ -57,8 +57,9 @@ def start_engine(
 
 def builder(options: BuildingOptions, engine: str, root: Path, console: Console) -> Builder:
     """Return the builder of images of an engine of containers, which answers."""
-    more = (options.device, options.base_image, partial(say, console), engine)
-    return Builder(need_docker(engine), root, *more)
+    return Builder(
+        need_docker(engine), root, options.device, options.base_image, partial(say, console), engine
+    )
 
 
 def own_model(
@@ -150,9 +151,21 @@ def run_jobs(
         from cytosuite.benchmark.runs.cluster.spread import OpenSession, spread
 
         models = {name: path.resolve() for name, path in engine.models.items()}
-        own = (task.name, limits, apis, models, dict(externals), engine.voice)
         spread(
-            jobs, OpenSession(engine.name, options.device, *own), pool, shown, keep_going=keep_going
+            jobs,
+            OpenSession(
+                engine.name,
+                options.device,
+                task.name,
+                limits,
+                apis,
+                models,
+                dict(externals),
+                engine.voice,
+            ),
+            pool,
+            shown,
+            keep_going=keep_going,
         )
         return
     for job in jobs:

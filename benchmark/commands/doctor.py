@@ -83,8 +83,12 @@ def doctor_command(options: DoctorOptions, console: Console) -> int:
 def examine() -> Iterator[Sign]:
     """Yield the signs of all parts, first the needs of the main job."""
     place = f"the checkout {ROOT}" if CHECKOUT else f"installed in {PACKAGE}"
-    system = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"
-    yield Sign("cytosuite", "ok", f"{__version__}, {place}; {system}")
+    yield Sign(
+        "cytosuite",
+        "ok",
+        f"{__version__}, {place}; Python {platform.python_version()}, {platform.system()} "
+        f"{platform.machine()}",
+    )
     engine, reason = engine_name("auto")
     yield Sign("engine", "ok", reason)
     yield from _packages(plain=engine == "process")

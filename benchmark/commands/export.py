@@ -71,16 +71,22 @@ def show(record: Json, folder: Path, screen: Console) -> None:
     """Print the files of an export with their sizes, and the step that comes next."""
     image = record["image"]
     models = record["models"]
-    sizes = f"{image['bytes'] / 1e6:.0f} MB, {image['unpacked_bytes'] / 1e6:.0f} MB unpacked"
-    lines = [f"{folder / image['file']}: {sizes}, {record['api']}, {image['id'][:19]}"]
+    lines = [
+        (
+            f"{folder / image['file']}: {image['bytes'] / 1e6:.0f} MB, "
+            f"{image['unpacked_bytes'] / 1e6:.0f} MB unpacked, {record['api']}, {image['id'][:19]}"
+        )
+    ]
     if models:
         lines.append(f"{folder / models['file']}: {models['bytes'] / 1e6:.1f} MB, models")
     if record["rehearsed"]:
         lines.append(f"rehearsed: {record['rehearsed']['site']}")
     else:
         api = " API=exec" if record["api"] == "exec" else ""
-        command = f"make rehearse ALGORITHM={record['algorithm']}{api}"
-        lines.append(f"not rehearsed as {record['api']}: `{command}`")
+        lines.append(
+            f"not rehearsed as {record['api']}: `make rehearse "
+            f"ALGORITHM={record['algorithm']}{api}`"
+        )
     lines.append(f"next: `make preflight FILE={folder / image['file']}`")
     say(screen, *lines)
 
@@ -130,8 +136,10 @@ def _only_algorithm(run: FinishedRun, options: ExportOptions) -> str:
     """Return the algorithm of a run with whole results."""
     name, *others = pick("algorithm in this run", options.algorithm, run.facts.jobs)
     if others:
-        many = f"found {', '.join((name, *others))}; give export ALGORITHM --ctc"
-        raise InputError(f"{run.folder}: expected one algorithm, {many}")
+        raise InputError(
+            f"{run.folder}: expected one algorithm, found {', '.join((name, *others))}; give "
+            "export ALGORITHM --ctc"
+        )
     run.need_results([name])
     return name
 

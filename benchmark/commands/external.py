@@ -75,8 +75,14 @@ def take_in(
         manifests.append(external_manifest(externals[name], labels))
     engine.externals = externals
     if any(external.api == "invoke" for external in externals.values()):
-        more = (options.device, options.base_image, partial(say, console), engine.name)
-        engine.voice = Builder(engine.client, ROOT, *more).base()
+        engine.voice = Builder(
+            engine.client,
+            ROOT,
+            options.device,
+            options.base_image,
+            partial(say, console),
+            engine.name,
+        ).base()
     return manifests
 
 

@@ -98,7 +98,6 @@ def add_command(options: AddOptions, console: Console) -> None:
 def use_command(options: UseOptions, console: Console) -> None:
     """Put a model before all others of its algorithm, for all images or some, or end that."""
     card = read_card(path := _named(options.model))
-    name = f"{card.algorithm}:{card.name}"
     home = ROOT / "weights" / card.algorithm
     if path.resolve().parent != home.resolve():
         raise InputError(f"{path}: models are chosen from {home} alone; name it with --model")
@@ -121,7 +120,7 @@ def use_command(options: UseOptions, console: Console) -> None:
     end = f"in use before all others, for {images or 'all images'} with axes {axes}"
     if options.off:
         end = f"no longer in use for {images or 'any image'}"
-    say(console, f"{name}: {end}")
+    say(console, f"{card.algorithm}:{card.name}: {end}")
 
 
 def _image_fact(text: str) -> tuple[str, Value]:

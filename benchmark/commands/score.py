@@ -199,14 +199,19 @@ def _score_case(
     table.touch()
     readers = pair.readers(options)
     of_points = pair.spacing is not None
-    judged = 0 if of_points else options.min_object_voxels, options.radius
     data_range = None if options.data_range is None else partial(float, options.data_range)
     blank = cache(lambda: emptied(readers["truth"]()))
 
     def measured(prediction: facts.AnswerReader, status: str = "ok") -> answers.Answer:
         """Return the scores of the case with a prediction."""
         sides = {**readers, "prediction": prediction}
-        known = facts.case_facts(sides, data_range, *judged, options.segmenter)
+        known = facts.case_facts(
+            sides,
+            data_range,
+            0 if of_points else options.min_object_voxels,
+            options.radius,
+            options.segmenter,
+        )
         return _measured(pair.name, metrics, known, status)
 
     reason = "" if pair.prediction else f"no prediction: {pair.name}"

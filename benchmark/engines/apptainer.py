@@ -96,8 +96,9 @@ class Contained(ProcessSession):
     def call(self, command: str) -> tuple[list[str], TextDict]:
         """Return the words of Apptainer, and its own variables; InputError for a server."""
         if command != "exec":
-            only = f"API=exec, not {command}"
-            raise InputError(f"ENGINE=apptainer starts a container per case: {only}")
+            raise InputError(
+                f"ENGINE=apptainer starts a container per case: API=exec, not {command}"
+            )
         host = self.engine.host
         gpu = self.meter.gpu if self.meter else None
         image = sif(self.engine.images, program_of(self.algorithm), self.engine.device)

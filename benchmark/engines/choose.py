@@ -24,12 +24,18 @@ def choose(word: str, device: Device = "cpu", say: Say = say) -> tuple[Engine, s
 def engine_name(word: str) -> TextPair:
     """Return the name of an engine, by ``auto`` Docker if a daemon answers, and the reason."""
     if word not in {"auto", *ENGINES}:
-        names = "auto, docker, podman, apptainer or process"
-        raise InputError(f"ENGINE must be {names}, found {word!r}")
+        raise InputError(
+            f"ENGINE must be auto, docker, podman, apptainer or process, found {word!r}"
+        )
     if word == "auto":
         if not CHECKOUT:
-            why = "an installed package, containers are built from a checkout"
-            return "process", f"process (plain processes: {why})"
+            return (
+                "process",
+                (
+                    "process (plain processes: an installed package, containers are built from a "
+                    "checkout)"
+                ),
+            )
         if isinstance(reason := find_docker(), str):
             return "process", f"process (plain processes: no Docker daemon, {reason})"
         return "docker", "docker (a Docker daemon answers)"

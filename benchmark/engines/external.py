@@ -240,8 +240,10 @@ def start_errors(external: ExternalImage | None) -> Iterator[None]:
     except StartError as error:
         if external is None:
             raise
-        place = "(expected a server on 127.0.0.1:4743; API=exec needs none)"
-        raise StartError(f"{external.hint(str(error))} {place}") from None
+        raise StartError(
+            f"{external.hint(str(error))} (expected a server on 127.0.0.1:4743; API=exec needs "
+            "none)"
+        ) from None
     except APIError as error:
         if external is None:
             raise

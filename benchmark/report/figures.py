@@ -100,8 +100,10 @@ def violin(axis: Axis, values: Iterable[float]) -> Markup:
     x = 1000 * places
     around = np.concatenate([x, x[::-1]]), np.concatenate([10 - width, 10 + width[::-1]])
     path = OUTLINE % tuple(np.column_stack(around).ravel().tolist())
-    box = f'y="0" width="100%" height="{STRIP:g}" viewBox="0 0 1000 20"'
-    return Markup(f'<svg x="0" {box} preserveAspectRatio="none">{path}</svg>')
+    return Markup(
+        f'<svg x="0" y="0" width="100%" height="{STRIP:g}" viewBox="0 0 1000 20" '
+        f'preserveAspectRatio="none">{path}</svg>'
+    )
 
 
 def median_place(shares: Sequence[float]) -> int:
@@ -146,8 +148,10 @@ def between(places: int, height: float) -> Markup:
 def upright(places: Iterable[float], height: float) -> Markup:
     """Return faint lines at places in % of the width, so many px high."""
     path = "".join(f"M{10 * at:.0f} 0V1" for at in places)
-    box = f'width="100%" height="{height:g}" viewBox="0 0 1000 1" preserveAspectRatio="none"'
-    return Markup(f'<svg {box} overflow="visible"><path class="grid" d="{path}"/></svg>')
+    return Markup(
+        f'<svg width="100%" height="{height:g}" viewBox="0 0 1000 1" preserveAspectRatio="none" '
+        f'overflow="visible"><path class="grid" d="{path}"/></svg>'
+    )
 
 
 def dotted(cases: int, figures: int) -> int:

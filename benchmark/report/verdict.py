@@ -42,8 +42,7 @@ def verdict(results: Results) -> str:
     judged = results.reference or any(case.truth for case in results.cases)
     bare = not judged and results.task.main_output is not None
     reason = "there is no truth to score them against" if bare else "no measure ranks them"
-    done = f"finished {cases - best.failed} of {count(cases, 'case')}"
-    return f"{best.algorithm} {done}; {reason}."
+    return f"{best.algorithm} finished {cases - best.failed} of {count(cases, 'case')}; {reason}."
 
 
 def readings(results: Results) -> list[TextPair]:
@@ -191,8 +190,10 @@ def _comparison(results: Results) -> str:
         return f"{lead}, statistically indistinguishable on {cases}: {values}"
     names = _some([entry.algorithm for entry in peers])
     verb = "are" if shared else "is"
-    alike = f"{verb} statistically indistinguishable from {names} on {cases}"
-    return f"{lead}, but {alike}: {_values(results, first, peers[0])}"
+    return (
+        f"{lead}, but {verb} statistically indistinguishable from {names} on {cases}: "
+        f"{_values(results, first, peers[0])}"
+    )
 
 
 def _ahead(results: Results, ranking: Ranking, first: Standing, second: Standing) -> str:
@@ -212,8 +213,7 @@ def _ahead(results: Results, ranking: Ranking, first: Standing, second: Standing
     if not won:
         return ""
     rest = f", not in {joined(others)}" if others else ""
-    ahead = f"{pair[0]} is significantly ahead of {pair[1]} in {joined(won)}{rest}"
-    return f"{ahead}: {joined(values)}"
+    return f"{pair[0]} is significantly ahead of {pair[1]} in {joined(won)}{rest}: {joined(values)}"
 
 
 def _means(results: Results, first: Standing, second: Standing) -> Iterator[TextPair]:

@@ -173,6 +173,6 @@ def _check_values(path: Path, head: Header, parts: Iterable[Array], socket: Sock
 
 def _contradicted(head: Header, dtype: np.dtype[Any], shape: Shape, path: Path) -> NoReturn:
     """Refuse pixels that contradict the header."""
-    pixels = f"{dtype} {shape}"
-    said = f"{head.dtype} {head.shape}"
-    raise InputError(f"{path}: the header says {said}, the pixels are {pixels}")
+    raise InputError(
+        f"{path}: the header says {head.dtype} {head.shape}, the pixels are {dtype} {shape}"
+    )

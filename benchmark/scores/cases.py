@@ -40,7 +40,6 @@ def score_case(
     kind = _kind(task)
     main = case.main(task)
     stated = case.stated()
-    judged = stated.ignored.min_object_voxels if kind == "labels" else 0, stated.radius_um
     places = (
         None
         if truth is None or kind != "labels"
@@ -49,7 +48,12 @@ def score_case(
 
     def facts_with(answer: facts.AnswerReader | None) -> Facts:
         """Return the facts about the case with an answer to it."""
-        return facts.case_facts({**readers, "prediction": answer}, data_range, *judged)
+        return facts.case_facts(
+            {**readers, "prediction": answer},
+            data_range,
+            stated.ignored.min_object_voxels if kind == "labels" else 0,
+            stated.radius_um,
+        )
 
     offered = offered_in_case(readers, metrics)
     fair = {metric.name for metric in offered}  # a refusal of these is the answer's own fault

@@ -42,8 +42,13 @@ def match_points(matched: MatchedPoints) -> Matches:
     """Return the missed and false points, numbered from 1."""
     sides = (matched.truths, matched.truth_index), (matched.predictions, matched.prediction_index)
     missed, extra = ((np.delete(np.arange(n), index) + 1).tolist() for n, index in sides)
-    classes = dict.fromkeys(missed, MISSED), dict.fromkeys(extra, FALSE)
-    return Matches(tuple(missed), tuple(extra), matched.truths, *classes)
+    return Matches(
+        tuple(missed),
+        tuple(extra),
+        matched.truths,
+        dict.fromkeys(missed, MISSED),
+        dict.fromkeys(extra, FALSE),
+    )
 
 
 def write_links(path: Path, errors: Sequence[LinkError]) -> None:

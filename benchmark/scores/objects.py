@@ -49,8 +49,10 @@ def table_rows(path: Path) -> Iterator[Iterator[list[str]]]:
         with path.open(encoding="utf-8", newline="") as stream:
             yield read_rows(stream)
     except (csv.Error, ValueError, LookupError) as error:  # ValueError: also of the encoding
-        reason = f"expected a table of {path.stem}, found another ({last_line(error)})"
-        raise InputError(f"{path}: {reason}; remove the file") from None
+        raise InputError(
+            f"{path}: expected a table of {path.stem}, found another ({last_line(error)}); "
+            "remove the file"
+        ) from None
 
 
 def join_tables(path: Path, columns: Sequence[str], files: Mapping[Names, Path]) -> None:

@@ -35,9 +35,12 @@ def write_point_scores(
     """Write class, partner and distance of each point of a truth and of a prediction."""
     pairs = matched.truth_index, matched.prediction_index
     sides = (("truth", truth, *pairs, MISSED), ("prediction", prediction, *pairs[::-1], FALSE))
-    head = [*_places(truth, labels), *([DEPTH] if len(truth.spacing) == 3 else [])]
     parts = (_rows(*side, matched.distances, labels) for side in sides)
-    write_rows(path, [[*COLUMNS, *head]], *parts)
+    write_rows(
+        path,
+        [[*COLUMNS, *_places(truth, labels), *([DEPTH] if len(truth.spacing) == 3 else [])]],
+        *parts,
+    )
 
 
 def write_cell_counts(path: Path, images: Mapping[str, tuple[Points, Array]]) -> None:

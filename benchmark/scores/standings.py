@@ -142,5 +142,11 @@ def _summary(
     low = high = nan
     if metric.scope == "case":
         low, high = in_range(metric, values, mean_interval(values, strata))
-    counts = int((~defined & (states == VALID)).sum()), int((states == FAILED).sum())
-    return Summary(mean, low, high, pooled, *counts)
+    return Summary(
+        mean,
+        low,
+        high,
+        pooled,
+        int((~defined & (states == VALID)).sum()),
+        int((states == FAILED).sum()),
+    )

@@ -138,8 +138,10 @@ class Rehearsal:
             yield Check("memory", "skip", "no control group to read the peak from")
             return
         much = "an image a little larger is killed" if (figures["of_memory"] or 0) > MARGIN else ""
-        share = f"at most {MARGIN:.0%} of it"
-        yield _judged(f"memory: {figures['peak_gib']:.3g} GiB of {memory:g} GiB, {share}", much)
+        yield _judged(
+            f"memory: {figures['peak_gib']:.3g} GiB of {memory:g} GiB, at most {MARGIN:.0%} of it",
+            much,
+        )
 
     def _launched(self, first: Sequence[Rehearsed]) -> Iterator[Check]:
         """Yield the checks by the platform's own launcher, or one that names the missing parts."""

@@ -170,8 +170,9 @@ def _read(path: Path) -> Json:
     except (ValueError, OverflowError) as error:
         raise InputError(f"{path}: expected HJSON, found {error}") from None
     if len(text) > LARGEST:
-        long = f"{len(text)} characters; settings have at most {LARGEST}"
-        raise InputError(f"{path}: expected HJSON, found {long}")
+        raise InputError(
+            f"{path}: expected HJSON, found {len(text)} characters; settings have at most {LARGEST}"
+        )
     if not isinstance(entries, dict):
         kind = type(entries).__name__
         raise InputError(f"{path}: expected keys and values in HJSON, found a single {kind}")

@@ -77,8 +77,10 @@ def load_item(item: Item, role: str, settings: Settings) -> DomainVolume:
     crop = settings.crops.shape
     volume = files.read(item.image)
     if volume.axes not in accepted:
-        expected = f"{', '.join(accepted[:-1])} or {accepted[-1]}"
-        raise InputError(f"expected an image with the axes {expected}, found {volume.axes}")
+        raise InputError(
+            f"expected an image with the axes {', '.join(accepted[:-1])} or {accepted[-1]}, "
+            f"found {volume.axes}"
+        )
     array = volume.array if volume.axes[0] == "C" else volume.array[None]
     array = array.reshape(len(array), -1, *array.shape[-2:])  # planes are stacks of one
     if not is_finite(array):

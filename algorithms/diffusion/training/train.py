@@ -94,8 +94,10 @@ class DenoiserTraining(Training[Settings, SketchedImage]):
         unknown = sum(item.spacing is None for item in cases["images"])
         if not unknown or "spacing" in settings.card.describes:
             return lines
-        images = f"{unknown} of {len(cases['images'])} images give no voxel size"
-        size = f"{images}: they do not count in the card's (card.describes.spacing, µm, sets it)"
+        size = (
+            f"{unknown} of {len(cases['images'])} images give no voxel size: they do not count "
+            "in the card's (card.describes.spacing, µm, sets it)"
+        )
         return [*lines, size]
 
     def measure(self, cases: Cases[SketchedImage], settings: Settings) -> Entries:

@@ -144,8 +144,11 @@ class OutputFiles:
             others = [path for path in map(self.file, (".png", ".json")) if path.exists()]
             if not others or self.written():
                 return None
-            line = f"{others[0]} is no file of a result; name another folder, or --overwrite"
-            return self.result("failed", f"{line} replaces it")
+            return self.result(
+                "failed",
+                f"{others[0]} is no file of a result; name another folder, or --overwrite "
+                "replaces it",
+            )
         altered = self.altered(record)
         if whole and not (altered and options.overwrite):
             changed = "not as it was written" if altered else ""
@@ -358,8 +361,12 @@ def _images_with_objects(out: Path) -> tuple[TextDict, list[str]]:
         try:
             images[name] = Path(read_json(out / f"{name}.json")["image"]).name
         except (InputError, KeyError, TypeError):
-            lack = f"{FILE} lacks {name}{OBJECTS}: {name}.json is no record of an image"
-            lines.append(printable(f"{lack}; make it again with --overwrite"))
+            lines.append(
+                printable(
+                    f"{FILE} lacks {name}{OBJECTS}: {name}.json is no record of an image; make it "
+                    "again with --overwrite"
+                )
+            )
     times = Counter(images.values())
     return {name: image if times[image] == 1 else name for name, image in images.items()}, lines
 

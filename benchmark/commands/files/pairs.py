@@ -72,8 +72,10 @@ def point_pairs(options: ScoreOptions) -> list[FilePair]:
     if truth.is_file() and prediction.is_file():
         answers = dict(zip(true, answers.values(), strict=False))
     if not answers.keys() & true.keys():
-        problem = f"no table with a column x or x_um is named like one of {truth}"
-        raise InputError(f"{prediction}: {problem}, for example {next(iter(true))}.csv")
+        raise InputError(
+            f"{prediction}: no table with a column x or x_um is named like one of {truth}, for "
+            f"example {next(iter(true))}.csv"
+        )
     inside = truth / "images"
     room = inside if options.image is None and inside.is_dir() else options.image
     images, cells = (images_by_name(room, true) for room in (room, options.truth_labels))
@@ -86,8 +88,9 @@ def point_pairs(options: ScoreOptions) -> list[FilePair]:
             sized = trusted(without_pixels(image))
             spacing = sized.spacing
             doubts = size_doubts(sized)
-        files = path, answers.get(name), image, cells.get(name)
-        pairs.append(FilePair(name, *files, spacing, doubts=doubts))
+        pairs.append(
+            FilePair(name, path, answers.get(name), image, cells.get(name), spacing, doubts=doubts)
+        )
     return pairs
 
 

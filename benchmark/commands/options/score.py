@@ -51,8 +51,17 @@ class ScoreOptions(TableOptions, FileOptions):
             if self.objects in (STDOUT, self.csv, self.json):
                 raise InputError(f"--objects {self.objects}: expected a CSV file of its own")
             need_file(self.objects)
-        labels = self.truth_labels, self.prediction_labels
-        inputs = filter(None, (self.truth, self.prediction, self.image, *labels, self.data_root))
+        inputs = filter(
+            None,
+            (
+                self.truth,
+                self.prediction,
+                self.image,
+                self.truth_labels,
+                self.prediction_labels,
+                self.data_root,
+            ),
+        )
         read = {*map(Path.resolve, inputs)}
         for path in filter(None, (self.csv, self.json, self.objects)):
             room = path.parent.resolve()

@@ -101,8 +101,10 @@ def difficulty(
         by_case = results.values[entry.algorithm, metric.name]
         scores = {case: by_case[case] for case in cases if known(by_case.get(case))}
         for case, score in scores.items():
-            here = f"{condition.name} {cases[case]:.3g}"
-            text = f"{entry.algorithm}, {case}: {number(score, 3)} at {here}"
+            text = (
+                f"{entry.algorithm}, {case}: {number(score, 3)} at {condition.name} "
+                f"{cases[case]:.3g}"
+            )
             spots.append(Spot(cases[case], score, place, text, case=results.case_order[case]))
         if len(scores) < POINTS or len(set(scores.values())) < 2:
             continue
@@ -120,8 +122,10 @@ def difficulty(
     figure = PointPlot((across, part(results.axes[metric.name], values)), titles, spots, lines)
     if not words:
         return figure, ""
-    title = f"Rank correlation with {condition.name} (n = {span_of(sizes)} cases)"
-    return figure, f"{title}: {', '.join(words)}."
+    return (
+        figure,
+        f"Rank correlation with {condition.name} (n = {span_of(sizes)} cases): {', '.join(words)}.",
+    )
 
 
 def _panels(results: Results, metric: AnyMetric) -> list[Json]:

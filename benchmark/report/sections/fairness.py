@@ -34,13 +34,21 @@ def row(algorithm: str, model: str, records: Sequence[Record]) -> Texts:
     """Return the cells of one model, by `HEADS`; times are medians over its cases."""
     facts = records[0].facts
     yes = {"this": "yes", "same simulator": "other recipe", "other": "no"}
-    first = (facts.get("tool", "ours"), yes.get(facts.get("domain", ""), "-"))
-    words = (facts.get("trained", "-"), facts.get("weights", "-"), facts.get("size", "-"))
     costs = pd.DataFrame([record.model_dump(include={*COSTS}) for record in records], dtype=float)
     inside = costs["inside_seconds"].fillna(costs["seconds"]).median()
     network, cpu = (costs[name].median() for name in ("network_seconds", "cpu_seconds"))
     times = map(duration, (network, np.maximum(inside - network, 0.0), cpu))
-    return (algorithm, model, *first, *words, *times, memory(costs["peak_memory"].max()))
+    return (
+        algorithm,
+        model,
+        facts.get("tool", "ours"),
+        yes.get(facts.get("domain", ""), "-"),
+        facts.get("trained", "-"),
+        facts.get("weights", "-"),
+        facts.get("size", "-"),
+        *times,
+        memory(costs["peak_memory"].max()),
+    )
 
 
 def markdown(_: Results, view: tuple[list[str], Cells]) -> list[str]:

@@ -103,8 +103,9 @@ def _lead(results: Results, scaled: bool) -> list[str]:
         low, high = (" or ".join(n for n in ends if n in controls) for ends in (BOTTOMS, TOPS))
         sentences.append(f"Scaled scores: 0 is as good as {low}, 1 as {high}.")
     if there := [f"{name}, {words}" for name, words in CONTROLS.items() if name in controls]:
-        controls_are = "The grey rows are controls, without a dot beyond the axis"
-        sentences.append(f"{controls_are}: {'; '.join(there)}.")
+        sentences.append(
+            f"The grey rows are controls, without a dot beyond the axis: {'; '.join(there)}."
+        )
     return sentences
 
 
@@ -118,13 +119,30 @@ def markdown(results: Results, board: Json) -> list[str]:
         name = f"{entry.algorithm} (control)" if entry.control else entry.algorithm
         scores = [_text(entry.summary(metric)) for metric in results.board]
         lost = "" if entry.control else f"{entry.failed} of {entry.cases}"
-        costs = (lost, *(texts.get(entry.algorithm, "") for texts in board["costs"].values()))
         tier = [str(tiers.get(entry.algorithm, ""))] if tiers else []
-        rows.append([f"{place} ({ends})" if ends else place, *tier, name, *scores, *costs])
+        rows.append(
+            [
+                f"{place} ({ends})" if ends else place,
+                *tier,
+                name,
+                *scores,
+                lost,
+                *(texts.get(entry.algorithm, "") for texts in board["costs"].values()),
+            ]
+        )
     heads = [f"{metric.name} (95 % interval; pooled)" for metric in results.board]
-    first = ["rank", *(["tier"] if tiers else []), "algorithm"]
     lines = [board["lead"], "", *([escape(board["rule"]), ""] if board["rule"] else [])]
-    lines += table([*first, *heads, "failed", *map(str.lower, board["costs"])], rows)
+    lines += table(
+        [
+            "rank",
+            *(["tier"] if tiers else []),
+            "algorithm",
+            *heads,
+            "failed",
+            *map(str.lower, board["costs"]),
+        ],
+        rows,
+    )
     if metrics := board["metrics"]:
         every = [
             [entry.algorithm, *(_text(entry.summary(metric)) for metric in metrics)]

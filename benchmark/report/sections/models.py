@@ -29,8 +29,17 @@ def markdown(_: Results, view: list[Chosen]) -> list[str]:
     rows = []
     for record, why in view:
         choice = record.selection
-        words = (number(choice.cost), "; ".join(why), choice.by, "; ".join(record.warnings))
-        rows.append((record.case, record.algorithm, record.model, *words))
+        rows.append(
+            (
+                record.case,
+                record.algorithm,
+                record.model,
+                number(choice.cost),
+                "; ".join(why),
+                choice.by,
+                "; ".join(record.warnings),
+            )
+        )
     return table(heads, rows)
 
 

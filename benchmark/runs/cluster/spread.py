@@ -102,8 +102,9 @@ class OpenSession(WorkerPlugin):  # type: ignore[misc]
         folder = private_session(self.home)
         self.stack.callback(clear, folder)
         limits = replace(self.limits[name], cpus=float(self.threads))
-        own = (TASKS[self.task], engine, limits, self.apis[name], folder / "session")
-        self.run_case = self.stack.enter_context(started(job, *own))
+        self.run_case = self.stack.enter_context(
+            started(job, TASKS[self.task], engine, limits, self.apis[name], folder / "session")
+        )
         self.algorithm = name
 
 

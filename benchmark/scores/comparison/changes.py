@@ -92,8 +92,22 @@ def changes(
         tests, _ = signed_rank(differences)
         worse = tests[int(sign > 0), 0]  # p that differences are negative, else positive
         middle = medians(differences)[:, 0].tolist()
-        numbers = (*middle, two_sided(tests)[0], worse, relevant, loss)
-        rows.append((algorithm, name, sign, before.size, old, new, *numbers, ""))
+        rows.append(
+            (
+                algorithm,
+                name,
+                sign,
+                before.size,
+                old,
+                new,
+                *middle,
+                two_sided(tests)[0],
+                worse,
+                relevant,
+                loss,
+                "",
+            )
+        )
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     cases, signed, alpha = table["cases"].to_numpy(float), table["sign"] != 0, thresholds.alpha
     # NaN where no test is possible: too few cases, or a loss in each would not be significant.

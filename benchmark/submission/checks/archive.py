@@ -302,8 +302,9 @@ class _Scan:
         try:
             return parse_json(content.decode("utf-8"))
         except (ValueError, RecursionError) as error:
-            reason = f"expected JSON, found {plain(str(error), 200)}"
-            raise _unsaved(rule, f"{plain(name, 90)}: {reason}") from None
+            raise _unsaved(
+                rule, f"{plain(name, 90)}: expected JSON, found {plain(str(error), 200)}"
+            ) from None
 
 
 def _unsaved(rule: str, text: str) -> ArchiveError:

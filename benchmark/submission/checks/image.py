@@ -125,8 +125,11 @@ def _workdir(config: Settings, view: View, identity: Identity) -> Faults:
     rights = dict.fromkeys(parents(folder), 1) | {folder: 5}
     for path, needed in rights.items():
         if path in view and not identity.may(view[path], needed):
-            mode = f"{path} has the mode {view[path].mode:04o}"
-            yield "image.workdir-unreadable", place, f"{mode}, user {identity.user} cannot enter it"
+            yield (
+                "image.workdir-unreadable",
+                place,
+                f"{path} has the mode {view[path].mode:04o}, user {identity.user} cannot enter it",
+            )
             return
 
 

@@ -154,8 +154,10 @@ class _Content:
         if weights not in self.digests:
             yield "tarball.weights-missing", f"no {weights} in the tarball"
         elif self.digests[weights] not in ("", card.sha256):
-            sums = f"expected SHA-256 {card.sha256}, found {self.digests[weights]}"
-            yield "tarball.weights-altered", f"{weights}: {sums}"
+            yield (
+                "tarball.weights-altered",
+                f"{weights}: expected SHA-256 {card.sha256}, found {self.digests[weights]}",
+            )
 
 
 def _refusal(member: tarfile.TarInfo) -> str:

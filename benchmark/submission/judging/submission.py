@@ -54,7 +54,6 @@ def by_case(
 ) -> dict[str, SubmittedJob]:
     """Return the job of each case that has one; InputError if jobs do not match the cases."""
     cases = {image: case for case, image in images.items()}
-    expected = f"names in the ground truth: {_listed(list(cases))}"
     jobs: dict[str, SubmittedJob] = {}
     for job in predictions:
         matches = sorted({cases[name] for name in job.images if name in cases})
@@ -62,7 +61,8 @@ def by_case(
             text = _listed(job.images) if job.images else "no inputs[*].image.name"
             raise InputError(
                 f"{path}: job {job.pk}: expected the input image of one case, found {text}; "
-                f"{expected}; upload the images under these names"
+                f"names in the ground truth: {_listed(list(cases))}; upload the images under "
+                "these names"
             )
         first = jobs.setdefault(matches[0], job)
         if first is not job:
