@@ -31,10 +31,9 @@ def smooth_flow(flow: Floats, mask: Bools, sigma: Spacing) -> Floats:
     Knutsson, Westin, CVPR 1993, 515, doi:10.1109/CVPR.1993.341081.
     """
     if not math.isfinite(float(flow.sum(dtype=np.float64))):
-        wrong = int(np.count_nonzero(~np.isfinite(flow)))
         raise InputError(
-            f"the flow holds {wrong} values that are not finite, of {flow.size}: the network that "
-            "made it, or its weights, are broken"
+            f"the flow holds {int(np.count_nonzero(~np.isfinite(flow)))} values that are not "
+            f"finite, of {flow.size}: the network that made it, or its weights, are broken"
         )
     mask = np.ascontiguousarray(mask)
     kernels = [taps(width) for width in sigma]

@@ -78,8 +78,10 @@ def run_score_report(
     origin = partial(circumstances.origin, dataset, jobs, facts)
     former = None if any(job.missing for job in jobs) else conclusion.kept(folder, origin())
     if former is not None:
-        number = sum(job.present for job in jobs)
-        say(run.console, f"{number} results are there already, and their report")
+        say(
+            run.console,
+            f"{sum(job.present for job in jobs)} results are there already, and their report",
+        )
         return former
     run_missing(run)
     results = score(run, facts)

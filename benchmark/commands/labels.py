@@ -88,10 +88,9 @@ def _outline(options: LabelsOptions, console: Console) -> None:
 
     rules = (*MaskRules.model_fields, "copy_images")
     if unused := [name for name in rules if getattr(options, name)]:
-        option = unused[0].replace("_", "-")
         raise InputError(
-            f"{options.folder}: expected masks of objects for --{option}, found label images; "
-            "leave the option out"
+            f"{options.folder}: expected masks of objects for --{unused[0].replace('_', '-')}, "
+            "found label images; leave the option out"
         )
     room = options.folder / "labels"
     paths = readable(room if room.is_dir() else options.folder)

@@ -116,8 +116,10 @@ def use_command(options: UseOptions, console: Console) -> None:
             others = (r for r in rules if r.images != images or r.model not in same)
             rules = (Use(model=card.name, images=images), *others)
         _write_rules(home, rules)
-    axes = card.describes.get("axes", "of any kind")
-    end = f"in use before all others, for {images or 'all images'} with axes {axes}"
+    end = (
+        f"in use before all others, for {images or 'all images'} with axes "
+        f"{card.describes.get('axes', 'of any kind')}"
+    )
     if options.off:
         end = f"no longer in use for {images or 'any image'}"
     say(console, f"{card.algorithm}:{card.name}: {end}")
@@ -226,10 +228,9 @@ def _like(word: str, facts: Facts) -> tuple[str, ModelCard | None]:
     if not cards:
         return name, None  # the first model of an algorithm of one's own
     if len(cards) > 1 and not facts:
-        words = ", ".join(card.name for card in cards)
         raise InputError(
-            f"--like {name}: expected one of its models, {name}:NAME, or --describes to choose by; "
-            f"there are {words}"
+            f"--like {name}: expected one of its models, {name}:NAME, or --describes to choose "
+            f"by; there are {', '.join(card.name for card in cards)}"
         )
     return name, select(cards, facts, algorithms()[name].select).card
 

@@ -140,8 +140,9 @@ def runnable(
         remedy = (
             f", as read for {dataset.task}; TASK={task.name} reads it for this" if readable else ""
         )
-        needs = ", ".join(dict.fromkeys(some))
-        raise InputError(f"task {task.name} needs {needs}; {offers}{remedy}")
+        raise InputError(
+            f"task {task.name} needs {', '.join(dict.fromkeys(some))}; {offers}{remedy}"
+        )
     axes = sorted({header(main).axes for main in dataset.mains(task)})
     ours = [algorithm for algorithm in served if algorithm in request.ours]
     reasons = {algorithm.name: lacks_model(algorithm, axes, request.models) for algorithm in ours}

@@ -249,8 +249,9 @@ def _answer(words: Sequence[str]) -> str:
             call, capture_output=True, env=environment, timeout=CALL_S, check=True
         )
     except subprocess.CalledProcessError as error:
-        reason = plain(error.stderr.decode(errors="replace"), 300)
-        raise InputError(f"{' '.join(call)}: {reason}") from None
+        raise InputError(
+            f"{' '.join(call)}: {plain(error.stderr.decode(errors='replace'), 300)}"
+        ) from None
     except (subprocess.TimeoutExpired, OSError) as error:
         raise InputError(f"{' '.join(call)}: {plain(str(error), 300)}") from None
     return done.stdout.decode(errors="replace")

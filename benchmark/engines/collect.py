@@ -146,8 +146,10 @@ def size(folder: Path, enough: int) -> int:
         with _writable(folder) as handle:
             disk = shutil.disk_usage(handle)
             if disk.free < (spare := min(SPARE, disk.total // SPARE_SHARE)):
-                full = os.strerror(errno.ENOSPC)
-                raise Refused(f"{full}: less than {spare} bytes are left on the disk of the output")
+                raise Refused(
+                    f"{os.strerror(errno.ENOSPC)}: less than {spare} bytes are left on the disk "
+                    "of the output"
+                )
             return _Count(enough).folder(handle, 0)
     except FileNotFoundError:
         return 0

@@ -59,8 +59,7 @@ def heat(goodness: float | None) -> str:
     """
     if goodness is None or abs(goodness - 0.5) < 0.01:
         return ""
-    strength = round(110 * abs(goodness - 0.5))
-    return f"--{'g' if goodness > 0.5 else 'p'}:{strength}%"
+    return f"--{'g' if goodness > 0.5 else 'p'}:{round(110 * abs(goodness - 0.5))}%"
 
 
 def svg(kind: str, height: float, label: str, parts: Iterable[str]) -> Markup:

@@ -164,8 +164,10 @@ def _comparison(results: Results) -> str:
     first, ranking, of = _best(results), results.ranking, len(results.ranked)
     others = [e for e in results.ranked if _has_result(e) and e is not first]
     if not others:
-        it = joined(_phrases(results))
-        return f"{first.algorithm} is the only one of {of} with a valid result: it {it}"
+        return (
+            f"{first.algorithm} is the only one of {of} with a valid result: it "
+            f"{joined(_phrases(results))}"
+        )
     equal = [first.algorithm, *(e.algorithm for e in others if e.rank == first.rank)]
     shared = len(equal) > 1
     lead = f"{_some(equal)} share the first rank of {of}" if shared else ""

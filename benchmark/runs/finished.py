@@ -154,8 +154,10 @@ def shared(runs: Sequence[FinishedRun]) -> tuple[Dataset, list[str]]:
     }
     cases = tuple(case for case in first.dataset.cases if case.name in names)
     if not cases:
-        places = " and ".join(str(run.folder) for run in runs)
-        raise InputError(f"{places}: expected cases with the same images and labels, found none")
+        raise InputError(
+            f"{' and '.join(str(run.folder) for run in runs)}: expected cases with the same "
+            "images and labels, found none"
+        )
     most = max(len(run.facts.cases) for run in runs)
     note = (
         f"The {len(cases)} of {most} cases that all runs share are compared; the others are left "

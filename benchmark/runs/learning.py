@@ -50,8 +50,9 @@ def settings_of(algorithm: str, changes: Path | None) -> Json:
     settings = read_toml(ROOT / "algorithms" / algorithm / SETTINGS)
     changed = read_toml(changes) if changes else {}
     if strange := sorted(set(changed) - set(settings)):
-        expected = ", ".join(sorted(settings))
-        raise InputError(f"{changes}: {strange[0]} is not a known key; known keys: {expected}")
+        raise InputError(
+            f"{changes}: {strange[0]} is not a known key; known keys: {', '.join(sorted(settings))}"
+        )
     for key, value in changed.items():
         usual = settings[key]
         kinds = (int, float) if isinstance(usual, float) else (type(usual),)

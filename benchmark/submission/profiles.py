@@ -53,8 +53,8 @@ def smallest(manifest: AlgorithmManifest) -> PlatformProfile:
     for profile in PROFILES.values():
         if profile.available_gib >= needs.memory_gib and bool(profile.gpu) >= needs.gpu:
             return profile
-    most = max(profile.available_gib for profile in PROFILES.values())
     raise InputError(
-        f"algorithms/{manifest.name}: needs {needs.memory_gib:g} GiB, the platform gives {most:g}; "
-        "lower resources.memory_gib, or ask the platform and give a PROFILE"
+        f"algorithms/{manifest.name}: needs {needs.memory_gib:g} GiB, the platform gives "
+        f"{max(profile.available_gib for profile in PROFILES.values()):g}; lower "
+        "resources.memory_gib, or ask the platform and give a PROFILE"
     )

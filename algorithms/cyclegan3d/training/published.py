@@ -174,8 +174,9 @@ def _read(path: Path) -> Json:
             f"{path}: expected HJSON, found {len(text)} characters; settings have at most {LARGEST}"
         )
     if not isinstance(entries, dict):
-        kind = type(entries).__name__
-        raise InputError(f"{path}: expected keys and values in HJSON, found a single {kind}")
+        raise InputError(
+            f"{path}: expected keys and values in HJSON, found a single {type(entries).__name__}"
+        )
     return entries
 
 

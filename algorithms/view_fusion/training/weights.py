@@ -17,10 +17,9 @@ def published(file: Path) -> NoReturn:
             f"{file}: expected the published U-Net ({', '.join(sorted(LAYOUT))}), found "
             f"{', '.join(list(theirs)[:3])}; only a card of a network of ours takes other weights"
         )
-    count = sum(tensor.numel() for tensor in theirs.values())
     raise InputError(
-        f"{file}: the published U-Net, {theirs['c1.0.weight'].shape[1]} inputs, {count:,} weights; "
-        "it normalises each tile, halves z, y and x by kernels of 4 and joins its skips, so that "
-        "none fits the network here; train on its views and fused images (cytosuite train "
-        "view_fusion)"
+        f"{file}: the published U-Net, {theirs['c1.0.weight'].shape[1]} inputs, "
+        f"{sum(tensor.numel() for tensor in theirs.values()):,} weights; it normalises each "
+        "tile, halves z, y and x by kernels of 4 and joins its skips, so that none fits the "
+        "network here; train on its views and fused images (cytosuite train view_fusion)"
     )

@@ -160,10 +160,10 @@ class OutputFiles:
         if self.has(record) and record["part"] == asked(self.item.part):
             return None
         parts = (f"{noun} {of}" for noun, of in record["part"].items())
-        image = " ".join([record["image"], *parts])
         return self.result(
             "failed",
-            f"{output} is the result for {image}; name another folder, or --overwrite replaces it",
+            f"{output} is the result for {' '.join([record['image'], *parts])}; name another "
+            "folder, or --overwrite replaces it",
         )
 
     def altered(self, record: Entries) -> Path | None:
@@ -411,5 +411,4 @@ def _table(text: object) -> list[Any]:
 
 def _model(facts: Entries) -> str:
     """Return algorithm and model in words, and whether the user named it."""
-    by = WORDS.get(facts["selection"].get("by"), "")
-    return f"{facts['algorithm']} {facts['model']}{by}"
+    return f"{facts['algorithm']} {facts['model']}{WORDS.get(facts['selection'].get('by'), '')}"

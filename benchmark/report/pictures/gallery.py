@@ -203,7 +203,8 @@ def _count(scene: CaseVolumes, name: str) -> str:
     if output is None:
         return "no valid output"
     if match is not None:
-        missed = len(match.missed)
-        extra = len(match.extra)
-        return f"{match.found} of {match.true} found, {missed} missed, {extra} extra"
+        return (
+            f"{match.found} of {match.true} found, {len(match.missed)} missed, "
+            f"{len(match.extra)} extra"
+        )
     return f"{len(output.ids)} found" if output.kind == "labels" else ""

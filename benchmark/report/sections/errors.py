@@ -185,9 +185,10 @@ def markdown(_: Results, errors: Errors) -> list[str]:
     """Return the numbers as a table, with the shares missed in the first and last groups."""
     heads = ["algorithm", "true objects", *errors.keys]
     for place in errors.places:
-        low = rounded(place.edges[1])
-        high = rounded(place.edges[-2])
-        heads += [f"missed, {place.name} to {low} {place.unit}", f"from {high} {place.unit}"]
+        heads += [
+            f"missed, {place.name} to {rounded(place.edges[1])} {place.unit}",
+            f"from {rounded(place.edges[-2])} {place.unit}",
+        ]
     rows = []
     for name, counts in errors.counts.items():
         row = [name, errors.true[name], *counts.values()]

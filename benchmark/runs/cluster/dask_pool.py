@@ -92,8 +92,7 @@ def _result_of(future: Any) -> Any:  # noqa: ANN401 - of any piece
         return future.result()
     except distributed.KilledWorker as error:
         number = error.allowed_failures + 1
-        host = error.last_worker.host
-        return Lost(f"{number} workers ended with it, the last on {host}")
+        return Lost(f"{number} workers ended with it, the last on {error.last_worker.host}")
     except CancelledError:
         raise InputError(
             "the scheduler of the cluster ended; what is finished is kept: give the same command "

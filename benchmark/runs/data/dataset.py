@@ -398,8 +398,10 @@ def _notes(cases: tuple[Case, ...], task: str) -> Iterator[str]:
             "in µm sets it)."
         )
     if masked := [n for n, record in enumerate(facts) if "doubt" in record]:
-        names = listed([cases[n].name for n in masked], NAMED)
-        yield f"{facts[masked[0]]['doubt']} in {names}: number the pieces."
+        yield (
+            f"{facts[masked[0]]['doubt']} in {listed([cases[n].name for n in masked], NAMED)}: "
+            "number the pieces."
+        )
     if drawn := [record["masks"] for record in facts if record.get("masks")]:
         total = sum((Counter(record["counts"]) for record in drawn), Counter[str]())
         if any(number for key, number in total.items() if key != "objects"):

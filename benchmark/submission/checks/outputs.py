@@ -294,8 +294,11 @@ def _images(folder: Path, place: str) -> Faults:
         for rule, text in faults:
             yield rule, name, text
     if len(accepted) > 1:
-        names = ", ".join(path.name for path in accepted[:3])
-        yield "output.several", place, f"{len(accepted)} images: {names}"
+        yield (
+            "output.several",
+            place,
+            f"{len(accepted)} images: {', '.join(path.name for path in accepted[:3])}",
+        )
     for name, faults in refused.items():
         if accepted and files[name] not in used:
             yield "output.extra", name, "no image, beside one"
