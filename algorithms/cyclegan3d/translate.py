@@ -139,6 +139,9 @@ def _one_piece(shape: Sizes, arguments: Architecture) -> list[int]:
     """Return the sides of an image in one piece, or refuse one that is too large."""
     sides = [size + -size % step for size, step in zip(shape, arguments.multiple, strict=True)]
     size = float(np.prod(sides)) / arguments.fold**2 * arguments.widths[0] * 4 * _COPIES
-    what = "the norm of this network is over the whole image, which takes"
-    need_memory(size, what, "crop it, or train with norm voxel")
+    need_memory(
+        size,
+        "the norm of this network is over the whole image, which takes",
+        "crop it, or train with norm voxel",
+    )
     return sides

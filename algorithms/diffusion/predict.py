@@ -181,8 +181,11 @@ def from_sketch(
     if not network or not parameters.network:
         values = blurred(deep, process) + PLAIN_NOISE * noise_field(deep.shape, seed, 0)
     else:
-        image = f"an image of {' x '.join(map(str, deep.shape))} voxels takes"
-        need_memory(deep.size * 4 * _COPIES, image, "make it in parts, or give more memory")
+        need_memory(
+            deep.size * 4 * _COPIES,
+            f"an image of {' x '.join(map(str, deep.shape))} voxels takes",
+            "make it in parts, or give more memory",
+        )
         synthesis = synthesise(
             deep,
             network,

@@ -106,8 +106,11 @@ def fields_from(
             f"found {list(canvas.spacing)}; take a voxel size near it"
         )
     grid = tuple(int(np.ceil(n * r)) for n, r in zip(shape, ratio, strict=True))
-    masks = f"masks of {' x '.join(map(str, shape))} voxels take"
-    need_memory(max(prod(grid), prod(shape)) * 4 * _COPIES, masks, "ask for smaller ones")
+    need_memory(
+        max(prod(grid), prod(shape)) * 4 * _COPIES,
+        f"masks of {' x '.join(map(str, shape))} voxels take",
+        "ask for smaller ones",
+    )
     fields = synthesise(
         np.zeros((2, *(1,) * (3 - len(grid)), *grid), np.float32),
         network,

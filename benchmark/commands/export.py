@@ -210,8 +210,11 @@ def show_findings(screen: Console, title: str, findings: Sequence[Finding]) -> N
     """Show findings below a title, each with its remedy."""
     say(screen, title)
     for finding in findings:
-        line = f"  {finding.severity}  {finding.rule}  {finding.where}: {finding.text}"
-        say(screen, line, style=STYLES[finding.severity])
+        say(
+            screen,
+            f"  {finding.severity}  {finding.rule}  {finding.where}: {finding.text}",
+            style=STYLES[finding.severity],
+        )
         say(screen, f"      do: {finding.fix}")
     if not findings:
         say(screen, "  nothing found")

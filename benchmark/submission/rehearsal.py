@@ -320,8 +320,9 @@ def all_checks(rehearsal: Rehearsal, api: Api, profile: PlatformProfile) -> Iter
     """Yield the checks of a rehearsal, and those that this machine cannot make."""
     yield from rehearsal.checks(api)
     if profile.gpu and rehearsal.engine.device == "cpu":
-        reason = "run without one; DEVICE=cuda uses this machine's"
-        yield Check(f"GPU: {profile.gpu}", "skip", reason)
+        yield Check(
+            f"GPU: {profile.gpu}", "skip", "run without one; DEVICE=cuda uses this machine's"
+        )
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
     if total < (limit := rehearsal.limits.memory_gib):
         yield Check(f"memory up to {limit:g} GiB", "skip", f"this machine has {total:.0f} GiB")

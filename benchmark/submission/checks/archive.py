@@ -212,8 +212,10 @@ class _Scan:
         """Take the name of a member, which all readers must take for the same."""
         canonical = name.isascii() and name.isprintable() and posixpath.normpath(name) == name
         if not canonical or name.startswith(("/", "..")):
-            reason = f"member {plain(name, 90)}: expected a relative path without . and .."
-            raise _unsaved("archive.twice", reason)
+            raise _unsaved(
+                "archive.twice",
+                f"member {plain(name, 90)}: expected a relative path without . and ..",
+            )
         if name.lower() in self.names:
             raise _unsaved("archive.twice", f"two members of the name {name[:90]}")
         self.names.add(name.lower())

@@ -158,8 +158,11 @@ def check_image(path: Path) -> Faults:
     try:
         config = Settings.model_validate(_stated(image.config.get("config")))
     except ValidationError:
-        expected = "expected User, WorkingDir, Entrypoint, Cmd, Env and Labels with their types"
-        yield "image.config", "config", expected
+        yield (
+            "image.config",
+            "config",
+            "expected User, WorkingDir, Entrypoint, Cmd, Env and Labels with their types",
+        )
         return
     yield from _settings(image.config, config)
     yield from _label(config)

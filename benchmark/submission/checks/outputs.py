@@ -63,8 +63,9 @@ def import_image(path: Path) -> tuple[list[TextPair], Path | None]:
     raw = path.parent / data
     inside = path.parent.resolve() in raw.resolve().parents
     if not inside or raw.is_symlink() or not raw.is_file():
-        text = f"its pixels are in {data[:60]}, which is no file beside it"
-        return [("output.broken", text)], None
+        return [
+            ("output.broken", f"its pixels are in {data[:60]}, which is no file beside it")
+        ], None
     return [*_metaimage(path, fields)], raw
 
 
