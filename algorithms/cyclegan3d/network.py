@@ -117,9 +117,11 @@ class Generator(Checkpointed):
         for layer in self.up:
             values = self.passed(layer, values)
             finer = fine.pop()
-            values = values + finer if self.residual else values
+            if self.residual:
+                values = values + finer
         translated = unfolded(self.tail(values).float(), self.fold)
-        translated = translated + image[:, : self.channels] if self.residual else translated
+        if self.residual:
+            translated = translated + image[:, : self.channels]
         return torch.tanh(translated) if self.bounded else translated
 
 

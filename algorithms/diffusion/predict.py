@@ -109,7 +109,8 @@ def predict(inputs: Volumes, model: Model) -> Volumes:
         whole = volume.array.dtype.kind in "iu" and "C" not in volume.axes
         if network and isinstance(series, int) and whole:
             moving = volume.array
-            seed = abs(series) if parameters.seed is None else seed
+            if parameters.seed is None:
+                seed = abs(series)
         keep = course.append
         image = from_sketch(volume, sketch, parameters, network, seed, device(), keep, moving)
     image = warned(image, doubt_of(parameters.network, parameters.process))

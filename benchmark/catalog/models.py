@@ -61,7 +61,8 @@ def own_models(words: Iterable[str]) -> dict[str, Path | None]:
         if colon and not model:
             raise InputError(f"{word}: expected the name of a model after the colon, found none")
         path = named_models(model, [name])[name] if colon else None
-        name = f"{name}:{path.stem}" if path else name
+        if path:
+            name = f"{name}:{path.stem}"
         if cards.setdefault(name, path) != path:
             raise InputError(f"{path}: a second model called {name}; give it another name")
     return cards
@@ -85,7 +86,8 @@ def unlike(cards: Paths) -> list[str]:
         if (more := len(differing) - NAMED) > 0:
             differing[NAMED:] = [f"{more} more"]
         how = f"other parameters: {'; '.join(differing)}" if differing else "the same parameters"
-        sentences += [f"The models of {name} have {how}."] if len(siblings) > 1 else []
+        if len(siblings) > 1:
+            sentences.append(f"The models of {name} have {how}.")
     return sentences
 
 

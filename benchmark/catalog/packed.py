@@ -73,7 +73,8 @@ def pack(path: Path, out: Path) -> Path:
         card = card.model_copy(update={"weights": f"{card.name}{SAFE}"})
         contents[f"{card.name}{SAFE}"] = model.weights.read_bytes()
     text = [f"# {card.name}", *purpose(card), f"install: cytosuite model install {out.name}"]
-    text += [f"SHA-256 of {card.name}{SAFE}: {card.sha256}"] if contents else []
+    if contents:
+        text.append(f"SHA-256 of {card.name}{SAFE}: {card.sha256}")
     contents["README.md"] = "\n\n".join([*text, ""]).encode()
     contents[path.name] = f"{json_text(card.model_dump(mode='json'))}\n".encode()
     return write_zip(out, contents)

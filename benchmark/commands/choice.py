@@ -94,9 +94,11 @@ def own_images(options: SegmentOptions, task: str) -> tuple[list[Item], list[str
             inner = (path / name for name in INFERENCE if (path / name).is_dir())
             home = path if plain else next(inner, path)  # the images that CycleGAN translates
             contents = index(home, task, recursive=options.recursive, root=options.data_root)
-            lines += [f"{path}: images of {home.name}/"] if home != path else []
+            if home != path:
+                lines.append(f"{path}: images of {home.name}/")
             items += contents.items
-            lines += [f"{path}: {contents.count}"] if contents.skipped else []
+            if contents.skipped:
+                lines.append(f"{path}: {contents.count}")
         elif path.exists():
             items.append(Item(case_name(key_of(path)), path, socket=main.slug))
         else:

@@ -95,7 +95,8 @@ def variables(goal: str) -> list[Variable]:
         name = meta["metavar"] or meta["flag"].strip("-") or option.name
         use = "placed" if meta["placed"] else "switch" if hints[option.name] is bool else "flag"
         default = "" if option.default in (MISSING, None, False, ()) else str(option.default)
-        default = SWITCH if use == "switch" and not default else default
+        if use == "switch" and not default:
+            default = SWITCH
         listed.append(Variable(name.upper().replace("-", "_"), meta["help"], default, use))
     more = {
         "train": [Variable("REAL", "Folder of real images: DATA=real=<folder>.")],

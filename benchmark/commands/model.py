@@ -281,8 +281,10 @@ def _complete(path: Path, options: AddOptions, like: ModelCard | None) -> None:
     converted = read_json(path)
     described = {k: v for k, v in {**converted["describes"], **options.facts}.items() if v != ""}
     origin = {"file": options.file.name}
-    origin |= {"sha256": file_digest(options.file)} if options.file.is_file() else {}
-    origin |= {"like": f"{like.algorithm}:{like.name}"} if like else {}
+    if options.file.is_file():
+        origin["sha256"] = file_digest(options.file)
+    if like:
+        origin["like"] = f"{like.algorithm}:{like.name}"
     card = {**converted, **options.entries, "describes": described, "adopted": False}
     card["trained"] = {**converted["trained"], **origin}
     write_json(path, parse(path.name, card, ModelCard).model_dump(mode="json"))

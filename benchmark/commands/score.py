@@ -243,7 +243,8 @@ def _score_case(
     for side in ("truth", "prediction")[: 1 + (readers["prediction"] is not blank)]:
         volume = readers[side]()
         lines = [cases.doubt(volume, pair.image)] if of_points or of_labels else []
-        lines += () if of_points else volume.origin.warnings
+        if not of_points:
+            lines += volume.origin.warnings
         if of_labels and "T" in volume.axes:
             lines.append("several frames: an object is one number in all; give a file per frame")
         if side == "truth" and in_um and not of_points and volume.spacing_is_assumed:
@@ -283,8 +284,8 @@ def table(scores: Scores, value: Json) -> tables.ValueTable:
     totals = value["aggregates"]
     for title in ("mean", "pooled", "set", "undefined"):
         row = {name: total[title] for name, total in totals.items() if title in total}
-        if title != "undefined" or any(row.values()):
-            rows |= {f"[{title}]": row} if row else {}
+        if row and (title != "undefined" or any(row.values())):
+            rows[f"[{title}]"] = row
     return tables.ValueTable(
         ["case", *totals], [{"case": case, **row} for case, row in rows.items()]
     )

@@ -177,7 +177,8 @@ class DockerSession:
     def _enter(self, command: str) -> Sandbox:
         """Start a container that is removed by `stop`."""
         folders = {f"/{name}": self.exchange / name for name in ("input", "output")}
-        folders |= {"/opt/ml/model": self.model} if self.model else {}
+        if self.model:
+            folders["/opt/ml/model"] = self.model
         words = () if self.external else (command,)
         box = self._stack.enter_context(
             sandbox(self.client, self.image, words, folders, self.limits, self.chosen)

@@ -184,7 +184,8 @@ class ProcessSession:
         while code is None and exceeded is None:
             code = look()
             used = self.memory(process.pid)
-            peak = max(peak or 0, used) if used is not None else peak
+            if used is not None:
+                peak = max(peak or 0, used)
             seconds = time.perf_counter() - begin
             if seconds > asked + ASK_S:
                 asked = seconds

@@ -145,5 +145,6 @@ def _rows(side: str, judged: ObjectErrors, places: ObjectPlaces, kinds: TextMap)
         if (place := places.rows.get(str(values[0]))) is None:
             raise InputError(f"{FILE}: expected a row of object {values[0]}; remove the file")
         more = [] if z is None else [place[z]]
-        more += [kinds.get(str(values[0 if side == "truth" else 2]), "")] if kinds else []
+        if kinds:
+            more.append(kinds.get(str(values[0 if side == "truth" else 2]), ""))
         yield (side, *map(str, values), str(term), *place, *more)

@@ -24,7 +24,8 @@ def write_points(path: Path, points: Points, labels: Labels = None) -> None:
     columns |= {f"{axis}_px": points.array[:, n] for n, axis in enumerate(axes)}
     for name in ("confidence", "photons"):
         column = getattr(points, name)
-        columns |= {name: column} if np.isfinite(column).any() else {}
+        if np.isfinite(column).any():
+            columns[name] = column
     rows = zip(texts(columns), points.names, strict=True)
     write_rows(path, [[*columns, "name"]], ([*row, name] for row, name in rows))
 

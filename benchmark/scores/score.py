@@ -196,7 +196,8 @@ def _table(answers: Sequence[Answer], datasets: Sequence[str], shown: Metrics) -
         names = [metric.name for metric in shown if metric.name in answer.values] or nothing
         values = [answer.values.get(name, nan) for name in names]
         front = dataset, answer.case, answer.algorithm, model
-        rows += [(*front, names, values, answer.status, seconds, memory)] if names else []
+        if names:
+            rows.append((*front, names, values, answer.status, seconds, memory))
     table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(WORDS, "category"))
     table = table.explode(["metric", "value"], ignore_index=True)  # three rows in a hundred bytes
     return table.astype({"metric": "category", "value": float})

@@ -118,7 +118,8 @@ def tracks_of_labels(
                     raise InputError(
                         f"expected at most {LARGEST} tracks, found more in frame {frame}"
                     )
-                done += [former] if former else []
+                if former:
+                    done.append(former)
                 last[label] = Track(number, frame, frame, former.label if former else 0)
         numbers.append({n: last[n].label for n in labels if last[n].label != n})
     return numbers, sorted([*done, *last.values()], key=lambda track: track.label)

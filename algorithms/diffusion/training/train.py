@@ -90,7 +90,8 @@ class DenoiserTraining(Training[Settings, SketchedImage]):
             )
         doubt = doubt_of(settings.network, settings.process)
         lines = filled([item.shape for item in cases["images"]], settings.crops.shape)
-        lines += [doubt] if doubt else []
+        if doubt:
+            lines.append(doubt)
         unknown = sum(item.spacing is None for item in cases["images"])
         if not unknown or "spacing" in settings.card.describes:
             return lines

@@ -222,7 +222,8 @@ def summary(results: Sequence[Applied]) -> list[str]:
     used = [f"{model} for {count} of {len(results)} images" for model, count in models.items()]
     lines = [f"models: {', '.join(used)}"] if used else []
     unchanged = [printable(applied.image.name) for applied in results if applied.status == "kept"]
-    lines += [f"kept, --overwrite replaces them: {', '.join(unchanged)}"] if unchanged else []
+    if unchanged:
+        lines.append(f"kept, --overwrite replaces them: {', '.join(unchanged)}")
     doubts = {applied.image.name: applied.warnings for applied in results}
     lines += [f"warning: {line}" for line in grouped(doubts, "image")]
     lost = [applied.image.name for applied in results if applied.status == "failed"]
@@ -298,9 +299,12 @@ def write_applied(
     put(made, target)
     counts = "".join(f"{facts[n]} {n}, " for n in ("objects", "tracks") if n in facts)
     words = f"{counts}{_model(facts)}, {record.seconds:.1f} s"
-    words += f"; {FILE} {facts['objects_table']}" if "objects_table" in facts else ""
-    words += f"; without ROIs: {facts['rois_missing']}" if "rois_missing" in facts else ""
-    words += f"; as {target.output().name}" if item.name != case_name(key_of(item.image)) else ""
+    if "objects_table" in facts:
+        words += f"; {FILE} {facts['objects_table']}"
+    if "rois_missing" in facts:
+        words += f"; without ROIs: {facts['rois_missing']}"
+    if item.name != case_name(key_of(item.image)):
+        words += f"; as {target.output().name}"
     return target.result("written", words, _model(facts), record.warnings)
 
 

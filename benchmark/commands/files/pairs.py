@@ -207,7 +207,8 @@ def _of_items(options: ScoreOptions, cases: Sequence[tuple[Item, Source]]) -> li
     matches = sides.partners(names, options.prediction, predictions)
     if not matches:  # of programs that leave out folders
         stems = [imagefiles.image_name(item.image) for item, _ in cases]
-        names = stems if len({*stems}) == len(names) else names
+        if len({*stems}) == len(names):
+            names = stems
         matches = sides.partners(names, options.prediction, predictions)
     if not matches:
         raise InputError(

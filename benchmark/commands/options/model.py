@@ -39,7 +39,8 @@ class AddOptions:
     def facts(self) -> "dict[str, Value]":
         """The images that the user describes; InputError of a text without a key."""
         facts = dict(fact(text, "--describes", "key=value") for text in self.describes)
-        facts |= {"spacing": self.spacing} if self.spacing else {}
+        if self.spacing:
+            facts["spacing"] = self.spacing
         return facts | ({"diameter_um": self.diameter} if self.diameter else {})
 
     @property

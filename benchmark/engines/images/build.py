@@ -181,7 +181,8 @@ class Builder:
         """Write the packages of a layer into a folder; return it, and digests of the unpinned."""
         folder = self.root / "docker/packages" / layer.kind
         command = [sys.executable, str(self.root / PACKAGES_FILE), str(layer.lock), str(folder)]
-        command += ["--below", str(layer.below.lock)] if layer.below else []
+        if layer.below:
+            command += ["--below", str(layer.below.lock)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             reason = done.stderr.strip() or f"{PACKAGES_FILE}: exit {done.returncode}"

@@ -147,7 +147,8 @@ def _kinds(objects: pd.DataFrame, names: Iterable[str]) -> list[Texts]:
         for name in names:
             part = alike[alike["algorithm"] == name]
             means = float((part["matched_label"] != "0").mean()), float(part["seg"].mean())
-            rows += [(str(kind), name, str(len(part)), *map(score, means))] if len(part) else []
+            if len(part):
+                rows.append((str(kind), name, str(len(part)), *map(score, means)))
     return rows
 
 

@@ -50,7 +50,8 @@ def reasons(choice: ModelChoice) -> list[str]:
     if (second := choice.runner_up) is not None:
         broken = f", not for this {' and '.join(second.broken)}" if second.broken else ""
         lines.append(f"runner-up: {second.model}, {number(second.cost)}{broken}")
-    lines += [f"of the same cost: {', '.join(choice.tie)}"] if choice.tie else []
+    if choice.tie:
+        lines.append(f"of the same cost: {', '.join(choice.tie)}")
     out = [f"{rival.model} left out: {rival.left_out}" for rival in choice.others if rival.left_out]
     return lines + out
 

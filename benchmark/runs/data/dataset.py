@@ -228,7 +228,8 @@ def prepare(
 
     A shard makes its own cases, while others make theirs.
     """
-    recipe = replace(recipe, makers=shard.share(recipe.makers)) if shard else recipe
+    if shard:
+        recipe = replace(recipe, makers=shard.share(recipe.makers))
     dataset = _expected(recipe, folder)
     if shard:
         _make_missing(dataset, recipe, pool, progress)

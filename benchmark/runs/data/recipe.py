@@ -217,7 +217,8 @@ def _folder_recipe(request: DataRequest) -> Recipe:
         "radius_um": request.radius,
     }
     name = folder.resolve().name.removesuffix(SUFFIX) or "folder"
-    name = f"{name}-{request.only}" if request.only else name
+    if request.only:
+        name = f"{name}-{request.only}"
     maker = partial(
         load,
         spacing=request.spacing,

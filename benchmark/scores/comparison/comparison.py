@@ -107,7 +107,8 @@ def _algorithms(before: ScoredRun, after: ScoredRun) -> Iterator[str]:
                 *pd.concat(run.scores[run.scores["algorithm"] == name] for run in runs)["model"]
             }
             changed = {m for m in used - {""} if models[0].get(m) != models[1].get(m)}
-            words += [f"other weights or parameters of {some(changed)}"] if changed else []
+            if changed:
+                words.append(f"other weights or parameters of {some(changed)}")
         if not words and all(keys) and str(keys[0]) != str(keys[1]):
             words.append("another key: its sources, data or engine changed")
         if words:

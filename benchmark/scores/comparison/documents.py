@@ -61,8 +61,10 @@ def trained(card: ModelCard) -> str:
     words = [f"data {_digests(data)}"] if data else []
     forms = {"volumes": "{} volumes", "steps": "{} steps", "seed": "seed {}"}
     words += [form.format(facts[name]) for name, form in forms.items() if name in facts]
-    words += [f"{facts['seconds'] / 60:.0f} min"] if facts.get("seconds") else []
-    words += [str(facts["device"])] if "device" in facts else []
+    if facts.get("seconds"):
+        words.append(f"{facts['seconds'] / 60:.0f} min")
+    if "device" in facts:
+        words.append(str(facts["device"]))
     return ", ".join(words)
 
 

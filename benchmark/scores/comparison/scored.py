@@ -63,7 +63,8 @@ class ScoredRun:
 def read_scored(place: Path) -> ScoredRun:
     """Return the scores of a run's folder or name, its ``report``, or a table; or InputError."""
     named = workplace() / "runs" / place
-    place = named if not place.exists() and len(place.parts) == 1 and named.is_dir() else place
+    if not place.exists() and len(place.parts) == 1 and named.is_dir():
+        place = named
     inside = (place / "report" / FILE, place / FILE)
     path = next((path for path in inside if path.is_file()), inside[0]) if place.is_dir() else place
     if not path.exists():

@@ -147,7 +147,8 @@ class _Content:
         except InputError as error:
             yield "tarball.card", reason_of(error, name)
             return
-        self.cards += [] if "/" in name else [card]
+        if "/" not in name:
+            self.cards.append(card)
         if card.weights is None:
             return
         weights = posixpath.join(posixpath.dirname(name), card.weights)

@@ -127,8 +127,8 @@ def _files(case: Case, task: Task, metrics: Metrics) -> Contents:
     if task.main_output.movie:
         sockets |= case.truth(task)
     plain = truth is None or task.main_output.is_file  # without a voxel size
-    if "image" in facts or (plain and "spacing" in facts):
-        sockets |= {main.parent.name: main} if main is not None else {}
+    if main is not None and ("image" in facts or (plain and "spacing" in facts)):
+        sockets[main.parent.name] = main
     if "labels" in facts or any(m.evidence.form == "scenes" for m in metrics):
         sockets[LABELS.slug] = case.socket(LABELS.slug)
     held = {slug: path for slug, path in sockets.items() if path is not None}
