@@ -2,6 +2,7 @@
 
 import difflib
 import shutil
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from math import inf
 from pathlib import Path
@@ -70,9 +71,9 @@ def own_models(words: Iterable[str]) -> dict[str, Path | None]:
 
 def unlike(cards: Paths) -> list[str]:
     """Return a sentence on the parameters in which the models of an algorithm differ, or do not."""
-    by_algorithm: dict[str, list[ModelCard]] = {}
+    by_algorithm = defaultdict(list)
     for card in map(read_card, cards.values()):
-        by_algorithm.setdefault(card.algorithm, []).append(card)
+        by_algorithm[card.algorithm].append(card)
     sentences = []
     for name, siblings in by_algorithm.items():
         differing = []

@@ -1,9 +1,10 @@
 """Sentences of a run for its reader: how values were obtained, and which are missing."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 from cytosuite.benchmark.runs.data.dataset import Dataset
-from cytosuite.benchmark.runs.record import LEFT, Record, Records, grouped
+from cytosuite.benchmark.runs.record import LEFT, Records, grouped
 from cytosuite.benchmark.scores.answers import Answer
 from cytosuite.contract.choice_warnings import ASSUMED
 from cytosuite.contract.tasks import Task
@@ -31,7 +32,7 @@ def of_scores(dataset: Dataset, task: Task, answers: Sequence[Answer], shown: Me
             else "the only real image"
         )
         notes.append(f"Metrics of the whole set compare the outputs with {images}.")
-    refused: Lists = {}
+    refused = defaultdict(list)
     for name in dict.fromkeys(name for answer in answers for name in answer.refused):
         lost = [answer for answer in answers if name in answer.refused]
         first = lost[0]
@@ -39,26 +40,26 @@ def of_scores(dataset: Dataset, task: Task, answers: Sequence[Answer], shown: Me
             f"{len(lost)} answers; the first is {first.algorithm} on "
             f"{first.case or 'the whole set'}: {first.refused[name]}"
         )
-        refused.setdefault(reason, []).append(name)
+        refused[reason].append(name)
     notes += [f"{', '.join(names)}: not computed for {why}" for why, names in refused.items()]
     return notes
 
 
 def of_warnings(records: Records) -> list[str]:
     """Return the warnings of each algorithm by kind; the dataset notes assumed voxel sizes."""
-    warnings: dict[str, Lists] = {}
+    warnings = defaultdict[str, Lists](dict)
     for (name, case), record in records.items():
         lines = [line for line in record.warnings if not line.startswith(ASSUMED)]
-        warnings.setdefault(name, {})[case] = lines
+        warnings[name][case] = lines
     return [f"{name}: {line}." for name in warnings for line in grouped(warnings[name], "case")]
 
 
 def given_up(records: Records) -> list[str]:
     """Return a note on each algorithm that was given up, as its first cases failed alike."""
-    left: dict[str, list[Record]] = {}
+    left = defaultdict(list)
     for (name, _), record in records.items():
         if record.message.startswith(LEFT):
-            left.setdefault(name, []).append(record)
+            left[name].append(record)
     return [
         f"{name}: {len(lost)} cases were not run and count as failed, since its first cases all "
         f"failed alike ({lost[0].status}: {lost[0].message.removeprefix(LEFT)}); KEEP_GOING=1 runs "

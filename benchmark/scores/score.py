@@ -1,11 +1,12 @@
 """Score the results of a run, case by case and as a set: a long table, and pooled values."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import nan
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -22,7 +23,7 @@ from cytosuite.errors import InputError
 from cytosuite.files import TextMap, TextPair, Texts
 from cytosuite.metrics import AnyMetric, Metrics, board_metrics
 from cytosuite.metrics.boards import BOARDS, Control
-from cytosuite.metrics.evidence import Evidence, Facts, Gathered
+from cytosuite.metrics.evidence import Facts, Gathered
 
 WORDS = (*CASE, "algorithm", "model", "status")
 Progress = Callable[[float, int, str], None]
@@ -205,10 +206,10 @@ def _table(answers: Sequence[Answer], datasets: Sequence[str], shown: Metrics) -
 
 def _pooled(answers: Sequence[Answer], shown: Metrics) -> dict[TextPair, float]:
     """Return the pooled values of each answer: of all cases with evidence."""
-    parts: dict[tuple[str, Evidence[Any]], list[Any]] = {}
+    parts = defaultdict(list)
     for answer in answers:
         for kind, part in answer.evidence.items():
-            parts.setdefault((answer.algorithm, kind), []).append(part)
+            parts[answer.algorithm, kind].append(part)
     wholes = {key: key[1].pool(gathered) for key, gathered in parts.items() if key[1].pool}
     return {
         (algorithm, metric.name): metric.of(whole)

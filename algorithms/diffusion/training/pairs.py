@@ -1,5 +1,6 @@
 """Real images and, for a conditioned network, their sketches: decoded once, read crop by crop."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -163,7 +164,7 @@ def draw_crops(
     items: Sequence[SketchedImage], settings: Settings, seed: int, step: int
 ) -> dict[str, Floats]:
     """Return ``image``, ``noise``, ``sketch``, ``position`` (N, C, Z, Y, X), ``place`` (N,)."""
-    arrays: dict[str, list[Floats]] = {}
+    arrays = defaultdict(list)
     crops = settings.crops
     noise_channel = settings.network.noise_channel
     shape, augment, count = crops.shape, crops.augment, crops.batch
@@ -189,5 +190,5 @@ def draw_crops(
             drawn["channel"] = noise_of(rng, (1, *shape), noise_channel)
         for name, array in drawn.items():
             if array.size:  # an unconditioned network has no sketch and no position
-                arrays.setdefault(name, []).append(array)
+                arrays[name].append(array)
     return {name: np.stack(parts) for name, parts in arrays.items()}

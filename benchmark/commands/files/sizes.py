@@ -1,6 +1,7 @@
 """The size of objects in the images of one call: a sequence shares one, a lonely one is doubted."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,9 +31,9 @@ def sequence_of(item: Item) -> Path | None:
 
 def asked_first(items: Sequence[Item]) -> set[str]:
     """Return the names of images to measure: lone ones, and some of each sequence."""
-    groups: dict[Hashable, list[str]] = {}
+    groups = defaultdict(list)
     for item in items:
-        groups.setdefault(sequence_of(item) or item.name, []).append(item.name)
+        groups[sequence_of(item) or item.name].append(item.name)
     return {sorted(names)[n] for names in groups.values() for n in probes(len(names))}
 
 
@@ -40,13 +41,13 @@ def sharings(
     items: Sequence[Item], first: set[str], records: Mapping[str, Entries]
 ) -> dict[str, Sharing]:
     """Return the size that images share, by name; those that keep their own are left out."""
-    groups: dict[Hashable, list[str]] = {}
+    groups = defaultdict(list)
     for item in items:
         record = records.get(item.name, {})
         key = sequence_of(item)
         if key or not record.get("spacing_assumed", True):
             alike = (item.image.parent, record.get("model"), *record.get("spacing_um", ()))
-            groups.setdefault(key or alike, []).append(item.name)
+            groups[key or alike].append(item.name)
     found = {}
     for place, names in groups.items():
         sequence = isinstance(place, Path)

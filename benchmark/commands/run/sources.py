@@ -1,5 +1,6 @@
 """Finished runs, and folders of predictions, that a user names for a report."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
@@ -122,11 +123,11 @@ def _predictions(
     notes = list[str]()
     listed = task.main_output is not None and task.main_output.is_file
     reason = "no file is named like an image"
-    groups = dict[str, list[Path]]()
+    groups = defaultdict(list)
     try:
         for path in points.tables_of(folder) if listed else sides.files_of(folder):
             key = names.case_name(sides.bare_name(path))
-            groups.setdefault(key if key in cases else key.removesuffix(LABEL), []).append(path)
+            groups[key if key in cases else key.removesuffix(LABEL)].append(path)
     except (InputError, OSError) as error:
         reason = reason_of(error, folder)
     files = {key: groups.pop(key) for key in cases if key in groups}

@@ -1,5 +1,6 @@
 """Models of one algorithm side by side: the effect of their training data."""
 
+from collections import defaultdict
 from typing import NamedTuple
 
 import numpy as np
@@ -29,9 +30,9 @@ class Arms(NamedTuple):
 
 def view(results: Results) -> dict[str, Arms] | None:
     """Return the models of each algorithm with several; None without any."""
-    by_program: dict[str, list[Standing]] = {}
+    by_program = defaultdict(list)
     for entry in results.ranked:
-        by_program.setdefault(program_of(entry.algorithm), []).append(entry)
+        by_program[program_of(entry.algorithm)].append(entry)
     return {
         name: _arms(results, entries) for name, entries in by_program.items() if len(entries) > 1
     } or None

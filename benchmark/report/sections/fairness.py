@@ -1,5 +1,6 @@
 """Fairness: training on this domain, weights, size of objects, time of network and rest."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,7 +11,7 @@ from cytosuite.benchmark.report.wording import duration, memory
 from cytosuite.benchmark.runs.record import Record
 from cytosuite.benchmark.runs.store.documents import Cells, table, valued
 from cytosuite.benchmark.scores.results import Results
-from cytosuite.files import TextPair, Texts
+from cytosuite.files import Texts
 
 HEADS = (
     *("algorithm", "model", "tool", "trained on this", "trained on", "weights", "size"),
@@ -22,10 +23,10 @@ COSTS = ["seconds", "inside_seconds", "network_seconds", "cpu_seconds", "peak_me
 def view(results: Results) -> tuple[list[str], Cells] | None:
     """Return a row per model, by the order of the board; None where no case states a fact."""
     order = {entry.algorithm: place for place, entry in enumerate(results.ranked)}
-    models: dict[TextPair, list[Record]] = {}
+    models = defaultdict(list)
     for record in results.records.values():
         if record.ok and record.facts:
-            models.setdefault((record.algorithm, record.model), []).append(record)
+            models[record.algorithm, record.model].append(record)
     names = sorted(models, key=lambda pair: (order.get(pair[0], 0), pair[1]))
     return valued(HEADS, (row(*pair, models[pair]) for pair in names)) if models else None
 
