@@ -214,7 +214,8 @@ def _segmented(
 ) -> tuple[_Job, Labels]:
     """Return the objects of an image, predicted as a whole or in as few blocks as fit."""
     image = channels[0]
-    flat, reason = parameters.network.dimensions == 2, ""  # of the size of the working grid
+    flat = parameters.network.dimensions == 2
+    reason = ""  # of the size of the working grid
     if max(scale.factor) != 1:
         times = " x ".join(f"{value:.3g}" for value in scale.factor)
         nuclei = f"nuclei of {scale.ratio * trained.diameter_um:.3g}"
@@ -265,13 +266,13 @@ def _segmented(
         [],
         [],
     )
-    if not whole_image:
-        del seen
-        labels, margin = _in_blocks(planned, read, job)
-    else:
+    if whole_image:
         labels, margin = _segment_block(planned[0], seen, job)
         if shape == image.shape:
             labels, _ = in_order(labels)
+    else:
+        del seen
+        labels, margin = _in_blocks(planned, read, job)
     if shape != image.shape:
         labels = blocks.to_image(labels, margin, image.shape)
     return job, labels

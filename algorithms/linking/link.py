@@ -219,7 +219,8 @@ def _costs(cells: CellTable, motion: Motion, overlap: float) -> Doubles:
 def _shares(cells: CellTable, pairs: Longs) -> Doubles:
     """Return the share of voxels that pairs (P, 2) of cells have in common."""
     count = len(cells.labels)
-    keys, wanted = cells.pairs @ [count, 1], pairs @ [count, 1]  # ascending
+    keys = cells.pairs @ [count, 1]  # ascending
+    wanted = pairs @ [count, 1]
     place = np.searchsorted(keys, wanted)
     return np.where(np.append(keys, -1)[place] == wanted, np.append(cells.shares, 0)[place], 0)
 

@@ -89,11 +89,13 @@ def _slopes(
     k, j, i = z - box[0, 0], y - box[1, 0], x - box[2, 0]
     share = profiles[0, 0, k] * profiles[1, 0, j] * profiles[2, 0, i]
     light: float = spot[HEIGHT] * share
-    slopes[Y], slopes[X] = light * profiles[1, 1, j], light * profiles[2, 1, i]
+    slopes[Y] = light * profiles[1, 1, j]
+    slopes[X] = light * profiles[2, 1, i]
     slopes[HEIGHT] = share
     slopes[LEVEL] = 1.0
     slopes[WIDE] = light * (profiles[1, 2, j] + profiles[2, 2, i])
-    slopes[Z], slopes[TALL] = light * profiles[0, 1, k], light * profiles[0, 2, k]
+    slopes[Z] = light * profiles[0, 1, k]
+    slopes[TALL] = light * profiles[0, 2, k]
     return light
 
 

@@ -35,7 +35,8 @@ def _along_x(plane: Floats, taps: Floats, out: Floats) -> None:
     row = np.empty(size + 2 * half, np.float32)
     for y in range(plane.shape[0]):
         for k in range(half):
-            row[k], row[half + size + k] = plane[y, 0], plane[y, size - 1]
+            row[k] = plane[y, 0]
+            row[half + size + k] = plane[y, size - 1]
         for x in range(size):
             row[half + x] = plane[y, x]
         for x in range(size):

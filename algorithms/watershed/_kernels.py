@@ -80,7 +80,8 @@ def passes(
                 at = many
                 many += 1
                 pairs[at, 0], pairs[at, 1], pairs[at, 2] = low, high, start[low]
-                start[low], levels[at, 0] = at, -np.inf
+                start[low] = at
+                levels[at, 0] = -np.inf
             if level > levels[at, 0] or (level == levels[at, 0] and side > levels[at, 1]):
                 levels[at, 0] = level
                 levels[at, 1] = side

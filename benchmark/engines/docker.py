@@ -112,7 +112,8 @@ class DockerEngine(Engine):
                 session.meter = meter
                 stack.callback(session.stop)
                 if external:
-                    session.external, session.voice = True, (self.voice, self._flags(SMALL, ""))
+                    session.external = True
+                    session.voice = (self.voice, self._flags(SMALL, ""))
                 if api == "invoke":
                     with start_errors(external):
                         session.start()

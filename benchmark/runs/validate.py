@@ -165,7 +165,7 @@ def _check_values(path: Path, head: Header, parts: Iterable[Array], socket: Sock
         if socket.kind == "labels" and part.size and part.min() < 0:
             raise InputError(f"{path}: expected labels >= 0, found {part.min()}")
         if socket.kind != "labels" and not is_finite(part):
-            values = "NaN or infinity" if not np.isfinite(part).all() else "larger ones"
+            values = "larger ones" if np.isfinite(part).all() else "NaN or infinity"
             raise InputError(f"{path}: expected finite values up to {LARGEST:g}, found {values}")
     if planes != head.shape[0]:
         _contradicted(head, head.dtype, (planes, *head.shape[1:]), path)

@@ -138,14 +138,7 @@ def is_number(values: ScalarMap) -> bool:
 
 def divide(values: ScalarMap) -> Lists:
     """Return groups of cases, one or none if all are alike: values, `RANGES` ranges, or words."""
-    if not is_number(values):
-        words = {case: str(value) for case, value in values.items()}
-        often = Counter(words.values())
-        common = [word for word, _ in often.most_common(WORDS - (len(often) > WORDS))]
-        rest = f"{len(often) - len(common)} others"
-        order = [*sorted(common), rest]
-        labels = {case: word if word in common else rest for case, word in words.items()}
-    else:
+    if is_number(values):
         numbers = {case: float(value) for case, value in values.items()}
         times = Counter(numbers.values())
         if len(times) <= RANGES and min(times.values(), default=0) > 1:
@@ -157,6 +150,13 @@ def divide(values: ScalarMap) -> Lists:
             between = [f"{low} to {high}" for low, high in pairwise(texts)]
             order = [f"below {texts[0]}", *between, f"{texts[-1]} or more"] if ends else ["all"]
             labels = {case: order[bisect(ends, value)] for case, value in numbers.items()}
+    else:
+        words = {case: str(value) for case, value in values.items()}
+        often = Counter(words.values())
+        common = [word for word, _ in often.most_common(WORDS - (len(often) > WORDS))]
+        rest = f"{len(often) - len(common)} others"
+        order = [*sorted(common), rest]
+        labels = {case: word if word in common else rest for case, word in words.items()}
     groups = {label: [case for case in labels if labels[case] == label] for label in order}
     return {label: cases for label, cases in groups.items() if cases}
 

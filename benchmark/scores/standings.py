@@ -121,7 +121,8 @@ def pooled_interval(value: float, left_out: Sequence[float]) -> Interval:
 def in_range(metric: AnyMetric, values: Doubles | Sequence[float], interval: Interval) -> Interval:
     """Return an interval, cut at each end of a metric's range that no value lies beyond."""
     ends = [end for end in (metric.best, metric.worst) if end is not None]
-    low, high = min(ends, default=-inf), max(ends) if len(ends) == 2 else inf  # one is the lower
+    low = min(ends, default=-inf)
+    high = max(ends) if len(ends) == 2 else inf  # one is the lower
     away = np.asarray(values)
     return (  # NaN, as first, stays NaN
         interval[0] if (away < low - metric.tolerance).any() else max(interval[0], low),

@@ -84,7 +84,8 @@ def batch_of(drawn: Sequence[DrawnPatch], radius_um: float) -> dict[str, Array]:
         heat, labels = (_blocks(patch.target[channel]) for channel in (1, 2))
         # The maximum is a label, no mean of two, and has heat wherever a voxel of the block has.
         names, row = np.unique(labels.max((1, 3, 5)), return_inverse=True)
-        names, row = np.append(0, names[names > 0]), row + (names[0] > 0)
+        row = row + (names[0] > 0)
+        names = np.append(0, names[names > 0])
         coefficients = patch.case.coefficients[names.astype(int)] / np.float32(radius_um)
         heats.append(heat.mean((1, 3, 5)))
         rows.append(row.reshape(heats[-1].shape))

@@ -76,7 +76,8 @@ def remarks(ranking: Ranking) -> list[str]:
         )
     taus = sorted((tau, pair) for pair, tau in ranking.agreement.items() if known(tau))
     if several and taus and taus[0][0] < taus[-1][0]:
-        (least, few), (most, many) = taus[0], taus[-1]
+        least, few = taus[0]
+        most, many = taus[-1]
         sentences.append(
             f"The metrics order the algorithms most alike in {many[0]} and {many[1]} (tau "
             f"{number(most)}), least in {few[0]} and {few[1]} ({number(least)})."

@@ -26,12 +26,14 @@ def circles(points: Points, full: Shape, shape: Shape) -> Words:
     first = np.maximum(np.ceil(places - radius / um), 0).astype(np.int64)
     middle = np.round(places).astype(np.int64)  # a ball between two planes is seen in one
     last = np.minimum(np.floor(places + radius / um), np.array(shape) - 1).astype(np.int64)
-    first[:, 0], last[:, 0] = np.minimum(first[:, 0], middle[:, 0]), last[:, 0].clip(middle[:, 0])
+    first[:, 0] = np.minimum(first[:, 0], middle[:, 0])
+    last[:, 0] = last[:, 0].clip(middle[:, 0])
     for n in np.flatnonzero(((middle >= 0) & (middle < shape)).all(axis=1)).tolist():
         box = tuple(slice(low, high + 1) for low, high in zip(first[n], last[n], strict=True))
         away = _squares(box, places[n], um)
         nearer = (away <= max(radius**2, float(away.min()))) & (away < nearest[box])
-        discs[box][nearer], nearest[box][nearer] = n + 1, away[nearer]
+        discs[box][nearer] = n + 1
+        nearest[box][nearer] = away[nearer]
     return discs
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from cytosuite.benchmark.runs.data.loops import compiled
-from cytosuite.benchmark.runs.data.recipe import Recipe
+from cytosuite.benchmark.runs.data.recipe import Maker, Recipe
 from cytosuite.benchmark.runs.data.shard import Shard
 from cytosuite.benchmark.runs.store.integrity import is_covered, is_whole, seal
 from cytosuite.benchmark.runs.store.pool import Lost, Pool
@@ -30,7 +30,6 @@ from cytosuite.contract.manifest import (
 )
 from cytosuite.contract.metadata import acquisition
 from cytosuite.contract.tasks import ACQUISITION, LABELS, TASKS, Socket, Task
-from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError, listed
 from cytosuite.files import (
     Entries,
@@ -175,7 +174,7 @@ def cases_in(home: Path, names: Iterable[str]) -> tuple[Case, ...]:
 
 
 # How a case is made: its place, its maker, and its record.
-Making = tuple[Case, Callable[[], Sample], Entries]
+Making = tuple[Case, Maker, Entries]
 
 
 @dataclass(frozen=True)
@@ -318,7 +317,7 @@ def _make_whole(task: Task, making: Making) -> str:
     return ""
 
 
-def make_case(case: Case, maker: Callable[[], Sample], record: Entries) -> frozenset[str]:
+def make_case(case: Case, maker: Maker, record: Entries) -> frozenset[str]:
     """Make one case, renamed once it is whole, and return its sockets.
 
     A simulated one has a record and previews.

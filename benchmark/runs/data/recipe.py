@@ -34,6 +34,7 @@ from cytosuite.folders.part import content as content_of
 from cytosuite.folders.splits import PART, Placed, read_splits
 from cytosuite.formats.lists import SUFFIX
 
+Maker = Callable[[], Sample]  # of a case
 FRAMES = 12  # of a simulated movie where none are set
 # The modules that decide the bytes on disk, of a user's images and of all.
 READERS = tuple(PACKAGE / name for name in ("folders", "datasets/folder", "datasets/conditions.py"))
@@ -76,7 +77,7 @@ class Recipe:
     task: str
     seed: int | None
     fingerprint: str
-    makers: tuple[tuple[str, Callable[[], Sample]], ...]  # by name of the case
+    makers: tuple[tuple[str, Maker], ...]  # by name of the case
     notes: Texts = ()
     record: Entries = field(default_factory=dict)  # how a case is simulated; or empty
     changed: bool = False  # whether the user changed settings of the size or recipe

@@ -2,13 +2,19 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from cytosuite.benchmark.runs.data.recipe import DataRequest, Recipe, named_datasets, recipe
+from cytosuite.benchmark.runs.data.recipe import (
+    DataRequest,
+    Maker,
+    Recipe,
+    named_datasets,
+    recipe,
+)
 from cytosuite.datasets.recipes import recipes, simulated
 from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError
@@ -16,7 +22,7 @@ from cytosuite.files import Entries, TextMap, value_digest
 
 DATASET = "dataset"  # the condition: from which dataset a case is
 OWN = "dataset (own)"  # a condition of that name which the user gives
-Makers = dict[str, tuple[Callable[[], Sample], Entries]]
+Makers = dict[str, tuple[Maker, Entries]]
 LONGEST = 48  # letters of the name of all: folders are named after it
 # Fields of a request by kind of dataset: one that others take is not asked of these.
 TAKES = {
@@ -144,7 +150,7 @@ def _cases(parts: Sequence[_Part]) -> Makers:
     return cases
 
 
-def _of_dataset(maker: Callable[[], Sample], name: str) -> Sample:
+def _of_dataset(maker: Maker, name: str) -> Sample:
     """Make a case that states its dataset."""
     sample = maker()
     conditions = {OWN if key == DATASET else key: value for key, value in sample.conditions.items()}

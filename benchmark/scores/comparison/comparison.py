@@ -69,7 +69,8 @@ def remarks(before: ScoredRun, after: ScoredRun) -> list[str]:
 
 def _data(before: ScoredRun, after: ScoredRun) -> Iterator[str]:
     """Yield remarks on the data."""
-    (same, others), number = same_data(before, after), len(before.cases & after.cases)
+    same, others = same_data(before, after)
+    number = len(before.cases & after.cases)
     prints = [run.said("fingerprint")[:12] for run in (before, after)]
     if same is None:
         yield f"data: not known to be the same; {number} cases have the same names"
@@ -254,7 +255,8 @@ def compare(
     warnings = [*_no_longer("defined", ran[ran["before"].notna() & ran["after"].isna()])]
     known = (metric for metric in metrics.values() if metric.higher_is_better is not None)
     ends = ran["metric"].map({m.name: 1 if m.higher_is_better else -1 for m in known})
-    was, now = ran["before"] * ends, ran["after"] * ends  # the better, the higher
+    was = ran["before"] * ends  # the better, the higher
+    now = ran["after"] * ends
     regressions += _no_longer("infinite", ran[(was == np.inf) & np.isfinite(now)])
     regressions += _no_longer("finite", ran[np.isfinite(was) & (now == -np.inf)])
     unknown = changed.loc[changed["sign"] == 0, "metric"]

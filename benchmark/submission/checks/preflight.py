@@ -27,7 +27,8 @@ MEMBER = re.compile(
 def preflight(path: Path, task: Task | None = None) -> list[Finding]:
     """Return the findings of a platform about an upload, errors first."""
     faults: Faults
-    kind, file = upload_kind(path), path.name  # only its checks are loaded: readers are large
+    kind = upload_kind(path)  # only its checks are loaded: readers are large
+    file = path.name
     if kind == "output":
         from cytosuite.benchmark.submission.checks.outputs import accept_outputs
 
