@@ -33,7 +33,8 @@ from cytosuite.files.working import alone
 RECORD = "export.json"
 EXPORTED = "cytosuite-export"  # repository of the tags in archives
 MODELS = "/opt/app/model"  # in our images
-CREATED, REVISION = (f"org.opencontainers.image.{key}" for key in ("created", "revision"))
+CREATED = "org.opencontainers.image.created"
+REVISION = "org.opencontainers.image.revision"
 CHUNK = 2**21
 STAGES = ("saving", "normalising", "packing")
 Step = Callable[[int, int, str], None]  # percent done, in all, stage

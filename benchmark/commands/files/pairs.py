@@ -78,7 +78,8 @@ def point_pairs(options: ScoreOptions) -> list[FilePair]:
         )
     inside = truth / "images"
     room = inside if options.image is None and inside.is_dir() else options.image
-    images, cells = (images_by_name(room, true) for room in (room, options.truth_labels))
+    images = images_by_name(room, true)
+    cells = images_by_name(options.truth_labels, true)
     pairs = []
     for name, path in true.items():
         image, spacing, doubts = images.get(name), options.spacing, list[str]()

@@ -37,7 +37,8 @@ NEAR = 1e-6  # relative difference of a control that another machine may cause
 def same_data(before: ScoredRun, after: ScoredRun) -> tuple[bool | None, set[str]]:
     """Return whether the common cases are the same, None if not known; those known to be others."""
     prints = [run.said("fingerprint") for run in (before, after)]
-    old, new = (run.table("cases") for run in (before, after))
+    old = before.table("cases")
+    new = after.table("cases")
     common = before.cases & after.cases
     if all(prints) and prints[0] == prints[1]:
         return True, set()

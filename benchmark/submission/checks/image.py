@@ -79,7 +79,8 @@ def check_user(config: Settings, view: View) -> Faults:
     if not (parts := USER.fullmatch(user)):
         yield "image.user-grammar", place, f"found {user!r}"
         return
-    users, groups = (_table(view, f"/etc/{name}") for name in ("passwd", "group"))
+    users = _table(view, "/etc/passwd")
+    groups = _table(view, "/etc/group")
     name = parts[1]
     group = parts[2]
     row = next((row for row in users if name == row[0]), None) or next(
