@@ -1,6 +1,5 @@
 """The same scores by one process, by Dask and by shards, also where some of them are killed."""
 
-import io
 import os
 import signal
 import subprocess
@@ -10,11 +9,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from rich.console import Console
-
-from cytosuite.benchmark.commands.benchmark import benchmark_command
-from cytosuite.benchmark.commands.options.benchmark import BenchmarkOptions
-from cytosuite.benchmark.runs.data.shard import Shard
 
 pytestmark = pytest.mark.slow
 TIMES = ["seconds", "peak_memory"]  # columns that differ from run to run
@@ -33,25 +27,8 @@ interface = "lo"
 def home(tmp_path_factory):
     """Return a folder with the data, and a run by one process."""
     home = tmp_path_factory.mktemp("runs")
-    here(home, "one")
+    ended(start(home, "one"))
     return home
-
-
-def here(runs, run, shard=None):
-    """Return the words of a benchmark, or a shard of one, in this process."""
-    said = Console(file=io.StringIO())
-    options = BenchmarkOptions(
-        dataset="spheroid",
-        size="mini",
-        cases=CASES,
-        shard=shard,
-        runs=runs,
-        run=run,
-        engine="process",
-        algorithm=["watershed"],
-    )
-    assert benchmark_command(options, said) == 0, said.file.getvalue()
-    return said.file.getvalue()
 
 
 def start(home, run, *words):
@@ -102,15 +79,10 @@ def need_equal(home, run):
     pd.testing.assert_frame_equal(values, one)
 
 
-def test_scores_are_those_of_one_process_by_dask_and_by_shards(home, tmp_path):
+def test_scores_are_those_of_one_process_by_dask(home):
     pytest.importorskip("distributed")
     ended(start(home, "dask", "--cluster", "local"))
     need_equal(home, "dask")
-    for number in range(1, 5):
-        here(tmp_path, "shards", Shard(number, 4))
-    assert f"{CASES} results are there already" in here(tmp_path, "shards")
-    (tmp_path / "shards").rename(home / "shards")
-    need_equal(home, "shards")
 
 
 def test_the_end_of_a_shard_costs_the_case_at_hand_alone(home):
@@ -122,7 +94,7 @@ def test_the_end_of_a_shard_costs_the_case_at_hand_alone(home):
     assert 0 < len(finished) < CASES // 2, "the shard was over before"
     for shard in [start(home, "killed", "--shard", f"{n}/2") for n in (1, 2)]:
         ended(shard)
-    ended(start(home, "killed"))
+    assert f"{CASES} results are there already" in ended(start(home, "killed"))
     assert finished.items() <= outputs(home, "killed").items()
     need_equal(home, "killed")
 
