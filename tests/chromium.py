@@ -9,9 +9,9 @@ from pathlib import Path
 
 
 class Chromium:
-    """A page in headless Chromium, over file descriptors 3 and 4 (no port, no package)."""
+    """A headless Chromium, over file descriptors 3 and 4 (no port, no package)."""
 
-    def __init__(self, program, profile, width=1300, height=1000):
+    def __init__(self, program, profile):
         there, self._write = os.pipe()
         self._read, back = os.pipe()
         # The child finds its ends of the pipes at 3 and 4.
@@ -19,32 +19,26 @@ class Chromium:
         self._process = subprocess.Popen(
             ["bash", "-c", script, "bash", program, "--headless", "--no-sandbox", "--disable-gpu",
              "--disable-background-networking", "--no-first-run", f"--user-data-dir={profile}",
-             f"--window-size={width},{height}", "--remote-debugging-pipe"],
+             "--window-size=1300,1000", "--remote-debugging-pipe"],
             pass_fds=(there, back), stderr=subprocess.DEVNULL,
             env={**os.environ, "HOME": str(profile)},
         )  # fmt: skip
         os.close(there)
         os.close(back)
-        self._numbers, self._rest, self._session = count(1), b"", None
-        self.complaints, self.requests = [], []
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        found = self.call("Target.attachToTarget", targetId=target, flatten=True)
-        self._session = found["sessionId"]
-        for domain in ("Page", "Runtime", "Network", "Log"):
-            self.call(f"{domain}.enable")
+        self._numbers, self._rest = count(1), b""
 
-    def call(self, method, **params):
-        """Send a command and return its result; events that come before it are kept."""
+    def call(self, method, happened=lambda event: None, session=None, **params):
+        """Send a command and return its result; events that come before it are looked at."""
         number = next(self._numbers)
         message = {"id": number, "method": method, "params": params}
-        if self._session:
-            message["sessionId"] = self._session
+        if session:
+            message["sessionId"] = session
         os.write(self._write, json.dumps(message).encode() + b"\0")
-        while True:
-            found = self._next()
-            if found.get("id") == number:
-                assert "error" not in found, found["error"]
-                return found["result"]
+        while (answer := self._next()).get("id") != number:
+            if answer.get("sessionId") == session:
+                happened(answer)
+        assert "error" not in answer, answer["error"]
+        return answer["result"]
 
     def _next(self):
         while b"\0" not in self._rest:
@@ -52,8 +46,35 @@ class Chromium:
             assert chunk, "the browser has gone"
             self._rest += chunk
         line, self._rest = self._rest.split(b"\0", 1)
-        found = json.loads(line)
-        method, params = found.get("method", ""), found.get("params", {})
+        return json.loads(line)
+
+    def close(self):
+        """End the browser."""
+        os.close(self._write)
+        os.close(self._read)
+        self._process.terminate()
+        self._process.wait(timeout=20)
+
+
+class Page:
+    """A page of a browser, which shares nothing with its other pages."""
+
+    def __init__(self, browser):
+        self._browser, self._session = browser, None
+        self.complaints, self.requests = [], []
+        self._context = browser.call("Target.createBrowserContext")
+        target = browser.call("Target.createTarget", url="about:blank", **self._context)
+        opened = browser.call("Target.attachToTarget", flatten=True, **target)
+        self._session = opened["sessionId"]
+        for domain in ("Page", "Runtime", "Network", "Log"):
+            self.call(f"{domain}.enable")
+
+    def call(self, method, **params):
+        """Send a command and return its result; events that come before it are kept."""
+        return self._browser.call(method, self._keep, self._session, **params)
+
+    def _keep(self, event):
+        method, params = event["method"], event["params"]
         if method == "Runtime.exceptionThrown":
             self.complaints.append(params["exceptionDetails"])
         elif (method == "Log.entryAdded" and "willReadFrequently" not in str(params)) or (
@@ -62,7 +83,6 @@ class Chromium:
             self.complaints.append(params)
         elif method == "Network.requestWillBeSent":
             self.requests.append(params["request"]["url"])
-        return found
 
     def open(self, page: Path, fragment=""):
         """Open a page and wait until its script has run."""
@@ -107,8 +127,5 @@ class Chromium:
         path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot")["data"]))
 
     def close(self):
-        """End the browser."""
-        os.close(self._write)
-        os.close(self._read)
-        self._process.terminate()
-        self._process.wait(timeout=20)
+        """Close the page, and forget what it stored."""
+        self._browser.call("Target.disposeBrowserContext", **self._context)

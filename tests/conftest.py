@@ -9,11 +9,10 @@ import gc
 
 gc.disable()  # until all tests are collected: a look for garbage among them takes as long as they
 
-import re
 import shutil
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import jinja2
@@ -26,12 +25,6 @@ from cytosuite.benchmark.engines.images.daemon import find_docker
 from cytosuite.errors import InputError
 from cytosuite.volume import large
 
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chrome")
-FLAGS = [
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    *("--enable-logging=stderr", "--virtual-time-budget=4000", "--dump-dom"),
-]
 # A busy machine fails no property.
 settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
@@ -176,30 +169,33 @@ def sandboxed(client, puppet, tiny, tmp_path):
 
 
 @pytest.fixture(scope="session")
-def browser():
-    """Return the path of a browser."""
-    if BROWSER is None:
+def browser(tmp_path_factory):
+    """Return a browser, whose start takes longer than most pages."""
+    names = ("chromium", "google-chrome", "chrome")
+    if not (program := next(filter(None, map(shutil.which, names)), None)):
         pytest.skip("no chromium on this machine")
-    return BROWSER
+    from chromium import Chromium
+
+    with closing(Chromium(program, tmp_path_factory.mktemp("profile"))) as opened:
+        yield opened
 
 
-@pytest.fixture(scope="session")
-def browse(tmp_path_factory, browser):
+@pytest.fixture
+def window(browser):
+    """Return a new page of the browser."""
+    from chromium import Page
+
+    with closing(Page(browser)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def browse(window):
     """Return a function that opens a page and returns the data of its root and its complaints."""
 
-    def run(page):
-        profile = tmp_path_factory.mktemp("profile")
-        done = subprocess.run(
-            [browser, *FLAGS, f"--user-data-dir={profile}", page.resolve().as_uri()],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=True,
-            env={**os.environ, "HOME": str(profile)},
-        )
-        root = re.search(r"<html[^>]*>", done.stdout)
-        assert root is not None, done.stderr
-        console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-        return dict(re.findall(r'data-(\w+)="([^"]*)"', root.group())), console
+    def run(page, last="ready"):
+        window.open(page)
+        window.wait(f"'{last}' in document.documentElement.dataset")
+        return window.run("({...document.documentElement.dataset})"), window.complaints
 
     return run

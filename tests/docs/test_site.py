@@ -6,7 +6,6 @@ import sys
 
 import house
 import pytest
-from chromium import Chromium
 from house import ROOT
 
 pytest.importorskip("mkdocs")
@@ -101,17 +100,14 @@ def test_a_page_without_an_entry_is_under_more_and_a_broken_link_ends_the_build(
     assert "LICENSE" not in start
 
 
-def test_the_search_works_in_a_folder_that_is_opened_as_it_is(site, tmp_path, browser):
-    page = Chromium(browser, tmp_path)
-    try:
-        page.open(site / "docs/segment.html")
-        page.key("s")  # opens the search
-        for letter in "hand in":
-            page.key(letter)
-        page.wait("document.querySelector('.md-search-result__link')")
-        found = page.run("document.querySelector('.md-search-result__link').href")
-        assert "docs/hand-in.html" in found
-        assert page.complaints == []
-        assert not [url for url in page.requests if url.startswith("http")]
-    finally:
-        page.close()
+def test_the_search_works_in_a_folder_that_is_opened_as_it_is(site, window):
+    window.open(site / "docs/segment.html")
+    window.key("s")  # opens the search
+    for letter in "hand in":
+        window.key(letter)
+    window.wait("document.querySelector('.md-search-result__link')")
+    assert "docs/hand-in.html" in window.run(
+        "document.querySelector('.md-search-result__link').href"
+    )
+    assert window.complaints == []
+    assert not [url for url in window.requests if url.startswith("http")]

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from chromium import Chromium
 from toys import put
 
 from cytosuite.benchmark.report import write_report
@@ -72,27 +71,20 @@ def run(make, tmp_path):
 
 
 @pytest.fixture
-def drive(tmp_path_factory, browser):
-    opened = []
-
+def drive(tmp_path, window):
     def start(results, fragment="#case-0", before=""):
-        folder = tmp_path_factory.mktemp("viewer")
-        index_file = write_report(results, folder / "report")
+        index_file = write_report(results, tmp_path / "report")
         if before:
             index_file.write_text(
                 index_file.read_text().replace("<head>", f"<head><script>{before}</script>", 1)
             )
-        found = Chromium(browser, folder / "profile")
-        opened.append(found)
-        found.open(index_file, fragment)
+        window.open(index_file, fragment)
         if not before:
-            found.wait("panels && panels.state.shown && document.querySelector('.stage canvas')")
-            settle(found)
-        return found
+            window.wait("panels && panels.state.shown && document.querySelector('.stage canvas')")
+            settle(window)
+        return window
 
-    yield start
-    for found in opened:
-        found.close()
+    return start
 
 
 def settle(page_):

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from chromium import Chromium
 from scipy.stats import norm
 
 from cytosuite.benchmark.report import write_report
@@ -85,17 +84,15 @@ def rows(contest):
 
 
 @pytest.fixture
-def opened(tmp_path, browser):
+def opened(tmp_path, window):
     """Return a function that opens the page of a run in a browser."""
-    window = Chromium(browser, tmp_path / "profile")
 
     def show(results, fragment=""):
         window.open(write_report(results, tmp_path / "report"), fragment)
         window.wait("document.getElementById('weigh').dataset.ready === ''")
         return window
 
-    yield show
-    window.close()
+    return show
 
 
 @pytest.fixture
