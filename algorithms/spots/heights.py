@@ -9,7 +9,7 @@ from cytosuite.files import TextDict, Texts
 from cytosuite.volume.arrays import Bools, Doubles
 
 _FEWEST = 20  # spots to fit a mixture to
-_SIDE = 3  # least number of spots on a side of its valley
+_SIDE = 3  # least number of spots on a side of its valley, or above a gap: fewer may be dirt
 _BINS = 256  # of ln height, from which mixtures are fitted
 _MOST = 4  # normals of a mixture
 _ROUNDS = 60  # of its fit
@@ -83,7 +83,7 @@ def split(height: Doubles, snr: Doubles) -> tuple[float, bool] | None:
 def _divisions(x: Doubles) -> Iterator[float]:
     """Yield values between which ln heights (N,) may divide: gaps, valleys of mixtures."""
     order = np.sort(x)
-    gaps = np.diff(order)
+    gaps = np.diff(order)[: 1 - _SIDE]
     if gaps.max(initial=0) >= np.log(_APART):
         yield float(order[gaps.argmax()] + gaps.max() / 2)
     if len(x) < _FEWEST:

@@ -54,6 +54,10 @@ def test_spots_of_one_kind_are_all_marked(number):
     assert _marked(_heights((number, 3, 0.6))) == (number, ())
 
 
+def test_dirt_above_faint_spots_is_no_population_of_its_own():
+    assert _marked(_heights((200, 2.0, 0.45), (2, 90, 0.05)))[0] == 202
+
+
 def test_users_move_the_least_height_and_name_a_number():
     height = _heights((150, 20, 0.3), (600, 2, 0.5))
     assert _marked(height, stricter=1.5)[0] < _marked(height)[0] < _marked(height, stricter=0.5)[0]
