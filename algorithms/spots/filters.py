@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy import ndimage
 
 from cytosuite.algorithms.spots import _kernels as kernels
 from cytosuite.algorithms.spots import _loops as loops
@@ -18,6 +19,10 @@ _LEFT = (0.02275, 0.15866, 0.5)  # quantiles at -2, -1 and 0 sd: spots lie right
 _SYMMETRIC = 20.0  # skewness that is none, times √pixels: about the sd of its measurement
 _CROWDED = 0.14  # skewness that crowds of spots hardly reach
 _HEAVIER = 9 / 8  # times the fourth cumulant of a Poisson variable: photons under Gaussian weights
+_RIDGE = 5.0  # times as much as along an edge an answer falls across it
+_TURNS = np.pi / 8 * np.arange(16)
+# Sigmas along z, y, x to where that is measured; nearer, two spots are one ridge.
+_RING = 2 * np.array([0 * _TURNS, np.sin(_TURNS), np.cos(_TURNS)])[:, None]
 _MISFIT = 0.15  # part of a spot's light that its fit may leave, and that is no spot
 
 
@@ -145,7 +150,7 @@ def candidates(
     """
     ends = _ends(rest.shape[1]), _ends(rest.shape[2])
     best, smooth, answer = spare
-    which = np.zeros(rest.shape if len(sigmas) > 1 else (1, 1, 1), np.uint8)
+    which = np.zeros(rest.shape, np.uint8)  # takes no memory for a lone scale
     scales = [filter_of(sigma) for sigma in sigmas]
     noises, skew = [], 0.0  # of the narrowest filter, the most
     for number, scale in enumerate(scales):
@@ -165,15 +170,19 @@ def candidates(
     spots = np.zeros((len(places), kernels.COLUMNS))
     spots[:, kernels.VARIANCE] = noise = variance.at(places)
     score = best[at] / np.sqrt(1 + (gain * light + (_MISFIT * light) ** 2) / noise)
-    scale_at = which[at] if len(sigmas) > 1 else np.zeros(len(places), np.uint8)
+    scale_at = which[at]
     peak = np.array([scale.peak for scale in scales])[scale_at]
     height = best[at] * np.choose(scale_at, [n.at(places) for n in noises]) / peak
     spots[:, [kernels.Z, kernels.Y, kernels.X]] = places
     spots[:, kernels.HEIGHT], spots[:, kernels.LEVEL] = height, rest[at] - height
-    spots[:, kernels.WIDE] = np.log([sigma[2] for sigma in sigmas])[scale_at]
-    spots[:, kernels.TALL] = np.log([sigma[0] or 1.0 for sigma in sigmas])[scale_at]
+    tall, wide = np.array([(sigma[0] or 1.0, sigma[2]) for sigma in sigmas])[scale_at].T
+    spots[:, kernels.TALL], spots[:, kernels.WIDE] = np.log(tall), np.log(wide)
     spots[:, kernels.START : kernels.SD] = spots[:, : kernels.START]
     spots[:, kernels.RESPONSE] = score
+    ring = places.T[..., None] + wide[:, None] * _RING
+    near = ndimage.map_coordinates(best, ring, float, 1, "nearest")
+    fall = 2 * best[at][:, None] - near[:, :8] - near[:, 8:]
+    score *= fall.max(axis=1) < _RIDGE * fall.min(axis=1)
     rank = np.argsort(-score, kind="stable")
     return spots[rank[score[rank] >= threshold]], variance, skew
 

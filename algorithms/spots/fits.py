@@ -66,8 +66,7 @@ class Fits:
         if self.clear:
             wide = _NARROWER * np.exp(self.usual[WIDTH])
             again.sigmas = [wide * (self.sigmas[0] > 0)]
-            own = np.ceil(_WINDOW * again.sigmas[0]).astype(np.int64)
-            again.half = np.maximum(again.half, own)
+            again.half = np.maximum(again.half, np.ceil(_WINDOW * again.sigmas[0]).astype(int))
         return again
 
     def _divide(self, part: slice) -> None:

@@ -67,17 +67,16 @@ def find(image: Array, spacing: Spacing, parameters: Parameters) -> Detected:
     if p.measure_width:
         fits = fits.measured(*candidates(values, values, spare, 0.0, sigmas, p.threshold, least))
     for _ in range(p.passes):
-        count, search = len(fits.spots), (fits.gain, fits.sigmas, p.threshold, least)
-        fits.add(*candidates(values, fits.rest, spare, *search))
+        count = len(fits.spots)
+        fits.add(*candidates(values, fits.rest, spare, fits.gain, fits.sigmas, p.threshold, least))
         if fits.like_light()[count:].sum() <= _FEW * len(fits.spots):
             break
     fits.sweep()
     good = fits.good()
     spots, snr = fits.spots[good], fits.spots[good, kernels.SCORE]
     places, height = spots[:, PLACE[3 - image.ndim :]], spots[:, kernels.HEIGHT]
-    wide = np.exp(spots[:, WIDTH])
-    real = wide[:, -2:] if len(values) == 1 else wide
-    light = height * np.prod(real * np.sqrt(2 * np.pi), axis=1)
+    wide = np.exp(spots[:, WIDTH])[:, fits.axes]
+    light = height * np.prod(wide * np.sqrt(2 * np.pi), axis=1)
     return Detected(places, height, light, snr, fits.gain)
 
 

@@ -108,6 +108,15 @@ def test_hot_pixels_and_tracks_of_rays_are_no_spots():
     assert pairs.pairs[-1] >= 45  # others lie under a track
 
 
+def test_an_edge_of_a_mosaic_holds_no_spots_and_hides_few(rng):
+    truth = rng.uniform(4, 250, (60, 2))
+    image, spacing = _image((256, 256), truth)
+    image[:, 120:] += 400
+    pairs = _pairs(truth, image, spacing)
+    assert pairs.pairs[-1] >= 55
+    assert pairs.predictions - pairs.pairs[-1] <= 1
+
+
 def test_the_threshold_is_the_one_of_the_largest_expected_f1(rng):
     sigmas = [np.array([0.0, 1.2, 1.2])]
     noise = -np.sort(-rng.normal(3, 0.3, 1000))
