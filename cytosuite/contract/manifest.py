@@ -23,6 +23,7 @@ FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_len
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]  # a SHA-256
 Sentence = Annotated[str, AfterValidator(plain)]
 Fact = str | float | FloatTuple  # about an image
+FactDict = dict[str, Fact]
 MOST_CASES = 100_000
 MOST_BYTES = 255  # of a file's name
 
@@ -160,10 +161,10 @@ class ModelCard(Described):
     license: str  # SPDX identifier
     # the images it was made for, compared with an image's metadata; of words each is one:
     # "cytoplasm or membrane"
-    describes: dict[str, Fact]
+    describes: FactDict
     # facts that an image must give with these values, while none of `describes` may differ: the
     # card is chosen for these images alone, before others of the same cost
-    exact: dict[str, Fact] = {}
+    exact: FactDict = {}
     parameters: Json = {}  # tuned parameters of the algorithm
     weights: FileName | None = None  # name of the weights file in the folder of the card
     sha256: str | None = None  # SHA-256 of the weights file
@@ -178,10 +179,10 @@ class ModelCard(Described):
     # scores of simpler methods on the same images, by method
     baselines: dict[str, FloatDict] = {}
     # of rules of `Uses`, read with the card: images by place
-    used: dict[int, dict[str, Fact]] = Field({}, exclude=True)
+    used: dict[int, FactDict] = Field({}, exclude=True)
 
     @property
-    def images(self) -> dict[str, Fact]:
+    def images(self) -> FactDict:
         """Facts of the images that it was made for."""
         return {**self.describes, **self.exact}
 
@@ -197,7 +198,7 @@ class Use(Described):
     """A model that is taken before all others of its algorithm."""
 
     model: str  # its name
-    images: dict[str, Fact] = {}  # facts of its images; all images without
+    images: FactDict = {}  # facts of its images; all images without
 
 
 class Uses(Described):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from cytosuite.contract.manifest import ModelCard, SelectPolicy
 from cytosuite.errors import ModelError
-from cytosuite.files import FloatMap, FloatTuple, Json, Texts, frozen
+from cytosuite.files import FloatMap, FloatPair, FloatTuple, Json, Texts, frozen
 
 if TYPE_CHECKING:
     from cytosuite.volume import Volume
@@ -199,7 +199,7 @@ def distance(key: str, image: Value, card: Value) -> float:
     return min(ordered, DISORDER + _apart(pairs(sorted(image), sorted(card)), larger))
 
 
-def _apart(sizes: Sequence[tuple[float, float]], larger: float) -> float:
+def _apart(sizes: Sequence[FloatPair], larger: float) -> float:
     """Return the sum of ``|ln(a / b)|``, of those with a > b `larger` times."""
     return sum(
         0.0 if a == b else max(larger * log(a / b), log(b / a)) if a > 0 and b > 0 else inf
@@ -207,7 +207,7 @@ def _apart(sizes: Sequence[tuple[float, float]], larger: float) -> float:
     )
 
 
-def pairs(image: Sequence[float], card: Sequence[float]) -> list[tuple[float, float]]:
+def pairs(image: Sequence[float], card: Sequence[float]) -> list[FloatPair]:
     """Return the values of the last axes, as many as both have: y and x of plane and volume."""
     return list(zip(reversed(image), reversed(card), strict=False))
 

@@ -8,6 +8,7 @@ from pydantic import Field
 from scipy import ndimage
 
 from cytosuite.contract.manifest import Described, NotNegative, Positive
+from cytosuite.files import FloatPair
 from cytosuite.networks.normalise import NOISE_UNITS, Background
 from cytosuite.volume.arrays import Bools, Image, Reals, Rng
 from cytosuite.volume.pieces import evenly
@@ -63,7 +64,7 @@ def late(noise: Image, lag: float) -> Image:
     return shifted
 
 
-def seen_late(lag: float) -> tuple[float, float]:
+def seen_late(lag: float) -> FloatPair:
     """Return shares of variance and third cumulant of late noise that second differences see."""
     taps = np.convolve([1, -2, 1], [1 - lag, lag]) / sqrt((1 - lag) ** 2 + lag**2)
     return float((taps**2).sum() / 6), float((taps**3).sum() / -6)

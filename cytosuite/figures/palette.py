@@ -1,5 +1,7 @@
 """The colours of outlines and classes of objects: of the page, its viewer, stills and figures."""
 
+from cytosuite.files import IntTriple
+
 # Okabe and Ito, Color Universal Design (2008): apart for all common kinds of colour blindness.
 TRUTH, PREDICTION = "truth", "right"  # outlines without an error
 PALETTE = {
@@ -13,7 +15,7 @@ PALETTE = {
 }
 
 
-def rgb(name: str) -> tuple[int, int, int]:
+def rgb(name: str) -> IntTriple:
     """Return a colour as red, green and blue, 0 to 255."""
     red, green, blue = bytes.fromhex(PALETTE[name].removeprefix("#"))
     return red, green, blue

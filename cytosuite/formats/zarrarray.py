@@ -30,11 +30,11 @@ AT_ONCE = 10  # chunks that zarr decodes side by side
 OVERHEAD = 2**16  # bytes by which packed noise may exceed the pixels
 FLOATS = {"NaN", "Infinity", "-Infinity"}
 
-# Returns the stream of an entry and its bytes by its name, None where there is none.
-ZarrEntries = Callable[[str], tuple[BinaryIO, int] | None]
+Opened = tuple[BinaryIO, int] | None  # stream of an entry, its bytes; None where there is none
+ZarrEntries = Callable[[str], Opened]  # by its name
 
 
-def _in_folder(folder: Path, name: str) -> tuple[BinaryIO, int] | None:
+def _in_folder(folder: Path, name: str) -> Opened:
     """Open a file below a folder; a link that leads out of it is refused."""
     real = (folder / name).resolve()
     if not real.is_relative_to(folder):
@@ -48,7 +48,7 @@ def _in_folder(folder: Path, name: str) -> tuple[BinaryIO, int] | None:
     return stream, os.fstat(stream.fileno()).st_size
 
 
-def _in_zip(file: ZipFile, name: str) -> tuple[BinaryIO, int] | None:
+def _in_zip(file: ZipFile, name: str) -> Opened:
     """Open an entry of a zip file that is stored as it is."""
     try:
         info = file.getinfo(name)
@@ -217,7 +217,7 @@ def _v2(fields: Json) -> Json:
 
 def _codecs(listed: object, count: int) -> tuple[list[Json], Shape | None]:
     """Return the codecs of an array, and the shape of the chunks in its shards."""
-    codecs: list[Json] = []
+    codecs = []
     inner = None
     listed = listed if isinstance(listed, list) else [listed]
     if len(listed) > CODECS:

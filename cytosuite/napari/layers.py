@@ -29,6 +29,7 @@ from cytosuite.volume.arrays import Lengths, Spacing
 from cytosuite.volume.objects import label_type
 
 LayerData = tuple[Any, Json, str]
+Layers = list[LayerData]
 OWN = "cytosuite"  # key of an image's metadata in the metadata of its layer
 # Folders of label images: of sockets, of users, and of the Cell Tracking Challenge.
 LABEL_FOLDERS = {
@@ -39,7 +40,7 @@ TINTS = ("green", "magenta", "cyan", "yellow", "blue", "red")  # of channels
 DOT = 5  # px of a point
 
 
-def read_image(path: str | Path) -> list[LayerData]:
+def read_image(path: str | Path) -> Layers:
     """Return the channels of an image, or label images, as layers; InputError if broken."""
     place = Path(path)
     names, name = channels(place), image_name(place)
@@ -129,7 +130,7 @@ def points_layer(points: Points, name: str) -> LayerData:
 
 def tracks_layer(labels: Volume, tracks: Sequence[Track], name: str) -> LayerData:
     """Return the ways of the cells of a movie, daughters joined to their mothers."""
-    places: list[list[float]] = []
+    places = []
     for frame, array in enumerate(labels.array):
         measured = regionprops_table(array, properties=("label", "centroid"))
         cell, *centre = (column.tolist() for column in measured.values())
@@ -147,7 +148,7 @@ def layer_of(path: Path, kind: str, name: str, spacing: Spacing) -> LayerData:
     return make(read(path).channels[0], name)
 
 
-def results(out: Path, name: str) -> tuple[Json, list[LayerData]]:
+def results(out: Path, name: str) -> tuple[Json, Layers]:
     """Return the record of an image that ``cytosuite apply`` has written, and its outputs."""
     record = read_json(out / f"{name}.json")
     title = f"{name}: {record['algorithm']} {record['model']}"
@@ -161,7 +162,7 @@ def results(out: Path, name: str) -> tuple[Json, list[LayerData]]:
     return record, layers
 
 
-def simulated_spheroid() -> list[LayerData]:
+def simulated_spheroid() -> Layers:
     """Return the first case of ``cytosuite simulate spheroid --size mini``: image and labels."""
     ((_, make),) = recipe(DataRequest("spheroid", "mini", cases=1)).makers
     sample = make()

@@ -24,6 +24,7 @@ from cytosuite.metrics.labels.overlap import OVERLAP
 from cytosuite.napari.layers import (
     OWN,
     LayerData,
+    Layers,
     labels_layer,
     layer_of,
     read_image,
@@ -40,7 +41,7 @@ FAINT, STRONG = 0.35, 0.7  # opacities of outlines where they are filled, and of
 RUN, CONTOUR = f"{OWN} run", f"{OWN} contour"  # in the metadata of a layer: folder, px of outlines
 
 
-def get_reader(path: str | list[str]) -> Callable[[str], list[LayerData]] | None:
+def get_reader(path: str | list[str]) -> Callable[[str], Layers] | None:
     """Return the reader of an image or a run; None of others, and of several files as one stack."""
     if isinstance(path, list):
         return None
@@ -111,7 +112,7 @@ def _scores(folder: Path, task: Task, names: Names) -> tuple[str, FloatDict]:
     return metric, {str(case): float(value) for case, value in ordered.items()}
 
 
-def run_layers(path: str | Path) -> list[LayerData]:
+def run_layers(path: str | Path) -> Layers:
     """Return the case of a folder, of a run the worst one, as layers."""
     place = run_of(Path(path))
     if place is None:
@@ -125,12 +126,12 @@ def run_layers(path: str | Path) -> list[LayerData]:
     return case_layers(run, case, algorithm)
 
 
-def case_layers(run: OpenedRun, case: Case, first: str = "") -> list[LayerData]:
+def case_layers(run: OpenedRun, case: Case, first: str = "") -> Layers:
     """Return a case as layers, the answer and errors of one algorithm visible, on top."""
     task = run.run.task
     output, inputs = task.main_output, case.inputs(task)
     kinds = {socket.slug: socket.kind for socket in task.inputs}
-    layers: list[LayerData] = []
+    layers: Layers = []
     for slug, path in inputs.items():
         title = case.name if not layers else f"{case.name} {slug}"
         layers.append(layer_of(path, "labels" if kinds[slug] == "labels" else "image", title, ()))
@@ -160,7 +161,7 @@ def case_layers(run: OpenedRun, case: Case, first: str = "") -> list[LayerData]:
 
 def _answer(
     run: OpenedRun, case: Case, name: str, truth: Volume | None, spacing: Spacing
-) -> list[LayerData]:
+) -> Layers:
     """Return the output of an algorithm, of labels with its errors by class; none if it failed."""
     folder, task = run.run.folder / folder_of(name) / case.name, run.run.task
     record, output = run.run.result(name, case.name), task.main_output
@@ -179,7 +180,7 @@ def _answer(
 
 def _side(
     path: Path, kind: str, name: str, spacing: Spacing, side: str, table: Path | None
-) -> tuple[Volume | None, list[LayerData]]:
+) -> tuple[Volume | None, Layers]:
     """Return labels, and the layers of truth or answer: outlines with ways, points, or an image."""
     if kind != "labels":
         layer = layer_of(path, kind, name, spacing)

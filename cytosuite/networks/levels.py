@@ -9,10 +9,11 @@ from pydantic import Field
 from torch import nn
 
 from cytosuite.contract.manifest import Count, Described
+from cytosuite.files import IntTriple
 from cytosuite.networks.network import PlaneByPlane
 from cytosuite.networks.tiling import Widths
 
-Triple = tuple[int, int, int]
+Triple = IntTriple
 
 
 class LevelArguments(Described):

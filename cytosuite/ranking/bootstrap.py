@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from cytosuite.files import FloatTuple, Names
+from cytosuite.files import FloatTriple, FloatTuple, Names
 from cytosuite.ranking.intervals import ENDS
 from cytosuite.ranking.ranking import MANY
 from cytosuite.ranking.scores import Counts
@@ -82,7 +82,7 @@ def kendall_tau(first: Doubles, others: Doubles) -> Doubles:
     return tau
 
 
-def percentiles(values: Doubles) -> tuple[float, float, float]:
+def percentiles(values: Doubles) -> FloatTriple:
     """Return median and ends of the 95 % interval of the finite values; NaN if there are none."""
     finite = values[np.isfinite(values)]
     if not finite.size:

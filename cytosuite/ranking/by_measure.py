@@ -1,6 +1,6 @@
 """Rank the algorithms of a long table of scores; means, also in units of the controls."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import chain, combinations
 
 import numpy as np
@@ -12,7 +12,7 @@ from cytosuite.ranking.chosen_pairs import FAMILY, tested
 from cytosuite.ranking.consensus import consensus
 from cytosuite.ranking.contests import Field, contest, standoff, together
 from cytosuite.ranking.intervals import FEWEST
-from cytosuite.ranking.ranking import Pair, Ranking
+from cytosuite.ranking.ranking import Pair, PairDict, PairMap, Ranking
 from cytosuite.ranking.rule import Extent, RankingRules, rule_sentences
 from cytosuite.ranking.scores import (
     ABSENT,
@@ -28,11 +28,9 @@ TOPS, BOTTOMS = ("oracle", "real"), ("blank", "identity")  # the first that has 
 TOPS_OF_SET = ("real", "oracle")  # the truth is not from the reference set
 
 
-def scaled_means(
-    arrays: ScoreArrays, measures: Iterable[Measure], means: Mapping[Pair, float]
-) -> dict[Pair, float]:
+def scaled_means(arrays: ScoreArrays, measures: Iterable[Measure], means: PairMap) -> PairDict:
     """Return (mean - bottom) / (top - bottom) by algorithm and metric."""
-    scaled: dict[Pair, float] = {}
+    scaled: PairDict = {}
     for measure in measures:
         values, _ = arrays.of(measure.name, measure.of_set)
         finite = {
@@ -127,9 +125,7 @@ def _extent(field: Field, chosen: Sequence[Measure]) -> Extent:
     )
 
 
-def _by_metric(
-    field: Field, measures: Sequence[Measure]
-) -> tuple[dict[Pair, float], dict[Pair, float]]:
+def _by_metric(field: Field, measures: Sequence[Measure]) -> tuple[PairDict, PairDict]:
     """Return the means by algorithm and metric, and Kendall's tau-b of two rankings each.
 
     A lost case without a worst value leaves no mean.

@@ -5,12 +5,14 @@ from dataclasses import asdict, field
 from math import isfinite
 from typing import Any, Literal
 
-from cytosuite.files import FloatMap, IntMap, Json, Names, TextMap, TextPair, frozen
+from cytosuite.files import FloatMap, FloatTriple, IntMap, Json, Names, TextMap, TextPair, frozen
 from cytosuite.volume.arrays import Interval
 
 Scheme = Literal["mean", "cases", "tests"]
 Failures = Literal["worst", "left out"]
 Pair = TextPair
+PairMap = Mapping[Pair, float]
+PairDict = dict[Pair, float]  # the same, to be written
 MANY = 50  # algorithms: of more, chosen pairs are tested, and shares are of the first places
 SCHEMES: Mapping[Scheme, str] = {
     "mean": "aggregate, then rank: by the mean over the cases",
@@ -42,7 +44,7 @@ class Contest:
     tier: IntMap  # from 1, never falling along `algorithms`; or empty
     better: frozenset[Pair]  # the first is significantly better, or alone has results
     differences: Mapping[Pair, Difference]  # of tested pairs, both ways; none of all metrics
-    tau: tuple[float, float, float]  # median and 95 % interval of tau-b, samples to all
+    tau: FloatTriple  # median and 95 % interval of tau-b, samples to all
     without_failures: IntMap = field(default_factory=dict)  # places
     power: str = ""  # why no test could tell any two apart; else empty
 
@@ -70,14 +72,14 @@ class Ranking:
     rule: str  # the sentences that state both, and the tests, for the reader
     overall: Contest  # by all primary metrics together
     metrics: Mapping[str, Contest]  # by each primary metric
-    agreement: Mapping[Pair, float]  # tau-b of two metrics, each pair once; or NaN
-    scaled: Mapping[Pair, float]  # by algorithm and metric: blank 0, oracle 1
+    agreement: PairMap  # tau-b of two metrics, each pair once; or NaN
+    scaled: PairMap  # by algorithm and metric: blank 0, oracle 1
     cases: int  # cases, and those among them that any algorithm failed
     failed: int
     draws: int  # of the bootstrap; no draws for few cases
     seed: int
     alpha: float  # level of the tests
-    means: Mapping[Pair, float] = field(default_factory=dict)  # a failed case the worst
+    means: PairMap = field(default_factory=dict)  # a failed case the worst
     missing: str = ""  # see `scores.missing_rows`
     family: str | None = None  # the pairs that are tested; None: all
     consensus: Consensus | None = None  # over several datasets
@@ -144,7 +146,7 @@ def _contest(contest: Contest) -> Json:
     }
 
 
-def _rows(values: Mapping[Pair, float], names: Pair, value: str) -> list[Json]:
+def _rows(values: PairMap, names: Pair, value: str) -> list[Json]:
     """Return a row per pair."""
     return [
         {names[0]: first, names[1]: second, value: number}

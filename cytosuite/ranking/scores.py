@@ -1,7 +1,6 @@
 """Long tables of scores: arrays of algorithms and cases, metrics, better ends, missing rows."""
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,9 +8,9 @@ from numpy.typing import NDArray
 
 from cytosuite.errors import InputError, count, listed
 from cytosuite.files import Names, TextPair, frozen
-from cytosuite.metrics import Metric, board_metrics
+from cytosuite.metrics import board_metrics
 from cytosuite.metrics.boards import BOARDS
-from cytosuite.metrics.metric import known_metrics
+from cytosuite.metrics.metric import AnyMetric, known_metrics
 from cytosuite.ranking.ranking import Failures
 from cytosuite.volume.arrays import Bools, Doubles, Shorts
 
@@ -36,7 +35,7 @@ class Measure:
     of_set: bool = False  # whether it has one value for the whole set in place of one per case
 
 
-def measures(metrics: Iterable[Metric[Any]]) -> list[Measure]:
+def measures(metrics: Iterable[AnyMetric]) -> list[Measure]:
     """Return the metrics that state which end is better."""
     return [
         Measure(metric.name, metric.higher_is_better, metric.worst, metric.scope == "set")

@@ -7,6 +7,7 @@ from math import prod
 import numpy as np
 from scipy import ndimage
 
+from cytosuite.files import FloatPair
 from cytosuite.networks.grid import stencil
 from cytosuite.networks.normalise import background_of, sampled_percentiles
 from cytosuite.volume.arrays import (
@@ -123,7 +124,7 @@ def calmed(image: Array, clear: float) -> tuple[Array, float]:
     return ndimage.gaussian_filter(image.astype(np.float32), (sigma / 2, sigma, sigma)), sigma
 
 
-def background_and_noise(signal: Floats) -> tuple[float, float]:
+def background_and_noise(signal: Floats) -> FloatPair:
     """Return level and standard deviation of the background: half-sample mode, lower MAD."""
     values = np.sort(thinned(signal, max(1, signal.size // 200_000)))
     background = _half_sample_mode(values)

@@ -19,6 +19,7 @@ from torch.nn.functional import (
 from torch.nn.utils.parametrizations import spectral_norm
 
 from cytosuite.contract.manifest import Described
+from cytosuite.files import IntTriple
 from cytosuite.networks.network import PlaneByPlane, channels_last
 from cytosuite.networks.tiling import Sides, Widths
 from cytosuite.volume.arrays import Sizes
@@ -47,7 +48,7 @@ class Judge(Described):
         count = len(self.widths)
         return [self.first, *[self.later] * (count - 2), (1, 1, 1)][:count]
 
-    def least(self, dimensions: int = 3) -> tuple[int, int, int]:
+    def least(self, dimensions: int = 3) -> IntTriple:
         """Return the smallest sides of a crop that has an answer, voxels z y x."""
         size = [1, 1, 1]
         for stride in ((1, 1, 1), *self.strides[::-1]):

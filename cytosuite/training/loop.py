@@ -6,7 +6,7 @@ from copy import deepcopy
 from functools import partial
 from math import ceil, inf
 from pathlib import Path
-from typing import Any, Generic
+from typing import Generic
 
 import torch
 from safetensors.torch import load_file
@@ -18,9 +18,9 @@ from cytosuite.contract.words import Say
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.figures.curves import plots
 from cytosuite.files import FloatDict, Json, frozen, write_text
-from cytosuite.folders.splits import TABLE, Placed, split_rows
+from cytosuite.folders.splits import TABLE, split_rows
 from cytosuite.formats.lists import list_of
-from cytosuite.metrics import Metric
+from cytosuite.metrics.metric import AnyMetric
 from cytosuite.networks.network import put_tensors, reused_memory, tensors_of
 from cytosuite.training.checkpoint import Origin, origin, restore, save
 from cytosuite.training.parts import (
@@ -201,7 +201,7 @@ def _load(
     """Return the cases to train on and the held-out ones, by role; test cases stay unseen."""
     roles = [role for role in training.roles if role in data]
     cases, held = ({role: list[Case]() for role in roles} for _ in range(2))
-    placed: dict[str, Sequence[Placed]] = {}
+    placed = {}
     for role in roles:
         for folder in data[role]:
             say(f"reading {folder}")
@@ -411,7 +411,7 @@ class _Course(Generic[Settings, Case]):
             weights = {name: tensor.clone() for name, tensor in tensors_of(state.average).items()}
             state.best, state.stale = Best(value, state.step, weights, scores_by_metric), 0
 
-    def _scores(self, metrics: Sequence[Metric[Any]]) -> FloatDict:
+    def _scores(self, metrics: Sequence[AnyMetric]) -> FloatDict:
         """Return scores of held-out cases; the first validation, of a few, bounds all others."""
         state, validation = self.state, self.settings.validation
         steps = self.settings.schedule.steps

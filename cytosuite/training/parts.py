@@ -20,7 +20,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 
 from cytosuite.contract.manifest import parse
 from cytosuite.errors import CytosuiteError, InputError, at
-from cytosuite.files import Entries, FloatDict, IntPair, Json, Paths, Texts, read_toml
+from cytosuite.files import Entries, FloatDict, FloatPair, IntPair, Json, Paths, Texts, read_toml
 from cytosuite.metrics.evidence import Facts
 from cytosuite.networks.network import precision, tensors_of, using
 from cytosuite.training.heldout import HeldOut, facts_of_sets, outputs_of, program
@@ -353,7 +353,7 @@ def adams(
     groups: Mapping[str, Iterable[nn.Module]],
     judges_rate: float,
     decay: float,
-    betas: tuple[float, float],
+    betas: FloatPair,
 ) -> dict[str, torch.optim.Optimizer]:
     """Return the optimisers of networks that learn against each other, by name."""
     return {
@@ -388,7 +388,7 @@ def update_average(average: nn.Module, network: nn.Module, decay: float, step: i
 
 def rounding(training: Trainer, settings: Settings, state: State, batch: Tensors) -> float:
     """Return the largest relative error of a gradient in fast precision; oneDNN has bugs there."""
-    overhung: list[bool] = []
+    overhung = []
     try:
         with register_module_forward_pre_hook(lambda *call: overhung.append(_overhangs(*call))):
             exact = _gradients(training, settings, state, batch, inf)

@@ -15,10 +15,9 @@ from cytosuite.errors import InputError
 from cytosuite.files import FloatDict, IntPair, Lists
 from cytosuite.folders.names import home_of
 from cytosuite.folders.splits import Division
-from cytosuite.metrics import Metric
 from cytosuite.metrics.evidence import Facts, gather
 from cytosuite.metrics.known import known
-from cytosuite.metrics.metric import known_metrics
+from cytosuite.metrics.metric import AnyMetric, known_metrics
 from cytosuite.training.parts import Case, CaseLists, Cases, State
 from cytosuite.training.progress import left
 from cytosuite.training.settings import FileSettings, Validation
@@ -123,14 +122,14 @@ def in_sight(facts: Iterable[Facts], count: int, say: Say) -> Iterator[Facts]:
         tell(0.0)
 
 
-def wanted_metrics(validation: Validation) -> list[Metric[Any]]:
+def wanted_metrics(validation: Validation) -> list[AnyMetric]:
     """Return the metric that chooses the weights, then the others, each once; may be refused."""
     chosen = metric_named(validation.metric)
     others = [metric_named(name, "validation.also", ranks=False) for name in validation.also]
     return list({metric.name: metric for metric in (chosen, *others)}.values())
 
 
-def metric_named(name: str, place: str = "validation.metric", *, ranks: bool = True) -> Metric[Any]:
+def metric_named(name: str, place: str = "validation.metric", *, ranks: bool = True) -> AnyMetric:
     """Return a metric of the first family with its name; with `ranks` one with a better end."""
     metrics = known_metrics("", ranks=ranks)
     if name not in metrics:
@@ -139,7 +138,7 @@ def metric_named(name: str, place: str = "validation.metric", *, ranks: bool = T
 
 
 def score(
-    metrics: Sequence[Metric[Any]], facts: Iterable[Facts], cases: list[float] | None = None
+    metrics: Sequence[AnyMetric], facts: Iterable[Facts], cases: list[float] | None = None
 ) -> FloatDict:
     """Return metrics of held-out cases by name: pooled, or means over cases; may be refused.
 
@@ -183,7 +182,7 @@ def least_gain(own: Sequence[float], theirs: Sequence[float], sign: int) -> floa
     return float(gains.mean() - stdtrit(gains.size - 1, 0.975) * spread)
 
 
-def _value(metric: Metric[Any], evidence: Sequence[Any]) -> float:
+def _value(metric: AnyMetric, evidence: Sequence[Any]) -> float:
     if metric.evidence.pool and evidence:
         return metric.of(metric.evidence.pool(evidence))
     return known([*map(metric.of, evidence)])

@@ -7,15 +7,15 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite.files import frozen
+from cytosuite.files import FloatPair, FloatTriple, frozen
 
 Shape = tuple[int, ...]  # voxels along the axes
 Lengths = tuple[float, ...]  # µm along them
 Spacing = Sequence[float]  # the same, as it is given
-ZYX = tuple[float, float, float]  # a number for each axis of a volume
+ZYX = FloatTriple  # a number for each axis of a volume
 Box = tuple[slice, ...]  # a part of an array
 Sizes = Sequence[int]  # voxels along the axes, as they are given
-Interval = tuple[float, float]  # of values, from the least to the greatest
+Interval = FloatPair  # of values, from the least to the greatest
 Array = NDArray[Any]
 Bools = NDArray[np.bool_]
 Bytes = NDArray[np.uint8]

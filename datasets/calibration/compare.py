@@ -16,7 +16,7 @@ from cytosuite.datasets.calibration.measure import (
     finite_or,
 )
 from cytosuite.figures.markdown import table_lines
-from cytosuite.files import FloatDict, FloatMap, TextMap
+from cytosuite.files import FloatDict, FloatMap, FloatPair, FloatTriple, TextMap
 from cytosuite.metrics.known import known, ratio
 from cytosuite.metrics.realism.arrangement import PROPERTIES
 from cytosuite.metrics.realism.features import pooled_distances
@@ -25,7 +25,7 @@ from cytosuite.metrics.realism.wasserstein import transport
 from cytosuite.volume.arrays import Columns, Doubles
 
 Side = TypeVar("Side")  # images, or labels, and their statistics
-Quantiles = tuple[float, float, float]  # 10 %, 50 % and 90 %; NaN where there is nothing
+Quantiles = FloatTriple  # 10 %, 50 % and 90 %; NaN where there is nothing
 
 COMPARED = (
     *("volume_um3", "height_um", "width_um", "elongation", "flatness"),
@@ -136,7 +136,7 @@ def _distances(real: StackStatistics, other: StackStatistics) -> FloatDict:
     }
 
 
-def likeness(rows: Sequence[Compared]) -> tuple[float, float]:
+def likeness(rows: Sequence[Compared]) -> FloatPair:
     """Return 1 - mean relative distance before and after, of rows with both or only the latter."""
     finite = [row for row in rows if row.name in RELATIVE and isfinite(row.distance)]
     both = [row for row in finite if isfinite(row.distance_before)]

@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count as counter
 from typing import Any
 
+Work = Callable[[Any], Any]
 # Work and its pieces: yields number and result of each as it is done; both may have to pickle.
-Each = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[tuple[int, Any]]]
+Each = Callable[[Work, Sequence[Any]], Iterable[tuple[int, Any]]]
 Step = Callable[[float, int, str], None]  # done, total, note
 
 

@@ -12,7 +12,7 @@ from cytosuite.datasets.calibration.measure import (
     finite_median,
     finite_or,
 )
-from cytosuite.files import Entries, FloatDict, Json, TextDict, Texts, read_toml
+from cytosuite.files import Entries, FloatDict, FloatPair, Json, TextDict, Texts, read_toml
 
 SHRINK = 0.75  # a nucleus relative to its blurred outline
 SPAN = 2.563  # 10-90 % width of a Gaussian edge in standard deviations
@@ -117,7 +117,7 @@ def _light(real: StackStatistics, camera: Entries) -> FloatDict:
     }
 
 
-def sensor_blur(correlation: float) -> tuple[float, float]:
+def sensor_blur(correlation: float) -> FloatPair:
     """Return the Gaussian (voxels) that gives white noise a correlation, and the noise left."""
     best = (0.0, 1.0)
     if not correlation > 0:

@@ -27,7 +27,7 @@ from cytosuite.datasets.ranges import (
     Wide,
 )
 from cytosuite.datasets.scene import Frame, Optics, Pair, SceneParameters, Shapes, Three, Two
-from cytosuite.files import FloatTuple
+from cytosuite.files import FloatPair, FloatTriple, FloatTuple
 from cytosuite.volume import Volume
 
 Ratio = Annotated[float, Field(gt=0, le=1)]
@@ -162,7 +162,7 @@ class Dyes(Section):
 class Cloud(Section):
     """Spots around a place of the image: middle + size · d · g · stretch, d uniform, g normal."""
 
-    middle_um: tuple[float, float, float] | tuple[float, float]
+    middle_um: FloatTriple | FloatPair
     """place relative to the first voxel, as many values as the image has axes"""
     size_um: Positive
     """how wide it is, µm: the standard deviation of a round cloud is size / √3"""

@@ -6,11 +6,12 @@ Cosine and exponential are short polynomials, of which the compiler makes vector
 import numpy as np
 
 from cytosuite.bodies._kernels import bounds, compiled, fill, length
+from cytosuite.files import FloatTriple
 from cytosuite.volume.arrays import Doubles, Floats, Longs
 
 ZERO, HALF, ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
 TINY = np.float32(1e-6)
-Surface = tuple[float, float, float]  # mean height, factor, largest radius of a rough sphere
+Surface = FloatTriple  # mean height, factor, largest radius of a rough sphere
 TURN = np.float32(1 / (2 * np.pi))
 C1, C2, C3 = np.float32(-19.7392088), np.float32(64.9393940), np.float32(-85.4568172)
 C4, C5, C6 = np.float32(60.2446414), np.float32(-26.4262568), np.float32(7.9035364)

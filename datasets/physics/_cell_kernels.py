@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.bodies._kernels import compiled, length
-from cytosuite.files import IntPair
+from cytosuite.files import IntPair, IntTriple
 from cytosuite.volume.arrays import ZYX, Floats, Ints, Shorts
 
 # Numbers of numpy, as Python's would turn every sum into float64.
@@ -317,7 +317,7 @@ def fill(
     positions: tuple[Floats, Floats, Floats],
     ripples: Floats,
     outside: Floats,
-    block: tuple[int, int, int],
+    block: IntTriple,
     labels: Shorts,
     image: Floats,
 ) -> None:

@@ -19,12 +19,12 @@ from cytosuite.datasets.ranges import (
     log_uniform,
 )
 from cytosuite.datasets.scene import Hazy, Lit, SceneParameters
-from cytosuite.files import frozen
+from cytosuite.files import FloatPair, IntTriple, frozen
 from cytosuite.volume.arrays import ZYX, Rng
 
 LEAST = (12, 64, 64)  # voxels of a scaled volume: room for the window of SSIM and for networks
 
-Ends = tuple[float, float]
+Ends = FloatPair
 
 DEEP, SIDE = (0.08, 0.35), (0.08, 0.35)
 Content = Literal["nucleus", "membrane"]
@@ -37,7 +37,7 @@ RANGES = ("nucleus_um", "cell_um", "extent", "growth", "haze")
 class Study:
     """An acquisition study: a participant published shapes, voxel sizes and axes of gradients."""
 
-    shape: tuple[int, int, int]  # voxels along z, y, x of its volumes
+    shape: IntTriple  # voxels along z, y, x of its volumes
     spacing_um: ZYX  # µm per voxel
     detection: Ends  # share of emitted light that passes the height of the image in tissue
     # share of a sheet that passes the length of the image, by its axis; none: from both sides

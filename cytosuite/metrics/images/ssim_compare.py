@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cytosuite.errors import InputError
+from cytosuite.files import FloatPair, FloatTriple
 from cytosuite.metrics.images import ssim_kernel as kernel
 from cytosuite.volume.arrays import Array, Shape
 from cytosuite.volume.cores import cores
@@ -20,7 +21,7 @@ K1, K2 = 0.01, 0.03  # of the constants that keep the quotients defined (Wang et
 PIECE = 32  # planes brought into the units of the comparison together
 COLUMNS = 64  # worked on together, at most, where a thread takes more than one
 
-Scale = tuple[float, float]  # gain, offset
+Scale = FloatPair  # gain, offset
 AS_IT_IS: Scale = (1.0, 0.0)
 
 
@@ -30,7 +31,7 @@ class _Work(NamedTuple):
     volumes: tuple[Array, Array]
     window: kernel.Window
     scales: tuple[Scale, Scale]
-    constants: tuple[float, float, float]
+    constants: FloatTriple
 
 
 def gaussian_window(shape: Shape, *, shrink: bool = False) -> kernel.Window:

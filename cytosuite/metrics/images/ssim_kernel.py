@@ -13,7 +13,7 @@ line.
 
 import numpy as np
 
-from cytosuite.files import IntPair
+from cytosuite.files import FloatTriple, IntPair
 from cytosuite.networks.kernels import compiled
 from cytosuite.volume.arrays import Doubles
 
@@ -59,9 +59,7 @@ def _maps(x: Doubles, y: Doubles, out: Doubles, length: int) -> None:
 
 
 @_compiled
-def _similarity(
-    means: Doubles, constants: tuple[float, float, float], out: Doubles, length: int
-) -> None:
+def _similarity(means: Doubles, constants: FloatTriple, out: Doubles, length: int) -> None:
     """Write the similarity from the window means of the four maps."""
     c1, c2, shift = constants
     for i in range(length):
@@ -92,7 +90,7 @@ def _values(
     ready: int,
     size: IntPair,
     weights: Doubles,
-    constants: tuple[float, float, float],
+    constants: FloatTriple,
     sums: Doubles,
 ) -> None:
     """Smooth the stack along Z; add the similarities to `sums`."""
@@ -125,7 +123,7 @@ def advance(
     prediction: Doubles,
     left: int,
     size: IntPair,
-    constants: tuple[float, float, float],
+    constants: FloatTriple,
     weights: Window,
     work: Buffers,
     held: int,

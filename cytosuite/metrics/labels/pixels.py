@@ -4,13 +4,14 @@ Jaccard, New Phytologist 11 (1912), doi:10.1111/j.1469-8137.1912.tb05611.x. They
 split cell: read them beside the metrics of objects.
 """
 
+from cytosuite.files import FloatPair
 from cytosuite.metrics.labels.overlap import OVERLAP, Overlap
 from cytosuite.metrics.metric import family
 
 JACCARD = "10.1111/j.1469-8137.1912.tb05611.x"
 
 
-def pixel_share(table: Overlap, weights: tuple[float, float]) -> float:
+def pixel_share(table: Overlap, weights: FloatPair) -> float:
     """Return the share of right pixels among these and the weighted spurious and missed ones.
 
     1 where truth and prediction are both empty, 0 where one of them is.
