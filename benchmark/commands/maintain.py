@@ -165,7 +165,7 @@ def migrate_command(options: MigrateOptions, console: Console) -> None:
     migrated = migrate(options.parameters, options.out.parent)
     lines = [f"not translated: {line}" for line in migrated.untranslated]
     lines += [f"note: {line}" for line in migrated.notes]
-    write_text(options.out, to_toml(migrated.recipe, None, lines))
+    write_text(options.out, to_toml(migrated.recipe, {}, lines))
     say(console, *lines, f"written: {options.out}")
 
 

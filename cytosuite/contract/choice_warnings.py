@@ -145,4 +145,4 @@ def _log_ratio(plane: Integers) -> Doubles:
         mean = np.bincount(labels, weight, names.size) / count
         square = np.bincount(labels, weight**2, names.size) / count
         variances.append((square - mean**2)[keep] + 1 / 12)  # of a pixel itself
-    return np.asarray(np.log(variances[0] / variances[1]) / 2)
+    return np.log(variances[0] / variances[1]) / 2

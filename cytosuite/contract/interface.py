@@ -60,7 +60,7 @@ class Inputs:
 def read_case(folder: Path, task: Task) -> Inputs:
     """Return the inputs of a case in the layout of ``/input``; `InputError` names a wrong file."""
     listed, files = _listed(folder), dict[Socket, Path]()
-    values: dict[str, Entries] = {}
+    values = {}
     for socket in task.inputs:
         path = folder / listed.get(socket.slug, {}).get("relative_path", socket.relative_path)
         if socket.kind == "canvas":
@@ -149,7 +149,7 @@ def write_case(folder: Path, task: Task, name: str, sockets: Entries) -> None:
     if volumes:
         values.setdefault(ACQUISITION.slug, acquisition(volumes[0]))
     values = in_files(values)
-    listed: list[Json] = []
+    listed = []
     inputs = (socket for socket in task.inputs if socket.slug in values)
     for socket in sorted(inputs, key=lambda socket: socket.slug):
         value, path = values[socket.slug], folder / socket.relative_path
@@ -223,7 +223,7 @@ def _listed(folder: Path) -> dict[str, TextDict]:
     entries = read_json(path)
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise InputError(f"{path}: expected a list of objects, one per socket")
-    sockets: dict[str, TextDict] = {}
+    sockets = {}
     for number, entry in enumerate(entries):
         place = socket_place(f"{path}: entry {number}", entry)
         slug = place.pop("slug")

@@ -7,7 +7,7 @@ from math import isfinite
 from pathlib import Path
 
 from cytosuite.errors import InputError
-from cytosuite.files import NUMBER, Scalar, Scalars, TextDict, read_table
+from cytosuite.files import NUMBER, Scalar, Scalars, read_table
 
 FILE = "conditions.csv"
 NAME = "name"
@@ -36,7 +36,7 @@ def read_conditions(path: Path, cases: Mapping[Path, str]) -> dict[str, Scalars]
     ]
     times = Counter(alias for alias, _ in aliases)  # names of several images mean none
     names = {alias: name for alias, name in aliases if times[alias] == 1}
-    cells_by_case: dict[str, TextDict] = {}
+    cells_by_case = {}
     for row in rows:
         if len(row) > len(columns):
             raise InputError(
@@ -50,8 +50,9 @@ def read_conditions(path: Path, cases: Mapping[Path, str]) -> dict[str, Scalars]
             raise InputError(f"{path}: no image is named {name!r}; expected for example {example}")
         if names[name] in cells_by_case:
             raise InputError(f"{path}: {name!r} has two rows; keep one")
-        cells = {column: cell_of(path, cell) for column, cell in entries.items()}
-        cells_by_case[names[name]] = {column: cell for column, cell in cells.items() if cell}
+        cells_by_case[names[name]] = {
+            column: line for column, cell in entries.items() if (line := cell_of(path, cell))
+        }
     words = {
         column
         for row in cells_by_case.values()

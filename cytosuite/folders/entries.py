@@ -1,7 +1,7 @@
 """The entries of a folder: images by their names, and the rest with the reason to leave it out."""
 
 import unicodedata
-from collections.abc import Collection as Names
+from collections.abc import Collection
 from pathlib import Path
 
 from cytosuite.errors import InputError, plain
@@ -40,7 +40,7 @@ class Entries:
 
 def entries(
     folder: Path,
-    excluded: Names[str] = (),
+    excluded: Collection[str] = (),
     *,
     recursive: bool = False,
     above: tuple[Path, ...] = (),

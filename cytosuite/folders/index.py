@@ -170,13 +170,12 @@ class FolderIndex:
             return "detect"
         return next(t.name for t in TASKS.values() if socket in {s.slug for s in t.inputs})
 
-    def having(self, slug: str, place: Path) -> list[Item]:
-        """Return the items with a file of a role; InputError where none has it."""
-        items = [item for item in self.items if slug in item.files]
+    def labelled(self, place: Path) -> list[Item]:
+        """Return the items with labels; InputError where none has any."""
+        items = [item for item in self.items if LABELS.slug in item.files]
         if not items:
             raise InputError(
-                f"{place}: expected images with {PLAIN.get(slug, slug)} of the same name, found "
-                f"{self.count} without"
+                f"{place}: expected images with labels of the same name, found {self.count} without"
             )
         return items
 

@@ -40,7 +40,8 @@ PHASES: Mapping[str, SplitName] = {"train": "train", "val": "validate", "test": 
 ENDS = {"B": ("A",), "img": ("inst", "label")}  # of folders of images, and of labels: first counts
 Place = TypeVar("Place", bound=Source)
 # Images and labels, files that become masks or masks, by the names by which they pair.
-Pairs = tuple[Sequence[tuple[str, Path]], Sequence[tuple[str, Source]]]
+# Images and labels of a folder by name; None of one in another layout.
+Pairs = tuple[Sequence[tuple[str, Path]], Sequence[tuple[str, Source]]] | None
 
 
 class Annotated(NamedTuple):
@@ -86,7 +87,9 @@ def annotated(folder: Path, rules: MaskRules | None = None) -> Annotations:
         (image, _, facts), (place, *_) = images[key], labels[key]
         masks = place if isinstance(place, Masks) else Masks(folder, place, rules)
         labelled = replace(masks, image=image)
-        facts = {**_class_of(masks), **_part_of(image.parent), **facts}
+        phase, _, end = image.parent.name.partition("_")
+        part = {PART: PHASES[phase]} if phase in PHASES and end in ENDS else {}
+        facts = {**_class_of(masks), **part, **facts}
         facts = {name: cell_of(image, text) for name, text in facts.items()}
         items.append(Annotated(key, image, labelled, facts))
     taken = {path for pair in items for path in (pair.image, *pair.labels.files)}
@@ -118,7 +121,7 @@ def _by_key(
     return by_key
 
 
-def _by_phase(folder: Path, _: MaskRules) -> Pairs | None:
+def _by_phase(folder: Path, _: MaskRules) -> Pairs:
     """Return ``train_A/*`` and ``train_B/*``, or ``_inst``, ``_label`` and ``_img`` (pix2pixHD)."""
     images: list[tuple[str, Path]] = []
     labels: list[tuple[str, Path]] = []
@@ -139,13 +142,7 @@ def _class_of(masks: Masks) -> TextDict:
     return {"class": words} if words else {}
 
 
-def _part_of(room: Path) -> TextDict:
-    """Return the part that a folder of images is named for, as a condition."""
-    phase, _, end = room.name.partition("_")
-    return {PART: PHASES[phase]} if phase in PHASES and end in ENDS else {}
-
-
-def _by_image(folder: Path, rules: MaskRules) -> Pairs | None:
+def _by_image(folder: Path, rules: MaskRules) -> Pairs:
     """Return ``<image>/images/*`` and ``<image>/masks/*`` (BBBC038)."""
     homes = _folders(folder)
     images = [(home.name, path) for home in homes for path in _images(home / "images")]
@@ -155,7 +152,7 @@ def _by_image(folder: Path, rules: MaskRules) -> Pairs | None:
     return images, [(name, _masks(folder, place, rules)) for name, place in masks]
 
 
-def _by_class(folder: Path, rules: MaskRules) -> Pairs | None:
+def _by_class(folder: Path, rules: MaskRules) -> Pairs:
     """Return ``images*/<image>.*`` and ``masks/<image>/<class>/*`` (CELLULAR)."""
     homes = _folders(folder / "masks")
     rooms = [path for path in _folders(folder) if path.name.startswith("images")]
@@ -190,7 +187,7 @@ def _masks(folder: Path, home: Path, rules: MaskRules) -> Masks:
     return Masks(folder, home, rules, masks, left)
 
 
-def _beside(folder: Path, _: MaskRules) -> Pairs | None:
+def _beside(folder: Path, _: MaskRules) -> Pairs:
     """Return ``name.*`` and label images ``name_masks.*`` (Cellpose)."""
     named = [(key_of(path), path) for path in _images(folder)]
     labels = [(match[1], path) for name, path in named if (match := MASKS.fullmatch(name))]
@@ -200,7 +197,7 @@ def _beside(folder: Path, _: MaskRules) -> Pairs | None:
     return images, labels
 
 
-def _of_rois(folder: Path, rules: MaskRules) -> Pairs | None:
+def _of_rois(folder: Path, rules: MaskRules) -> Pairs:
     """Return images and files of ROIs: next to them, in ``labels`` or in ``rois``.
 
     Images without ROIs take label images in ``labels``.
@@ -225,7 +222,7 @@ def _of_rois(folder: Path, rules: MaskRules) -> Pairs | None:
     return images, [*labels.items()]
 
 
-def _of_coco(folder: Path, rules: MaskRules) -> Pairs | None:
+def _of_coco(folder: Path, rules: MaskRules) -> Pairs:
     """Return the images in COCO files of a folder, or of its ``annotations``, and their objects."""
     places = [*_visible(folder), *_visible(folder / "annotations")]
     files = {path: content for path in places if (content := read_coco(path))}
@@ -234,8 +231,8 @@ def _of_coco(folder: Path, rules: MaskRules) -> Pairs | None:
     paths = defaultdict[str, list[Path]](list)
     for path in sorted(filter(_is_image, folder.rglob("*"))):
         paths[path.name].append(path)
-    images: list[tuple[str, Path]] = []
-    labels: list[tuple[str, Masks]] = []
+    images = []
+    labels = []
     for file, content in files.items():
         kinds = {
             category.id: rules.class_of(file, category.name) for category in content.categories

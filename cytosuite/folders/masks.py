@@ -89,8 +89,7 @@ def pixels_of_file(path: Path, threshold: float | None, canvas: Canvas) -> Pixel
         )
     level = float(array.max(initial=0)) / 2 if threshold is None else threshold
     # Whole numbers compare with whole ones ten times as fast, to the same end.
-    above = array > (level if array.dtype.kind == "f" else floor(level))
-    return canvas.take(np.flatnonzero(above))
+    return canvas.take(np.flatnonzero(array > (level if array.dtype.kind == "f" else floor(level))))
 
 
 def _of_label_image(path: Path, shape: Shape) -> list[ObjectMask]:

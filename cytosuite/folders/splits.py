@@ -9,13 +9,12 @@ from typing import Annotated, NamedTuple, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from cytosuite.contract.manifest import Described, parse
+from cytosuite.contract.manifest import Described, Whole, parse
 from cytosuite.contract.words import SPLITS, SplitName
 from cytosuite.errors import InputError, at
 from cytosuite.files import (
     Names,
     ScalarMap,
-    Scalars,
     TextDict,
     TextMap,
     Texts,
@@ -68,10 +67,10 @@ class Splits(Described):
     )
     group: str = Field("", description="condition; images with the same value stay in one part")
     rules: tuple[SplitRule, ...] = Field((), description="the first that fits counts")
-    folds: int = Field(0, ge=0, description="parts of as many groups each, in place of rules")
-    seed: int = Field(0, ge=0, description="of the order of the groups")
-    test: int = Field(0, ge=0, description="number of the fold, from 0")
-    held_out: int = Field(1, ge=0, alias="validate", description="number of the fold")
+    folds: Whole = Field(0, description="parts of as many groups each, in place of rules")
+    seed: Whole = Field(0, description="of the order of the groups")
+    test: Whole = Field(0, description="number of the fold, from 0")
+    held_out: Whole = Field(1, alias="validate", description="number of the fold")
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -135,7 +134,7 @@ def divide(splits: Splits, conditions: Conditions, classes: Classes, place: obje
 
 def _grouped(splits: Splits, conditions: Conditions) -> tuple[Conditions, TextDict]:
     """Return conditions, also from names, and the group of each image; else InputError."""
-    by_image: dict[str, Scalars] = {}
+    by_image = {}
     parts = groups_of(splits.names, [*conditions])
     for (name, stated), facts in zip(conditions.items(), parts, strict=True):
         if facts is None:

@@ -81,7 +81,7 @@ def microscope(ome: Element, scene: int, channel: int) -> Scalars:
     """Return the microscope of a channel from OME-XML (`tifffile.xml2dict`)."""
     image = dict(enumerate(elements(ome, "Image"))).get(scene, {})
     lit = dict(enumerate(below([image], "Pixels", "Channel"))).get(channel, {})
-    parts: dict[str, Element] = {"Channel": lit}
+    parts = {"Channel": lit}
     for kind, home in (("Detector", lit), ("Objective", image)):
         settings = next(iter(elements(home, f"{kind}Settings")), {})
         held = below([ome], "Instrument", kind)

@@ -54,7 +54,7 @@ def first_of(path: Path) -> PurePosixPath | None:
 
 def read_list(path: Path, root: Path | None = None) -> list[Pair]:
     """Return images and masks, in `root` or the list's folder; doi:10.1371/journal.pcbi.1011890."""
-    pairs: dict[Path, Path | None] = {}
+    pairs = {}
     for number, row in enumerate(read_table(path, _delimiter), start=1):
         if any(row):
             with at(f"{path}: row {number}"):

@@ -284,7 +284,8 @@ def _slabs(series: tifffile.TiffPageSeries, plan: _Series, count: int) -> Iterat
     dtype = head.dtype.newbyteorder("=")
     numbers = np.arange(prod(plan.stored[:last])).reshape(plan.stored[:last])[plan.index[:last]]
     if series.dataoffset is None:
-        check_room(_decoding(series))
+        page = series.keyframe  # each thread that decodes holds a strip or tile in two forms
+        check_room(2 * page.maxworkers * prod(page.chunks) * page.dtype.itemsize)
     paged = len(series.pages) == prod(plan.stored[:last])
     in_order = plan.order[: len(head.shape)][-2:] == (last, last + 1)
     if series.dataoffset is None and paged and in_order and head.shape[:-2]:
@@ -304,9 +305,3 @@ def _slabs(series: tifffile.TiffPageSeries, plan: _Series, count: int) -> Iterat
         whole = _mapped(series, plan)
     alone = series.dataoffset is None and count >= len(whole) and not large.is_mapped(whole)
     yield from [whole] if alone else copies(whole, count)
-
-
-def _decoding(series: tifffile.TiffPageSeries) -> int:
-    """Return the bytes that decoding takes: each thread holds a strip or tile in two forms."""
-    page = series.keyframe
-    return int(2 * page.maxworkers * prod(page.chunks) * page.dtype.itemsize)

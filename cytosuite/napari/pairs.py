@@ -25,7 +25,9 @@ def save_pair(
     need_folder(folder)
     images, truths = folder / "images", folder / "labels"
     for home in (images, truths):
-        for path in _of_name(home, name):
+        for path in readable(home):
+            if key_of(path).casefold() != name.casefold():
+                continue
             if path != home / f"{name}.tif":
                 raise InputError(f"{path}: an image of this name is there; take another name")
             if not replace:
@@ -46,11 +48,6 @@ def in_pieces(labels: Volume) -> str:
     array = labels.array.astype(np.uint32)
     torn = ", ".join(map(str, np.unique(array[largest_pieces(array) != array])))
     return f"; in several pieces, which may be objects of their own: {torn}" if torn else ""
-
-
-def _of_name(home: Path, name: str) -> list[Path]:
-    """Return the images of a name in a folder, of any suffix and case."""
-    return [path for path in readable(home) if key_of(path).casefold() == name.casefold()]
 
 
 def count(folder: Path) -> int:

@@ -86,7 +86,7 @@ def bricks(shape: Sizes, brick: Sizes) -> list[Box]:
     brick = [min(side, n) for side, n in zip(brick, shape, strict=True)]
     room = np.array(shape) / brick  # bricks side by side
     left, axes = SAMPLE / prod(brick), [int(axis) for axis in np.argsort(room)]
-    starts: dict[int, list[int]] = {}
+    starts = {}
     for rank, axis in enumerate(axes):
         share = (left / prod(room[axes[rank:]])) ** (1 / (len(axes) - rank))
         count = max(1, round(room[axis] * min(1.0, share)))

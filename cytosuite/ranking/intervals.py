@@ -60,11 +60,7 @@ def medians(values: Doubles) -> Doubles:
         rows = sizes == size
         result[0, rows] = ascending[rows][:, [(size - 1) // 2, size // 2]].mean(axis=1)
         if size >= FEWEST:
-            low = _beyond(size)
+            # beyond each end lie as many values as have a tail below 2.5 %
+            low = int((bdtr(np.arange(size // 2), size, 0.5) <= ENDS[0] / 100).sum()) - 1
             result[1:, rows] = ascending[rows][:, [low, size - 1 - low]].T
     return result
-
-
-def _beyond(size: int) -> int:
-    """Return the number of values beyond each end: the most with a tail below 2.5 %."""
-    return int((bdtr(np.arange(size // 2), size, 0.5) <= ENDS[0] / 100).sum()) - 1

@@ -16,7 +16,6 @@ from typing import Any
 import torch
 
 from cytosuite.contract.manifest import ModelCard, merged, parse, read_card
-from cytosuite.contract.tasks import LABELS
 from cytosuite.contract.weights import module_of, new_card
 from cytosuite.contract.words import Say
 from cytosuite.errors import InputError
@@ -91,13 +90,6 @@ def _follow(parent: int) -> None:
     os.kill(os.getpid(), signal.SIGINT)
 
 
-def settings_file(training: Trainer, parent: Path | None) -> Path:
-    """Return the algorithm's own settings: with a parent those to fine-tune it, where there are."""
-    home = ALGORITHMS / training.algorithm / "training"
-    finetune = home / FINETUNE
-    return finetune if parent and finetune.is_file() else home / training.default
-
-
 def inherited(parent: ModelCard, model: type[TrainingSettings]) -> Json:
     """Return the network of a parent, and the settings of its images, crops and losses."""
     shared, trained = TrainingSettings.model_fields, parent.trained.get("settings", {})
@@ -155,7 +147,8 @@ def main(arguments: Names | None = None) -> int:
     ):
         return _outline(options, outline, say)
     training = training_of(options.algorithm)
-    path = options.settings or settings_file(training, options.parent)
+    finetune = options.parent and (home / FINETUNE).is_file()
+    path = options.settings or home / (FINETUNE if finetune else training.default)
 
     def prepared(words: Names) -> tuple[PathLists, Any, list[str]]:
         """Return the folders of each role, the settings, and notes on their translation."""
@@ -212,8 +205,7 @@ def _files(options: argparse.Namespace) -> Json:
 
 def _targets(options: argparse.Namespace, names: Iterable[str]) -> list[Path]:
     """Return the cards to write; InputError for one that is there."""
-    folder = options.out or Path("weights") / options.algorithm
-    return [new_card(folder, name) for name in names]
+    return [new_card(options.out or Path("weights") / options.algorithm, name) for name in names]
 
 
 @contextmanager
@@ -248,7 +240,7 @@ def _outline(options: argparse.Namespace, path: Path, say: Say) -> int:
         raise InputError("--from: expected the model that finds the objects, found none")
     target, *_ = _targets(options, [options.name])
     for folder in by_role(options.data, ("images",)).get("images", []):
-        settings.files.index(folder, "segment").having(LABELS.slug, folder)
+        settings.files.index(folder, "segment").labelled(folder)
     if options.check:
         return 0
     with _alone(options, [options.name]) as words:

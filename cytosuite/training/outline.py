@@ -289,8 +289,8 @@ def _cases(
     algorithm: str, model: Model, settings: OutlineSettings, folders: Sequence[Path], say: Say
 ) -> tuple[list[Example], list[Example]]:
     """Return the cases to learn from and the held-out ones, of splits or by number."""
-    learned: list[Example] = []
-    held: list[Example] = []
+    learned = []
+    held = []
     for folder in folders:
         say(f"segmenting {folder}")
         loaded = list(_segmented(algorithm, model, folder, settings))
@@ -313,7 +313,7 @@ def _segmented(
     files = settings.files
     parameters = {key: value for key, value in model.card.parameters.items() if key != KEY}
     card = model.card.model_copy(update={"parameters": {**parameters, **settings.parameters}})
-    for item in files.index(folder, "segment").having(LABELS.slug, folder):
+    for item in files.index(folder, "segment").labelled(folder):
         path, volume = item.image, files.read(item.image)
         truth = files.labels(item.files[LABELS.slug]).array
         if truth.shape != volume.shape:

@@ -1,6 +1,5 @@
 """A trained network as a model: weights in safetensors and a card with their digest."""
 
-from collections.abc import Iterable
 from math import inf, isfinite
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from safetensors.torch import save as packed
 from cytosuite.contract.manifest import read_algorithm
 from cytosuite.contract.weights import user, write_model
 from cytosuite.errors import count
-from cytosuite.files import Entries, FloatDict, FloatMap, TextPair, read_json
+from cytosuite.files import Entries, FloatDict, FloatMap, read_json
 from cytosuite.networks.network import tensors_of
 from cytosuite.training.parts import Case, Cases, Data, State, Training
 from cytosuite.training.settings import Settings
@@ -37,9 +36,11 @@ def publish(
     parent = facts.get("parent", {})
     titles = [title(folder) for folders in data.values() for folder in folders]
     of, scored = ", ".join(titles), judged(held, state)
-    purpose, kept_out = _purpose(of, (cases, held, scored), steps, parent.get("name"))
+    known, out, few = (sum(map(len, part.values())) for part in (cases, held, scored))
+    course = f"Trained for {steps} steps" if steps else "Measured"
+    start = f", from {parent.get('name') or 'random weights'}" if steps else ""
     scores = rounded({settings.validation.metric: best.score, **best.also}) if best else {}
-    simpler: dict[str, FloatDict] = {}  # scores of simpler methods, by method
+    simpler = {}  # scores of simpler methods, by method
     if best:
         metrics = wanted_metrics(settings.validation)
         methods = training.baselines(scored, settings)
@@ -54,7 +55,7 @@ def publish(
     ]
     enough = parent.get("cases", LEAST) >= LEAST
     behind += [parent["name"]] if "scores" in parent and enough and not adopted else []
-    purpose = card_facts["description"] or purpose
+    purpose = card_facts["description"] or f"{course} on {known} cases of {of}{start}."
     if behind:
         purpose += (
             f" Did not beat {' and '.join(behind)} on its held-out images: used only by name."
@@ -72,7 +73,7 @@ def publish(
         "authors": card_facts["authors"] or user(),
         "algorithm": training.algorithm,
         "task": algorithm.task,
-        "scores": {kept_out: scores} if best else {},
+        "scores": {f"held-out {few} of {known + out} cases of {of}": scores} if best else {},
         "baselines": simpler,
         "adopted": adopted,
         "trained": {
@@ -105,17 +106,6 @@ def _halved(state: State) -> bytes:
 def rounded(scores: FloatMap) -> FloatDict:
     """Return scores as a card has them; undefined ones are left out."""
     return {name: round(value, 4) for name, value in scores.items() if isfinite(value)}
-
-
-def _purpose(of: str, parts: Iterable[Cases[Case]], steps: int, parent: str | None) -> TextPair:
-    """Return a sentence about the training, and the name of the cases kept out of it."""
-    count, out, scored = (sum(map(len, cases.values())) for cases in parts)
-    course = f"Trained for {steps} steps" if steps else "Measured"
-    start = f", from {parent or 'random weights'}" if steps else ""
-    return (
-        f"{course} on {count} cases of {of}{start}.",
-        f"held-out {scored} of {count + out} cases of {of}",
-    )
 
 
 def title(folder: Path) -> str:

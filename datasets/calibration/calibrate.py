@@ -1,6 +1,6 @@
 """Calibrate a simulator to a folder of real images: a recipe, its record and a table."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import repeat
 from math import isfinite
@@ -20,7 +20,7 @@ from cytosuite.datasets.calibration.compare import (
     poor,
 )
 from cytosuite.datasets.calibration.fit import (
-    Stack,
+    DrawStrip,
     draw,
     drawn_first,
     fit,
@@ -30,7 +30,7 @@ from cytosuite.datasets.calibration.fit import (
     statistics_of,
 )
 from cytosuite.datasets.calibration.masks import named, need_one_kind
-from cytosuite.datasets.calibration.measure import Labels, measure
+from cytosuite.datasets.calibration.measure import RealStack, measure
 from cytosuite.datasets.calibration.objects import segment
 from cytosuite.datasets.calibration.side import Each, Step, counted, in_turn
 from cytosuite.datasets.calibration.start import start
@@ -49,7 +49,6 @@ from cytosuite.files import (
 )
 from cytosuite.folders.index import Item, index
 from cytosuite.folders.part import Part
-from cytosuite.volume import Volume
 
 LABELS = "instance-labels"
 BESIDE = (".json", ".md", ".png")  # files with the stem of the recipe
@@ -65,10 +64,10 @@ TISSUES: tuple[Json, ...] = (
 HELD_OUT = 1_000_003  # from the seeds of a fit to the seeds of the stacks that it is judged by
 
 
-def to_toml(recipe: Entries, comments: TextMap | None = None, head: Names = ()) -> str:
+def to_toml(recipe: Entries, comments: TextMap, head: Names) -> str:
     """Return a nested mapping as TOML with comments by dotted name; tables follow plain values."""
     lines = [*(f"# {line}\n" for line in head), "\n"] if head else []
-    return "".join(lines) + tomlkit.dumps(_native(recipe, "", comments or {})).lstrip("\n")
+    return "".join(lines) + tomlkit.dumps(_native(recipe, "", comments)).lstrip("\n")
 
 
 def _native(value: object, name: str, comments: TextMap) -> Any:  # noqa: ANN401
@@ -106,7 +105,7 @@ def calibrate(
     data_root: Path | None = None,
     say: Say = lambda _: None,
     step: Step = lambda *_: None,
-    draw_strip: Callable[[Path, list[Stack], list[Stack]], None] | None = None,
+    draw_strip: DrawStrip | None = None,
     each: Each = in_turn,
     workers: int = 1,
 ) -> Path:
@@ -117,7 +116,10 @@ def calibrate(
     need_place(out)
     simulate = simulator(dataset)
     say(f"reading {real}")
-    items = _items(real, pattern, recursive=recursive, root=data_root)
+    every = index(real, "segment", recursive=recursive, root=data_root).items
+    matching = named(every, pattern, real)
+    # labels found by threshold are another ruler
+    items = [item for item in matching if LABELS in item.files] or matching
     stacks = _stacks(items, spacing, part or Part())
     statistics = measure(stacks, each=each)
     begin = start(statistics)
@@ -186,19 +188,9 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
-def _items(folder: Path, pattern: str, *, recursive: bool, root: Path | None) -> list[Item]:
-    """Return the cases of matching names, those with labels where some have them."""
-    every = index(folder, "segment", recursive=recursive, root=root).items
-    items = named(every, pattern, folder)
-    # labels found by threshold are another ruler
-    return [item for item in items if LABELS in item.files] or items
-
-
-def _stacks(
-    items: Sequence[Item], spacing: Size | None, part: Part
-) -> list[tuple[Volume, Labels | None]]:
+def _stacks(items: Sequence[Item], spacing: Size | None, part: Part) -> list[RealStack]:
     """Return the images of cases, all of one kind, with their labels."""
-    stacks: list[tuple[Volume, Labels | None]] = []
+    stacks = []
     for item in items:
         sample = load(replace(item, part=part), spacing)
         image = sample.volume("microscopy-image")

@@ -11,6 +11,7 @@ from functools import partial
 from importlib import import_module
 from itertools import repeat
 from math import exp, inf, isfinite, log, nan, sqrt
+from pathlib import Path
 from time import monotonic
 from typing import Literal, NamedTuple
 
@@ -39,6 +40,7 @@ Scale = Literal["log", "plain", "inverse"]
 LONGEST = 1e-4  # smallest value on the inverse scale: 10 mm
 Stack = tuple[Volume, Labels]  # image and labels
 Simulate = Callable[[Entries, int], Stack]
+DrawStrip = Callable[[Path, list[Stack], list[Stack]], None]  # of real and simulated ones
 Values = FloatDict
 DAMPING = 0.7
 WIDEST = 1.6  # of the first estimate of the diameter: labels are never smaller than nuclei
@@ -131,7 +133,7 @@ def fit(
 ) -> Fit:
     """Return parameters that measure like real images; later rounds make smaller turns."""
     search = Search(real, begin, simulate, cases, seed, each)
-    misfits: list[Values] = []
+    misfits = []
     for number in range(rounds):
         simulated, refused = search.drawn(number)
         misfits.append(search.turn(simulated, damping(number, rounds)))
@@ -205,8 +207,7 @@ def draw(
     each: Each = in_turn,
 ) -> tuple[list[Stack], int]:
     """Return a stack of each recipe with its seed, and the number of those without room."""
-    pairs = list(zip(recipes, seeds, strict=False))
-    attempts = in_order(each, partial(_attempt, simulate), pairs)
+    attempts = in_order(each, partial(_attempt, simulate), list(zip(recipes, seeds, strict=False)))
     stacks = [attempt for attempt in attempts if not isinstance(attempt, InputError)]
     if not stacks:
         raise attempts[-1]
@@ -273,8 +274,7 @@ def nearest_range(values: Doubles) -> Interval:
 
     def distance(ends: Doubles) -> float:
         """Return the distance to the distribution between exp(middle -+ exp(half))."""
-        quantiles = np.exp(ends[0] + (2 * shares - 1) * np.exp(ends[1]))
-        return float(np.abs(quantiles - ordered).mean())
+        return float(np.abs(np.exp(ends[0] + (2 * shares - 1) * np.exp(ends[1])) - ordered).mean())
 
     logs = np.log(ordered)
     guess = [logs.mean(), log(max(sqrt(3) * logs.std(), 1e-3))]

@@ -1,7 +1,7 @@
 """Learn masks from masks: a recipe of nuclei or cells with labels like real label images."""
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import repeat
 from math import exp, isfinite, log, sqrt
@@ -15,6 +15,7 @@ from cytosuite.contract.words import Say
 from cytosuite.datasets.calibration.calibrate import HELD_OUT, need_place, write_recipe
 from cytosuite.datasets.calibration.compare import poor
 from cytosuite.datasets.calibration.fit import (
+    DrawStrip,
     Simulate,
     Stack,
     damping,
@@ -233,7 +234,7 @@ def learn(
     seed: int = 0,
     say: Say = lambda _: None,
     step: Step = lambda *_: None,
-    draw_strip: Callable[[Path, list[Stack], list[Stack]], None] | None = None,
+    draw_strip: DrawStrip | None = None,
     each: Each = in_turn,
     **reading: Any,  # noqa: ANN401  (of `read_labels`)
 ) -> Path:
@@ -343,7 +344,7 @@ def _starts(dataset: str, images: Sequence[Volume], real: Look) -> list[Draft]:
 
 def _best(fitting: Fitting, drafts: Sequence[Draft], rounds: int, say: Say) -> Draft:
     """Return the draft, after a few rounds, of the foreground most like the real labels."""
-    trials: list[tuple[float, Draft]] = []
+    trials = []
     for start in drafts:
         try:
             draft = fitting.fit(start, rounds)

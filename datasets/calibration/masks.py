@@ -58,7 +58,7 @@ def read_labels(
         raise InputError(f"{place}: expected label images, or a folder of them, found nothing")
     items = [Item(case_name(key), path, socket=LABELS.slug) for key, path in paths.items()]
     items = named(items, pattern, place)
-    volumes: list[Volume] = []
+    volumes = []
     for item in items:
         labels = load(replace(item, part=part or Part()), spacing or ASSUME).volume(LABELS.slug)
         if labels.axes == "ZYX" and len(labels.array) == 1:

@@ -14,7 +14,7 @@ from cytosuite.datasets.calibration.objects import edges, segment
 from cytosuite.datasets.calibration.side import Each, in_order, in_turn
 from cytosuite.denoising.camera import lag_of, neighbour_correlation, seen_late
 from cytosuite.denoising.transfer import EXTREME, level_of_neighbours, noise_by_level
-from cytosuite.files import FloatDict, TextDict, Texts, read_toml
+from cytosuite.files import FloatDict, FloatPair, IntTriple, TextDict, Texts, read_toml
 from cytosuite.metrics.realism.arrangement import Properties, arrangement, numbers
 from cytosuite.metrics.realism.features import object_features
 from cytosuite.metrics.realism.scene import Scene, stack
@@ -38,6 +38,7 @@ SURE = 2.5  # standard errors by which something must differ from nothing
 SURE_OFFSET = 0.25  # largest error of the offset by third cumulants, relative to its distance
 LEAST_EXCESS = 0.15  # below it multiplication cannot be distinguished from none
 Labels = Integers
+RealStack = tuple[Volume, Labels | None]  # image, and its labels where it has some
 NEAR_UM, WIDE_UM, FAR_UM = 2.0, 6.0, 12.0  # from objects: edge | halo | between | far
 BESIDE_UM = 5.0  # from objects in the same plane, where the tissue itself shows
 NARROW_UM = 12.0  # width of objects below which these distances shrink with it
@@ -185,7 +186,7 @@ class StackStatistics(NamedTuple):
 
 
 def measure(
-    stacks: Sequence[tuple[Volume, Labels | None]],
+    stacks: Sequence[RealStack],
     *,
     dark: float | None = None,
     each: Each = in_turn,
@@ -215,7 +216,7 @@ def _sampled(values: Array) -> Doubles:
 
 
 def _measure(
-    dark: float | None, pair: tuple[Volume, Labels | None]
+    dark: float | None, pair: RealStack
 ) -> tuple[FloatDict, Columns, Columns, str, DoublePair]:
     """Return statistics of a stack and its objects, their arrangement, a note on missing, greys."""
     image, labels = pair
@@ -291,10 +292,9 @@ def _objects(
     return table, features["depth_um"]
 
 
-def _texture(above: Doubles, mask: Bools, spacing: Lengths) -> tuple[float, float]:
+def _texture(above: Doubles, mask: Bools, spacing: Lengths) -> FloatPair:
     """Return the structure in the core of an object, without noise, and its grain."""
-    padded = np.pad(mask, 1)
-    depth = ndimage.distance_transform_edt(padded, sampling=spacing)[1:-1, 1:-1, 1:-1]
+    depth = ndimage.distance_transform_edt(np.pad(mask, 1), sampling=spacing)[1:-1, 1:-1, 1:-1]
     core = depth >= CORE * depth.max()
     mean = float(above[core].mean()) if core.any() else 0.0
     shared = _covariance(above, core, (1, 0, 0))
@@ -307,7 +307,7 @@ def _texture(above: Doubles, mask: Bools, spacing: Lengths) -> tuple[float, floa
     return float(np.sqrt(max(shared, 0.0))) / mean, float(np.clip(grain, -1, 1))
 
 
-def _covariance(above: Doubles, core: Bools, shift: tuple[int, int, int]) -> float:
+def _covariance(above: Doubles, core: Bools, shift: IntTriple) -> float:
     """Return the covariance of voxels of a core that a shift leads to each other, NaN of few."""
     near = tuple(slice(None, -step or None) for step in shift)
     far = tuple(slice(step, None) for step in shift)

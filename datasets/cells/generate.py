@@ -67,7 +67,13 @@ def _draw(rng: Rng, parameters: Parameters) -> Sample:
     for image in light.values():
         image += np.float32(drawn["background_photons"])
     known = {**(source.metadata if source else {}), **parameters.light(), **drawn}
-    images = _expose(for_camera, light, parameters)
+    images = {}
+    for (name, photons), stream in zip(light.items(), for_camera.spawn(len(light)), strict=True):
+        hit = photons  # each channel is exposed on its own
+        if parameters.stray.rays[1] > 0:
+            hit = photons.copy()
+            _rays(stream, hit, parameters)
+        images[name] = parameters.camera.expose(stream, hit)
     return _sample(culture, spots, missed, images, light, known, parameters)
 
 
@@ -146,18 +152,6 @@ def _rays(rng: Rng, photons: Image, parameters: Parameters) -> None:
         track = np.unique(np.floor(rng.uniform(0, shape) + steps).astype(int), axis=0)
         y, x = track[((track >= 0) & (track < shape)).all(axis=1)].T
         photons[plane, y, x] += np.float32(log_uniform(rng, stray.ray_photons))
-
-
-def _expose(rng: Rng, light: Mapping[str, Image], parameters: Parameters) -> dict[str, Unsigned]:
-    """Return the counts (Z, Y, X) of each channel, exposed on its own."""
-    camera, images = parameters.camera, {}
-    for (name, photons), stream in zip(light.items(), rng.spawn(len(light)), strict=True):
-        hit = photons
-        if parameters.stray.rays[1] > 0:
-            hit = photons.copy()
-            _rays(stream, hit, parameters)
-        images[name] = camera.expose(stream, hit)
-    return images
 
 
 def _sample(

@@ -14,7 +14,7 @@ from cytosuite.contract.words import ASSUME, Size
 from cytosuite.datasets.conditions import measured
 from cytosuite.datasets.sample import Sample, Value
 from cytosuite.errors import InputError, at
-from cytosuite.files import Json, ScalarMap, read_json
+from cytosuite.files import ScalarMap, read_json
 from cytosuite.folders.entries import entries
 from cytosuite.folders.index import OUTPUTS, SOCKETS, Item
 from cytosuite.folders.masks import Masks, Source
@@ -37,7 +37,7 @@ def load(
     radius_um: float | None = None,
 ) -> Sample:
     """Return the sample of one item; `spacing` (µm, z y x) and `metadata` override its files."""
-    values: dict[str, Value] = {}
+    values = {}
     for slug, path in item.files.items():
         if SOCKETS[slug].kind == "json" and isinstance(path, Path):
             values[slug] = value = read_json(path)
@@ -73,7 +73,7 @@ def load(
     if ACQUISITION.slug in values:
         values[ACQUISITION.slug] = {**values[ACQUISITION.slug], **acquisition(main)}
     sockets: dict[str, Volume | Value | list[Track]] = {socket: main, **values}
-    masks: Json = {}
+    masks = {}
     for slug, path in item.files.items():
         if isinstance(path, Masks):
             mask = path.read()

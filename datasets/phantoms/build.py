@@ -14,7 +14,7 @@ from cytosuite.bodies.stars import Bodies
 from cytosuite.contract.interface import is_finite
 from cytosuite.contract.tasks import LABELS
 from cytosuite.datasets.phantoms.augment import ALTERATION, augment
-from cytosuite.datasets.phantoms.library import Phantom, from_mask, spread, write_phantom
+from cytosuite.datasets.phantoms.library import Library, Phantom, from_mask, spread, write_phantom
 from cytosuite.datasets.physics.bodies import chromatin_tile
 from cytosuite.datasets.physics.labels import largest_piece
 from cytosuite.datasets.physics.shapes import divide, draw_nuclei
@@ -63,7 +63,7 @@ class CutObject(NamedTuple):
 class Extraction(NamedTuple):
     """The phantoms of a stack, ``nucleus_<label>``, and the outcome for each of its objects."""
 
-    phantoms: tuple[Phantom, ...]  # by rising label
+    phantoms: Library  # by rising label
     objects: tuple[CutObject, ...]  # of each label, kept or skipped, and of large lost pieces
 
 
@@ -93,7 +93,7 @@ def extract(image: Volume, labels: Volume, options: Cutting = USUAL_CUTTING) -> 
     return Extraction(_relative(cuts, spacing), tuple(objects))
 
 
-def _relative(cuts: list[Cut], spacing: Lengths) -> tuple[Phantom, ...]:
+def _relative(cuts: list[Cut], spacing: Lengths) -> Library:
     """Return phantoms with intensities relative to the median nucleus."""
     median = np.median([above[mask].mean() for _, above, mask in cuts]) if cuts else 1.0
     return tuple(
@@ -164,8 +164,7 @@ def _whole(labels: Volume) -> Volume:
 def draw_library(rng: Rng, count: int, spacing_um: Lengths) -> list[Phantom]:
     """Return phantoms of nuclei, 3 % in mitosis; a pair of daughters makes two of the `count`."""
     nuclei = draw_nuclei(rng, count, diameter_um=9.0, mitotic_fraction=0.03)
-    nuclei, _, _ = divide(rng, nuclei, np.zeros((count, 3)))
-    nuclei = nuclei.take(np.arange(count))
+    nuclei = divide(rng, nuclei, np.zeros((count, 3)))[0].take(np.arange(count))
     tile = chromatin_tile(rng, Grid((1, 1, 1), spacing_um), CHROMATIN_UM)
     return render(nuclei, spacing_um, tile)
 
@@ -267,7 +266,7 @@ def _median_volume(phantoms: list[Phantom]) -> float:
 def _pairs(image_path: Path, labels_path: Path | None) -> list[tuple[str, Path, Source]]:
     """Return name, image and labels of each stack."""
     if not labels_path:
-        items = index(image_path, "segment").having(LABELS.slug, image_path)
+        items = index(image_path, "segment").labelled(image_path)
         return [(item.name, item.image, item.files[LABELS.slug]) for item in items]
     stacks: list[tuple[str, Path, Source]]
     if image_path.is_dir():

@@ -80,7 +80,7 @@ def _samples(field: Reals, spacing: Lengths) -> Reals:
             for shift in shifts.astype(field.dtype)
         ]
         values = np.concatenate(parts, axis=3)
-    return np.asarray(values.ravel())
+    return values.ravel()
 
 
 def moments(inside: Bools, spacing: Lengths, volume: float) -> DoublePair:
@@ -91,22 +91,7 @@ def moments(inside: Bools, spacing: Lengths, volume: float) -> DoublePair:
     # Each voxel is a box, not a point: a single one has a shape as well.
     covariance = away.T @ away / len(points) + np.diag(np.square(spacing) / 12)
     ellipsoid = 4 / 3 * np.pi * np.sqrt(5**3 * np.linalg.det(covariance))
-    return centroid, np.asarray(covariance * (volume / ellipsoid) ** (2 / 3))
-
-
-def crossings_um(distance: Image, spacing: Lengths) -> Doubles:
-    """Return points (n, 3), µm, where the surface cuts the lines between neighbouring voxels."""
-    crossings = []
-    for axis in range(3):
-        first, second = (
-            distance[tuple(span if a == axis else slice(None) for a in range(3))]
-            for span in (slice(None, -1), slice(1, None))
-        )
-        where = (first < 0) != (second < 0)
-        points = np.argwhere(where).astype(float)
-        points[:, axis] += first[where] / (first[where] - second[where])
-        crossings.append(points * np.asarray(spacing))
-    return np.concatenate(crossings)
+    return centroid, covariance * (volume / ellipsoid) ** (2 / 3)
 
 
 def draw_rotations(rng: Rng, count: int, tilt: float) -> Doubles:
@@ -199,8 +184,21 @@ class Phantom:
 
     @cached_property
     def surface_um(self) -> Doubles:
-        """Points (n, 3) of the surface in µm from the centroid."""
-        return crossings_um(self.distance, self.spacing) - self.centre_um
+        """Points (n, 3) in µm from the centroid, where the surface cuts lines between voxels."""
+        crossings = []
+        for axis in range(3):
+            first, second = (
+                self.distance[tuple(span if a == axis else slice(None) for a in range(3))]
+                for span in (slice(None, -1), slice(1, None))
+            )
+            where = (first < 0) != (second < 0)
+            points = np.argwhere(where).astype(float)
+            points[:, axis] += first[where] / (first[where] - second[where])
+            crossings.append(points * np.asarray(self.spacing))
+        return np.concatenate(crossings) - self.centre_um
+
+
+Library = tuple[Phantom, ...]
 
 
 def cut(name: str, intensity: Image, distance: Image, spacing: Lengths) -> Phantom:

@@ -7,7 +7,13 @@ import numpy as np
 
 from cytosuite.bodies.grid import Grid
 from cytosuite.bodies.stars import Patch
-from cytosuite.datasets.phantoms.library import Phantom, draw_rotations, pull, pull_distance
+from cytosuite.datasets.phantoms.library import (
+    Library,
+    Phantom,
+    draw_rotations,
+    pull,
+    pull_distance,
+)
 from cytosuite.files import frozen
 from cytosuite.volume.arrays import Doubles, Image, Longs, Rng, Rows
 
@@ -18,7 +24,7 @@ MOST_PARTS = 4  # points per voxel and axis that an average takes at most
 class StoredNuclei(Rows):
     """A population of stored nuclei, see `cytosuite.bodies.stars.Bodies`."""
 
-    library: tuple[Phantom, ...]
+    library: Library
     which: Longs  # (N,), number in the library
     transforms: Doubles  # (N, 3, 3), rotation times mirror times scale
     semi_axes_um: Doubles  # (N, 3), of the ellipsoid with the same second moments and volume

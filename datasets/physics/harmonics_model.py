@@ -17,7 +17,7 @@ from pydantic import Field, model_validator
 from cytosuite.bodies.fitting import DIRECTIONS, radii
 from cytosuite.bodies.harmonics import HIGHEST, fibonacci_sphere, legendre, waves
 from cytosuite.bodies.stars import Stars
-from cytosuite.contract.manifest import Described, parse
+from cytosuite.contract.manifest import Count, Described, parse
 from cytosuite.datasets.physics.harmonics import stars_of
 from cytosuite.errors import InputError
 from cytosuite.files import read_json, write_json
@@ -38,7 +38,7 @@ class ShapeModel(Described):
     """of the labels it was learned from: volumes or planes"""
     order: int = Field(ge=1, le=HIGHEST)
     """highest degree of the harmonics"""
-    shapes: int = Field(ge=1)
+    shapes: Count
     """how many it was learned from"""
     mean: Vector
     """coefficients of degree 1 and up, relative to the mean radius, see `entries`"""

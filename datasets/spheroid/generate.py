@@ -180,7 +180,7 @@ def _draw(rng: Rng, parameters: Parameters) -> Sample:
     specimen.draw_chromatin(for_chromatin, grid)
     if parameters.cells.enabled or drawn["bleed_through"] > 0:
         specimen.grow_cells(for_cells)
-    steps: dict[str, Image] = {}
+    steps = {}
 
     def _keep(name: str, image: Image) -> None:
         steps[name] = copied(image)

@@ -9,7 +9,7 @@ import numpy as np
 
 from cytosuite.datasets.cells.given import read_cells
 from cytosuite.datasets.cells.placement import poses
-from cytosuite.datasets.phantoms.library import Phantom, stored_library
+from cytosuite.datasets.phantoms.library import Library, stored_library
 from cytosuite.datasets.phantoms.stored import StoredNuclei, draw_stored
 from cytosuite.datasets.physics import debris, shapes, tissue
 from cytosuite.datasets.physics.bodies import Mixture, volumes_um3
@@ -54,7 +54,7 @@ Parts = tuple[Nuclei | StoredNuclei, ...]  # see `PackedNuclei`
 Groups = list[tuple[int, int, Region]]  # kind, number of nuclei, the ball that holds them
 
 
-def _stored(kind: Kind) -> tuple[Phantom, ...]:
+def _stored(kind: Kind) -> Library:
     """Return the stored nuclei of a kind."""
     spacing = None if kind.phantoms_um == "auto" else kind.phantoms_um
     return stored_library(Path(kind.phantoms), spacing)
@@ -70,7 +70,7 @@ def typical_volume(kind: Kind, diameter_um: float) -> float:
 def populate(rng: Rng, parameters: Parameters, drawn: Drawn, counts: Sequence[int]) -> Parts:
     """Return the `counts` nuclei of each kind; a child of `rng` draws each kind."""
     kinds = parameters.all_kinds()
-    parts: list[Nuclei | StoredNuclei] = []
+    parts = []
     for kind, count, child in zip(kinds, counts, rng.spawn(len(kinds)), strict=True):
         values = {name: of_kind(drawn, parameters, kind, name) for name in DRAWN}
         dying = int(child.binomial(count, values["apoptotic_fraction"]))
@@ -212,9 +212,9 @@ def _people(
 def _balls(rng: Rng, parameters: Parameters, living: Region) -> list[tuple[int, Region]]:
     """Return the balls of the subcultures, each with the number of its kind."""
     names = [kind.name for kind in parameters.all_kinds()]
-    numbers: list[int] = []
-    widths: list[float] = []
-    heights: list[float] = []
+    numbers = []
+    widths = []
+    heights = []
     for subculture in parameters.subcultures:
         count = draw_whole(rng, subculture.count)
         numbers += [names.index(subculture.kind)] * count

@@ -84,7 +84,10 @@ def arrangement(labels: Array, spacing: Spacing, image: Array | None = None) -> 
     """
     labels, step, image = _checked(labels, spacing, image)
     image = None if image is None else from_lowest(image)
-    names, dense = _without_scraps(*numbered(labels))
+    names, dense = numbered(labels)
+    voxels = np.bincount(dense.ravel(), minlength=names.size + 1)[1:]
+    large = voxels >= SCRAP * np.median(voxels) if names.size else np.zeros(0, bool)
+    names, dense = names[large], keep_by(dense, np.append(False, large))
     places = np.nonzero(dense)
     owner = dense[places] - 1
     size, centre, covariance = _moments(places, owner, names.size, step)
@@ -188,13 +191,6 @@ def _checked(
     if labels.ndim == 3 and len(labels) == 1:
         return labels[0], step[1:], None if image is None else image[0]
     return labels, step, image
-
-
-def _without_scraps(names: Longs, dense: Ints) -> tuple[Longs, Ints]:
-    """Return labels and numbered volume without objects that are small for the image."""
-    size = np.bincount(dense.ravel(), minlength=names.size + 1)[1:]
-    large = np.append(False, size >= SCRAP * np.median(size)) if size.size else np.zeros(1, bool)
-    return names[large[1:]], keep_by(dense, large)
 
 
 def _moments(

@@ -14,7 +14,7 @@ from math import isfinite, nan, sqrt
 import numpy as np
 
 from cytosuite.errors import InputError
-from cytosuite.files import frozen
+from cytosuite.files import FloatPair, frozen
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.known import ratio
 from cytosuite.metrics.metric import metric
@@ -28,7 +28,7 @@ CHUNK = 1 << 18  # voxels looked at together
 SMALL = 1 << 15  # voxels of both sides up to which sorting is the quickest
 BINS = 1 << 16  # of a value range: their counts and sums stay in the cache
 FEW = 1 << 26  # bytes of values that are sorted in any case
-Moments = tuple[float, float]  # distance of two samples, squares of the first about its mean
+Moments = FloatPair  # distance of two samples, squares of the first about its mean
 
 PANARETOS = "10.1146/annurev-statistics-030718-104938"
 CONSTANT = "when images hold no voxel, or the real ones are constant"
@@ -83,7 +83,11 @@ def transport(real: Array | Sequence[Array], synthetic: Array | Sequence[Array])
     elif values > SMALL and high > low and isfinite(BINS / (high - low)):
         distance, squares = _by_bins(first, second, low, high)
     else:
-        distance, squares = _by_sorting(first, second)
+        a, b = (
+            np.sort(np.concatenate([np.ravel(array).astype(np.float64) for array in side.arrays]))
+            for side in (first, second)
+        )
+        distance, squares = sorted_distance(a, b), float(np.square(a - first.mean).sum())
     return Transport(distance, sqrt(squares / first.size), first.high - first.low)
 
 
@@ -188,19 +192,8 @@ def _chunks(array: Array) -> Iterator[Array]:
         yield piece
 
 
-def _values(sample: _Sample) -> Doubles:
-    """Return all values of a sample."""
-    return np.concatenate([np.ravel(array).astype(np.float64) for array in sample.arrays])
-
-
-def _by_sorting(first: _Sample, second: _Sample) -> Moments:
-    """Return the distance, and the sum of squares of the first sample about its mean."""
-    a, b = np.sort(_values(first)), np.sort(_values(second))
-    return sorted_distance(a, b), float(np.square(a - first.mean).sum())
-
-
 def _by_histograms(first: _Sample, second: _Sample, low: int, high: int) -> Moments:
-    """Return the same as `_by_sorting` from one count per grey value."""
+    """Return the moments of two samples from one count per grey value."""
     counts = np.zeros((2, high - low + 1), np.int64)
 
     def fill(side: _Sample, row: Longs) -> None:
@@ -217,7 +210,7 @@ def _by_histograms(first: _Sample, second: _Sample, low: int, high: int) -> Mome
 
 
 def _by_bins(first: _Sample, second: _Sample, low: float, high: float) -> Moments:
-    """Return the same as `_by_sorting`, sorting only where the shares cross."""
+    """Return the moments of two samples, sorting only where the shares cross."""
     scale = (BINS - 1) / (high - low)
     counts, sums = np.zeros((2, BINS), np.int64), np.zeros((2, BINS))
 

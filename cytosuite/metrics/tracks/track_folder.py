@@ -60,7 +60,10 @@ def open_sequence(folder: Path) -> TrackedSequence:
             f"found {'neither' if folder.is_dir() else 'no such folder'}"
         )
     table = folder / (TRUTH_TABLE if truth else RESULT_TABLE)
-    tracks, problems = _read_table(table)
+    try:
+        tracks, problems = tracks_of(read_text(table).splitlines())
+    except InputError as error:
+        tracks, problems = [], [reason_of(error, table)]
     paths, missing = _frame_paths(folder, MARKERS if truth else RESULT)
     return TrackedSequence(
         tracks=tracks,
@@ -125,8 +128,7 @@ def score_tracks(
     for folder, table in ((truth_folder, "TRA"), (result_folder, RESULT_TABLE)):
         if not (folder / table).exists():
             raise InputError(f"{folder}: {table} is missing; expected it in this folder")
-    truth = open_sequence(truth_folder)
-    tracks = match_tracks(truth, open_sequence(result_folder))
+    tracks = match_tracks(open_sequence(truth_folder), open_sequence(result_folder))
     if logs:
         write_logs(logs, tracks)
     return {name: metrics[name].of(tracks) for name in chosen}
@@ -142,15 +144,6 @@ def _labels(path: Path) -> Array:
 def _short(path: Path, folder: Path) -> str:
     """Return the name of a file from its sequence's folder on."""
     return f"{folder.name}/{path.relative_to(folder).as_posix()}"
-
-
-def _read_table(path: Path) -> tuple[list[Track], list[str]]:
-    """Return the tracks in a table and the problems of its rows."""
-    try:
-        lines = read_text(path).splitlines()
-    except InputError as error:
-        return [], [reason_of(error, path)]
-    return tracks_of(lines)
 
 
 def _frame_paths(folder: Path, prefix: str) -> tuple[tuple[Path, ...], list[str]]:

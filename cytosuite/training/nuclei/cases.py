@@ -14,7 +14,7 @@ from scipy import ndimage
 from cytosuite.contract.metadata import channel_of
 from cytosuite.contract.tasks import LABELS
 from cytosuite.errors import InputError
-from cytosuite.files import Entries, frozen, read_json
+from cytosuite.files import Entries, IntTriple, frozen, read_json
 from cytosuite.folders.colours import read_grey
 from cytosuite.folders.index import RECORD, Item
 from cytosuite.folders.masks import Source
@@ -108,7 +108,7 @@ class TrainingCase:
     coefficients: Floats | None = None  # (N + 1, C) µm, shapes by label, where they are learned
 
     @property
-    def shape(self) -> tuple[int, int, int]:
+    def shape(self) -> IntTriple:
         """Size in voxels."""
         z, y, x = self.image.shape
         return z, y, x
@@ -126,7 +126,7 @@ def find_cases(
 
     With `light` a simulation must keep its light; without, its images serve where it has none.
     """
-    items = files.index(folder, "segment").having(LABELS.slug, folder)
+    items = files.index(folder, "segment").labelled(folder)
     cases = [_files_of(item, channel, files.group, light=light) for item in items]
     if len({case.level is not None for case in cases if not case.simulated}) > 1:
         first = next(case for case in cases if not case.level)

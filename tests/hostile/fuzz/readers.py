@@ -176,7 +176,7 @@ def parameters(folder):
     """Translate parameters of published simulators, and read the recipe that they become."""
     found = migrate(folder / "params.json", folder)
     writable([list(found.untranslated), list(found.notes)])
-    (folder / "new.toml").write_text(to_toml(found.recipe, None, []))
+    (folder / "new.toml").write_text(to_toml(found.recipe, {}, []))
     simulated(str(folder / "new.toml"), None)
 
 
