@@ -160,8 +160,11 @@ def write_case(folder: Path, task: Task, name: str, sockets: Entries) -> None:
             "super_kind": "Value" if socket.is_file else "Image",
             "relative_path": socket.relative_path,
         }
-        entry: Json = {"interface": place, "socket": place}
-        entry |= dict.fromkeys(("value", "file", "image"))
+        entry: Json = {
+            "interface": place,
+            "socket": place,
+            **dict.fromkeys(("value", "file", "image")),
+        }
         if socket.is_file:
             entry["value"] = read_json(value) if isinstance(value, Path) else dict(value)
             write_json(path, entry["value"])

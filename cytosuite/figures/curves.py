@@ -22,8 +22,7 @@ def plots(parts: Iterable[tuple[str, Mapping[str, Curve]]], unit: str) -> str:
     )
     shown = [_plot(title, curves) for title, curves in parts if any(curves.values())]
     sizes = {"width": WIDTH, "height": HEIGHT, "margin": MARGIN}
-    svg: str = template.render(plots=shown, unit=unit, **sizes)
-    return svg
+    return str(template.render(plots=shown, unit=unit, **sizes))
 
 
 def _plot(title: str, curves: Mapping[str, Curve]) -> Json:

@@ -25,20 +25,34 @@ CHUNK = 2**20  # bytes that are decompressed at once
 SIZE = "#" * 19  # place of a number that is known at the end
 AXES = {2: "YX", 3: "ZYX", 4: "TZYX"}
 # ITK's numbers have these sizes on every system.
-TYPES = {"CHAR": "i1", "UCHAR": "u1", "SHORT": "i2", "USHORT": "u2", "INT": "i4", "UINT": "u4"}
-TYPES |= {"LONG": "i4", "ULONG": "u4", "LONG_LONG": "i8", "ULONG_LONG": "u8"}
-TYPES |= {"FLOAT": "f4", "DOUBLE": "f8"}
-TYPES = {f"MET_{name}": code for name, code in TYPES.items()}
+TYPES = {
+    "MET_CHAR": "i1",
+    "MET_UCHAR": "u1",
+    "MET_SHORT": "i2",
+    "MET_USHORT": "u2",
+    "MET_INT": "i4",
+    "MET_UINT": "u4",
+    "MET_LONG": "i4",
+    "MET_ULONG": "u4",
+    "MET_LONG_LONG": "i8",
+    "MET_ULONG_LONG": "u8",
+    "MET_FLOAT": "f4",
+    "MET_DOUBLE": "f8",
+}
 NAMES = {code: name for name, code in reversed(TYPES.items())}  # the first name of a type
 ORDERS = ("BinaryDataByteOrderMSB", "ElementByteOrderMSB")
 PLACES = {"TransformMatrix", "Rotation", "Orientation", "Offset", "Position", "Origin"}
-GEOMETRY = {"ObjectType", "NDims", "DimSize", "ElementType", "ElementSpacing", "ElementSize"}
-GEOMETRY |= {"ElementNumberOfChannels", "HeaderSize", "BinaryData", "CompressedData"}
-GEOMETRY |= {"CompressedDataSize", "ElementDataFile", "CenterOfRotation", *ORDERS, *PLACES}
+GEOMETRY = {
+    *("ObjectType", "NDims", "DimSize", "ElementType", "ElementSpacing", "ElementSize"),
+    *("ElementNumberOfChannels", "HeaderSize", "BinaryData", "CompressedData"),
+    *("CompressedDataSize", "ElementDataFile", "CenterOfRotation", *ORDERS, *PLACES),
+}
 # Keys of the format that are neither geometry nor metadata of ours.
-OTHERS = {"ObjectSubType", "TransformType", "Comment", "Name", "ID", "ParentID", "Color"}
-OTHERS |= {"AcquisitionDate", "DistanceUnits", "AnatomicalOrientation", "Modality", "SequenceID"}
-OTHERS |= {"ElementMin", "ElementMax", "ElementNBits", "CompressedDataLevel", "ElementOrigin"}
+OTHERS = {
+    *("ObjectSubType", "TransformType", "Comment", "Name", "ID", "ParentID", "Color"),
+    *("AcquisitionDate", "DistanceUnits", "AnatomicalOrientation", "Modality", "SequenceID"),
+    *("ElementMin", "ElementMax", "ElementNBits", "CompressedDataLevel", "ElementOrigin"),
+}
 SPELLING = {key.lower(): key for key in GEOMETRY - PLACES}
 WORDS = {"True": True, "true": True, "1": True, "False": False, "false": False, "0": False}
 LOCAL = "expected a MetaImage with ElementDataFile = LOCAL"  # its pixels follow the header

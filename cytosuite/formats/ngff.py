@@ -11,12 +11,35 @@ from cytosuite.volume import AXES, SPATIAL, UNITS, counted_sizes, listed_channel
 NAMESPACE = "cytosuite"  # attribute of our own metadata
 SCENES = 10000
 # µm of the units of length that UDUNITS-2, and so NGFF, has.
-PREFIXES = {"": 1e6, "kilo": 1e9, "hecto": 1e8, "deca": 1e7, "deci": 1e5, "centi": 1e4}
-PREFIXES |= {"milli": 1e3, "micro": 1.0, "nano": 1e-3, "pico": 1e-6, "femto": 1e-9}
-UM = {f"{prefix}meter": um for prefix, um in PREFIXES.items()}
-UM |= {f"{prefix}metre": um for prefix, um in PREFIXES.items()}
-UM |= {"angstrom": 1e-4, "inch": 25400.0, "foot": 304800.0, "yard": 914400.0, "mile": 1.609344e9}
-UM |= {"um": 1.0, "µm": 1.0, "μm": 1.0, "micron": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6}
+PREFIXES = {
+    "": 1e6,
+    "kilo": 1e9,
+    "hecto": 1e8,
+    "deca": 1e7,
+    "deci": 1e5,
+    "centi": 1e4,
+    "milli": 1e3,
+    "micro": 1.0,
+    "nano": 1e-3,
+    "pico": 1e-6,
+    "femto": 1e-9,
+}
+UM = {
+    **{f"{prefix}met{end}": um for prefix, um in PREFIXES.items() for end in ("er", "re")},
+    "angstrom": 1e-4,
+    "inch": 25400.0,
+    "foot": 304800.0,
+    "yard": 914400.0,
+    "mile": 1.609344e9,
+    "um": 1.0,
+    "µm": 1.0,
+    "μm": 1.0,
+    "micron": 1.0,
+    "nm": 1e-3,
+    "mm": 1e3,
+    "cm": 1e4,
+    "m": 1e6,
+}
 
 
 @frozen

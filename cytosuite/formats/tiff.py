@@ -43,10 +43,12 @@ from cytosuite.volume.memory import check_room
 from cytosuite.volume.pieces import copies
 
 # Keys that describe the array itself; they are not metadata of the scene.
-GEOMETRY = {"shape", "axes", "spacing", "voxelsizeum", "unit", "resolution", "imagej", "images"}
-GEOMETRY |= {"slices", "frames", "channels", "hyperstack", "mode", "loop", "min", "max"}
-GEOMETRY |= {f"physicalsize{axis}{unit}" for axis in "xyz" for unit in ("", "unit")}
-GEOMETRY |= {"imagejmetadata", "info", "ranges", "zunit", "yunit", "xunit"}
+GEOMETRY = {
+    *("shape", "axes", "spacing", "voxelsizeum", "unit", "resolution", "imagej", "images"),
+    *("slices", "frames", "channels", "hyperstack", "mode", "loop", "min", "max"),
+    *(f"physicalsize{axis}{unit}" for axis in "xyz" for unit in ("", "unit")),
+    *("imagejmetadata", "info", "ranges", "zunit", "yunit", "xunit"),
+}
 NATIVE = {"little": "<", "big": ">"}[sys.byteorder]
 # Formats of several files; tifffile would open the others.
 ALONE = {"is_mmstack": False, "is_ndtiff": False}

@@ -34,8 +34,11 @@ from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Spacing
 
 # Colours of the report: errors are filled, outlines of truth and answer around them.
-LEGEND = {"truth": PALETTE[TRUTH], "prediction": PALETTE[PREDICTION]}
-LEGEND |= {name: PALETTE[name] for name in (MISSED, FALSE, SPLIT, MERGED)}
+LEGEND = {
+    "truth": PALETTE[TRUTH],
+    "prediction": PALETTE[PREDICTION],
+    **{name: PALETTE[name] for name in (MISSED, FALSE, SPLIT, MERGED)},
+}
 ON_TRUTH = (MISSED, SPLIT, MERGED)  # classes of true objects, as the report counts them
 FAINT, STRONG = 0.35, 0.7  # opacities of outlines where they are filled, and of errors
 RUN, CONTOUR = f"{OWN} run", f"{OWN} contour"  # in the metadata of a layer: folder, px of outlines

@@ -123,5 +123,4 @@ def why(record: Entries) -> str:
     facts = {k: fact for k, fact in chosen.get("metadata", {}).items() if k in keys}
     by = words.get(chosen.get("by", ""), "chosen by the image")
     template = Template(Path(__file__).with_name("why.html").read_text("utf-8"), autoescape=True)
-    html: str = template.render(chosen=chosen, by=by, cards=cards, facts=facts)
-    return html
+    return str(template.render(chosen=chosen, by=by, cards=cards, facts=facts))

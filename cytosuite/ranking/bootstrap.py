@@ -71,8 +71,11 @@ def kendall_tau(first: Doubles, others: Doubles) -> Doubles:
     if first.size > MANY:  # n log n
         from scipy.stats import kendalltau  # takes 1 s to load
 
-        taus = (kendalltau(first, other, method="asymptotic").statistic for other in others)
-        return np.fromiter(taus, np.float64, len(others))
+        return np.fromiter(
+            (kendalltau(first, other, method="asymptotic").statistic for other in others),
+            np.float64,
+            len(others),
+        )
     left, right = np.triu_indices(first.size, 1)
     signs = np.sign(first[left] - first[right])
     tau = np.full(len(others), np.nan)

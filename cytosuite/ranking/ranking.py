@@ -114,8 +114,7 @@ def ranking_json(ranking: Ranking) -> Json:
         "means": _rows(ranking.means, ("algorithm", "metric"), "mean"),
         "scaled": _rows(ranking.scaled, ("algorithm", "metric"), "value"),
     }
-    plain_parts: Json = _finite(parts)
-    return plain_parts
+    return dict(_finite(parts))
 
 
 def _contest(contest: Contest) -> Json:

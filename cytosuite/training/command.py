@@ -228,14 +228,17 @@ def _alone(options: argparse.Namespace, names: Iterable[str]) -> Iterator[list[s
 def _outline(options: argparse.Namespace, path: Path, say: Say) -> int:
     """Fit the outlines of a model in place of a network, and return the exit code."""
     settings = parse(path, read_toml(path), OutlineSettings)
-    growth = {"trees": options.steps, "rate": options.learning_rate}
-    outline = altered(settings.outline, growth).model_dump()
-    changes = {
-        "outline": parse("outline", outline, type(settings.outline)),
-        "files": altered(settings.files, _files(options)),
-        "seed": options.seed,
-    }
-    settings = altered(settings, changes)
+    outline = altered(
+        settings.outline, {"trees": options.steps, "rate": options.learning_rate}
+    ).model_dump()
+    settings = altered(
+        settings,
+        {
+            "outline": parse("outline", outline, type(settings.outline)),
+            "files": altered(settings.files, _files(options)),
+            "seed": options.seed,
+        },
+    )
     if options.parent is None:
         raise InputError("--from: expected the model that finds the objects, found none")
     target, *_ = _targets(options, [options.name])

@@ -77,9 +77,11 @@ def facts_of_sets(real: Sequence[Volume], made: Sequence[Volume]) -> Iterator[Fa
         facts: dict[str, Callable[[], Any]] = {}
         for name, images in sides.items():
             stacks = [stacked(image.channels[channel]) for image in images]
-            facts[f"{name}:arrays"] = partial(list, [stack.array for stack in stacks])
-            facts[f"{name}:volumes"] = partial(list, stacks)
-            facts[f"{name}:scenes"] = partial(list, map(_scene, stacks))
+            facts |= {
+                f"{name}:arrays": partial(list, [stack.array for stack in stacks]),
+                f"{name}:volumes": partial(list, stacks),
+                f"{name}:scenes": partial(list, map(_scene, stacks)),
+            }
         yield Facts(facts)
 
 

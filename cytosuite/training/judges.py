@@ -273,8 +273,7 @@ def _leveled(volume: Tensor, window: Sizes, stride: Sizes = (1, 1, 1)) -> Tensor
     """Return means over windows; at the borders, and of planes, over their inner part."""
     fitting = [min(side, n - (n + 1) % 2) for side, n in zip(window, volume.shape[2:], strict=True)]
     size, steps = (fitting[0], fitting[1], fitting[2]), (stride[0], stride[1], stride[2])
-    padding = [side // 2 for side in fitting]
-    return avg_pool3d(volume, size, steps, padding, count_include_pad=False)
+    return avg_pool3d(volume, size, steps, [side // 2 for side in fitting], count_include_pad=False)
 
 
 def decorrelation(synthetic: Tensor, source: Tensor, window: Sizes) -> Tensor:

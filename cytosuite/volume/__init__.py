@@ -32,8 +32,8 @@ UM_PER = {
     "millimeter": 1e3,
     "centimeter": 1e4,
     "meter": 1e6,
+    **dict.fromkeys(("um", "µm", "μm", "\\u00b5m", "micron", "microns", "micrometer"), 1.0),
 }
-UM_PER |= dict.fromkeys(("um", "µm", "μm", "\\u00b5m", "micron", "microns", "micrometer"), 1.0)
 UNITS = {1e-3: "nm", 1.0: "um", 1e3: "mm", 1e4: "cm", 25400.0: "inch", 1e6: "m"}
 SPATIAL = "ZYX"
 SIZES = (1e-12, 1e12)  # µm: beyond, the units of files overflow

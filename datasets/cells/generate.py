@@ -256,9 +256,11 @@ def _table(spots: Spots, new: Labels, light: Image, parameters: Parameters) -> J
         "kind": spots.kinds + 1,
     }
     for axis in (1, 2) if parameters.image.plane else (0, 1, 2):
-        columns[f"{axes[axis]}_um"] = pixels[:, axis] * detector.spacing[axis]
-        columns[f"{axes[axis]}_px"] = pixels[:, axis]
-        columns[f"sd_{axes[axis]}_um"] = sd[:, axis]
+        columns |= {
+            f"{axes[axis]}_um": pixels[:, axis] * detector.spacing[axis],
+            f"{axes[axis]}_px": pixels[:, axis],
+            f"sd_{axes[axis]}_um": sd[:, axis],
+        }
     columns |= {"photons": spots.photons, "snr": snr}
     return {name: np.round(values, 6).tolist() for name, values in columns.items()}
 

@@ -244,9 +244,13 @@ def _drawn(rng: Rng, placing: Placing, cells: Objects, plane: bool) -> Columns:
         if table.axes != axes:
             raise InputError(f"{path}: learned from labels {table.axes}, but the cells are {axes}")
         return table.draw(rng, cells)
-    ranges = {"depth": placing.depth, "elongation": placing.elongation}
-    ranges["angle_deg"] = placing.align_deg
-    wanted = {**ranges, "offset": placing.offset, "ratio": placing.ratio}
+    wanted = {
+        "depth": placing.depth,
+        "elongation": placing.elongation,
+        "angle_deg": placing.align_deg,
+        "offset": placing.offset,
+        "ratio": placing.ratio,
+    }
     return {
         name: rng.uniform(*limits, len(cells))
         for name, limits in wanted.items()

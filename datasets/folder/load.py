@@ -45,8 +45,7 @@ def load(
                 raise InputError(f"{path}: expected a JSON object, found {type(value).__name__}")
     size = {} if spacing in {None, ASSUME} else {"spacing": list(spacing)}
     named = {**(metadata or {}), **size}
-    entries = {**values.get(ACQUISITION.slug, {}), **named}
-    entries["sources"] = dict.fromkeys(named, "user")
+    entries = {**values.get(ACQUISITION.slug, {}), **named, "sources": dict.fromkeys(named, "user")}
     main = _volume(item.image, item.socket, entries, item, item.name)
     deep = main.axes.endswith(SPATIAL) and main.shape[-3] > 1
     if deep and main.spacing_is_assumed and spacing != ASSUME:

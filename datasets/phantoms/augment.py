@@ -31,9 +31,17 @@ BLUR_UM = 0.5  # largest sigma; half of the nuclei are sharpened instead
 CONTRAST = (0.65, 1.1)  # factors on differences from the mean
 GAMMA = (0.5, 1.5)  # exponents
 # As in the records of libraries: any turn about z, tilts of z within a slice, any axis mirrored.
-ALTERATION = {"turn": 180.0, "tilt": None, "mirror": True, "scale": SCALE, "warp_um": WARP_UM}
-ALTERATION |= {"warp_length_um": WARP_LENGTH_UM, "blur_um": BLUR_UM}
-ALTERATION |= {"contrast": CONTRAST, "gamma": GAMMA}
+ALTERATION = {
+    "turn": 180.0,
+    "tilt": None,
+    "mirror": True,
+    "scale": SCALE,
+    "warp_um": WARP_UM,
+    "warp_length_um": WARP_LENGTH_UM,
+    "blur_um": BLUR_UM,
+    "contrast": CONTRAST,
+    "gamma": GAMMA,
+}
 
 
 def augment(rng: Rng, phantom: Phantom) -> Phantom:

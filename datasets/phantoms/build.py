@@ -239,8 +239,10 @@ def extract_to(
             "augment_copies": augment_copies,
             "alteration": ALTERATION,
         }
-        record = {"seed": seed, "parameters": parameters, "sources": sources, "phantoms": entries}
-        write_json(temporary / RECORD, record)
+        write_json(
+            temporary / RECORD,
+            {"seed": seed, "parameters": parameters, "sources": sources, "phantoms": entries},
+        )
     copies = len(entries) - len(nuclei)
     return LibrarySummary(len(nuclei), copies, dict(skipped), _median_volume(nuclei))
 
@@ -254,8 +256,10 @@ def draw_to(
     with atomic(folder) as temporary:
         entries = [_written(temporary, phantom, "drawn") for phantom in phantoms]
         parameters = {"count": count, "spacing_um": list(spacing_um)}
-        record = {"seed": seed, "parameters": parameters, "sources": [], "phantoms": entries}
-        write_json(temporary / RECORD, record)
+        write_json(
+            temporary / RECORD,
+            {"seed": seed, "parameters": parameters, "sources": [], "phantoms": entries},
+        )
     return LibrarySummary(len(phantoms), 0, {}, _median_volume(phantoms))
 
 

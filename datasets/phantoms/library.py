@@ -280,8 +280,11 @@ def _read_pair(name: str, image: Path, label: Path, spacing: Lengths | None) -> 
     if marked.array.dtype.kind == "f":
         raise InputError(f"{label}: expected integers, found dtype {marked.array.dtype}")
     values = np.unique(marked.array[marked.array != 0])
-    pieces = [largest_piece(marked.array == value) for value in values]
-    mask = max(pieces, key=np.count_nonzero, default=np.zeros(marked.shape, np.bool_))
+    mask = max(
+        [largest_piece(marked.array == value) for value in values],
+        key=np.count_nonzero,
+        default=np.zeros(marked.shape, np.bool_),
+    )
     if not mask.any():
         raise InputError(f"{label}: expected a nucleus (nonzero voxels), found an empty label")
     light = np.asarray(grey.array, np.float32)

@@ -100,8 +100,11 @@ def migrate(path: Path, home: Path | None = None) -> Migration:
     first = version == "1"
     parts = {"image": _image(old, home, first, log), "tissue": _tissue(old, log)}
     parts |= _nuclei(old, log)
-    parts |= {"optics": _optics(old, parts["image"], first, log)}
-    parts |= {"camera": _camera(old, first, log), "labels": {"style": "shape"}}
+    parts |= {
+        "optics": _optics(old, parts["image"], first, log),
+        "camera": _camera(old, first, log),
+        "labels": {"style": "shape"},
+    }
     for place, key in TABLES["same"].items():
         section, name = place.split(".")
         if old[key] not in (None, "", []):

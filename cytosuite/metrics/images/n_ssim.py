@@ -32,8 +32,9 @@ def triple(truth: Array, prediction: Array, image: Array) -> ImageTriple:
     empty, not real, or has NaN or infinite voxels, or the shapes differ.
     """
     truth, prediction, image = checked({"truth": truth, "prediction": prediction, "image": image})
-    scales = [_scale(volume) for volume in (truth, prediction, image)]
-    return ImageTriple(truth, prediction, image, scales)
+    return ImageTriple(
+        truth, prediction, image, [_scale(volume) for volume in (truth, prediction, image)]
+    )
 
 
 def _scale(volume: Array) -> Scale:

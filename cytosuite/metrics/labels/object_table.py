@@ -206,11 +206,13 @@ def _measured(names: Array, sums: ObjectSums, shape: Shape, spacing: Lengths) ->
     faces = ((first == 0) | (last == shape)) & (np.array(shape) > 1)
     lengths = (last - first) * np.array(spacing)
     letters = list(enumerate("zyx"[axes]))
-    table = {"label": names[there - 1]}
-    table |= {f"centroid_{axis}_um": centres[:, n] for n, axis in letters}
-    table[SIZES[len(shape)]] = voxels * voxel
-    table["extent"] = voxels * voxel / ((last - first).prod(axis=1) * voxel)
-    table |= {f"length_{axis}_um": lengths[:, n] for n, axis in letters}
-    table["mean_intensity"] = sums.light[there] / voxels
-    table["max_intensity"] = sums.brightest[there]
-    return table | {"touches_border": faces.any(axis=1).astype(np.int64)}
+    return {
+        "label": names[there - 1],
+        **{f"centroid_{axis}_um": centres[:, n] for n, axis in letters},
+        SIZES[len(shape)]: voxels * voxel,
+        "extent": voxels * voxel / ((last - first).prod(axis=1) * voxel),
+        **{f"length_{axis}_um": lengths[:, n] for n, axis in letters},
+        "mean_intensity": sums.light[there] / voxels,
+        "max_intensity": sums.brightest[there],
+        "touches_border": faces.any(axis=1).astype(np.int64),
+    }

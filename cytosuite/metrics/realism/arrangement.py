@@ -141,11 +141,13 @@ def arrangement_distances(real: Scenes, synthetic: Scenes) -> FloatDict:
     First Wasserstein distance of the pooled values over the standard deviation of the real ones,
     NaN without values on a side or where the real ones are all alike.
     """
-    sides = [
-        [arrangement(s.labels, s.image.spacing, s.image.array) for s in members(side, Scene)]
-        for side in (real, synthetic)
-    ]
-    return pooled_distances(sides, PROPERTIES)
+    return pooled_distances(
+        [
+            [arrangement(s.labels, s.image.spacing, s.image.array) for s in members(side, Scene)]
+            for side in (real, synthetic)
+        ],
+        PROPERTIES,
+    )
 
 
 ARRANGEMENT = Evidence(arrangement_distances, ("real", "synthetic"), form="scenes", voxel_bytes=72)

@@ -139,23 +139,24 @@ def _features(patches: Doubles, smoothed: Sequence[Doubles], fine: Doubles) -> D
     """Return brightness, steps, correlations, contrast by scale and skewness of patches."""
     space = (1, 2, 3)
     axes = [axis for axis in space if patches.shape[axis] > 2]
-    columns = [patches.mean(axis=space), patches.std(axis=space)]
-    columns += [*np.percentile(patches, QUANTILES, axis=space)]
     steps = [np.diff(patches, axis=axis) for axis in axes]
     spreads = [step.std(axis=space) + TINY for step in steps]
-    columns += [*spreads, *(np.abs(step).mean(axis=space) for step in steps)]
-    columns += [
-        _correlation(np.delete(patches, -1, axis), np.delete(patches, 0, axis)) for axis in axes
+    columns = [
+        patches.mean(axis=space),
+        patches.std(axis=space),
+        *np.percentile(patches, QUANTILES, axis=space),
+        *spreads,
+        *(np.abs(step).mean(axis=space) for step in steps),
+        *(_correlation(np.delete(patches, -1, axis), np.delete(patches, 0, axis)) for axis in axes),
+        *(one / other for one, other in combinations(spreads, 2)),
     ]
-    columns += [one / other for one, other in combinations(spreads, 2)]
     for low in smoothed:
         slopes = np.gradient(low, axis=axes)
-        columns += [low.std(axis=space), (patches - low).std(axis=space)]
-        columns += [np.sqrt(sum(slope**2 for slope in slopes)).mean(axis=space)]
+        steep = np.sqrt(sum(slope**2 for slope in slopes)).mean(axis=space)
+        columns += [low.std(axis=space), (patches - low).std(axis=space), steep]
     centred = fine - fine.mean(axis=space, keepdims=True)
-    columns += [(centred**3).mean(axis=space) / (centred.std(axis=space) ** 3 + TINY)]
-    columns += [_correlation(np.abs(fine), patches)]
-    return np.stack(columns, axis=1)
+    skew = (centred**3).mean(axis=space) / (centred.std(axis=space) ** 3 + TINY)
+    return np.stack([*columns, skew, _correlation(np.abs(fine), patches)], axis=1)
 
 
 def _correlation(first: Doubles, second: Doubles) -> Doubles:

@@ -77,10 +77,10 @@ def feature_distances(real: Scenes, synthetic: Scenes) -> FloatDict:
     First Wasserstein distance of the pooled objects' values over the standard deviation of the real
     ones: uncertain for fewer than about 20 objects of a side, NaN for none, or real ones all alike.
     """
-    sides = [
-        [object_features(scene) for scene in members(side, Scene)] for side in (real, synthetic)
-    ]
-    return pooled_distances(sides, FEATURES)
+    return pooled_distances(
+        [[object_features(scene) for scene in members(side, Scene)] for side in (real, synthetic)],
+        FEATURES,
+    )
 
 
 FEATURE_DISTANCES = Evidence(
