@@ -103,9 +103,7 @@ def read_model(path: Path, *, plane: bool) -> ShapeModel:
     return model
 
 
-def fit(
-    labels: Iterable[Volume], *, order: int = 8, share: float = SHARE, min_voxels: int = 100
-) -> ShapeModel:
+def fit(labels: Iterable[Volume], *, order: int = 8, min_voxels: int = 100) -> ShapeModel:
     """Return the shape model of whole objects by second moments; InputError below 3."""
     if not 1 <= order <= HIGHEST:
         raise InputError(f"the order of harmonics must be 1 to {HIGHEST}, found {order}")
@@ -132,7 +130,7 @@ def fit(
     mean = data.mean(axis=0)
     _, spread, modes = np.linalg.svd(data - mean, full_matrices=False)
     explained = np.cumsum(spread**2) / max(float((spread**2).sum()), 1e-300)
-    count = min(int(np.searchsorted(explained, share)) + 1, len(vectors) - 1)
+    count = min(int(np.searchsorted(explained, SHARE)) + 1, len(vectors) - 1)
     return ShapeModel(
         axes="YX" if axes == {"YX"} else "ZYX",
         order=order,
