@@ -1,6 +1,5 @@
 """Defects of images that hide objects: padding, lone pixels, uneven light."""
 
-from itertools import product
 from operator import is_not
 
 import numpy as np
@@ -17,46 +16,34 @@ from cytosuite.volume.large import is_mapped, release, room
 from cytosuite.volume.objects import box_of
 from cytosuite.volume.pieces import slabs
 
-_ROWS = 64  # along each axis, enough to see padding
 _LEAST, _MOST = 0.01, 0.6  # share of an image that padding is: beyond, it may be an object cut out
-_BELOW = 8.0  # standard deviations of the background: noise is never as dark
-_EDGE = 4.0  # standard deviations: voxels at the edge of padding may be interpolated
-_RAGGED = 0.1  # rows that may cross an edge of padding more than twice
 _BLOCKS = 8  # along y and x: each has some background in most images
 
 
 def mended(inputs: Entries, kind: Kind) -> Entries:
-    """Return inputs with images without defects, each with a warning, for outputs of a kind."""
+    """Return inputs with mended images, with a warning of each defect, for outputs of a kind."""
     times = 8.0 if kind == "points" else 2.0  # spots may be a pixel wide
-    for slug, (mend, line) in product(
-        {IMAGE.slug, MOVIE.slug} & set(inputs),
+    mends = (
+        (_filled, "image padded: parts at its border of a single value are filled with noise"),
         (
-            (_filled, "image padded: parts at its border of a single value are filled with noise"),
-            (
-                lambda image: _calm(image, times),
-                "pixels odd: lone ones or pairs, far from all others, are taken as neighbours",
-            ),
-            (
-                _levelled,
-                "light uneven: the background's smooth rise over the whole image is subtracted",
-            ),
+            lambda image: _calm(image, times),
+            "pixels odd: lone ones or pairs, far from all others, are taken as neighbours",
         ),
-    ):
-        volume = inputs[slug]
-        array = volume.array
-        if (
-            array.dtype == bool
-            or not array.size
-            or not is_finite(array)
-            or FRAME_LABELS.slug in inputs
-        ):
-            continue  # grey values that nobody can calculate with, or reads
-        several = volume.axes[0] in "TC"
+        (_levelled, "light uneven: the background's smooth rise over the image is subtracted"),
+    )
+    for slug in {IMAGE.slug, MOVIE.slug} & set(inputs):
+        array = inputs[slug].array
+        large = _BLOCKS <= min(array.shape[-2:]) <= array.size
+        if not large or array.dtype == bool or not is_finite(array) or FRAME_LABELS.slug in inputs:
+            continue  # nobody reads these grey values
+        several = inputs[slug].axes[0] in "TC"
         images = [*array] if several else [array]
-        changed = [*map(mend, images)]
-        if any(map(is_not, changed, images)):
-            array = np.stack(changed) if several else changed[0]
-            inputs = {**inputs, slug: warned(volume.like(array), line)}
+        for mend, line in mends:
+            changed = [*map(mend, images)]
+            if any(map(is_not, changed, images)):
+                images = changed
+                array = np.stack(changed) if several else changed[0]
+                inputs = {**inputs, slug: warned(inputs[slug].like(array), line)}
     return inputs
 
 
@@ -84,19 +71,19 @@ def _filled(image: Array) -> Array:
                 part[...] = in_dtype(draw.normal(mean, sd, part.shape), image.dtype)
             image[box] = field
     lowest = float(corners.min())
-    rows = image[tuple(slice(None, None, 1 + n // _ROWS) for n in image.shape[:-1])]
-    padded = rows <= lowest
-    ragged = np.mean(np.diff(padded).sum(-1) > 2) > _RAGGED
+    rows = image[tuple(slice(None, None, 1 + n // 64) for n in image.shape[:-1])]
+    padded = rows <= lowest  # in rows enough to see padding
+    ragged = np.mean(np.diff(padded).sum(-1) > 2) > 0.1
     if ragged or not _LEAST <= padded.mean() <= _MOST:
         return image
     field = rows[~padded]
     mean, sd = background_of(field)
-    if np.ptp(field) == 0 or mean - lowest <= _BELOW * sd:  # without noise it may be an object
+    if np.ptp(field) == 0 or mean - lowest <= 8 * sd:  # without noise it may be an object
         return image
     filled = room(image.shape, image.dtype)
     for part in slabs(image, filled):
         filled[part] = image[part]
-        dark = filled[part] < mean - _EDGE * sd
+        dark = filled[part] < mean - 4 * sd  # at the edge of padding it may be interpolated
         filled[part][dark] = in_dtype(draw.normal(mean, sd, dark.sum()), image.dtype)
     return filled
 
@@ -110,13 +97,18 @@ def _calm(image: Array, times: float) -> Array:
     low, high = sampled_percentiles(image, 1, 99)
     if is_mapped(image) or max(image.max() - low, high - image.min()) <= times * (high - low):
         return image
-    native = image.astype(np.promote_types(image.dtype, np.int16), copy=False)
-    square = (*[1] * (image.ndim - 2), 3, 3)
-    near = ndimage.rank_filter(native, -3, square, mode="constant", cval=float(image.min()))
-    dark, bright = float(near.min()), float(near.max())
-    reach = times * (bright - dark)
-    odd = (image > dark + reach) | (image < bright - reach)
-    return np.where(odd, near, image).astype(image.dtype) if odd.any() else image
+    planes = image.reshape(-1, *image.shape[-2:])
+    size = planes[0].size
+    # Where those with the extremes have none, no other has.
+    for some in (planes[[image.argmax() // size, image.argmin() // size]], planes):
+        native = some.astype(np.promote_types(some.dtype, np.int16), copy=False)
+        near = ndimage.rank_filter(native, -3, (1, 3, 3), mode="constant", cval=image.min())
+        dark, bright = float(near.min()), float(near.max())
+        reach = times * (bright - dark)
+        odd = (some > dark + reach) | (some < bright - reach)
+        if not odd.any():
+            return image
+    return np.where(odd, near, planes).reshape(image.shape).astype(image.dtype)
 
 
 def _levelled(image: Array) -> Array:
@@ -125,8 +117,6 @@ def _levelled(image: Array) -> Array:
     The rise is a polynomial of y and x of degree two under the dark parts of blocks, which are cut
     down to it time and again, as there may be nuclei all over.
     """
-    if min(image.shape[-2:]) < _BLOCKS:
-        return image
     dark = [
         sampled_percentiles(block, 20)[0]
         for rows in np.array_split(image, _BLOCKS, -2)
