@@ -37,8 +37,9 @@ def learn(pairs: Sequence[Pair], settings: Entries, scratch: Path) -> Learned:
         sizes += [diameters(labels)[0] * pair.image.spacing[-1] for _, labels in planes]
     if not seen:
         raise InputError("cellpose: a training needs labelled objects, found none")
-    gpu = torch.cuda.is_available()
-    net = CellposeModel(gpu=gpu, mkldnn=False, diam_mean=settings["diam_mean"]).net
+    net = CellposeModel(
+        gpu=torch.cuda.is_available(), mkldnn=False, diam_mean=settings["diam_mean"]
+    ).net
     batches = -(-settings["nimg_per_epoch"] // settings["batch_size"])
     steps = count(1)
     total = settings["n_epochs"] * batches

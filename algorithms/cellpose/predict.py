@@ -67,7 +67,8 @@ def _loaded(weights: Path, sha256: str) -> Any:  # noqa: ANN401 - of the tool
     with TemporaryDirectory() as folder:
         file = Path(folder) / "model"
         torch.save(load_file(weights), file)
-        gpu = torch.cuda.is_available()
-        tool = CellposeModel(gpu=gpu, pretrained_model=str(file), mkldnn=False)
+        tool = CellposeModel(
+            gpu=torch.cuda.is_available(), pretrained_model=str(file), mkldnn=False
+        )
     tool.net.forward = network()(tool.net.forward)
     return tool

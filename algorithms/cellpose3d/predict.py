@@ -74,8 +74,11 @@ class _Job(NamedTuple):
 
 def predict(inputs: Volumes, model: Model) -> Volumes:
     """Return the ``instance-labels`` of one image; InputError or ModelError if unfit."""
-    image = image_of(inputs, axes="CZYX", offset=False)
-    return {"instance-labels": in_field(image, partial(_objects, model))}
+    return {
+        "instance-labels": in_field(
+            image_of(inputs, axes="CZYX", offset=False), partial(_objects, model)
+        )
+    }
 
 
 def _objects(model: Model, seen: Volume, corner: Sizes) -> Volume:
@@ -108,7 +111,6 @@ def _objects(model: Model, seen: Volume, corner: Sizes) -> Volume:
         job, labels = _as_seen(channels, scale, trained, parameters, network)
     scale = job.scale
     unit: Literal["px", "um"] = "px" if flat else "um"
-    sizes = sizes_of(scale, trained.diameter_um, unit)
     with part(1, 2):
         outlined = with_outline(
             volume.like(labels.reshape(volume.shape)),
@@ -118,7 +120,7 @@ def _objects(model: Model, seen: Volume, corner: Sizes) -> Volume:
             parameters.outline,
         )
     facts = {
-        **sizes,
+        **sizes_of(scale, trained.diameter_um, unit),
         "working_shape": " x ".join(map(str, job.shape)),
         f"working_spacing_{unit}": " x ".join(f"{step * scale.ratio:.4g}" for step in job.spacing),
         "objects": int(extremes(outlined.array)[1]),
@@ -137,8 +139,7 @@ def _objects(model: Model, seen: Volume, corner: Sizes) -> Volume:
         facts["foreign"] = "other outlines, since voxels are far from the model's"
     if pieces := job.counts["pieces"]:
         facts["pieces"] = pieces
-    result = noted(outlined, "cellpose3d", facts)
-    return warned(result, *scale.warnings, inverted)
+    return warned(noted(outlined, "cellpose3d", facts), *scale.warnings, inverted)
 
 
 def _as_seen(
@@ -192,8 +193,9 @@ def _scale_by_flow(
     for ratio in dict.fromkeys((scale.ratio, *scale.choices)):  # of equal ones the first
         candidate = with_ratio(scale, ratio, trained, parameters)
         if prod(candidate.factor) <= ENLARGED:
-            part = _middle(channels, candidate, side)
-            job, labels = _segmented(part, candidate, trained, parameters, network)
+            job, labels = _segmented(
+                _middle(channels, candidate, side), candidate, trained, parameters, network
+            )
             error = job.misfits[0]
             if flat:
                 off = log(width_of_objects(labels) / trained.diameter_um / ratio)
@@ -251,7 +253,6 @@ def _segmented(
     whole_image = len(planned) == 1
     seen = read(planned[0].input) if whole_image else sample(read, shape)
     whole = measure(seen, spacing, parameters) if parameters.li else None
-    background = background_of(seen, parameters.quietest)
     job = _Job(
         image.shape,
         shape,
@@ -259,7 +260,7 @@ def _segmented(
         scale,
         parameters,
         network,
-        background,
+        background_of(seen, parameters.quietest),
         whole,
         further,
         Counter(blocks=len(planned)),

@@ -51,8 +51,9 @@ def control(
                 values = field.ravel()[inside]
             measured[name] = np.bincount(number, values, minlength=count.size) / count
     if 0 < limits.get("max_elongation", 0) < inf:
-        voxels = np.unravel_index(inside, labels.shape)
-        measured["max_elongation"] = _elongation(number, voxels, spacing)
+        measured["max_elongation"] = _elongation(
+            number, np.unravel_index(inside, labels.shape), spacing
+        )
     rows: dict[int, Removal] = {}  # the first limit that each object breaks
     for reason, limit in limits.items():
         if (of_object := measured.get(reason)) is None:

@@ -180,8 +180,10 @@ def _within(volume_um3: float, shape: Sizes, spacing: Spacing) -> float:
 
 def smoothed(image: Floats, spacing: Spacing, parameters: Parameters) -> Floats:
     """Return intensities after a Gaussian of `smoothing_um`, longer along z."""
-    widths = sigmas(parameters.smoothing_um, spacing, parameters.axial_elongation)
-    return gaussian(np.asarray(image, np.float32), widths)
+    return gaussian(
+        np.asarray(image, np.float32),
+        sigmas(parameters.smoothing_um, spacing, parameters.axial_elongation),
+    )
 
 
 def measure(image: Floats, spacing: Spacing, parameters: Parameters) -> Whole:

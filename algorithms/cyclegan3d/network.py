@@ -98,8 +98,9 @@ class Generator(Checkpointed):
         self.up = nn.ModuleList(
             nn.Sequential(*unit(coarse, fine, arguments, stride=-2)) for coarse, fine in inner[::-1]
         )
-        count = (outputs or arguments.channels) * planes
-        last = convolution(widths[0], count, arguments, kernel=arguments.kernel)
+        last = convolution(
+            widths[0], (outputs or arguments.channels) * planes, arguments, kernel=arguments.kernel
+        )
         self.tail = nn.Sequential(*last)
         if self.residual:  # the first translation is the identity
             zero(last[-1])

@@ -105,8 +105,9 @@ def by_network(
         device=device,
     )
     if camera:
-        counts = camera.expose(translation, seed_of(volume))
-        translation = in_dtype(counts, np.dtype(parameters.target.dtype))
+        translation = in_dtype(
+            camera.expose(translation, seed_of(volume)), np.dtype(parameters.target.dtype)
+        )
     return translation.reshape(volume.shape), prediction
 
 
@@ -120,8 +121,9 @@ def prepared(volume: Volume, parameters: Parameters) -> Array:
 def classical(volume: Volume, parameters: Parameters) -> Array:
     """Return an image after the classical transfer; its noise is drawn by the image's digest."""
     assert parameters.style is not None  # see Parameters
-    rng = np.random.default_rng(seed_of(volume))
-    return transfer(volume.array, volume.spacing, parameters.style, rng)
+    return transfer(
+        volume.array, volume.spacing, parameters.style, np.random.default_rng(seed_of(volume))
+    )
 
 
 def _result(volume: Volume, image: Array, method: str, facts: ScalarMap) -> Volumes:

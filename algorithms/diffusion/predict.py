@@ -145,15 +145,17 @@ def _overlapping(
         raise InputError(
             f"{LAYERS}: expected a model of one channel, found {len(target)}; give labels alone"
         )
-    bare = target.model_copy(update={"dtype": "float32"})
-    plain = parameters.model_copy(update={"target": bare, "camera": None})
+    plain = parameters.model_copy(
+        update={"target": target.model_copy(update={"dtype": "float32"}), "camera": None}
+    )
     ground = target.mean if isinstance(target, Target) else target.dark
     light = np.zeros(labels.shape, np.float32)
     layer = labels
     parts = layers.array.reshape(-1, *labels.shape)
     for number, part in enumerate(parts):
-        sketch = sketch_of_labels(part)
-        layer = from_sketch(labels, sketch, plain, network, (seed + number) % 2**64, device())
+        layer = from_sketch(
+            labels, sketch_of_labels(part), plain, network, (seed + number) % 2**64, device()
+        )
         # Further layers have no ground of their own: its noise would add up.
         near = ndimage.binary_dilation(part > 0, iterations=NEAR).astype(np.float32)
         share = ndimage.gaussian_filter(near, 1) if number else 1
@@ -222,8 +224,10 @@ def _grey(values: Image, volume: Volume, parameters: Parameters) -> Array:
         return each_channel(lambda channel: grey_values(channel, next(targets)), image)
     # The camera's noise moves with no object: frames of a series have their own.
     seed = seed_of(volume) if parameters.seed is None else parameters.seed
-    level = denormalise(image.array, parameters.camera.units)
-    return in_dtype(parameters.camera.expose(level, seed), next(targets).dtype)
+    return in_dtype(
+        parameters.camera.expose(denormalise(image.array, parameters.camera.units), seed),
+        next(targets).dtype,
+    )
 
 
 def _sketch(inputs: Volumes, kind: Given) -> tuple[Volume, Image]:

@@ -62,17 +62,22 @@ def predict(inputs: Volumes, model: Model) -> Volumes:
     scale = scale_of(volume, parameters)
     proposed = candidates(volume, scale, parameters, network)
     chosen = kept(proposed, parameters.overlap, parameters.smallest_um3 * scale.ratio**3)
-    stars = stars_from(proposed.coefficients[chosen])
-    grid = Grid(volume.shape, volume.spacing)
-    labels, final = in_order(label(stars, proposed.centres_um[chosen], grid))
+    labels, final = in_order(
+        label(
+            stars_from(proposed.coefficients[chosen]),
+            proposed.centres_um[chosen],
+            Grid(volume.shape, volume.spacing),
+        )
+    )
     facts = {
         "candidates": len(proposed.certainty),
         "suppressed": len(proposed.certainty) - len(chosen),
         "objects": int(final.max(initial=0)),
         **sizes_of(scale, 2 * parameters.radius_um, "um"),
     }
-    labelled = noted(volume.like(labels), "harmonicnet", facts)
-    return {"instance-labels": warned(labelled, *scale.warnings)}
+    return {
+        "instance-labels": warned(noted(volume.like(labels), "harmonicnet", facts), *scale.warnings)
+    }
 
 
 def scale_of(volume: Volume, parameters: Parameters) -> Scale:

@@ -69,8 +69,9 @@ def link(cells: CellTable, parameters: Parameters) -> tuple[Longs, Longs]:
     motion = measure(cells)
     after, source = np.full((2, len(cells.labels)), -1)
     for _ in range(2):
-        cost = _costs(cells, motion, parameters.overlap)
-        rows, columns = assign(motion.pairs, cost, parameters.limit)
+        rows, columns = assign(
+            motion.pairs, _costs(cells, motion, parameters.overlap), parameters.limit
+        )
         # The nearest cell is nearer than the same cell: links show the usual steps.
         motion = _measured(cells, motion, np.stack([rows, columns], axis=1))
     after[rows] = columns

@@ -60,8 +60,7 @@ def predict(inputs: Volumes, model: Model) -> Volumes:
         raise InputError(
             f"this network draws in {axes}D, found a request of the shape {canvas.shape}"
         )
-    network = load_once(model, parameters.network, load)
-    masks = sampled(canvas, parameters, network, device())
+    masks = sampled(canvas, parameters, load_once(model, parameters.network, load), device())
     facts = {"masks_cells": int(masks.cells.max(initial=0))}
     facts["masks_found"] = masks.proposed  # also in the margin
     facts |= {f"masks_rejected_{reason}": count for reason, count in masks.rejected.items()}

@@ -65,10 +65,9 @@ def write_dataset(pairs: Sequence[Pair], raw: Path, border_px: float) -> Lists:
         flat = pair.image.axes == "YX"
         case = f"case_{number:04d}"
         spacing = (1.0, 1.0) if flat else pair.image.spacing
-        classes = classes_of(pair.labels.array, spacing, border_px)
         for folder, name, array in (
             ("imagesTr", f"{case}_0000.tif", pair.image.array),
-            ("labelsTr", f"{case}.tif", classes),
+            ("labelsTr", f"{case}.tif", classes_of(pair.labels.array, spacing, border_px)),
         ):
             (raw / folder).mkdir(parents=True, exist_ok=True)
             tifffile.imwrite(raw / folder / name, array)
@@ -97,13 +96,15 @@ def _trainer(
     from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
     planning.extract_fingerprint_dataset(1, num_processes=1)
-    memory = float(settings["memory_gb"])
-    plans, name = planning.plan_experiment_dataset(1, gpu_memory_target_in_gb=memory)
+    plans, name = planning.plan_experiment_dataset(
+        1, gpu_memory_target_in_gb=float(settings["memory_gb"])
+    )
     planned = PlansManager(plans).get_configuration(configuration)
     planned.preprocessor_class(verbose=False).run(1, configuration, name, num_processes=1)
     write_json(folder / "splits_final.json", [split])
-    described = read_json(folder / "dataset.json")
-    trainer = nnUNetTrainer(plans, configuration, 0, described, torch.device(device()))
+    trainer = nnUNetTrainer(
+        plans, configuration, 0, read_json(folder / "dataset.json"), torch.device(device())
+    )
     trainer.num_epochs = int(settings["epochs"])
     trainer.num_iterations_per_epoch = int(settings["steps"])
     trainer.num_val_iterations_per_epoch = int(settings["validation_steps"])
@@ -162,7 +163,6 @@ def _learned(
     facts.state(tool=tool())
     network = build(parameters)
     network.load_state_dict(dict(state))
-    first = set(names(network).values())
     state = network.state_dict()
-    tensors = {name: state[name].cpu().numpy() for name in sorted(first)}
+    tensors = {name: state[name].cpu().numpy() for name in sorted(set(names(network).values()))}
     return Learned(parameters, tensors, {"axes": "YX" if configuration == "2d" else "ZYX"})

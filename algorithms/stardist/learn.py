@@ -122,8 +122,11 @@ def _config(labels: Sequence[Any], settings: Entries) -> Json:
     sizes = np.median([calculate_extents(image) for image in full], axis=0)
     flatness = tuple(float(f) for f in sizes.max() / sizes)
     config |= {"anisotropy": flatness, "grid": tuple(1 if f > 1.5 else 2 for f in flatness)}
-    rays = Rays_GoldenSpiral(settings["volume_n_rays"], anisotropy=flatness)
-    return {**config, "rays": rays, "train_batch_size": 1}
+    return {
+        **config,
+        "rays": Rays_GoldenSpiral(settings["volume_n_rays"], anisotropy=flatness),
+        "train_batch_size": 1,
+    }
 
 
 def _turner(seed: int) -> Callable[[Any, Any], tuple[Any, Any]]:

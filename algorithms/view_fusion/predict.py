@@ -86,8 +86,10 @@ def restore(
     with reused_memory():
         for done, piece in enumerate(tiles):
             report(done, len(tiles))
-            grey = taken(view, piece.input)
-            part = [to_network(grey, units), *(extra.read(piece.input) for extra in maps)]
+            part = [
+                to_network(taken(view, piece.input), units),
+                *(extra.read(piece.input) for extra in maps),
+            ]
             restored = answer(np.stack(part), network, 1, arguments.multiple, device=device)[0]
             inner = restored[piece.crop]
             finite = finite and bool(np.isfinite(inner).all())
@@ -117,8 +119,7 @@ def predict(inputs: Volumes, model: Model) -> Volumes:
             raise InputError(f"this network restores volumes (ZYX), found {volume.axes}")
         network = load_once(model, parameters.network, load)
     image, facts, warning = fused(volume, parameters, network)
-    result = noted(volume.like(image), "view_fusion", facts)
-    return {f"fused-{VIEW}": warned(result, warning)}
+    return {f"fused-{VIEW}": warned(noted(volume.like(image), "view_fusion", facts), warning)}
 
 
 def fused(

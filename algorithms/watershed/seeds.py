@@ -98,8 +98,9 @@ class Relief(NamedTuple):
 
         target = chosen.copy()
         ways = np.array(steps, np.int64)
-        parts = parts_of(target.shape, PART // 4)
-        side_by_side(lambda part: climb(*self.flat, ways, target[part]), parts)
+        side_by_side(
+            lambda part: climb(*self.flat, ways, target[part]), parts_of(target.shape, PART // 4)
+        )
         return target
 
 

@@ -146,7 +146,6 @@ def unpack(packed: Packed, folder: Path, name: str) -> Path:
                 f"{packed.archive.path}: expected SHA-256 {packed.card.sha256} of its weights, "
                 f"found {digest}"
             )
-    card = packed.card.model_copy(update=entries)
     path = folder / f"{name}.json"
-    write_json(path, card.model_dump(mode="json"))
+    write_json(path, packed.card.model_copy(update=entries).model_dump(mode="json"))
     return path

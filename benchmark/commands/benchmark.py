@@ -98,9 +98,15 @@ def run_missing(run: planned.PlannedRun) -> None:
     with progress(run.console, "running") as step:
         if total:
             step(0, total)
-        shown = Cases(step, total)
-        going = run.options.keep_going
-        data.run_jobs(jobs, run.task, run.engine, run.options, shown, run.pool, keep_going=going)
+        data.run_jobs(
+            jobs,
+            run.task,
+            run.engine,
+            run.options,
+            Cases(step, total),
+            run.pool,
+            keep_going=run.options.keep_going,
+        )
 
 
 def score(run: planned.PlannedRun, facts: circumstances.RunFacts) -> "Results":

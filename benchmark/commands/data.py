@@ -169,6 +169,13 @@ def run_jobs(
         )
         return
     for job in jobs:
-        limit = limits[job.algorithm.name]
-        api = apis[job.algorithm.name]
-        run_job(job, task, engine, limit, api, shown, shown.inside, keep_going=keep_going)
+        run_job(
+            job,
+            task,
+            engine,
+            limits[job.algorithm.name],
+            apis[job.algorithm.name],
+            shown,
+            shown.inside,
+            keep_going=keep_going,
+        )

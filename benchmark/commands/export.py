@@ -60,8 +60,9 @@ def export_command(options: ExportOptions, console: Console) -> None:
     images = builder(options, options.engine, root, console)
     for name in chosen:
         images.ensure([name])
-        tag = image_tag(name, options.device)
-        submission = Submission(manifests[name], tag, options.api, options.models)
+        submission = Submission(
+            manifests[name], image_tag(name, options.device), options.api, options.models
+        )
         with progress(console, f"exporting {name}") as step:
             record = export(images.client, submission, root, folder, step)
         show(record, folder, console)

@@ -64,8 +64,9 @@ def requested(options: BenchmarkOptions, console: Console) -> Request:
     needed = list(dict.fromkeys([*passed, *map(places.program_of, names)]))
     here = options.cluster is None or options.cluster.get("kind") == "local"
     engine = data.start_engine(options, needed, console, models, gpu=here)
-    taken = [*catalog.algorithms(), *CONTROLS]
-    externals = external.take_in(others, taken, task, engine, options, console)
+    externals = external.take_in(
+        others, [*catalog.algorithms(), *CONTROLS], task, engine, options, console
+    )
     return Request(recipe, task, ours, externals, models, engine, named)
 
 

@@ -148,8 +148,9 @@ def _score_sequence(
         try:
             match_tracks(open_sequence(truth), open_sequence(truth))  # SEG, too
         except InputError:
-            none = {metric.name: nan for metric in metrics}
-            answer = replace(answer, values=none, status="bad truth")
+            answer = replace(
+                answer, values={metric.name: nan for metric in metrics}, status="bad truth"
+            )
         return replace(answer, refused={"": str(error)})
 
 
@@ -204,9 +205,8 @@ def _score_case(
 
     def measured(prediction: facts.AnswerReader, status: str = "ok") -> answers.Answer:
         """Return the scores of the case with a prediction."""
-        sides = {**readers, "prediction": prediction}
         known = facts.case_facts(
-            sides,
+            {**readers, "prediction": prediction},
             data_range,
             0 if of_points else options.min_object_voxels,
             options.radius,
@@ -221,14 +221,18 @@ def _score_case(
     lines = [f"not scored: {why}" for why in dict.fromkeys(unfit.values())]
     if len(unfit) == len(metrics):
         reason = f"{pair.truth}: {next(iter(unfit.values())).removeprefix(f'{pair.truth}: ')}"
-        none = dict.fromkeys(unfit, nan)
-        return answers.Answer(ANSWERER, pair.name, none, "bad truth", refused={"": reason}), {}
+        return answers.Answer(
+            ANSWERER, pair.name, dict.fromkeys(unfit, nan), "bad truth", refused={"": reason}
+        ), {}
     if causes := [why for name, why in answer.refused.items() if name not in unfit]:
         readers["prediction"] = blank
         reason = f"{pair.name}: the prediction cannot be scored: {causes[0]}"
         answer = measured(blank, "bad output")
-    values = {**answer.values, **dict.fromkeys(unfit, nan)}
-    answer = replace(answer, values=values, refused={"": reason} if reason else {})
+    answer = replace(
+        answer,
+        values={**answer.values, **dict.fromkeys(unfit, nan)},
+        refused={"": reason} if reason else {},
+    )
     if options.objects:
         try:
             if of_points:

@@ -267,8 +267,7 @@ class _Remover:
                     self.content(inner, depth + 1)
                     os.rmdir(name, dir_fd=parent)
                 else:
-                    fresh = working_name("deep")
-                    os.rename(name, fresh, src_dir_fd=parent, dst_dir_fd=self.top)
+                    os.rename(name, working_name("deep"), src_dir_fd=parent, dst_dir_fd=self.top)
         except OSError:  # it is another thing by now, or not ours: the next look shows which
             return False
         return True

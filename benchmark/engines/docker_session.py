@@ -106,14 +106,14 @@ class DockerSession:
             if self.api == "invoke" and self._box is None:
                 self.start()
             outcome = self._run(log, shown)
-            within = self.limits.within(voxels_of(case_input))
-            outcome = collect(outcome, self.exchange / "output", output, within)
+            outcome = collect(
+                outcome, self.exchange / "output", output, self.limits.within(voxels_of(case_input))
+            )
             if self.api == "exec":
                 self.stop()
         except (DockerException, RequestException, OSError) as error:
             self.stop()
-            seconds = time.perf_counter() - begin
-            return Outcome("engine error", seconds, message=explained(error))
+            return Outcome("engine error", time.perf_counter() - begin, message=explained(error))
         return outcome
 
     def _run(self, log: Path, shown: Shown) -> Outcome:
@@ -231,8 +231,7 @@ def _not_ready(box: Sandbox, begin: float) -> str:
         if seconds > HEALTH_S:
             return f"{seen} after {HEALTH_S:g} s"
         with suppress(APIError):  # the container has just ended
-            answer = box.ask(HEALTH, LOOK_S, LOOK_S)
-            code = watch(answer, lambda waited: waited > HEALTH_S, begin)
+            code = watch(box.ask(HEALTH, LOOK_S, LOOK_S), lambda waited: waited > HEALTH_S, begin)
             if code == 0:
                 return ""
             seen = SEEN.get(code or SILENCE, "GET /health is not answered with 200")

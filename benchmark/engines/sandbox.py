@@ -74,8 +74,9 @@ class Sandbox:
 
     def ask(self, line: str, patience_s: float = 0.0, timeout_s: float = 0.0) -> Look:
         """Send a request from within or from the `speaker`; return a function for its answer."""
-        source = inspect.getsource(http)
-        request, stream = self._begin([*PYTHON, source, line, str(patience_s), str(timeout_s)])
+        request, stream = self._begin(
+            [*PYTHON, inspect.getsource(http), line, str(patience_s), str(timeout_s)]
+        )
         # The HTTP answer holds the connection; a second call of `close` does nothing.
         connection = getattr(stream, "_response", stream)
         self.open.append(connection)

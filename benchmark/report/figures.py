@@ -121,8 +121,9 @@ def lanes(positions: Sequence[float]) -> list[int]:
     last = dict.fromkeys(order, -math.inf)
     chosen = [0] * len(positions)
     for at, index in sorted(zip(positions, range(len(positions)), strict=True)):
-        oldest = min(order, key=last.__getitem__)
-        lane = next((lane for lane in order if at - last[lane] >= DOT), oldest)
+        lane = next(
+            (lane for lane in order if at - last[lane] >= DOT), min(order, key=last.__getitem__)
+        )
         chosen[index] = lane
         last[lane] = at
     return chosen

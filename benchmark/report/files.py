@@ -123,8 +123,9 @@ def by_depth(sets: Mapping[str, Gathered]) -> pd.DataFrame:
         for region, scores in regions:
             pairs = zip(evidence[REGION_SCORES].depth, scores, strict=True)
             rows += [(name, region, *pair, None) for pair in pairs]
-    columns = ["answer", "quantity", "depth", "value", "real"]
-    return pd.DataFrame(rows, columns=columns).dropna(subset="value")
+    return pd.DataFrame(rows, columns=["answer", "quantity", "depth", "value", "real"]).dropna(
+        subset="value"
+    )
 
 
 def platform_metrics(results: Results) -> Json:

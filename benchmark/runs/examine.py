@@ -144,8 +144,9 @@ def answer(question: Json) -> TextDict:
             voxels = prod(geometry.shape) if geometry else 0
             present = int(usage.read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
             limit = at_most(present + ROOM_BYTES + BYTES_PER_VOXEL * voxels, resource.RLIMIT_AS)
-            hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-            resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+            resource.setrlimit(
+                resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1])
+            )
         names = {}
         for socket in (Socket(**values) for values in question["sockets"]):
             path = check(folder, socket, geometry, **question["manner"])

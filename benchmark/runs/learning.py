@@ -86,8 +86,9 @@ def trained(
     if not files:
         raise InputError(f"{dataset.title}: a training needs images with labels, found none")
     size = f"/{dataset.size}" if dataset.seed is not None else ""
-    request = {"settings": dict(settings), "seed": seed}
-    answer, weights = _asked(engine, algorithm, request, files, limits, shown)
+    answer, weights = _asked(
+        engine, algorithm, {"settings": dict(settings), "seed": seed}, files, limits, shown
+    )
     tool = answer.get("facts", {}).get("tool", algorithm)
     name = f"{dataset.name}{size}"
     facts = {
@@ -119,8 +120,9 @@ def converted(engine: Engine, algorithm: str, model: Path, home: Path, name: str
         card = home / f"{name or f'{_word(model.stem)}-{digest[:8]}'}.json"
         if card.is_file() and not name:
             return card
-        files = {f"model/{file.name}": file}
-        answer, weights = _asked(engine, algorithm, {}, files, Limits(timeout_s=DAYS_S))
+        answer, weights = _asked(
+            engine, algorithm, {}, {f"model/{file.name}": file}, Limits(timeout_s=DAYS_S)
+        )
     facts = {"file": model.name, "sha256": digest}
     return _written(card, algorithm, answer, weights, f"{model.name} of a user.", facts, "unknown")
 

@@ -41,9 +41,8 @@ def running(
         def run(inputs: Entries) -> Json:
             """Return the outputs that the algorithm writes for these inputs."""
             if not sessions:
-                place = folder / "session"
                 started = ProcessEngine(models=models).session(
-                    manifest.name, place, limits, "invoke"
+                    manifest.name, folder / "session", limits, "invoke"
                 )
                 sessions.append(stack.enter_context(started))
             with TemporaryDirectory(dir=folder) as case:

@@ -78,8 +78,9 @@ def score_case(
             worst = measured.refused.keys() & fair
             if lost := {m.evidence for m in offered if m.name in worst and m.evidence.pool}:
                 answer = blank  # as of a failure
-                empty = gather(lost, facts_with(blank))
-                measured = replace(measured, evidence={**empty, **measured.evidence})
+                measured = replace(
+                    measured, evidence={**gather(lost, facts_with(blank)), **measured.evidence}
+                )
             yield answers.with_tables(measured, kind, folder, output, answer, readers, places)
 
 
@@ -217,7 +218,6 @@ def _decoded(
     if record.digests and file_digest(path) not in record.digests.values():
         status = "engine error"
         problem = f"{problem}; the file was altered since it was written"
-    changes = {"status": status, "message": problem, "outputs": {}}
-    record = record.model_copy(update=changes)
+    record = record.model_copy(update={"status": status, "message": problem, "outputs": {}})
     record.write(folder)
     return record, None

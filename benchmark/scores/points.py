@@ -51,8 +51,7 @@ def write_cell_counts(path: Path, images: Mapping[str, tuple[Points, Array]]) ->
         cells, voxels = np.unique(labels[labels > 0], return_counts=True)
         inside = cell_at(points.array, labels)
         counts = np.bincount(np.searchsorted(cells, inside[inside > 0]), minlength=len(cells))
-        table = {"cell": cells, "voxels": voxels, "points": counts}
-        rows += [(name, *row) for row in texts(table)]
+        rows += [(name, *row) for row in texts({"cell": cells, "voxels": voxels, "points": counts})]
     write_rows(path, rows)
 
 

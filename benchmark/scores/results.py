@@ -202,9 +202,11 @@ class Results:
     @cached_property
     def case_order(self) -> IntDict:
         """Place of each case, in the order of the dataset; sets have no case."""
-        names = (case.name for case in self.cases)
-        scored = self.scores["case"].unique().tolist()
-        cases = chain(names, *self.attempts.values(), filter(None, scored))
+        cases = chain(
+            (case.name for case in self.cases),
+            *self.attempts.values(),
+            filter(None, self.scores["case"].unique().tolist()),
+        )
         return {case: place for place, case in enumerate(dict.fromkeys(cases))}
 
     @cached_property

@@ -148,8 +148,9 @@ def write_ctc(
         presence = [_present(frame, anew=anew) for frame in segmented]
         with at(place):
             numbers, tracks = tracks_of_labels(presence, anew=anew)
-        pairs = zip(segmented, numbers, strict=True)
-        source = ReadFrames([partial(_renumbered, *pair) for pair in pairs])
+        source = ReadFrames(
+            [partial(_renumbered, *pair) for pair in zip(segmented, numbers, strict=True)]
+        )
         write_sequence(folder / place, source, tracks, truth=truth, digits=digits)
         remarks += [
             f"{place}: {frame.case} failed, its mask is empty"
@@ -184,8 +185,9 @@ def write_movie(folder: Path, movie: Movie) -> None:
     """Write a movie as a sequence, as a truth where the folder is called so."""
     labels = movie.labels
     frame = Volume(labels.array[0], labels.spacing, labels.axes[1:], labels.metadata)
-    truth = folder.name.endswith("_GT")
-    write_sequence(folder, labels.array, movie.tracks, truth=truth, like=frame)
+    write_sequence(
+        folder, labels.array, movie.tracks, truth=folder.name.endswith("_GT"), like=frame
+    )
 
 
 def write_sequences_table(path: Path, plan: Mapping[str, Sequence[str]]) -> None:

@@ -55,8 +55,9 @@ def rehearse_evaluation(
             write_submission(scored.place / name, key, evaluation, folder / "input")
             judge(folder)
             judged = read_json(folder / "output" / METRICS)
-            scores = own_scores(scored.place, algorithm, evaluation.task)
-            count, lines = differences(scores, judged, evaluation)
+            count, lines = differences(
+                own_scores(scored.place, algorithm, evaluation.task), judged, evaluation
+            )
             for line in lines[:SHOWN]:
                 say(f"differs: {algorithm}: {line}")
             verdict = (

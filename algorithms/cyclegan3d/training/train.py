@@ -138,8 +138,9 @@ def way_back(
     parameters = {**settings.card.parameters, "target": rounded(target.model_dump(), 6)}
     parameters.pop("style", None)
     describes = _grid(cases["real"], settings) | settings.card.describes
-    network = settings.network.model_copy(update={"noise": 0})
-    settings = settings.model_copy(update={"network": network})
+    settings = settings.model_copy(
+        update={"network": settings.network.model_copy(update={"noise": 0})}
+    )
     state = replace(state, average=state.modules["backward"], best=None)
     return state, settings.with_card(parameters=parameters, describes=describes)
 
@@ -217,8 +218,9 @@ class CycleTraining(Training[Settings, DomainVolume]):
             volume = item.read()
             simulated = role == "simulated" or parameters.scale == "light"
             image = prepared(volume, parameters) if simulated else volume.array
-            shape = settings.crops.shape
-            return in_grey_values_of(item, image, parameters.target, shape, parameters.scale)
+            return in_grey_values_of(
+                item, image, parameters.target, settings.crops.shape, parameters.scale
+            )
 
         return {role: [scaled(item, role) for item in items] for role, items in cases.items()}
 

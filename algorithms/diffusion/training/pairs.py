@@ -127,8 +127,7 @@ def load_pair(item: Item, role: str, settings: Settings) -> SketchedImage:
         if spacing is None:
             raise InputError("the file gives no voxel size, which network.position counts in")
         voxel = (1.0, *spacing)[-3:]
-        whole = np.asarray(kept, np.float32)
-        position = positions(whole, voxel, network.position)
+        position = positions(np.asarray(kept, np.float32), voxel, network.position)
     return SketchedImage(
         path,
         twin,

@@ -121,7 +121,5 @@ class Settings(TrainingSettings):
             raise ValueError(f"adversarial: expected process.steps 1, found {process.steps}")
         if self.adversary.unpaired and self.adversary.features:
             raise ValueError("adversary: features compare an image with its own: 0 if unpaired")
-        judge = self.adversary.judge
-        count = self.adversary.judges
-        judge.check(self.crops.shape, network.dimensions, count)
+        self.adversary.judge.check(self.crops.shape, network.dimensions, self.adversary.judges)
         return self

@@ -50,8 +50,7 @@ def parts(settings: Settings) -> Parts:
     groups: dict[str, list[nn.Module]] = {
         name: [modules[name]] for name in ("network", "judges", "reader") if name in modules
     }
-    decay = settings.schedule.weight_decay
-    return modules, adams(groups, adversary.rate, decay, adversary.betas)
+    return modules, adams(groups, adversary.rate, settings.schedule.weight_decay, adversary.betas)
 
 
 def _expected(network: nn.Module, noised: Tensor, signal: float, batch: Tensors) -> Tensor:

@@ -236,8 +236,9 @@ class ShapeTraining(NucleiTraining[Settings]):
         """Return the threshold, the card's or the one that scores best, and the facts with it."""
         entries = settings.card.parameters
         tried = [entries["threshold"]] if "threshold" in entries else THRESHOLDS
-        lowest = {**entries, "threshold": min(tried)}
-        parameters = self.parameters(settings.with_card(parameters=lowest))
+        parameters = self.parameters(
+            settings.with_card(parameters={**entries, "threshold": min(tried)})
+        )
         scenes = []
         for number, case in enumerate(cases["images"]):
             scene = self.held_out(case, number, settings)
@@ -253,10 +254,11 @@ class ShapeTraining(NucleiTraining[Settings]):
             for scene, proposed, chosen in scenes:
                 # The most certain come first and none depends on a later one.
                 certain = chosen[proposed.certainty[chosen] > threshold]
-                stars = stars_from(proposed.coefficients[certain])
                 image = scene.image
                 labels = label(
-                    stars, proposed.centres_um[certain], Grid(image.shape, image.spacing)
+                    stars_from(proposed.coefficients[certain]),
+                    proposed.centres_um[certain],
+                    Grid(image.shape, image.spacing),
                 )
                 facts += scene.facts(image.like(labels))
             value = score([metric], facts)[metric.name] * (1 if metric.higher_is_better else -1)

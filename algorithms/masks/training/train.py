@@ -122,13 +122,18 @@ class MaskTraining(Training[Settings, LabelPair]):
             crops.append(turned(crop, turn_of(rng, noise=False)))
         image = np.stack(crops)
         place = (np.arange(form.batch) + rng.random(form.batch)) / form.batch
-        noise = rng.standard_normal(image.shape, np.float32)
-        return {"image": image, "noise": noise, "phase": phases(place, settings.process.schedule)}
+        return {
+            "image": image,
+            "noise": rng.standard_normal(image.shape, np.float32),
+            "phase": phases(place, settings.process.schedule),
+        }
 
     def describe(self, cases: Cases[LabelPair], settings: Settings) -> Entries:
         """Return axes and voxel size, µm."""
-        axes = SPATIAL[-settings.network.dimensions :]
-        return {"axes": axes, "spacing": list(cases["images"][0].spacing)}
+        return {
+            "axes": SPATIAL[-settings.network.dimensions :],
+            "spacing": list(cases["images"][0].spacing),
+        }
 
     def measure(self, cases: Cases[LabelPair], settings: Settings) -> Entries:
         """Return the gates of cells, the grid and the scale of the distances."""

@@ -36,8 +36,7 @@ class Settings(NucleiSettings):
     def _lowest_layer_has_statistics(self) -> Self:
         """Refuse a batch of one value at the lowest layer, which is normalised over the batch."""
         shape = self.patches.shape
-        batch = self.patches.batch
-        if (batch, shape) == (1, self.network.multiple):
+        if (self.patches.batch, shape) == (1, self.network.multiple):
             raise ValueError(
                 f"patches: expected a batch of 2 or more, or a shape beyond {list(shape)}, found "
                 "batch 1"

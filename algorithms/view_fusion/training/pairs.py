@@ -89,8 +89,11 @@ class ViewPair:
 
 def find_pairs(folder: Path, _: str, settings: Settings) -> list[Item]:
     """Return the views in a folder that have a fused image; InputError of none."""
-    items = find_images(folder, settings.names, settings.files, "fuse")
-    fused = [item for item in items if item.path(FUSED)]
+    fused = [
+        item
+        for item in find_images(folder, settings.names, settings.files, "fuse")
+        if item.path(FUSED)
+    ]
     if not fused:
         raise InputError(
             f"{folder}: expected views with fused images: <name>_angle.tif and <name>_fused.tif "
@@ -192,6 +195,5 @@ def draw_box(rng: Rng, item: ViewPair, crops: ViewCrops) -> Box:
     corner = rng.integers(0, sides - size + 1)
     if aimed:
         place = item.places[int(rng.integers(len(item.places)))].astype(np.int64)
-        middle = place + rng.integers(0, MESH)
-        corner = np.clip(middle - size // 2, 0, sides - size)
+        corner = np.clip(place + rng.integers(0, MESH) - size // 2, 0, sides - size)
     return box_at(corner, size.tolist())

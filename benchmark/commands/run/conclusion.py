@@ -55,8 +55,9 @@ def concluded(results: "Results", origin: str, run: Path, options: BenchmarkOpti
     files = [
         file.relative_to(run).as_posix() for folder in places for file in visible_files(folder)
     ]
-    failed = bool(failures or results.broken)
-    conclusion = Conclusion(table, lines, log, failed, origin, digests(run, sorted(files)))
+    conclusion = Conclusion(
+        table, lines, log, bool(failures or results.broken), origin, digests(run, sorted(files))
+    )
     with atomic(run / FILE) as temporary:
         temporary.write_bytes(TypeAdapter(Conclusion).dump_json(conclusion))
     return conclusion

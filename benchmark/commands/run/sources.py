@@ -86,8 +86,11 @@ def _run(place: Path, name: str) -> finished.FinishedRun | None:
     run = finished.read_run(place if whole else folder.parent)
     if not whole:
         jobs = {a: key for a, key in run.facts.jobs.items() if folder_of(a) == folder.name}
-        facts = run.facts.model_copy(update={"jobs": jobs})
-        run = replace(run, facts=facts, name=name or next(iter(jobs), ""))
+        run = replace(
+            run,
+            facts=run.facts.model_copy(update={"jobs": jobs}),
+            name=name or next(iter(jobs), ""),
+        )
     run.need_results(run.facts.jobs)
     return run if run.facts.jobs else None
 

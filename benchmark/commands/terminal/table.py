@@ -79,8 +79,9 @@ def show(table: ValueTable, console: Console, *, wide: bool = False) -> None:
     for number, row in enumerate(zip(*(texts[name] for name in shown), strict=True)):
         cells = (Text(t, no_wrap=not folds, overflow="fold" if folds else "ellipsis") for t in row)
         grid.add_row(*cells, style="dim" if number in table.quiet else None)
-    room = max(width, together())
-    page = Console(width=room, file=StringIO(), force_terminal=console.is_terminal)
+    page = Console(
+        width=max(width, together()), file=StringIO(), force_terminal=console.is_terminal
+    )
     with page.capture() as lines:
         page.print(grid)
     for line in lines.get().splitlines():

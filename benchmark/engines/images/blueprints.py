@@ -75,8 +75,11 @@ class Blueprint:
 
     def context(self, root: Path) -> Files:
         """Return the build context: all files by name."""
-        files = by_name(self.files, root)
-        return {"Dockerfile": self.dockerfile, **dict.fromkeys(self.empty), **files}
+        return {
+            "Dockerfile": self.dockerfile,
+            **dict.fromkeys(self.empty),
+            **by_name(self.files, root),
+        }
 
 
 def algorithm_blueprint(root: Path, algorithm: str, device: Device = "cpu") -> Blueprint:
@@ -133,8 +136,9 @@ def image_digest(root: Path, algorithm: str, device: Device = "cpu") -> str:
 
 def first_image(root: Path) -> str:
     """Return the image that the slim base is built upon, where the user names none."""
-    text = (root / BASE_FILE).read_text("utf-8")
-    return str(re.findall(r"^ARG BASE_IMAGE=(\S+)", text, re.MULTILINE)[0])
+    return str(
+        re.findall(r"^ARG BASE_IMAGE=(\S+)", (root / BASE_FILE).read_text("utf-8"), re.MULTILINE)[0]
+    )
 
 
 def dockerfile(root: Path, algorithm: str) -> Path:

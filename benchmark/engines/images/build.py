@@ -108,8 +108,10 @@ class Builder:
         arguments = {"BASE": self._layer(image.layer(root)), **facts, **image.arguments}
         files = image.context(root)
         labels = {SOURCE_LABEL: image.digest(root), **image.labels}
-        text = image.dockerfile.read_text("utf-8")
-        if foreign := {name: str(self._need(name).id) for name in foreign_images(text)}:
+        if foreign := {
+            name: str(self._need(name).id)
+            for name in foreign_images(image.dockerfile.read_text("utf-8"))
+        }:
             labels[FOREIGN_LABEL] = json.dumps(foreign, sort_keys=True)
         before = find_image(self.client, tag)
         identity = self._run(tag, files, arguments, labels)

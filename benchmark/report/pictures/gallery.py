@@ -184,8 +184,12 @@ def _encoded(volume: ShownVolume, voxels: int, quality: int) -> Json:
         parents = {"parents": volume.parents} if volume.parents else {}
         return entry | {"ids": volume.ids, "runs": runs, "data": data, **parents}
     low, high = volume.limits
-    source = sprite(array, quality)
-    return entry | {"columns": columns(array.shape), "low": low, "high": high, "source": source}
+    return entry | {
+        "columns": columns(array.shape),
+        "low": low,
+        "high": high,
+        "source": sprite(array, quality),
+    }
 
 
 def _bytes(entries: Sequence[Entries]) -> int:

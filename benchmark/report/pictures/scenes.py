@@ -74,8 +74,7 @@ def read_scene(
         for slug, file in case.inputs.items()
     ]
     shape = inputs[0].full
-    main = inputs[0]
-    shown = partial(_shown, kind=output.kind, main=main)
+    shown = partial(_shown, kind=output.kind, main=inputs[0])
     true = case.truth.get(output.slug)
     table = case.truth.get(TRACKS.slug)
     truth = None if true is None else _tracked(shown(true, "Truth"), table)

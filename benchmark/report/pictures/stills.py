@@ -113,8 +113,7 @@ def _row(
         for labels, letters, by_letter, thickness in drawn:
             indices = planes(labels.array, _moved(cut, shape, labels.array.shape))[n]
             _draw(colours, stretch(indices, height, width), letters, by_letter, thickness)
-        source = jpeg(Image.fromarray(colours), QUALITY)
-        panels.append(StillPlane(PLANES[n], height, width, source))
+        panels.append(StillPlane(PLANES[n], height, width, jpeg(Image.fromarray(colours), QUALITY)))
     parts = zip("zyx", cut, shape, volume.full, strict=True)
     where = ", ".join(
         f"{axis} {(2 * at + 1) * m // (2 * n) + 1} of {m}" for axis, at, n, m in parts

@@ -137,7 +137,6 @@ def _panels(results: Results, metric: AnyMetric) -> list[Json]:
             entry.algorithm: [_score(group, entry, metric) for group in condition.groups]
             for entry in results.ranked
         }
-        heads = headings(condition)
         best = [_best(results, group, metric) for group in condition.groups]
         plot = difficulty(results, condition, metric) if metric in results.board else None
         panels.append(
@@ -145,7 +144,7 @@ def _panels(results: Results, metric: AnyMetric) -> list[Json]:
                 "title": condition.name,
                 "plot": plot[0] if plot else None,
                 "trend": plot[1] if plot else "",
-                "heads": heads,
+                "heads": headings(condition),
                 "figure": curves(
                     near,
                     condition.labels,

@@ -47,9 +47,8 @@ def view(results: Results) -> Json | None:
     figures: list[Json] = []
     for panel in panels:
         pool = [value for thirds in panel.thirds.values() for third in thirds for value in third]
-        spread = boxes(axis_around(pool), THIRDS, panel.thirds)
         figures += [{"title": panel.title, "plot": _lines(panel, names)}]
-        figures += [{"title": panel.spread, "plot": spread}]
+        figures += [{"title": panel.spread, "plot": boxes(axis_around(pool), THIRDS, panel.thirds)}]
     left = len(ranked) + len(sides) - len(names)
     shown = {"panels": panels, "figures": figures, "names": names, "sides": SIDES, "left": left}
     return shown if panels else None

@@ -114,8 +114,11 @@ def over_datasets(consensus: Consensus, shown: Collection[str]) -> Json:
         cells.append(f"{100 * consensus.shares[name]:.0f} %")
         cells += [f"{places[name]}" for places in consensus.places.values()]
         rows.append((name, cells))
-    heads = ["mean rank", "places (95 %)", "first in", *consensus.places]
-    return {"sentence": sentence + few, "heads": heads, "rows": rows}
+    return {
+        "sentence": sentence + few,
+        "heads": ["mean rank", "places (95 %)", "first in", *consensus.places],
+        "rows": rows,
+    }
 
 
 def markdown(_: Results, view: Json) -> list[str]:

@@ -81,8 +81,7 @@ class OpenSession(WorkerPlugin):  # type: ignore[misc]
                     self.start(job)
                 self.run_case(case, settle=_settle)
             except StartError as error:
-                reason = Outcome("non-zero exit", message=str(error))
-                fail(job, [case], reason, lambda *_: None)
+                fail(job, [case], Outcome("non-zero exit", message=str(error)), lambda *_: None)
         record = read_record(job.folder / case.name)
         assert record is not None
         return record

@@ -58,8 +58,9 @@ def _simulate(name: str) -> None:
     dataset, settings = SMALL[name]
     case = simulated(dataset, "mini", 1, settings)
     assert case is not None  # a dataset of ours
-    module = import_module(f"cytosuite.datasets.{dataset}.generate")
-    module.generate(np.random.default_rng(0), case.parameters)
+    import_module(f"cytosuite.datasets.{dataset}.generate").generate(
+        np.random.default_rng(0), case.parameters
+    )
 
 
 def _score_labels() -> None:

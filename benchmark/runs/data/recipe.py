@@ -260,8 +260,7 @@ def _divided(
     for item in indexed.items:
         if request.only in {None, part[item.name]}:
             named = {} if request.only else {PART: part[item.name]}
-            conditions = {**division.conditions[item.name], **named}
-            items.append(replace(item, conditions=conditions))
+            items.append(replace(item, conditions={**division.conditions[item.name], **named}))
     scope = f"{request.only} alone is run" if request.only else "all are run, PART=test runs one"
     note = f"Parts by {place.name}, of which {scope}: {'; '.join(division.lines)}."
     return replace(indexed, items=tuple(items), notes=(*indexed.notes, note)), division.placed

@@ -82,8 +82,7 @@ def _text(cell: object) -> str:
 
 def _add(stream: TextIO, rows: Rows) -> None:
     """Write rows that end with a line feed."""
-    writer = csv.writer(_Lines(stream), lineterminator="\r\n")
-    writer.writerows(map(neutral, row) for row in rows)
+    csv.writer(_Lines(stream), lineterminator="\r\n").writerows(map(neutral, row) for row in rows)
 
 
 @dataclass(frozen=True)

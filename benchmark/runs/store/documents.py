@@ -22,8 +22,11 @@ def valued(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> tuple[list
     """Return heads and rows of a table without the columns, but the first, that have no value."""
     names = list(heads)
     cells = [list(row) for row in rows]
-    columns = range(len(names))
-    full = [n for n in columns if not (n and cells and all(row[n] in ("", "-") for row in cells))]
+    full = [
+        n
+        for n in range(len(names))
+        if not (n and cells and all(row[n] in ("", "-") for row in cells))
+    ]
     return [names[n] for n in full], [[row[n] for n in full] for row in cells]
 
 

@@ -173,8 +173,9 @@ def check_image(path: Path) -> Faults:
 
 
 def _kept(path: str) -> bool:
-    name = posixpath.basename(path)
-    return path in ("/etc/passwd", "/etc/group") or bool(KEY_NAMES.fullmatch(name))
+    return path in ("/etc/passwd", "/etc/group") or bool(
+        KEY_NAMES.fullmatch(posixpath.basename(path))
+    )
 
 
 def _noted(path: str) -> bool:

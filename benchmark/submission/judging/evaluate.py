@@ -56,8 +56,7 @@ class Evaluator:
         """Score to metrics.json in 350 MiB + 20 B per voxel; RuntimeError if a control misses."""
         remove(self.outputs / METRICS)
         path = self.inputs / "predictions.json"
-        listed = submission.read_predictions(path)
-        jobs = submission.by_case(listed, self.evaluation.images, path)
+        jobs = submission.by_case(submission.read_predictions(path), self.evaluation.images, path)
         with tempfile.TemporaryDirectory(prefix="evaluation-") as folder:
             answerer = plan.Answerer(NAME, "", NAME, Path(folder))
             with examine.Examiner(lenient=True) as examiner:
@@ -120,8 +119,7 @@ class Evaluator:
         if source.is_symlink() or not source.is_dir():
             reason = f"{submitted.pk}/output: expected a folder, found none"
             return Outcome("missing output", message=reason)
-        limits = Limits(output_gib=inf).within(voxels)
-        return gate.collect(Outcome("ok"), source, raw, limits)
+        return gate.collect(Outcome("ok"), source, raw, Limits(output_gib=inf).within(voxels))
 
     def _content(self, scores: score.Scores) -> Json:
         """Return ``metrics.json`` by names of images: it tells no more than a blind report."""

@@ -25,8 +25,9 @@ def upload(client: Any, archive: str) -> None:
     """Add each case to an archive as an item of its name, but those that are there."""
     from gcapi import SocketValueSpec
 
-    pk = client.archives.detail(slug=archive).pk
-    items = client.archive_items.iterate_all(params={"archive": pk})
+    items = client.archive_items.iterate_all(
+        params={"archive": client.archives.detail(slug=archive).pk}
+    )
     present = {item.title: len(item.values) for item in items}
     for name, files in cases():
         if name not in present:
@@ -47,8 +48,9 @@ def fetch(client: Any, algorithm: str, out: Path) -> bool:
         if "images" in PurePosixPath(file).parts
     }
     rows = {}
-    pk = client.algorithms.detail(slug=algorithm).pk
-    for job in client.algorithm_jobs.iterate_all(params={"algorithm_image__algorithm": pk}):
+    for job in client.algorithm_jobs.iterate_all(
+        params={"algorithm_image__algorithm": client.algorithms.detail(slug=algorithm).pk}
+    ):
         images = [value.image for value in job.inputs if value.image]
         uploaded = [client.images.detail(api_url=image).name for image in images]
         case = next((names[name] for name in uploaded if name in names), None)

@@ -154,8 +154,14 @@ def lay_out(answers: Mapping[str, AnsweredCase], evaluation: Evaluation, folder:
             else:
                 shutil.copyfile(source, target)
             entries.append(_entry(socket, target.name))
-        image = _entry(main, evaluation.images[case])
-        jobs.append({"pk": pk, "status": answer.status, "inputs": [image], "outputs": entries})
+        jobs.append(
+            {
+                "pk": pk,
+                "status": answer.status,
+                "inputs": [_entry(main, evaluation.images[case])],
+                "outputs": entries,
+            }
+        )
     write_json(folder / "predictions.json", jobs)
 
 
