@@ -116,8 +116,8 @@ def with_size(facts: Facts, volume: Volume | None, cards: Sequence[ModelCard]) -
     if not volume or volume.axes not in ("ZYX", "TZYX") or "spacing" not in facts:
         return plain
     usual = {
-        distance("spacing", facts["spacing"], facts_of.get("spacing", "")): facts_of.get(SIZE)
-        for facts_of in (card.describes for card in cards)
+        distance("spacing", facts["spacing"], described.get("spacing", "")): described.get(SIZE)
+        for described in (card.describes for card in cards)
     }
     nearest = min(usual, default=inf)
     if nearest < _SAME or plain.get("channel", "nucleus") != "nucleus":
