@@ -14,6 +14,7 @@ import subprocess
 import sys
 from contextlib import ExitStack, closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import jinja2
 import numpy as np
@@ -72,6 +73,19 @@ def rng():
 def situations():
     """Return the module of named label situations: `situations.merged()` and so on."""
     return _situations
+
+
+@pytest.fixture
+def converted_here(monkeypatch):
+    """Convert weights in this process, which has loaded torch."""
+    from cytosuite.benchmark.commands import model
+    from cytosuite.training.convert import convert
+
+    def run(words, **_):
+        convert(*map(Path, words[-2:]), lambda _: None)
+        return SimpleNamespace(stdout="", returncode=0)
+
+    monkeypatch.setattr(model, "subprocess", SimpleNamespace(run=run))
 
 
 @pytest.fixture

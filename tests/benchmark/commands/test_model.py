@@ -6,7 +6,6 @@ import pickle
 import shutil
 import zipfile
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from archives import sha
@@ -365,18 +364,6 @@ def test_added_weights_are_the_same(net, place, cli):
     theirs = load_file(open_model(home, found).weights)
     assert theirs.keys() == net[0].keys()
     assert all(theirs[name].equal(value) for name, value in net[0].items())
-
-
-@pytest.fixture
-def converted_here(monkeypatch):
-    """Convert weights in this process, which has loaded torch."""
-    from cytosuite.training.convert import convert
-
-    def run(words, **_):
-        convert(*map(Path, words[-2:]), lambda _: None)
-        return SimpleNamespace(stdout="", returncode=0)
-
-    monkeypatch.setattr(module, "subprocess", SimpleNamespace(run=run))
 
 
 @pytest.mark.slow

@@ -55,8 +55,7 @@ def test_a_published_file_becomes_models_of_both_directions_with_its_answers(
         np.testing.assert_allclose(made, expected, atol=3)
 
 
-@pytest.mark.slow
-def test_the_command_adds_the_models_of_both_directions(tmp_path, monkeypatch):
+def test_the_command_adds_the_models_of_both_directions(tmp_path, monkeypatch, converted_here):
     torch.manual_seed(0)
     content = {f"netG_{letter}_state_dict": Generator(WIDTH).state_dict() for letter in "BA"}
     torch.save(content, tmp_path / "models.pth")
