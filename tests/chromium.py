@@ -1,6 +1,5 @@
 """A browser driven as a person does: real keys, mouse and touch, through the DevTools pipe."""
 
-import base64
 import json
 import os
 import subprocess
@@ -116,15 +115,6 @@ class Page:
     def mouse(self, kind, x, y, **more):
         """Send a mouse event: ``mouseMoved``, ``mousePressed``, ``mouseWheel``, ..."""
         self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, **more)
-
-    def click(self, x, y, times=1):
-        """Click a place."""
-        for kind in ("mousePressed", "mouseReleased"):
-            self.mouse(kind, x, y, button="left", clickCount=times)
-
-    def picture(self, path: Path):
-        """Write a screenshot."""
-        path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot")["data"]))
 
     def close(self):
         """Close the page, and forget what it stored."""
