@@ -559,7 +559,5 @@ def test_the_command_takes_tables_for_a_dry_run_alone(cli, images, tmp_path, out
 
 
 def test_a_failed_image_is_exit_code_1(cli, images, out, used):
-    words = ("segment", images, "--algorithm watershed --out", out)
-    assert cli(*words).exit_code == 0
     (images / "broken.tif").write_bytes(b"no image")
-    assert cli(*words).exit_code == 1
+    assert cli("segment", images, "--algorithm watershed --out", out).exit_code == 1

@@ -152,36 +152,32 @@ def test_an_image_that_no_input_bounds_is_bounded(tmp_path, monkeypatch):
     ],
 )
 def test_a_voxel_size_is_lost_where_a_default_stands_in_its_place(spacing, of_labels, of_images):
-    wanted = Header((2, 3, 4), np.dtype(np.uint16), (2.0, 0.5, 0.4), "ZYX")
-    found = Header((2, 3, 4), np.dtype(np.uint16), spacing, "ZYX")
+    wanted = replace(INPUT, spacing=(2.0, 0.5, 0.4))
+    found = replace(INPUT, spacing=spacing)
     assert lost_spacing(found, wanted, LABELS) == of_labels
-    assert lost_spacing(found, wanted, Socket("an-image", "image", "An image")) == of_images
+    assert lost_spacing(found, wanted, IMAGE) == of_images
     planes = [Header((3, 4), np.dtype(np.uint16), s[1:], "YX") for s in (spacing, wanted.spacing)]
     assert lost_spacing(*planes, LABELS) == (spacing == (1.0, 1.0, 1.0))  # only as a whole
 
 
 def test_leniency_forgives_the_voxel_size_alone(tmp_path):
-    wanted = Header((4, 8, 8), np.dtype(np.uint16), (2.0, 0.5, 0.5), "ZYX")
-    array = np.ones((4, 8, 8), np.uint16)
-    path = _put(tmp_path, array, "a.mha", (1.0, 1.0, 1.0))
-    assert check(tmp_path, LABELS, wanted, lenient=True) == path
-    _put(tmp_path, array[:3], "a.mha", (1.0, 1.0, 1.0))
-    bad("expected shape", tmp_path, LABELS, wanted, lenient=True)
-    _put(tmp_path, array.astype(np.float32), "a.mha", (1.0, 1.0, 1.0))
-    bad("expected integers", tmp_path, LABELS, wanted, lenient=True)
+    path = _put(tmp_path, _labels(), "a.mha", (1.0, 1.0, 1.0))
+    assert check(tmp_path, LABELS, INPUT, lenient=True) == path
+    _put(tmp_path, _labels()[:2], "a.mha", (1.0, 1.0, 1.0))
+    bad("expected shape", tmp_path, LABELS, INPUT, lenient=True)
+    _put(tmp_path, _labels(np.float32), "a.mha", (1.0, 1.0, 1.0))
+    bad("expected integers", tmp_path, LABELS, INPUT, lenient=True)
 
 
 @pytest.mark.parametrize("value, words", [(np.nan, "NaN or infinity"), (2e15, "larger ones")])
 def test_every_slab_of_an_image_is_looked_at(tmp_path, monkeypatch, value, words):
     monkeypatch.setattr("cytosuite.benchmark.runs.validate.opened", partial(opened, planes=1))
     image = np.zeros((3, 4, 5), np.float32)
-    image[2, 3, 4] = value
     path = _put(tmp_path, image, socket=IMAGE)
-    bad(rf"expected finite values up to 1e\+15, found {words}", tmp_path, IMAGE, INPUT)
-    image[2, 3, 4] = 0
-    path.unlink()
-    _put(tmp_path, image, socket=IMAGE)
     assert check(tmp_path, IMAGE, INPUT) == path
+    image[2, 3, 4] = value
+    _put(tmp_path, image, socket=IMAGE)
+    bad(rf"expected finite values up to 1e\+15, found {words}", tmp_path, IMAGE, INPUT)
 
 
 def test_pixels_that_are_not_those_of_the_header_are_refused(tmp_path, monkeypatch):
