@@ -56,16 +56,14 @@ def network(tmp_path):
 def test_the_preferred_algorithm_with_a_fitting_model_is_chosen():
     candidates = preferred("segment")
     assert [found.name for found in candidates] == BOTH
-    for facts, name in (
+    for facts, turned in (
         ({"axes": "ZYX", "channel": "membrane"}, "cellpose3d"),
-        ({"axes": "ZYX"}, "cellpose3d"),
-        ({"axes": "YX", "channel": "nucleus"}, "cellpose3d"),
-        ({"axes": "ZYX", "channel": "actin"}, "cellpose3d"),
+        ({"axes": "ZYX"}, "watershed"),
+        ({"axes": "YX", "channel": "nucleus"}, "watershed"),
+        ({"axes": "ZYX", "channel": "actin"}, "watershed"),
     ):
-        assert choose_algorithm(candidates, facts, {}).name == name, facts
-        assert choose_algorithm(candidates[::-1], facts, {}).name in (
-            {"watershed"} if facts.get("channel") != "membrane" else {name}
-        )
+        assert choose_algorithm(candidates, facts, {}).name == "cellpose3d", facts
+        assert choose_algorithm(candidates[::-1], facts, {}).name == turned
 
 
 def test_an_algorithm_without_preference_is_chosen_by_name_alone(monkeypatch):

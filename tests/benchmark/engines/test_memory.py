@@ -11,6 +11,10 @@ from cytosuite.files import write_text
 NAME = "ab12"
 
 
+def _group(home, pid=7, name=NAME):
+    return memory_group(pid, name, home / "cgroup", home / "proc")
+
+
 def test_idle_cache_does_not_count(tmp_path):
     # a system with one hierarchy per controller
     write_text(
@@ -20,12 +24,12 @@ def test_idle_cache_does_not_count(tmp_path):
     write_text(group / "memory.usage_in_bytes", "1000\n")
     write_text(group / "memory.stat", "cache 300\ninactive_file 1\ntotal_inactive_file 200\n")
     write_text(group / "memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n")
-    found = memory_group(7, NAME, tmp_path / "cgroup", tmp_path / "proc")
+    found = _group(tmp_path)
     assert (found.used(), found.kills()) == (800, 3)
     for path in group.iterdir():
         path.unlink()
     assert (found.used(), found.kills()) == (None, None)  # it has vanished
-    assert memory_group(8, NAME, tmp_path / "cgroup", tmp_path / "proc") is None
+    assert _group(tmp_path, 8) is None
 
 
 def test_both_versions_are_read_but_no_process_outside_the_container(tmp_path):
@@ -35,9 +39,9 @@ def test_both_versions_are_read_but_no_process_outside_the_container(tmp_path):
     write_text(group / "memory.current", "1000\n")
     write_text(group / "memory.stat", "anon 500\ninactive_file 400\n")
     write_text(group / "memory.events", "low 0\noom 2\noom_kill 1\n")
-    found = memory_group(7, NAME, tmp_path / "cgroup", tmp_path / "proc")
+    found = _group(tmp_path)
     assert (found.used(), found.kills()) == (600, 1)
-    assert memory_group(7, "cd34", tmp_path / "cgroup", tmp_path / "proc") is None
+    assert _group(tmp_path, name="cd34") is None
 
 
 def test_the_peak_and_the_mean_are_those_of_all_readings():

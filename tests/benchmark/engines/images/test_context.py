@@ -15,10 +15,8 @@ def folder(tmp_path):
     return tmp_path / "source"
 
 
-def _named(folder, prefix):
-    return {
-        f"{prefix}/{name}": path for name, path in by_name(visible_files(folder), folder).items()
-    }
+def _named(folder):
+    return {f"app/{name}": path for name, path in by_name(visible_files(folder), folder).items()}
 
 
 def _read(files):
@@ -27,7 +25,7 @@ def _read(files):
 
 
 def test_equal_contents_give_equal_bytes_on_every_host(folder):
-    files = _named(folder, "app")
+    files = _named(folder)
     before = _read(files)
     for path in folder.rglob("*.py"):
         os.utime(path, (1, 1))
@@ -38,7 +36,7 @@ def test_equal_contents_give_equal_bytes_on_every_host(folder):
 
 
 def test_every_user_may_read_everything(folder):
-    files = {**_named(folder, "app"), "Dockerfile": b"FROM x\n"}
+    files = {**_named(folder), "Dockerfile": b"FROM x\n"}
     with pack(files) as stream, tarfile.open(fileobj=stream) as archive:
         for entry in archive:
             assert entry.mode == (0o755 if entry.isdir() else 0o644)
