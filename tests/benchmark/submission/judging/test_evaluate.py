@@ -65,31 +65,28 @@ def test_wrong_predictions_leave_no_metrics_and_one_line(segmented, evaluated, c
     assert capsys.readouterr().err.strip().endswith("expected a list of jobs, found {}")
 
 
-def hostile_link(folder, truth):
-    (file,) = folder.rglob("*.tif")
+def hostile_link(file, truth):
     file.unlink()
     file.symlink_to(next(truth.rglob("case_3.tif")))
 
 
-def hostile_output_link(folder, truth):
-    (folder / "output").rename(folder / "elsewhere")
-    (folder / "output").symlink_to(folder / "elsewhere")
+def hostile_output_link(file, truth):
+    output = file.parents[2]
+    output.symlink_to(output.rename(output.with_name("elsewhere")))
 
 
-def hostile_shape(folder, truth):
-    (file,) = folder.rglob("*.tif")
+def hostile_shape(file, truth):
     volume = read(file)
     write(file, replace(volume, array=volume.array[:, :5]))
 
 
-def hostile_hole(folder, truth):
-    (file,) = folder.rglob("*.tif")
+def hostile_hole(file, truth):
     with file.open("r+b") as stream:
         stream.truncate(2**28 + 2**20)
 
 
-def hostile_none(folder, truth):
-    shutil.rmtree(folder / "output")
+def hostile_none(file, truth):
+    shutil.rmtree(file.parents[2])
 
 
 @pytest.mark.parametrize(
@@ -97,7 +94,7 @@ def hostile_none(folder, truth):
 )
 def test_hostile_outputs_fail_their_case_alone(segmented, evaluated, attack):
     job = read_json(segmented.submission / "predictions.json")[0]
-    attack(segmented.submission / job["pk"], segmented.truth)
+    attack(*(segmented.submission / job["pk"] / "output").rglob("*.tif"), segmented.truth)
     code, content = evaluated(segmented)
     assert code == 0
     (failed,) = content["failed"]
