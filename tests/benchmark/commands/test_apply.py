@@ -430,12 +430,9 @@ def test_a_published_data_set_gives_the_images_of_its_inference(images, tmp_path
 
 
 def test_a_list_gives_images_that_are_scored_by_it(images, tmp_path, out, used):
-    path = tmp_path / "x_test.csv"
+    elsewhere = tmp_path / "lists/x_test.csv"
     truth = segment([images / "two.tif"], tmp_path / "truth")[0].output
-    path.write_text(f"images/two.tif;truth/{truth.name}\n")
-    lists = tmp_path / "lists"
-    lists.mkdir()
-    elsewhere = path.rename(lists / path.name)
+    write_text(elsewhere, f"images/two.tif;truth/{truth.name}\n")
     (found,) = segment([elsewhere], out, data_root=tmp_path)
     assert found.output.name == "images_two.tif"
     found = scored(elsewhere, out, ["SEG"], data_root=tmp_path)
@@ -473,8 +470,8 @@ def test_each_of_a_mixed_folder_is_a_result_or_a_line(tmp_path, out, fakes, use)
     write(home / "movie.tif", Volume(array[:, 1], (0.5, 0.5), "TYX"))
     put(home / "a.tif", array[0])
     Image.fromarray(array[0, 1].astype(np.uint8)).save(home / "a.png")
-    path, axes = home / "nosize.tif", {"axes": "ZYX"}
-    tifffile.imwrite(path, array[0], metadata=axes, photometric="minisblack")
+    axes = {"axes": "ZYX"}
+    tifffile.imwrite(home / "nosize.tif", array[0], metadata=axes, photometric="minisblack")
     results = segment([home], out, frame="all")
     found = {own.output.stem: own.message for own in results if own.status == "failed"}
     assert list(found) == ["nosize"]

@@ -87,23 +87,16 @@ def test_findings_are_listed_the_grave_ones_first(cli, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "arguments, message",
+    "words, message",
     [
-        ("none.tar.gz", "none.tar.gz: no such file"),
-        (". --task sing", "task"),
+        ("preflight none.tar.gz", "none.tar.gz: no such file"),
+        ("preflight . --task sing", "task"),
+        ("export watershed --series", "--series, --truth, --true-labels and --crop are for"),
+        ("export", "expected the name of an algorithm, found none"),
     ],
 )
-def test_mistakes_are_one_line(cli, arguments, message):
-    refused(message, cli, "preflight", arguments)
-
-
-def test_options_of_a_run_need_one(cli):
-    refused(
-        "--series, --truth, --true-labels and --crop are for",
-        cli,
-        "export watershed --series",
-    )
-    refused("expected the name of an algorithm, found none", cli, "export")
+def test_mistakes_are_one_line(cli, words, message):
+    refused(message, cli, words)
 
 
 @pytest.fixture

@@ -319,10 +319,9 @@ def test_outputs_have_the_name_of_the_view_or_of_the_truth(tmp_path, name):
 
 
 def test_labels_are_matched_by_their_whole_names(tmp_path):
-    first, second = np.zeros((2, 4, 8, 8), np.uint16)
-    first[:, :4], second[:, 4:] = 1, 1
     truth, answers = (
-        _volumes(tmp_path / name, a_angle=first, a_fused=second) for name in ("truth", "answers")
+        _volumes(tmp_path / name, a_angle=_labels((0, 0, 0)), a_fused=_labels((2, 6, 6)))
+        for name in ("truth", "answers")
     )
     assert scored(truth, answers, ["SEG"])["case"] == {
         "a_angle": {"SEG": 1.0},

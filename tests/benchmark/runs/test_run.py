@@ -312,16 +312,12 @@ def test_results_that_are_there_or_a_word_of_the_user_keep_it_going(
 
 
 def test_the_sources_of_an_image_of_others_are_not_ours(tmp_path, dataset, engine, watershed):
-    keys = []
-    for externals in ((), ("watershed",)):
-        engine.externals = externals
-        (job,) = plan(dataset, [watershed], engine, tmp_path)
-        keys.append((job.external, job.key))
-    assert [external for external, _ in keys] == [False, True]
-    assert keys[0][1] != keys[1][1]
+    (ours,) = plan(dataset, [watershed], engine, tmp_path)
     unknown = watershed.model_copy(update={"name": "team_v1"})  # no folder of this name
-    engine.externals = ("team_v1",)
-    assert plan(dataset, [unknown], engine, tmp_path)[0].key == keys[1][1]
+    engine.externals = ("watershed", "team_v1")
+    theirs, other = plan(dataset, [watershed, unknown], engine, tmp_path)
+    assert (ours.external, theirs.external) == (False, True)
+    assert ours.key != theirs.key == other.key
 
 
 def test_labels_of_others_that_lose_the_voxel_size_get_that_of_the_image(
