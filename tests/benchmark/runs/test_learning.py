@@ -95,8 +95,7 @@ def _converted(model, home):
 
 def test_a_model_of_the_tool_is_converted_once_with_its_digest(tool, tmp_path, monkeypatch):
     model, home = tmp_path / "Own Model", tmp_path / "models"
-    model.mkdir()
-    (model / "config").write_text("x")
+    write_text(model / "config", "x")
     card = _converted(model, home)
     assert card.name.startswith("own-model-")
     assert read_card(card).trained["file"] == "Own Model"

@@ -47,7 +47,7 @@ def test_cases_have_the_same_voxels_as_alone(tmp_path):
 def test_order_seed_and_content_decide_the_fingerprint():
     wanted = [
         DataRequest(BOTH, "mini"),
-        DataRequest(",".join(reversed(BOTH.split(","))), "mini"),
+        DataRequest("spheroid/mouse_embryo,spheroid", "mini"),
         DataRequest(BOTH, "mini", 1),
         DataRequest(BOTH, "mini", cases=2),
         DataRequest(BOTH),

@@ -16,7 +16,7 @@ from cytosuite.benchmark.runs.store.integrity import (
     seal,
     unaltered,
 )
-from cytosuite.files import digest, file_digest, link, visible_files
+from cytosuite.files import digest, file_digest, link, visible_files, write_text
 
 NAME = "sockets/a b.tif"
 
@@ -38,11 +38,10 @@ def read(monkeypatch):
 def sealed(tmp_path):
     """Return a sealed folder with a file, and links into it and out of it."""
     home = tmp_path / "case"
-    (home / "sockets").mkdir(parents=True)
-    (home / "sockets/a b.tif").write_text("pixels")
+    write_text(home / NAME, "pixels")
     (tmp_path / "other.tif").write_text("pixels of another")
     link(home / "sockets/b.tif", tmp_path / "other.tif")
-    link(home / "inputs/a.tif", home / "sockets/a b.tif")
+    link(home / "inputs/a.tif", home / NAME)
     time.sleep(0.02)  # longer than a tick of the clock of a local file system
     seal(home)
     return home
@@ -206,9 +205,8 @@ def own(tmp_path, monkeypatch):
     monkeypatch.setattr(integrity, "FOREIGN", tmp_path / "cache/stamps")
     monkeypatch.setattr(integrity, "LARGE_BYTES", 10)
     monkeypatch.setattr(integrity, "YOUNG_NS", -(10**9))  # as if it were long ago
-    (tmp_path / "own/deep").mkdir(parents=True)
     for name in ("a.tif", "deep/b.tif"):
-        (tmp_path / "own" / name).write_text(f"pixels of {name}")
+        write_text(tmp_path / "own" / name, f"pixels of {name}")
     return tmp_path / "own"
 
 
