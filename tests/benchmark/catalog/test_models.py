@@ -1,6 +1,7 @@
 """Models that a user names, and the choice of an algorithm by the image."""
 
 import re
+import shutil
 from functools import partial
 from types import SimpleNamespace
 
@@ -45,12 +46,9 @@ def mine(tmp_path):
 @pytest.fixture
 def network(tmp_path):
     """Return the path of a card with weights."""
-    home = tmp_path / "networks"
-    home.mkdir()
-    for suffix in ("json", "safetensors"):
-        name = f"spheroid-nuclei-3d.{suffix}"
-        (home / name).write_bytes((ROOT / "weights/cellpose3d" / name).read_bytes())
-    return home / "spheroid-nuclei-3d.json"
+    for path in (ROOT / "weights/cellpose3d").glob("spheroid-nuclei-3d.*"):
+        shutil.copy(path, tmp_path)
+    return tmp_path / "spheroid-nuclei-3d.json"
 
 
 def test_the_preferred_algorithm_with_a_fitting_model_is_chosen():

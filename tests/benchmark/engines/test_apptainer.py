@@ -207,8 +207,7 @@ def test_any_path_can_be_mounted(name):
 def test_the_input_is_mounted_over_empty_places(tmp_path):
     case, target, data = tmp_path / "case", tmp_path / "target", tmp_path / "data"
     (case / "images/a").mkdir(parents=True)
-    (data / "x.ome.zarr/0").mkdir(parents=True)
-    (data / "x.ome.zarr/0/chunk").write_text("chunk")
+    write_text(data / "x.ome.zarr/0/chunk", "chunk")
     (data / "y.tif").write_text("pixels")
     (case / "images/a/x.ome.zarr").symlink_to(data / "x.ome.zarr")
     (case / "images/y.tif").symlink_to(data / "y.tif")

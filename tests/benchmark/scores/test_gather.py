@@ -28,10 +28,10 @@ def test_found_missed_and_extra_objects_by_hand():
 @pytest.fixture
 def jobs_of(answers, watershed):
     def made(dataset, task, **algorithms):
-        answerers = answers(dataset, task, **algorithms)
-        manifests = [watershed.model_copy(update={"name": one.name}) for one in answerers]
-        pairs = zip(manifests, answerers, strict=True)
-        return [Job(manifest, one.key, one.folder, (), 3) for manifest, one in pairs]
+        return [
+            Job(watershed.model_copy(update={"name": one.name}), one.key, one.folder, (), 3)
+            for one in answers(dataset, task, **algorithms)
+        ]
 
     return made
 

@@ -16,7 +16,7 @@ from cytosuite.benchmark.scores.points import write_point_scores, write_points
 from cytosuite.benchmark.scores.score import scores_of
 from cytosuite.contract.points import Points
 from cytosuite.contract.tasks import TASKS
-from cytosuite.files import write_json
+from cytosuite.files import write_json, write_text
 from cytosuite.formats import write
 from cytosuite.metrics import board_metrics
 from cytosuite.metrics.points.matching import matched_points
@@ -182,8 +182,7 @@ def test_images_of_one_name_in_two_folders_keep_their_points(folder):
 )
 def test_an_image_of_any_kind_gives_the_voxel_size_as_in_a_report(tmp_path, name, step, line):
     for side, x in ("points", 3), ("out", 4):
-        (tmp_path / side).mkdir()
-        (tmp_path / side / "b.csv").write_text(f"y,x\n2,{x}\n")
+        write_text(tmp_path / side / "b.csv", f"y,x\n2,{x}\n")
     words = {"spacing_source": "assumed"} if step == 1 else {}
     write(tmp_path / "images" / name, Volume(CELLS[0], (step, step), "YX", words))
     scores = scored(tmp_path, tmp_path / "out", ["RMSE_lateral"])

@@ -57,9 +57,8 @@ def exported(tmp_path):
 
 def test_the_record_is_true(exported):
     record, folder = exported()
-    assert sorted(path.name for path in folder.iterdir()) == sorted(
-        [*(record[part]["file"] for part in ("image", "models")), "export.json"]
-    )
+    files = {record[part]["file"] for part in ("image", "models")}
+    assert {path.name for path in folder.iterdir()} == files | {"export.json"}
     for part in ("image", "models"):
         path = folder / record[part]["file"]
         assert record[part]["sha256"] == file_digest(path)

@@ -465,8 +465,7 @@ def test_without_a_daemon_the_reason_and_the_remedy_are_given(root, monkeypatch)
 def test_podmans_socket_is_the_users_own_and_without_its_service_is_named(tmp_path, monkeypatch):
     monkeypatch.delenv("CONTAINER_HOST", raising=False)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    (tmp_path / "podman").mkdir()
-    (tmp_path / "podman/podman.sock").touch()
+    write_text(tmp_path / "podman/podman.sock", "")
     assert podman_host() == f"unix://{tmp_path}/podman/podman.sock"
     monkeypatch.setenv("CONTAINER_HOST", f"unix://{tmp_path}/none.sock")
     reason = f"no service of podman answers .unix://{tmp_path}/none.sock: No such"

@@ -8,21 +8,19 @@ from cytosuite.benchmark.scores.comparison.scored import read_scored
 
 
 def test_a_row_is_added_where_a_mean_changed(made, tmp_path):
-    folder = tmp_path / "accepted"
-    folder.mkdir()
     for commit, level in (("aaaa", 0.5), ("bbbb", 0.5), ("cccc", 0.75)):
         run = read_scored(made(commit, [level] * 4, facts={"cytosuite": f"0.1.0 {commit}"}))
-        add_to_history(run, "cells", folder)
-    rows = [line.split(",") for line in (folder / FILE).read_text().splitlines()[1:]]
+        add_to_history(run, "cells", tmp_path)
+    rows = [line.split(",") for line in (tmp_path / FILE).read_text().splitlines()[1:]]
     assert [row[2:] for row in rows] == [
         ["SEG", "aaaa", "0.5000"], ["DET", "aaaa", "0.5000"],
         ["SEG", "cccc", "0.7500"], ["DET", "cccc", "0.7500"],
     ]  # fmt: skip
-    assert history_table(folder)[2:] == [
+    assert history_table(tmp_path)[2:] == [
         "| cells | net | DET | 0.500 (aaaa) → 0.750 (cccc) |",
         "| cells | net | SEG | 0.500 (aaaa) → 0.750 (cccc) |",
     ]
-    picture = history_picture(folder)
+    picture = history_picture(tmp_path)
     assert ">SEG of cells<" in picture
     assert picture.count("<polyline") == 1
 
