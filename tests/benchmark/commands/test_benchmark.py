@@ -14,7 +14,6 @@ from rasters import counted
 from toys import put
 
 from cytosuite.benchmark.catalog.places import ROOT
-from cytosuite.benchmark.commands import data as module
 from cytosuite.benchmark.commands.benchmark import benchmark_command
 from cytosuite.benchmark.commands.export import export_command
 from cytosuite.benchmark.commands.options.benchmark import BenchmarkOptions
@@ -35,12 +34,11 @@ REFUSAL = "made for axes CYX or ZYX, found YX; watershed has nuclei-2d"
 
 
 @pytest.fixture
-def run(planes, runs, fakes, monkeypatch, quiet):
+def run(planes, runs, fakes, use, quiet):
     """Return a function that runs a benchmark, and gives exit code, output and engine."""
 
     def run(**options):
-        engine = fakes.Engine(fakes.bright)
-        monkeypatch.setattr(module, "choose", lambda wanted, device, say: (engine, "engine: fake"))
+        engine = use(fakes.Engine(fakes.bright))
         given = BenchmarkOptions(runs=runs, **{"dataset": str(planes), **options})
         return benchmark_command(given, quiet), quiet.export_text(), engine
 

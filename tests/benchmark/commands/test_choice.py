@@ -55,7 +55,6 @@ def toy(monkeypatch):
     for home in (models, module):
         monkeypatch.setattr(home, "algorithms", lambda: {"toy": manifest})
         monkeypatch.setattr(home, "cards_of", lambda name, named: cards)
-    return manifest
 
 
 @pytest.fixture

@@ -323,10 +323,8 @@ def test_a_folder_without_masks_has_no_labels_to_write(tmp_path, out):
 
 
 def test_combine_writes_a_sum_for_each_name(tmp_path, quiet):
-    for folder, value in (("cells", 200), ("spots", 100)):
-        for name in "xy":
-            array = np.full((4, 4), value if name == "x" else 10, np.uint8)
-            put(tmp_path / folder / f"{name}.tif", array)
+    for name, value in {"cells/x": 200, "cells/y": 10, "spots/x": 100, "spots/y": 10}.items():
+        put(tmp_path / f"{name}.tif", np.full((4, 4), value, np.uint8))
     out = tmp_path / "sums"
     combine_command(
         CombineOptions(first=tmp_path / "cells", second=tmp_path / "spots", out=out), quiet
