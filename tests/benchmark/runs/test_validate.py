@@ -24,9 +24,10 @@ def _put(folder, array, name="a.tif", spacing=(2.0, 0.5, 0.5), socket=LABELS):
 
 
 def bad(message, *given, **named):
-    """Hold that an output is refused by a line in which an expression is found."""
-    with pytest.raises(BadOutput, match=message):
+    """Return status and line by which an output is refused, in which an expression is found."""
+    with pytest.raises(BadOutput, match=message) as caught:
         check(*given, **named)
+    return f"{caught.value.status}: {caught.value}"
 
 
 def _labels(dtype=np.uint16):
@@ -77,9 +78,7 @@ def _cut(folder):
 
 def _colourful(folder):
     """bad output: images/instance-labels/a.tif: expected axes ZYX, found CYX"""
-    path = _put(folder, _labels())
-    path.unlink()
-    write(path, Volume(_labels(), (0.5, 0.5), "CYX"))
+    write(folder / LABELS.relative_path / "a.tif", Volume(_labels(), (0.5, 0.5), "CYX"))
 
 
 def _folder(folder):
@@ -93,9 +92,7 @@ def _folder(folder):
 )
 def test_finds(tmp_path, mistake):
     mistake(tmp_path)
-    with pytest.raises(BadOutput) as caught:
-        check(tmp_path, LABELS, INPUT)
-    assert mistake.__doc__ in f"{caught.value.status}: {caught.value}"
+    assert mistake.__doc__ in bad(".", tmp_path, LABELS, INPUT)
 
 
 def test_a_small_file_that_claims_many_voxels_is_not_decoded(tmp_path, monkeypatch):
@@ -121,9 +118,7 @@ def test_a_json_output_is_an_object(tmp_path, content, message):
     path.write_text('{"total": 3}')
     assert check(tmp_path, SUMMARY, None) == path
     path.unlink() if content is None else path.write_text(content)
-    with pytest.raises(BadOutput) as caught:
-        check(tmp_path, SUMMARY, None)
-    assert message in f"{caught.value.status}: {caught.value}"
+    assert message in bad(".", tmp_path, SUMMARY, None)
 
 
 def test_an_optional_output_may_be_absent_and_no_other(tmp_path):
