@@ -24,7 +24,6 @@ from cytosuite.benchmark.engines.sandbox import Sandbox
 GIB = 2**30
 NO_DRIVER = 'could not select device driver "" with capabilities: [[gpu]]'
 A, B, C = "GPU-aaaa-1", "GPU-bbbb-2", "GPU-cccc-3"
-DIVIDED = {"uuid": C, "name": "NVIDIA A100", "parts": [{"uuid": "MIG-1"}, {"uuid": "MIG-2"}]}
 
 
 def visible(words):
@@ -42,7 +41,8 @@ def visible(words):
     ],
 )
 def test_the_scheduler_restricts_them(machine, words, expected):
-    machine(A, B, DIVIDED)
+    parts = [{"uuid": "MIG-1"}, {"uuid": "MIG-2"}]
+    machine(A, B, {"uuid": C, "name": "NVIDIA A100", "parts": parts})
     assert [gpu.uuid for gpu in gpus(visible(words))] == expected
     assert [gpu.index for gpu in gpus({})] == [0, 1, 2, 2]
     assert [gpu.environment for gpu in gpus()] == [

@@ -24,8 +24,6 @@ from cytosuite.ranking.by_measure import rank_measures
 from cytosuite.ranking.scores import measures
 
 SEGMENT = board_metrics("segment")
-ENHANCE = board_metrics("enhance")
-PRIMARY = ("SEG", "DET")
 
 
 def table(**values):
@@ -49,7 +47,7 @@ def table(**values):
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def board(scores, controls=(), metrics=SEGMENT, primary=PRIMARY):
+def board(scores, controls=(), metrics=SEGMENT, primary=("SEG", "DET")):
     ranks = rank_measures(scores, measures(metrics), primary, controls).overall.ranks["mean"]
     return leaderboard(scores, {}, metrics, ranks, controls)
 
@@ -80,7 +78,7 @@ def test_a_metric_of_the_set_has_one_value_and_no_interval():
     of_set = cases[(cases["case"] == "000") & (cases["metric"] == "SEG")]
     of_set = of_set.assign(case="", metric="W1_by_std", value=[0.3, 0.2], seconds=nan)
     scores = pd.concat([cases.assign(metric=cases["metric"].replace("SEG", "SSIM")), of_set])
-    found = board(scores, (), ENHANCE, ["W1_by_std"])
+    found = board(scores, (), board_metrics("enhance"), ["W1_by_std"])
     assert [(s.algorithm, s.rank, s.cases) for s in found] == [("b", 1, 7), ("a", 2, 7)]
     summary = found[0].summaries["W1_by_std"]
     assert summary.mean == 0.2

@@ -13,15 +13,6 @@ from tests.hostile.tally import digests
 BOTH = "spheroid,spheroid/mouse_embryo"
 
 
-def images(folder, *names):
-    for number, name in enumerate(names):
-        array = np.full((4, 8, 8), number, np.uint16)
-        array[1:3, 2:6, 2:6] += 100
-        put(folder / f"images/{name}.tif", array)
-        put(folder / f"labels/{name}.tif", (array >= 100).astype(np.uint16))
-    return folder
-
-
 @pytest.mark.parametrize(
     "text, expected",
     [(" a , b,", ["a", "b"]), (",", [","]), (",".join(["x" * 50] * 9), ["x" * 50] * 9)],
@@ -32,7 +23,12 @@ def test_datasets_are_separated_by_commas(text, expected):
 
 
 def test_cases_have_the_same_voxels_as_alone(tmp_path):
-    folder = images(tmp_path / "own", "z", "a")
+    folder = tmp_path / "own"
+    for number, name in enumerate("za"):
+        array = np.full((4, 8, 8), number, np.uint16)
+        array[1:3, 2:6, 2:6] += 100
+        put(folder / f"images/{name}.tif", array)
+        put(folder / f"labels/{name}.tif", (array >= 100).astype(np.uint16))
     wanted = DataRequest(f"spheroid,{folder}", "mini", 5, 2)
     made = made_in(tmp_path / "all", recipe_of_all(wanted), 2)
     assert [case.name for case in made.cases] == ["spheroid_01", "spheroid_02", "a", "z"]

@@ -105,15 +105,21 @@ def _seal_of_zeros(folder):
     (folder / SUMS).write_bytes(bytes(4096))
 
 
-FAULTS = [
-    *(_changed_byte, _changed_byte_with_the_time_set_back, _replaced_file),
-    *(_changed_behind_a_link, _lost_file, _file_that_is_a_pipe),
-    *(_lost_seal, _another_sum, _seal_of_zeros),
-]
-
-
 @pytest.mark.parametrize("seen", [0, 2])
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(
+    "fault",
+    [
+        _changed_byte,
+        _changed_byte_with_the_time_set_back,
+        _replaced_file,
+        _changed_behind_a_link,
+        _lost_file,
+        _file_that_is_a_pipe,
+        _lost_seal,
+        _another_sum,
+        _seal_of_zeros,
+    ],
+)
 def test_a_folder_that_was_altered_is_not_whole_however_often_it_was(sealed, fault, seen):
     for _ in range(seen):
         assert is_whole(sealed)

@@ -50,7 +50,6 @@ def test_accepted_scores_are_a_thin_run_without_places_of_the_machine(run, tmp_p
     assert "secret" not in (place / "run.json").read_text()
 
 
-SPHEROID = {"dataset": "spheroid", "size": "mini", "cases": 2}
 REFUSED = {
     "failed cases cannot be accepted: watershed on case_02": {"status": {2: "time-out"}},
     "made from uncommitted changes (0.1.0 abc+); commit": {"facts": {"cytosuite": "0.1.0 abc+"}},
@@ -59,7 +58,10 @@ REFUSED = {
     },
     "mine.toml is no recipe of the checkout": {"facts": {"request": {"dataset": "mine.toml"}}},
     "the simulation makes other data today: spheroid_01, spheroid_02; run it again": {
-        "facts": {"request": SPHEROID, "cases": {"spheroid_01": "0", "spheroid_02": "1"}}
+        "facts": {
+            "request": {"dataset": "spheroid", "size": "mini", "cases": 2},
+            "cases": {"spheroid_01": "0", "spheroid_02": "1"},
+        }
     },
 }
 EDITED = {
