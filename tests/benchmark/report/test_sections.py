@@ -10,7 +10,6 @@ from cytosuite.benchmark.report.sections import arms, failures
 from cytosuite.benchmark.report.sections.models import reasons
 from cytosuite.benchmark.runs.record import ModelChoice
 
-TASKS = ("segment", "enhance", "synthesise", "fuse", "track", "count")
 LEGEND = {
     "oracle": "the truth handed in as the answer",
     "blank": "an empty answer",
@@ -41,7 +40,7 @@ def shown(results):
     return html, text, lines.replace("\\", "")
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", FOREIGN)
 @pytest.mark.parametrize("failed", [(), [("fair", "b")]], ids=["well", "failed"])
 def test_no_sentence_belongs_to_another_task_and_controls_have_a_legend(make, task, failed):
     results = make(task=task, failed=failed)

@@ -89,16 +89,18 @@ def test_rule_and_definitions_are_folded(make, ranked):
     assert any('class="glossary"' in text for text in closed)
 
 
-USE = {"gpu_memory": 3 * 2**30, "gpu_utilisation": 42.5, "gpu_utilisation_max": 99.0}
-
-
 @pytest.fixture
 def on_gpu(make):
     def results(*where):
         found = make()
-        use = {("good", case): {"gpu": "NVIDIA L4", **USE} for case in where}
-        own = {k: record.model_copy(update=use.get(k, {})) for k, record in found.records.items()}
-        return replace(found, records=own)
+        use = {"gpu_memory": 3 * 2**30, "gpu_utilisation": 42.5, "gpu_utilisation_max": 99.0}
+        own = {
+            ("good", case): found.records["good", case].model_copy(
+                update={"gpu": "NVIDIA L4", **use}
+            )
+            for case in where
+        }
+        return replace(found, records=found.records | own)
 
     return results
 

@@ -18,9 +18,8 @@ from cytosuite.errors import ModelError
 from cytosuite.files import file_digest, read_json, write_json, write_text
 from tests.hostile.tally import digests
 
-CREATED = "2026-01-02T03:04:05+00:00"
 LABELS = {
-    "org.opencontainers.image.created": CREATED,
+    "org.opencontainers.image.created": "2026-01-02T03:04:05+00:00",
     "org.opencontainers.image.revision": "abc",
     "org.cytosuite.source-digest": "d1",
     "org.grand-challenge.api-method": "exec",

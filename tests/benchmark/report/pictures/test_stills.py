@@ -12,12 +12,10 @@ from cytosuite.benchmark.report.pictures.scenes import read_scene
 from cytosuite.benchmark.report.pictures.stills import GUESS, TRUTH, scale_bar, still
 from cytosuite.benchmark.scores.results import Matches
 
-NAMES = ["good", "fair"]
-
 
 def drawn(results):
     output = results.task.main_output
-    return still(read_scene(results, output, results.cases[0], NAMES), output.kind)
+    return still(read_scene(results, output, results.cases[0], ["good", "fair"]), output.kind)
 
 
 def has(panel, colour):

@@ -14,7 +14,6 @@ from cytosuite.benchmark.submission.checks.archive import anew, read_archive
 from cytosuite.files import tarball
 from cytosuite.files.tarball import ArchiveError
 
-LAYOUTS = ("docker", "oci", "skopeo")
 packed = pytest.mark.parametrize(
     "suffix, layout", [(".tar", "docker"), (".tar.gz", "oci"), (".tar.xz", "skopeo")]
 )
@@ -47,7 +46,7 @@ def files(image):
     return {path: entry.content for path, entry in image.view().items() if entry.content}
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("layout", ["docker", "oci", "skopeo"])
 @pytest.mark.parametrize("suffix", [".tar", ".tar.gz", ".tar.xz"])
 def test_every_layout_and_compression_gives_the_same_image(tmp_path, layout, suffix):
     image = Image([GOOD, {"etc/passwd": b"new", "opt/app/a.py": b"pass"}])
@@ -204,12 +203,10 @@ def test_an_xz_dictionary_of_gibibytes_is_refused(broken, monkeypatch):
     assert broken(lzma.compress(bytes(9999), preset=9)) == "archive.bomb"
 
 
-LAYERS = [GOOD, {"a": b"1" * 600}, {"a": b"2"}, {"a": b"2"}]
-
-
 @packed
 def test_config_and_layers_alone_are_left(tmp_path, layout, suffix):
-    image = Image(LAYERS, tags=("debian:bookworm",), changed={"repositories": b'{"debian": {}}'})
+    layers = [GOOD, {"a": b"1" * 600}, {"a": b"2"}, {"a": b"2"}]
+    image = Image(layers, tags=("debian:bookworm",), changed={"repositories": b'{"debian": {}}'})
     path = image.save(tmp_path / f"a{suffix}", layout)
     with tarfile.open(
         fileobj=io.BytesIO(b"".join(anew(path, read_archive(path, lambda _: False))))

@@ -7,7 +7,6 @@ from cytosuite.benchmark.submission.checks import image as checks
 from cytosuite.benchmark.submission.checks.image import check_image
 from cytosuite.files import write_json
 
-LABEL = "org.grand-challenge.api-method"
 KEY = b"-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n-----END OPENSSH PRIVATE KEY-----\n"
 
 
@@ -25,7 +24,7 @@ def configured(**settings):
 
 
 def labelled(value, command="exec"):
-    return configured(Labels={LABEL: value}, Cmd=[command])
+    return configured(Labels={"org.grand-challenge.api-method": value}, Cmd=[command])
 
 
 GIVEN = {  # what breaks exactly one rule

@@ -117,14 +117,14 @@ def listed(tmp_path):
     return found
 
 
-def image(name):
-    return {"interface": {"slug": "microscopy-image"}, "image": {"pk": "1", "name": name}}
-
-
 def test_a_job_of_the_platform(listed):
+    image = {"pk": "1", "name": "case_003.tif"}
     job = {
         "pk": PK, "url": "x", "api_url": "y", "algorithm_image": "z", "status": "Succeeded",
-        "inputs": [image("case_003.tif"), {"interface": {"slug": "m"}, "value": 1, "image": None}],
+        "inputs": [
+            {"interface": {"slug": "microscopy-image"}, "image": image},
+            {"interface": {"slug": "m"}, "value": 1, "image": None},
+        ],
         "outputs": [{"interface": LABELS, "value": None, "image": {"name": "output.mha"}}],
         "hanging_protocol": None, "exec_duration": "PT1M12S", "invoke_duration": None,
     }  # fmt: skip
@@ -142,7 +142,6 @@ def outputs(*entries):
 
 
 PK_WANTED = "job 0: expected a pk of letters, digits and hyphens, found"
-LEAVES = "relative_path must stay in the folder"
 MISTAKES = [
     ({"pk": 1}, "expected a list of jobs, found {'pk': 1}"),
     (["a"], "job 0: expected an object, found 'a'"),
@@ -151,7 +150,10 @@ MISTAKES = [
     ([{"pk": "a\n"}], f"{PK_WANTED} 'a\\n'"),
     ([{"pk": "a"}, {"pk": "a"}], "two jobs have the pk a; expected one job each"),
     ([{"pk": "a", "inputs": ["a"]}], "job 0: inputs: expected a list of objects, found 'a'"),
-    (outputs({"interface": {"slug": "s", "relative_path": "../../t"}}), LEAVES),
+    (
+        outputs({"interface": {"slug": "s", "relative_path": "../../t"}}),
+        "relative_path must stay in the folder",
+    ),
     (outputs({"interface": {"relative_path": "images/a"}}), "expected interface.slug, a text"),
     (outputs({"interface": {"slug": "s"}}, {"socket": {"slug": "s"}}), "two entries of 's'"),
     (outputs({"interface": {"slug": "s"}, "socket": {"slug": "t"}}), "contradict each other"),
@@ -163,9 +165,6 @@ MISTAKES = [
 @pytest.mark.parametrize("content, message", MISTAKES, ids=range(len(MISTAKES)))
 def test_mistakes_are_one_line_with_the_file(listed, content, message, tmp_path):
     assert str(refused(message, listed, content)).startswith(str(tmp_path / "predictions.json"))
-
-
-IMAGES = {"one": "one.tif", "two": "two.tif"}
 
 
 def job(pk, *names):
@@ -181,4 +180,4 @@ def job(pk, *names):
     ],
 )  # fmt: skip
 def test_unknown_and_repeated_images_are_refused(jobs, message):
-    refused(message, by_case, jobs, IMAGES, Path("p"))
+    refused(message, by_case, jobs, {"one": "one.tif", "two": "two.tif"}, Path("p"))
