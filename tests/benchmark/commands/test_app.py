@@ -2,15 +2,14 @@
 
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import typer
+from house import printed, ran
 from typer.testing import CliRunner
 
-from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.commands.app import COMMANDS, GROUPS
 from cytosuite.benchmark.commands.terminal.console import names, numbers, pairs, several
 from cytosuite.benchmark.commands.terminal.options import (
@@ -23,7 +22,6 @@ from cytosuite.files import write_text
 
 LONG = 300 * "n"
 NO_TEXT = os.fsdecode(b"\xff\xfe")
-SMALL = "--set 'image.shape=[16, 64, 64] image.spacing_um=[2, 0.5, 0.5] tissue.n_nuclei=4'"
 
 
 @command_options
@@ -80,21 +78,20 @@ def test_the_help_shows_every_command_in_its_group(here):
         assert f" {title} " in shown
         assert all(f" {command.name} " in shown for command in commands)
     for name, (_, _, commands) in GROUPS.items():
-        assert all(f" {command.name} " in here(name, "--help")[1] for command in commands)
+        _, shown, _ = here(name, "--help")
+        assert all(f" {command.name} " in shown for command in commands)
 
 
 def test_a_command_loads_its_own_parts_alone():
     code, every = "import sys, cytosuite.{}; print(*sys.modules)", {"numba", "skimage"}
     every |= (report := {"pandas", "matplotlib", "jinja2", "torch"})
     for module, heavy in (
-        ("benchmark.commands.apply", every),
+        ("benchmark.commands.apply, cytosuite.benchmark.commands.doctor", every),
         ("benchmark.commands.benchmark", {"pandas", "matplotlib", "torch"}),
-        ("benchmark.commands.doctor", every),
         ("benchmark.runs.data.dataset", report),
     ):
-        words = [sys.executable, "-c", code.format(module)]
-        done = subprocess.run(words, capture_output=True, check=True, text=True, cwd=ROOT)
-        assert not heavy & {*done.stdout.split()}, module
+        loaded = printed(ran(sys.executable, "-c", code.format(module)))
+        assert not heavy & {*loaded.split()}, module
 
 
 def test_neither_a_help_nor_the_list_loads_what_runs():
@@ -109,8 +106,7 @@ def test_neither_a_help_nor_the_list_loads_what_runs():
             application(own)(own, standalone_mode=False)
             assert not {*sys.argv} & {*sys.modules}, own"""
     heavy = "numpy scipy pandas numba torch docker SimpleITK tifffile PIL skimage jinja2"
-    words = [sys.executable, "-c", code, *heavy.split()]
-    subprocess.run(words, stdout=subprocess.DEVNULL, check=True, cwd=ROOT, timeout=120)
+    printed(ran(sys.executable, "-c", code, *heavy.split(), timeout=120))
 
 
 @pytest.fixture
@@ -133,9 +129,10 @@ def _state(place):
 
 
 SEGMENT = "segment own --engine process --algorithm watershed --out out"
-SIMULATE = f"simulate spheroid --size mini --cases 1 {SMALL} --runs runs"
-SCORE = "score --truth own/labels --prediction own/labels"
-CALIBRATE = "calibrate spheroid own --rounds 1 --cases 1"
+SIMULATE = (
+    "simulate spheroid --size mini --cases 1 --runs runs "
+    "--set 'image.shape=[16, 64, 64] image.spacing_um=[2, 0.5, 0.5] tissue.n_nuclei=4'"
+)
 
 
 @pytest.mark.parametrize(
@@ -150,7 +147,10 @@ CALIBRATE = "calibrate spheroid own --rounds 1 --cases 1"
         (f"{SIMULATE} --out folder", "folder: the folder is not empty; name a new one"),
         (f"{SIMULATE} --out runs", "runs: the folder of all results; name another one"),
         (f"{SIMULATE} --set image.shape={2000 * '['}", "image.shape"),
-        (f"{SCORE} --csv pipe.csv", "pipe.csv: expected the name of a file to write"),
+        (
+            "score --truth own/labels --prediction own/labels --csv pipe.csv",
+            "pipe.csv: expected the name of a file to write",
+        ),
         ("list --csv ''", "--csv: expected a path, found nothing"),
         ("export ''", "expected a name or path as each argument, found none"),
         ("compare --accepted ''", "expected a name or path as each argument, found none"),
@@ -158,7 +158,10 @@ CALIBRATE = "calibrate spheroid own --rounds 1 --cases 1"
         ("benchmark own --engine magic", "ENGINE must be auto, docker, podman, appt"),
         ("benchmark own --run \x1b[31m", "expected a printable name of at most"),
         ("benchmark own --sockets file.toml", "SOCKETS=file.toml is for images of"),
-        (f"{CALIBRATE} --out fitted.toml", "fitted.json: exists already, without fitted.toml"),
+        (
+            "calibrate spheroid own --rounds 1 --cases 1 --out fitted.toml",
+            "fitted.json: exists already, without fitted.toml",
+        ),
         ("maintain migrate huge.json --out m.toml", "huge.json: px_size_desired"),
         (f"new {LONG}", "File name too long"),
         ("phantoms --drawn 2 --copies 5 --out out", "--copies alters nuclei"),

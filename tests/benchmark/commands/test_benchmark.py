@@ -29,7 +29,6 @@ from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import ModelError
 from cytosuite.files import read_json, write_json
 
-SMALL = ["image.shape=[16,64,64]", "image.spacing_um=[2,0.5,0.5]", "tissue.n_nuclei=4"]
 REFUSAL = "made for axes CYX or ZYX, found YX; watershed has nuclei-2d"
 
 
@@ -151,14 +150,15 @@ def test_algorithms_of_two_tasks_or_without_their_inputs_are_refused(run):
         dataset="spheroid",
         size="mini",
         cases=1,
-        settings=SMALL,
+        settings=["image.shape=[16,64,64]", "image.spacing_um=[2,0.5,0.5]", "tissue.n_nuclei=4"],
     )
 
 
 def test_an_image_of_others_alone_runs_no_algorithm_of_ours():
     def beside(*names, **more):
-        options = BenchmarkOptions(dataset="x", algorithm=["team:v1", *names], **more)
-        return chosen(options, "enhance")
+        return chosen(
+            BenchmarkOptions(dataset="x", algorithm=["team:v1", *names], **more), "enhance"
+        )
 
     assert beside() == (TASKS["enhance"], [], {})
     assert beside(task="fuse") == (TASKS["fuse"], [], {})

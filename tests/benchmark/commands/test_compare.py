@@ -34,8 +34,7 @@ def test_a_run_against_the_accepted_scores_of_its_dataset(cli, run, tmp_path):
     table.loc[table["algorithm"].eq("watershed") & table["metric"].eq("SEG"), "value"] -= 0.05
     table.to_csv(run / "report/scores.csv", index=False)
     places = "--markdown", tmp_path / "a.md", "--csv", tmp_path / "c.csv"
-    done = cli("compare --accepted", run, *places, "--json", tmp_path / "d.json")
-    assert done.exit_code == 1
+    assert cli("compare --accepted", run, *places, "--json", tmp_path / "d.json").exit_code == 1
     text = (tmp_path / "a.md").read_text()
     assert text.startswith("## 1 regression\n")
     assert "**Regression**: watershed: SEG" in text

@@ -11,8 +11,6 @@ from cytosuite.benchmark.commands import maintain
 from cytosuite.contract.manifest import read_recipe
 from cytosuite.files import read_json, write_json
 
-WEIGHTS = ROOT / "weights/view_fusion"
-
 
 @pytest.fixture
 def started(monkeypatch):
@@ -28,13 +26,13 @@ def started(monkeypatch):
 
 
 def test_all_models_with_weights_are_bundled_in_another_process(cli, started, tmp_path):
-    done = cli("maintain bundle view_fusion --out", tmp_path / "new")
-    assert done.exit_code == 3  # that of the process
+    # The exit code is that of the process.
+    assert cli("maintain bundle view_fusion --out", tmp_path / "new").exit_code == 3
     ((program, *words),) = started
     assert program == sys.executable
     assert words[:2] == ["-m", "cytosuite.training.bundle"]
     assert words[-2:] == ["--out", str(tmp_path / "new")]
-    weights = sorted(path.stem for path in WEIGHTS.glob("*.safetensors"))
+    weights = sorted(path.stem for path in ROOT.glob("weights/view_fusion/*.safetensors"))
     assert [re.split(r"[/.]", word)[-2] for word in words[2:-2]] == weights
     assert len(weights) == 10
 

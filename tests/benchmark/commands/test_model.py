@@ -302,8 +302,7 @@ def test_a_model_ends_for_the_named_images_alone(own, cli):
 
 
 def test_a_rule_without_its_model_and_an_image_that_is_none_are_one_line(own, cli, tmp_path):
-    nowhere = ("mine", "--for", "nowhere")
-    refused("expected a folder, or key=value", cli, "model use", *nowhere)
+    refused("expected a folder, or key=value", cli, "model use mine --for nowhere")
     cli("model use", own / "mine.json", "--off")
     copy = shutil.copy(own / "mine.json", tmp_path / "mine.json")
     refused("models are chosen from ", cli, "model use", copy)

@@ -40,8 +40,7 @@ TWO = _labels((0, 0, 0), (2, 6, 6))
 
 
 def _write(path, array, spacing=(2.0, 0.5, 0.5), **words):
-    axes = "ZYX"[-array.ndim :]
-    write(path, Volume(array, spacing[-array.ndim :], axes, words))
+    write(path, Volume(array, spacing[-array.ndim :], "ZYX"[-array.ndim :], words))
     return path
 
 
@@ -85,8 +84,15 @@ def test_folders_are_matched_by_name_and_a_missing_prediction_has_the_worst_valu
         (place / "a.tif").unlink()
     assert scored(*folders, ["SEG", "DET"]) == found
     assert found["aggregates"]["SEG"] == {
-        **{"mean": 0.5, "median": 0.5, "min": 0, "max": 1, "n": 3, "undefined": 0, "failed": 1},
-        **{"std": pytest.approx((1 / 6) ** 0.5), "pooled": 3 / 6},  # a failed case is empty
+        "mean": 0.5,
+        "median": 0.5,
+        "min": 0,
+        "max": 1,
+        "n": 3,
+        "undefined": 0,
+        "failed": 1,
+        "std": pytest.approx((1 / 6) ** 0.5),
+        "pooled": 3 / 6,  # a failed case is empty
     }
 
 
@@ -243,8 +249,8 @@ def test_tracks_are_scored_by_sequence(tracks):
 
 
 def test_a_grey_image_in_place_of_labels_is_a_doubt(tmp_path, cli, rng):
-    places = [(0, 0, 0), (0, 0, 3), (2, 6, 6)]  # two of them touch
-    truth = _write(tmp_path / "t.tif", _labels(*places))
+    touching = _labels((0, 0, 0), (0, 0, 3), (2, 6, 6))
+    truth = _write(tmp_path / "t.tif", touching)
     noisy = _write(tmp_path / "p.tif", (100 + rng.poisson(20, (4, 12, 12))).astype(np.uint16))
     (line,) = scored(truth, noisy, ["SEG"])["doubts"]
     assert line.startswith("grey values in place of labels? in 1 file (prediction t): ")
@@ -283,10 +289,8 @@ def test_an_ome_zarr_is_scored_as_the_tiff_is_in_memory_or_on_disk(tmp_path, mon
         objects = tmp_path / f"{kind}.csv"
         assert scored(*sides, objects=objects) == expected
         assert objects.read_bytes() == table.read_bytes()
-    sets = scored(zarr.parent, second, metrics=["W1"])
-    assert (
-        sets["aggregates"]["W1"]["set"] == 0
-    )  # as many voxels of each value; the preview is no image
+    # As many voxels of each value; the preview is no image.
+    assert scored(zarr.parent, second, metrics=["W1"])["aggregates"]["W1"]["set"] == 0
     tight()
     monkeypatch.setattr(large, "SLAB", 100)
     assert scored(*plain, objects=table) == expected

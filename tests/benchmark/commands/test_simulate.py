@@ -30,13 +30,6 @@ from cytosuite.formats import read, write
 from cytosuite.metrics.tracks.track_folder import read_sequence
 from cytosuite.volume import Volume
 
-SMALL = (
-    "image.shape=[16, 64, 64]",
-    "image.spacing_um=[2, 0.5, 0.5]",
-    "tissue.n_nuclei=4",
-    "tissue.volume_fraction=0.3",
-)
-
 
 def _options(tmp_path, **options):
     """Return the options of two small cases."""
@@ -44,7 +37,12 @@ def _options(tmp_path, **options):
         dataset="spheroid",
         size="mini",
         cases=1,
-        settings=SMALL,
+        settings=(
+            "image.shape=[16, 64, 64]",
+            "image.spacing_um=[2, 0.5, 0.5]",
+            "tissue.n_nuclei=4",
+            "tissue.volume_fraction=0.3",
+        ),
         runs=tmp_path,
         workers=1,
         **options,
@@ -54,8 +52,8 @@ def _options(tmp_path, **options):
 @pytest.mark.slow
 def test_plain_folders_with_image_labels_record_and_preview(tmp_path, quiet):
     out = simulate(_options(tmp_path, out=tmp_path / "data"), quiet)
-    names = ["croissant.json", "dataset.json", "images", "labels", "previews", "records"]
-    assert sorted(path.name for path in out.iterdir()) == names
+    names = {"croissant.json", "dataset.json", "images", "labels", "previews", "records"}
+    assert {path.name for path in out.iterdir()} == names
     image = tifffile.imread(out / "images/spheroid_01.tif")
     labels = tifffile.imread(out / "labels/spheroid_01.tif")
     assert image.shape == labels.shape == (16, 64, 64)
@@ -105,8 +103,8 @@ def _make(out, frames=4, **options):
 
 def test_sequences_are_accepted_by_our_own_reader(tmp_path):
     out = _make(tmp_path / "data", cases=2, seed=3)
-    names = ["01", "01_GT", "01_SKETCH", "02", "02_GT", "02_SKETCH", "dataset.json"]
-    assert sorted(path.name for path in out.iterdir()) == names
+    names = {"01", "01_GT", "01_SKETCH", "02", "02_GT", "02_SKETCH", "dataset.json"}
+    assert {path.name for path in out.iterdir()} == names
     assert [len(read_sequence(out / name).frames) for name in ("01_GT", "02_GT")] == [4, 4]
     assert len(index(out).items) == 8
     record = read_json(out / "dataset.json")
