@@ -62,7 +62,7 @@ def test_the_example_is_one_bright_nucleus(root):
         image, mask = example(manifest, axes)[SLUG], nucleus(axes)
         assert image.axes == axes
         assert image.array[mask].mean() - image.array[~mask].mean() == pytest.approx(150, abs=1)
-    assert nucleus("ZYX").sum() * 1.0 * 0.5 * 0.5 == pytest.approx(4 / 3 * np.pi * 5**3, rel=0.05)
+    assert nucleus("ZYX").sum() * 0.25 == pytest.approx(4 / 3 * np.pi * 5**3, rel=0.05)
 
 
 def test_a_missing_readme_fails(root):

@@ -20,14 +20,21 @@ from cytosuite.benchmark.engines.collect import (
     take,
 )
 from cytosuite.benchmark.engines.outcome import Limits, Outcome
+from cytosuite.files import write_text
+
+
+def refused(message, call, *given):
+    """Return what is found by a call: a line in which an expression is found."""
+    with pytest.raises(Refused, match=message) as caught:
+        call(*given)
+    return str(caught.value)
 
 
 @pytest.fixture
 def source(tmp_path):
     """Return a folder like one that a container wrote."""
-    (tmp_path / "source/images/labels").mkdir(parents=True)
-    (tmp_path / "source/images/labels/a.tif").write_bytes(b"12345")
-    (tmp_path / "source/note.json").write_bytes(b"{}")
+    write_text(tmp_path / "source/images/labels/a.tif", "12345")
+    write_text(tmp_path / "source/note.json", "{}")
     return tmp_path / "source"
 
 
@@ -61,8 +68,7 @@ def test_a_file_that_is_another_by_the_time_it_is_opened_is_refused(
         return info
 
     monkeypatch.setattr(os, "stat", stat)
-    with pytest.raises(Refused, match="note.json: changed while it was read"):
-        take(source, target, 99)
+    refused("note.json: changed while it was read", take, source, target, 99)
 
 
 def _link(source):
@@ -108,15 +114,12 @@ def _no_text(source):
     Path(os.fsdecode(bytes(source) + b"/a\xff")).touch()
 
 
-MISTAKES = [_link, _pipe, _second_name, _large, _hole, _deep, _many, _no_text]
-
-
-@pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.parametrize(
+    "mistake", [_link, _pipe, _second_name, _large, _hole, _deep, _many, _no_text]
+)
 def test_refuses(source, target, mistake):
     mistake(source)
-    with pytest.raises(Refused) as found:
-        take(source, target, 7)
-    assert str(found.value) == mistake.__doc__
+    assert refused(".", take, source, target, 7) == mistake.__doc__
     assert mistake is not _large or not list(target.iterdir())  # no byte is copied
 
 
@@ -158,8 +161,7 @@ def test_no_file_outside_is_read_even_if_a_folder_becomes_a_link(source, target,
         return found
 
     monkeypatch.setattr(os, "stat", swap)
-    with pytest.raises(Refused, match="images: cannot be read"):
-        take(source, target, 1000)
+    refused("images: cannot be read", take, source, target, 1000)
 
 
 def test_an_input_is_readable_for_any_user(source, target):
@@ -223,8 +225,7 @@ def test_a_folder_without_rights_is_counted_and_emptied(source, target, place, m
 def test_files_without_a_name_are_seen_by_the_room_on_the_disk(source, monkeypatch):
     monkeypatch.setattr(collect_module, "SPARE", 2**60)
     monkeypatch.setattr(collect_module, "SPARE_SHARE", 1)
-    with pytest.raises(Refused, match="No space left on device: less than [0-9]+ bytes are left"):
-        size(source, 10**9)
+    refused("No space left on device: less than [0-9]+ bytes are left", size, source, 10**9)
 
 
 def test_a_disk_without_room_for_the_copy_is_the_row_of_a_case(source, tmp_path):
@@ -237,12 +238,10 @@ def test_size_refuses_trees_that_it_would_never_finish(source, monkeypatch):
     monkeypatch.setattr(collect_module, "LIVING", 0.01)
     for number in range(11):
         (source / f"images/{number}").touch()
-    with pytest.raises(Refused, match=r"more than 10\.0 files of output"):
-        size(source, 10**9)
+    refused(r"more than 10\.0 files of output", size, source, 10**9)
     _deep(source)
     monkeypatch.undo()
-    with pytest.raises(Refused, match="more than 16 folders in each other"):
-        size(source, 10**9)
+    refused("more than 16 folders in each other", size, source, 10**9)
 
 
 def test_a_deep_tree_needs_two_handles(source):
@@ -301,8 +300,7 @@ def test_an_image_of_zarr_is_given_as_a_folder_and_its_links_show_nothing_else(t
     put(own, np.ones((20, 9, 9), np.uint8))
     (case / "images/a").mkdir(parents=True)
     (case / "images/a/a.ome.zarr").symlink_to(own)
-    (tmp_path / "secret").mkdir()
-    (tmp_path / "secret/key").write_text("key")
+    write_text(tmp_path / "secret/key", "key")
     (own / "0/c/1/0/0").unlink()
     (own / "0/c/1/0/0").symlink_to(tmp_path / "secret/key")
     (own / "more").symlink_to(tmp_path / "secret")

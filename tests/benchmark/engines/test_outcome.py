@@ -48,8 +48,7 @@ def test_large_inputs_have_room_for_their_outputs(tmp_path, monkeypatch):
     assert limits.grown(tmp_path, tmp_path) == replace(limits, output_gib=4 * 2**17 / 2**30)
     assert Limits().grown(tmp_path, tmp_path) == Limits()
     assert limits.grown(tmp_path / "none", tmp_path) == limits
-    disk = SimpleNamespace(free=2**16)
-    monkeypatch.setattr("shutil.disk_usage", lambda path: disk)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=2**16))
     assert limits.grown(tmp_path, tmp_path).output_gib == 2**-14
 
 

@@ -150,15 +150,6 @@ def make(tmp_path):
         made = {"labels": paths["guess"], "image": paths["sharp"], "json": paths["image"]}
         done = [(n, c) for n in algorithms for c in cases if (n, c) not in failed]
         labels = output.kind == "labels"
-        words = {
-            "version": "1.0.0",
-            "task": task.name,
-            "license": "MIT",
-            "description": "",
-            "authors": (),
-            "references": (),
-        }
-        new = AlgorithmManifest.model_construct  # names are not checked
         return Results(
             title="A run",
             dataset="set",
@@ -166,7 +157,19 @@ def make(tmp_path):
             generated="2026-02-03T10:11:12+00:00",
             command="make benchmark DATASET=set",
             provenance={"engine": "process", "seed": "7"},
-            algorithms=[new(name=name, title=f"{name} one", **words) for name in algorithms],
+            algorithms=[
+                AlgorithmManifest.model_construct(  # names are not checked
+                    name=name,
+                    title=f"{name} one",
+                    version="1.0.0",
+                    task=task.name,
+                    license="MIT",
+                    description="",
+                    authors=(),
+                    references=(),
+                )
+                for name in algorithms
+            ],
             metrics=metrics_of(task.name),
             primary=[] if board is None else [m for m in board.primary if m in SHOWN[task.name]],
             standings=standings,

@@ -74,8 +74,7 @@ def test_page_figures_and_table(results, tmp_path):
 def test_a_box_holds_the_middle_half():
     values = {"a": [np.arange(101.0), []], "b": [[], [50.0]]}
     plot = boxes(Axis(0.0, 100.0), ("top", "bottom"), values)
-    root = ElementTree.fromstring(macro("draw", "plots.html")(plot))
-    first, second = root.findall(".//rect")
+    first, second = ElementTree.fromstring(macro("draw", "plots.html")(plot)).findall(".//rect")
     height = 250 - 12 - 26 - 13  # a line of labels, and one of sizes
     assert float(first.get("height")) == pytest.approx(height / 2, abs=0.1)
     assert float(first.get("y")) == pytest.approx(12 + height / 4, abs=0.1)
