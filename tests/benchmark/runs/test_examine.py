@@ -3,6 +3,7 @@ import resource
 import signal
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,13 @@ def output(tmp_path):
     return tmp_path
 
 
+def refused(message, examiner, output, expected=INPUT):
+    """Return the status of an output that is refused by a line in which an expression is found."""
+    with pytest.raises(BadOutput, match=message) as caught:
+        examiner.examine(output, [LABELS], expected)
+    return caught.value.status
+
+
 def test_valid_files_are_found_by_socket(examiner, output):
     path = output / LABELS.relative_path / "a.tif"
     assert examiner.examine(output, [LABELS, SUMMARY], INPUT) == {LABELS.slug: path}
@@ -43,20 +51,16 @@ def test_valid_files_are_found_by_socket(examiner, output):
 
 
 def test_a_finding_is_that_of_the_check(examiner, output, tmp_path_factory):
-    with pytest.raises(BadOutput, match=r"expected shape \(3, 4, 6\), found \(3, 4, 5\)") as caught:
-        examiner.examine(output, [LABELS], Header((3, 4, 6), INPUT.dtype, INPUT.spacing, "ZYX"))
-    assert caught.value.status == "bad output"
-    with pytest.raises(BadOutput, match="found none") as caught:
-        examiner.examine(tmp_path_factory.mktemp("none"), [LABELS], INPUT)
-    assert caught.value.status == "missing output"
+    line, other = r"expected shape \(3, 4, 6\), found \(3, 4, 5\)", replace(INPUT, shape=(3, 4, 6))
+    assert refused(line, examiner, output, other) == "bad output"
+    assert refused("found none", examiner, tmp_path_factory.mktemp("none")) == "missing output"
 
 
 def test_a_reader_that_hangs_is_ended(output):
     with Examiner(read_s=0.3) as examiner:
         os.kill(examiner._process.pid, signal.SIGSTOP)
         begin = time.monotonic()
-        with pytest.raises(BadOutput, match="cannot be read within 0 s"):
-            examiner.examine(output, [LABELS], INPUT)
+        refused("cannot be read within 0 s", examiner, output)
         assert time.monotonic() - begin < 5
         examiner.read_s = 20
         assert examiner.examine(output, [LABELS], INPUT)
@@ -72,8 +76,7 @@ def _ended_by(examiner, number):
 
 def test_a_reader_that_crashes_costs_its_case_only(examiner, output):
     _ended_by(examiner, signal.SIGSEGV)
-    with pytest.raises(BadOutput, match=r"ended the program that reads \(SIGSEGV\)"):
-        examiner.examine(output, [LABELS], INPUT)
+    refused(r"ended the program that reads \(SIGSEGV\)", examiner, output)
     assert examiner.examine(output, [LABELS], INPUT)
 
 

@@ -54,8 +54,7 @@ def test_every_case_ends_as_a_result_with_a_record(tmp_path, run, dataset, engin
     folder = _home(tmp_path, "case_2")
     assert (folder / record["outputs"]["instance-labels"]).is_file()
     assert (folder / "log.txt").read_text() == "a line of the log\n"
-    names = {STAMPS, "log.txt", "output", "record.json"}
-    assert {path.name for path in folder.iterdir()} == names
+    assert {path.name for path in folder.iterdir()} == {STAMPS, "log.txt", "output", "record.json"}
 
 
 def test_the_use_of_a_gpu_is_recorded(tmp_path, run, dataset, fakes):
@@ -289,8 +288,7 @@ NAMED = "case_{0}: 0b0c1e5c-0000-4000-8000-00000000000{0}.tif is bad"
 def test_three_failures_alike_are_enough(run, make_dataset, fakes, runs, externals, change):
     def behave(image, output):
         fakes.perfect(image, output)
-        failed = Outcome("non-zero exit", 0.1, None, 1, "why")
-        return replace(failed, **change(len(engine.calls)))
+        return replace(Outcome("non-zero exit", 0.1, None, 1, "why"), **change(len(engine.calls)))
 
     engine = fakes.Engine(behave)
     engine.externals = externals

@@ -49,8 +49,16 @@ def test_each_point_has_a_row_with_its_place_class_and_distance(tmp_path):
 def test_the_points_of_an_answer_are_listed_with_what_is_known(tmp_path):
     write_points(tmp_path / "o.csv", FOUND)
     assert rows_of(tmp_path / "o.csv")[0] == {
-        **{"label": "1", "centroid_z_um": "18", "centroid_y_um": "4.5", "centroid_x_um": "4.5"},
-        **{"cell": "0", "z_px": "9", "y_px": "9", "x_px": "9", "confidence": "0.5", "name": "1"},
+        "label": "1",
+        "centroid_z_um": "18",
+        "centroid_y_um": "4.5",
+        "centroid_x_um": "4.5",
+        "cell": "0",
+        "z_px": "9",
+        "y_px": "9",
+        "x_px": "9",
+        "confidence": "0.5",
+        "name": "1",
     }
 
 

@@ -87,8 +87,7 @@ def test_tracks_are_always_valid_and_every_label_is_in_one(presence, anew):
 
 
 def test_a_label_that_comes_back_is_a_new_track(tmp_path):
-    frames = frames_of(row(200, 3, dtype=np.uint8), row(3, 0), row(200, 3))
-    write_ctc(tmp_path, frames, ONE)
+    write_ctc(tmp_path, frames_of(row(200, 3, dtype=np.uint8), row(3, 0), row(200, 3)), ONE)
     assert (tmp_path / "01_RES/res_track.txt").read_text() == "3 0 2 0\n200 0 0 0\n201 2 2 200\n"
     assert read(tmp_path / "01_RES/mask002.tif").array.tolist() == [[0, 201, 3, 0]]
     read_sequence(tmp_path / "01_RES")

@@ -104,8 +104,7 @@ def test_the_parts_of_a_folder_are_a_condition_and_one_may_be_run_alone(tmp_path
     (own / "conditions.csv").write_text("name,well\na.tif,C01\nb.tif,C02\n")
     rules = 'names = "(?P<letter>.)"\nrules = [{ part = "test", where = { well = "C02" } }]'
     (own / "splits.toml").write_text(rules)
-    whole = _made(tmp_path, own)
-    found = [case.conditions() for case in whole.cases]
+    found = [case.conditions() for case in _made(tmp_path, own).cases]
     assert [(own["part"], own["letter"]) for own in found] == [("train", "a"), ("test", "b")]
     alone = made_in(tmp_path / "runs", recipe(str(own), only="test"))
     assert ([case.name for case in alone.cases], alone.name) == (["b"], "own-test")

@@ -16,7 +16,6 @@ from cytosuite.contract.tracks import Track, write_tracks
 from cytosuite.formats import write
 from cytosuite.volume import Volume
 
-TASK = TASKS["segment"]
 SLUG = "images/instance-labels"
 CM = {"resolution": (5e4, 4e4), "resolutionunit": "CENTIMETER"}
 
@@ -30,7 +29,7 @@ def output(tmp_path):
     return tmp_path
 
 
-def rules(folder, task=TASK):
+def rules(folder, task=TASKS["segment"]):
     return [rule for rule, *_ in accept_outputs(folder, task)]
 
 
@@ -322,8 +321,7 @@ def test_colours_and_vendors_are_judged_as_the_importer_does(images_of, given, n
     if name == "infinite":
         with tifffile.TiffFile(given / "a.tif", mode="r+b") as file:
             file.pages.first.tags["XResolution"].overwrite((5, 0))
-    taken = images_of(given) == {"a.tif"}
-    assert (not judged(given)[0]) == taken
+    assert (not judged(given)[0]) == (images_of(given) == {"a.tif"})
 
 
 def test_pixels_that_are_cut_are_a_warning(images_of, given):

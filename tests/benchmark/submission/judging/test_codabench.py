@@ -21,14 +21,14 @@ from cytosuite.benchmark.submission.judging.ground_truth import ground_truth, wr
 from cytosuite.contract.tasks import TASKS
 from cytosuite.files import read_json
 
-SEGMENT = {"microscopy-image": toys.image, "instance-labels": toys.labels}
 PLACE = "output/images/instance-labels/output.tif"
 
 
 @pytest.fixture
 def worker(dataset_of, tmp_path):
     """Return a dataset, and the folder in which a worker has unpacked its bundle as /app."""
-    dataset, task = dataset_of(**SEGMENT), TASKS["segment"]
+    dataset = dataset_of(microscopy_image=toys.image, instance_labels=toys.labels)
+    task = TASKS["segment"]
     write_inputs(dataset, task, tmp_path / "inputs")
     bundle, app = tmp_path / "dist/own.zip", tmp_path / "app"
     bundle.parent.mkdir()
@@ -111,8 +111,8 @@ def test_a_set_without_a_value_is_a_line_and_the_reasons_are_written(worker):
     path = app / "input/ref/evaluation.json"
     path.write_text(path.read_text().replace("aggregates.SEG.mean", "aggregates.SEG.set"))
     refused("each case: c0.tif: missing output", codabench.score, app / "input", app / "output")
-    written = [path.name for path in (app / "output").iterdir()]
-    assert sorted(written) == ["cases.csv", "detailed_results.html", "metrics.json"]
+    written = {path.name for path in (app / "output").iterdir()}
+    assert written == {"cases.csv", "detailed_results.html", "metrics.json"}
 
 
 def test_two_answers_for_a_case_are_refused(worker):
