@@ -93,8 +93,7 @@ def test_the_threshold_follows_the_surroundings():
     level = threshold_map(signal, (1.0, 1.0), local_weight=0.5, **keys)
     assert level[30, 55] == pytest.approx(20 * (100 / 20) ** 0.5, rel=0.02)
     assert level[30, 5] == pytest.approx(20 * 0.1**0.5, rel=0.02)
-    flat = threshold_map(signal, (1.0, 1.0), local_weight=0.0, **keys)
-    assert_array_equal(flat, np.float32(20))
+    assert_array_equal(threshold_map(signal, (1.0, 1.0), local_weight=0.0, **keys), np.float32(20))
 
 
 @pytest.mark.parametrize("ground", [0.0, 47.5])

@@ -5,7 +5,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.testing import assert_allclose
 from scipy import ndimage
-from skimage.registration import phase_cross_correlation
 
 from cytosuite.segmentation.kept import alike, edges, shifts, standing_out, stays, surroundings
 
@@ -81,12 +80,9 @@ def test_a_shift_of_whole_voxels_is_found_in_every_zone(voxels):
     assert_allclose(shifts(moved, volume, zones, SPACING), -found, atol=1e-9)
 
 
-def test_parts_of_voxels_agree_with_phase_correlation():
+def test_a_shift_by_parts_of_voxels_is_found():
     volume = blobs(shape=(64, 64))
     moved = ndimage.shift(volume, (0.6, -1.3), order=3, mode="wrap")
     zones = np.zeros(volume.shape, np.int32)
     zones[10:54, 10:54] = 1
-    peer, _, _ = phase_cross_correlation(moved, volume, upsample_factor=20, normalization=None)
-    found = shifts(volume, moved, zones, (1, 1))[1]
-    assert found == pytest.approx(peer, abs=0.25)  # the peer sees the borders, too
-    assert found == pytest.approx([0.6, -1.3], abs=0.1)
+    assert shifts(volume, moved, zones, (1, 1))[1] == pytest.approx([0.6, -1.3], abs=0.05)

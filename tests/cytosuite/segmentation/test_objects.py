@@ -20,14 +20,12 @@ def test_the_level_is_a_fraction_of_the_own_mean_of_each_object():
     one = np.ones(labels.shape, np.float32)
     level = own_level(labels, signal, one, factor=0.6, weight=1.0)
     assert_array_equal(signal >= level, [[1, 1, 0, 1, 1, 0]])
-    flat = own_level(labels, signal, 20 * one, factor=1.0, weight=0.0)
-    assert_array_equal(flat, 20 * one)
+    assert_array_equal(own_level(labels, signal, 20 * one, factor=1.0, weight=0.0), 20 * one)
 
 
 def test_kept_objects_are_numbered_without_gaps():
     labels = np.array([[0, 1, 2, 3]], np.int32)
-    keep = np.array([True, True, False, True])
-    assert_array_equal(keep_by(labels, keep), [[0, 1, 0, 2]])
+    assert_array_equal(keep_by(labels, np.array([True, True, False, True])), [[0, 1, 0, 2]])
 
 
 def test_of_two_pieces_the_larger_stays():

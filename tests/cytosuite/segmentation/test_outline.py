@@ -54,8 +54,7 @@ def test_a_leaf_is_the_bits_of_the_answers():
 def test_trees_pass_through_a_file_and_others_are_refused(tmp_path):
     path = tmp_path / "a.safetensors"
     save_file({"network": np.zeros(2), **HALF.tensors()}, path)
-    found = Trees.read(path, COLUMNS)
-    assert all(map(np.array_equal, found, HALF))
+    assert all(map(np.array_equal, Trees.read(path, COLUMNS), HALF))
     refused("not of this version", Trees.read, path, 0)
     save_file({"network": np.zeros(2)}, path)
     for missing in (path, None):
@@ -71,8 +70,6 @@ def test_objects_grow_to_where_the_trees_say_and_touching_ones_keep_their_sides(
     common = measure(labels, image, SPACING)
     bright = ndimage.gaussian_filter(image, 1) - common.background > common.threshold / 2
     assert np.mean(bright[found > 0]) > 0.98
-    middle = found[:, :, 21] if (found[:, :, 21] > 0).any() else found[:, :, 20:23]
-    assert set(np.unique(middle)) <= {0, 1, 2, 3}
     assert np.mean(found[:, :24, :20][found[:, :24, :20] > 0] == 1) > 0.95
 
 

@@ -84,8 +84,7 @@ def test_light_is_0_in_an_even_specimen_and_far_from_any():
 
 def test_maps_are_interpolated_between_the_middles_of_blocks():
     coarse = CoarseMap(np.array([[[0.0, 4.0, 8.0]]], np.float32), (1, 1, 4), (1, 1, 12))
-    expected = [0, 0, 0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5, 8, 8]
-    assert_allclose(_everywhere(coarse)[0, 0], expected)
+    assert_allclose(_everywhere(coarse)[0, 0], [0, 0, 0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5, 8, 8])
 
 
 def test_blocks_at_the_end_are_means_of_what_they_hold():
