@@ -32,8 +32,6 @@ def test_the_cost_is_what_it_is_said_to_be():
         POLICY,
     )
     assert found.terms["spacing"] == pytest.approx(2 * log(2))
-    assert found.terms["study"] == 4.0
-    assert found.cost == pytest.approx(4 + 2 * log(2))
     assert not found.fallback
 
 

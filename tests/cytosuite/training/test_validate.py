@@ -13,10 +13,7 @@ from cytosuite.training.validate import hold_out, in_sight, metric_named, score,
 
 ONE = np.array([[1, 1, 0, 0], [0, 0, 2, 2]])
 HALF = np.array([[1, 1, 0, 0], [0, 0, 0, 0]])
-
-
-def _facts(truth, prediction, **more):
-    return facts(truth=truth, prediction=prediction, **more)
+SAME = facts(truth=ONE, prediction=ONE)
 
 
 def _score(name, facts):
@@ -39,7 +36,7 @@ def test_explains_that_no_case_is_left():
 def test_explains_unknown_and_describing_metrics_and_missing_facts():
     for name in ("SEGG", "label_AUC_change"):
         refused(rf"expected one of SEG, .*, found '{name}'", metric_named, name)
-    refused("MAE needs data_range, which the validation", _score, "MAE", [_facts(ONE, ONE)])
+    refused("MAE needs data_range, which the validation", _score, "MAE", [SAME])
 
 
 def test_metrics_take_the_facts_that_they_need_and_read_them_once():
@@ -76,7 +73,7 @@ def test_explains_which_further_metric_lacks_facts():
         r"validation\.also: HD needs spacing, which the valid",
         score,
         [metric_named("SEG"), metric_named("HD")],
-        [_facts(ONE, ONE), facts(real__arrays=[ONE])],
+        [SAME, facts(real__arrays=[ONE])],
     )
 
 

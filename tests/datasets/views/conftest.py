@@ -13,10 +13,10 @@ def sample():
 
 
 @pytest.fixture
-def scene():
+def scene(rng):
     """A block of tissue of uniform dye: parameters, drawn values, body and both grids."""
     parameters = Parameters(psf_sigma_um=(0, 0, 0), haze=0, growth=0, shadows=0)
-    drawn = draw_values(np.random.default_rng(0), parameters, 0)
+    drawn = draw_values(rng, parameters, 0)
     grid = Grid((12, 20, 30), (1.0, 0.5, 0.5))
     solid = np.ones(grid.shape, np.float32)
     return parameters, drawn, Body(solid, solid), (grid, grid)

@@ -31,7 +31,6 @@ def test_ends_of_the_range():
     truth, prediction, image = volumes()
     assert n_ssim(truth, image, image) == 0.0
     assert n_ssim(truth, truth, image) == 1.0
-    assert 0.1 < n_ssim(truth, prediction, image) < 0.9
     assert n_ssim(truth, truth.max() - truth, image) < 0
     assert isnan(n_ssim(truth, prediction, truth))
     assert isnan(n_ssim(truth, prediction, 3.7 * truth + 11))
