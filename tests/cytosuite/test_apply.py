@@ -16,11 +16,11 @@ from cytosuite.volume import Volume
 
 
 @pytest.fixture
-def image():
+def image(rng):
     """Return two bright balls in noise."""
     spacing = (1.0, 0.5, 0.5)
     balls = sum(away_from((8, 16, x), (16, 32, 64), spacing) < 5 for x in (16, 48))
-    array = np.random.default_rng(0).poisson(20, balls.shape) + 200 * balls
+    array = rng.poisson(20, balls.shape) + 200 * balls
     return Volume(array.astype(np.uint16), spacing, "ZYX", {"channel": "nucleus"})
 
 

@@ -98,24 +98,18 @@ def test_a_training_without_objects_of_both_kinds_or_of_small_images_is_refused(
     refused("images of 16 voxels along each axis", tool.learned, scene(18, 12))
 
 
-def stored(folder, **changes):
-    """Write a model as StarDist does."""
-    config = {"axes": "YXC", "n_channel_in": 1, "n_dim": 2, "n_rays": 32, **changes}
-    write_json(folder / "config.json", config)
-    write_json(folder / "thresholds.json", {"prob": 0.6, "nms": 0.2})
-    with h5py.File(folder / "weights_best.h5", "w") as file:
-        file["w"] = np.full(3, 4.0, np.float32)
-
-
 @pytest.fixture
 def packed(tmp_path):
-    """Return a function that zips a stored model, without some files, and gives the path."""
+    """Return a function that zips a model as StarDist stores it, without some files: the path."""
 
     def pack(*without, **changes):
-        (tmp_path / "kept").mkdir(exist_ok=True)
-        stored(tmp_path / "kept", **changes)
+        kept, own = tmp_path / "kept", {"axes": "YXC", "n_channel_in": 1, "n_dim": 2, "n_rays": 32}
+        write_json(kept / "config.json", own | changes)
+        write_json(kept / "thresholds.json", {"prob": 0.6, "nms": 0.2})
+        with h5py.File(kept / "weights_best.h5", "w") as stored:
+            stored["w"] = np.full(3, 4.0, np.float32)
         with zipfile.ZipFile(path := tmp_path / "2D_own.zip", "w") as archive:
-            for file in (tmp_path / "kept").iterdir():
+            for file in kept.iterdir():
                 if file.name not in without:
                     archive.write(file, f"deep/{file.name}")
             archive.writestr("../thresholds.txt", "outside")

@@ -37,13 +37,13 @@ def intensities(normalised):
     return (3 * np.sinh(2 * normalised) + noise).astype(np.float32)
 
 
-def scale(image, spacing=(2.0, 1.0, 1.0), estimate=True, rescale_tolerance=0.1, **metadata):
+def scale(image, spacing=(2.0, 1.0, 1.0), estimate=True, **metadata):
     image = intensities(image)
     volume = Volume(image, spacing[-image.ndim :], "ZYX"[-image.ndim :], metadata)
     parameters = Sizing(
         diameter="estimated" if estimate else "trained",
         diameter_tolerance=1.5,
-        rescale_tolerance=rescale_tolerance,
+        rescale_tolerance=0.1,
     )
     return choose_scale(image if image.ndim == 3 else image[None], volume, TRAINED, parameters)
 

@@ -118,9 +118,9 @@ CARD = {
 
 
 @pytest.fixture
-def data(tmp_path):
+def data(tmp_path, rng):
     """Return folders by role: darker simulated and brighter real images."""
-    rng, folders = np.random.default_rng(0), {}
+    folders = {}
     for role, light in (("simulated", 0.2), ("real", 1.5)):
         folder = tmp_path / role
         folder.mkdir()
@@ -151,10 +151,10 @@ def toy(tmp_path, monkeypatch, data):
     monkeypatch.setattr(loop, "ALGORITHMS", home)
     monkeypatch.setattr(publish, "ALGORITHMS", home)
 
-    def toy(settings, name="m", training=TOY, folders=None, **options):
+    def toy(settings, name="m", training=TOY, **options):
         work = tmp_path / f"work-{name}"
         card = tmp_path / f"weights/{name}.json"
-        return train(training, settings, folders or data, card, work=work, **options)
+        return train(training, settings, data, card, work=work, **options)
 
     toy.training, toy.network = TOY, Network
     toy.altered = lambda **parts: Training(**{**vars(TOY), **parts})
