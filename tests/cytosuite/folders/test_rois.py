@@ -69,7 +69,7 @@ values = st.sampled_from([0, 0, 1, 2, 70_000])
 )
 @given(shapes.flatmap(lambda shape: arrays(np.uint32, tuple(shape), elements=values)))
 def test_labels_come_back_as_they_went(zipped, labels):
-    """With holes and pieces, at the border, with numbers of more than 16 bits, or none at all."""
+    # With holes and pieces, at the border, with numbers of more than 16 bits, or none at all.
     write_rois(zipped, _volume(labels))
     found, _ = _labels(zipped, labels.shape)
     assert np.array_equal(found, labels)
@@ -197,110 +197,83 @@ def test_rois_count_before_a_label_image_of_their_name(tmp_path):
 
 
 def _truncated(path):
-    """cannot be unpacked"""
     _zip(path, FINE)
     path.write_bytes(path.read_bytes()[:-30])
 
 
-def _no_entries(path):
-    """expected ROIs, found an empty zip file"""
-    _zip(path)
-
-
-def _other_files(path):
-    """expected ROIs without folders, like 0012.roi, found x.txt"""
-    _zip(path, ("x.txt", b""))
-
-
-def _a_path(path):
-    """expected ROIs without folders, like 0012.roi, found x/y.roi"""
-    _zip(path, ("x/y.roi", _roi()))
-
-
 def _one_name_twice(path):
-    """found a second file: 'x.roi'"""
     with pytest.warns(UserWarning, match="Duplicate"):
         _zip(path, FINE, FINE)
 
 
 def _a_bomb(path):
-    """expected x.roi of at most"""
     _zip(path, ("x.roi", bytes(rois.LARGEST + 1)))
 
 
 def _many_bombs(path):
-    """expected at most 262144 files of 536870912 bytes together"""
     bomb = bytes(rois.LARGEST)
     named = [(f"{n}.roi", bomb) for n in range(rois.BYTES // rois.LARGEST + 1)]
     _zip(path, *named, compression=zipfile.ZIP_DEFLATED, compresslevel=1)
 
 
 def _a_million_corners(path):
-    """ROI x: expected at most 524288 corners"""
     _zip(path, ("x.roi", _roi([(n % 7, n % 5) for n in range(10**6)])))
 
 
-def _far(place):
-    roi = _roi(np.array(SQUARE, float))
-    roi.subpixel_coordinates[0] = place
-    return roi
-
-
 def _absurd_places(path):
-    """ROI x: expected corners nearer than"""
-    _zip(path, ("x.roi", _far(1e30)))
-
-
-def _another_plane(path):
-    """ROI x: expected it in plane 1 to 1, found it in 3"""
-    _zip(path, ("x.roi", _roi(position=3)))
-
-
-def _a_spline(path):
-    """ROI x: expected straight lines, found curves"""
-    _zip(path, ("x.roi", _roi(options=ROI_OPTIONS.SPLINE_FIT)))
-
-
-def _other_bytes(path):
-    """ROI x: cannot be read, cut or broken"""
-    _zip(path, ("x.roi", bytes(99)))
-
-
-def _too_many_layers(path):
-    """ROI 8: expected objects that cover an image 8 times at most"""
-    _zip(path, *((f"{n}.roi", _roi([(0, 0), (9, 0), (9, 9), (0, 9)])) for n in range(9)))
-
-
-def _a_curve(path):
-    """ROI x: expected straight lines, found curves"""
-    steps = np.array([0, 1, 1, 3, 1, 1, 2, 2, 3, 3], np.float32)
-    roi = _roi(roitype=ROI_TYPE.RECT, shape_roi_size=10, multi_coordinates=steps)
+    roi = _roi(np.array(SQUARE, float))
+    roi.subpixel_coordinates[0] = 1e30
     _zip(path, ("x.roi", roi))
 
 
 def _two_files(path):
-    """expected one file named a, found a.roi and a_rois.zip"""
     _zip(path, FINE)
     _roi().tofile(path.with_name("a.roi"))
 
 
 def _two_folders(path):
-    """expected ROIs in one folder, found them in"""
     for place in (path, path.parent / "rois/a_rois.zip"):
         _zip(place, FINE)
 
 
-MISTAKES = [_truncated, _no_entries, _other_files, _a_path, _one_name_twice, _a_bomb]
-MISTAKES += [_many_bombs, _a_million_corners, _absurd_places, _another_plane]
-MISTAKES += [_a_spline, _other_bytes, _too_many_layers, _a_curve, _two_files, _two_folders]
+STEPS = np.array([0, 1, 1, 3, 1, 1, 2, 2, 3, 3], np.float32)
+CURVE = _roi(roitype=ROI_TYPE.RECT, shape_roi_size=10, multi_coordinates=STEPS)
+WHOLE = _roi([(0, 0), (9, 0), (9, 9), (0, 9)])
+MISTAKES = [
+    ("cannot be unpacked", _truncated),
+    ("expected ROIs, found an empty zip file", _zip),
+    ("expected ROIs without folders, like 0012.roi, found x.txt", _zip, ("x.txt", b"")),
+    ("expected ROIs without folders, like 0012.roi, found x/y.roi", _zip, ("x/y.roi", _roi())),
+    ("found a second file: 'x.roi'", _one_name_twice),
+    ("expected x.roi of at most", _a_bomb),
+    ("expected at most 262144 files of 536870912 bytes together", _many_bombs),
+    ("ROI x: expected at most 524288 corners", _a_million_corners),
+    ("ROI x: expected corners nearer than", _absurd_places),
+    ("ROI x: expected it in plane 1 to 1, found it in 3", _zip, ("x.roi", _roi(position=3))),
+    (
+        "ROI x: expected straight lines, found curves",
+        _zip,
+        ("x.roi", _roi(options=ROI_OPTIONS.SPLINE_FIT)),
+    ),
+    ("ROI x: expected straight lines, found curves", _zip, ("x.roi", CURVE)),
+    ("ROI x: cannot be read, cut or broken", _zip, ("x.roi", bytes(99))),
+    (
+        "ROI 8: expected objects that cover an image 8 times at most",
+        _zip,
+        *((f"{n}.roi", WHOLE) for n in range(9)),
+    ),
+    ("expected one file named a, found a.roi and a_rois.zip", _two_files),
+    ("expected ROIs in one folder, found them in", _two_folders),
+]
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_explains(tmp_path, zipped, mistake):
-    mistake(zipped)
-    found = refused("", _labels, zipped, (5, 5))
-    assert mistake.__doc__ in str(found)
-    assert str(tmp_path) in str(found)
+    text, make, *given = mistake
+    make(zipped, *given)
+    line = str(refused("", _labels, zipped, (5, 5)))
+    assert text in line
+    assert str(tmp_path) in line
 
 
 def test_a_roi_of_a_stack_needs_a_plane(zipped):

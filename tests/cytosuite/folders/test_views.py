@@ -1,7 +1,5 @@
 """Folders of Fuse My Cells, as they are unpacked and as a published program converts them."""
 
-import re
-
 import numpy as np
 import pytest
 import tifffile
@@ -133,24 +131,29 @@ def test_other_tables_are_no_lists_of_pairs(tmp_path):
     assert found.count == "1 image; skipped 3: empty.csv, notes.csv, odd.csv (no image)"
 
 
-def _fused_alone(folder):
-    """expected views like image_1_nucleus_angle.tif, found fused images alone: image_1_nucleus_fused.tif"""
-    _images(folder, "image_1_nucleus_fused.tif")
+@pytest.mark.parametrize(
+    "names, message",
+    [
+        (
+            ["image_1_nucleus_fused.tif"],
+            (
+                "expected views like image_1_nucleus_angle.tif, "
+                "found fused images alone: image_1_nucleus_fused.tif"
+            ),
+        ),
+        (
+            ["a_angle.tif", "a_FUSED.tif", "a_fused.tif"],
+            "fused images: expected one file named a, found a_FUSED.tif and a_fused.tif; remove one",
+        ),
+    ],
+)
+def test_fused_images_alone_and_twice_are_explained(tmp_path, names, message):
+    refused(message, index, _images(tmp_path, *names), "fuse")
 
 
-def _two_fused_images(folder):
-    """fused images: expected one file named a, found a_FUSED.tif and a_fused.tif; remove one"""
-    _images(folder, "a_angle.tif", "a_FUSED.tif", "a_fused.tif")
-
-
-def _two_lists(folder):
-    """expected one list *_test.csv, found 2: fmc_train.csv, fmc_val.csv; name one of them"""
-    _converted(folder, *H5)
+def test_two_lists_are_explained(tmp_path):
+    _converted(tmp_path, *H5)
     for part in ("train", "val"):
-        (folder / f"fmc_{part}.csv").write_text(ROWS.format(1))
-
-
-@pytest.mark.parametrize("mistake", [_fused_alone, _two_fused_images, _two_lists])
-def test_explains(tmp_path, mistake):
-    mistake(tmp_path)
-    refused(re.escape(mistake.__doc__), index, tmp_path, "fuse")
+        (tmp_path / f"fmc_{part}.csv").write_text(ROWS.format(1))
+    message = "expected one list *_test.csv, found 2: fmc_train.csv, fmc_val.csv; name one of them"
+    refused(message, index, tmp_path, "fuse")

@@ -113,36 +113,22 @@ def test_folders_without_pairs_are_refused(tmp_path):
     refused("names like x", _find, challenge(tmp_path / "pairs"), "x")
 
 
-def _alter(folder, array, role="fused"):
-    write(folder / f"image_0_membrane_{role}.tif", volume(array))
-    return folder
-
-
-def shape_differs(folder):
-    """expected a fused image of the view's shape (14, 40, 36), found"""
-    return _alter(folder, fused_of()[1:])
-
-
-def view_is_not_finite(folder):
-    """expected finite grey values, found NaN or infinity"""
-    return _alter(folder, np.where(fused_of() > 500, np.nan, 1).astype(np.float32), "angle")
-
-
-def view_is_a_plane(folder):
-    """expected a volume with the axes ZYX, found YX"""
-    return _alter(folder, fused_of()[0], "angle")
-
-
 @pytest.mark.parametrize(
-    "mistake",
+    "role, change, message",
     [
-        shape_differs,
-        view_is_not_finite,
-        view_is_a_plane,
+        ("fused", lambda found: found[1:], "a fused image of the view's shape (14, 40, 36), found"),
+        (
+            "angle",
+            lambda found: np.where(found > 500, np.nan, 1).astype(np.float32),
+            "expected finite grey values, found NaN or infinity",
+        ),
+        ("angle", lambda found: found[0], "expected a volume with the axes ZYX, found YX"),
     ],
 )
-def test_wrong_pairs_are_refused_in_one_line(mistake, tmp_path):
-    refused(mistake.__doc__, _load, mistake(challenge(tmp_path)))
+def test_wrong_pairs_are_refused_in_one_line(role, change, message, tmp_path):
+    folder = challenge(tmp_path)
+    write(folder / f"image_0_membrane_{role}.tif", volume(change(fused_of())))
+    refused(message, _load, folder)
 
 
 SIDES = (8, 12, 16)  # 1536 voxels: each number is exact in float16
@@ -183,9 +169,9 @@ def test_crops_are_mirrored_along_the_chosen_axes_alone(mirror):
     assert seen == set(product(*[(1, -1) if axis in mirror else (1,) for axis in "zyx"]))
 
 
-def test_an_aimed_crop_has_its_voxel_in_the_middle():
+def test_an_aimed_crop_has_its_voxel_in_the_middle(rng):
     place = np.array([4, 4, 8])
-    rng, aimed = np.random.default_rng(0), ViewCrops(shape=(4, 4, 8), aimed=1)
+    aimed = ViewCrops(shape=(4, 4, 8), aimed=1)
     for _ in range(100):
         box = draw_box(rng, item(_numbered(), places=[place]), aimed)
         middle = np.array(
