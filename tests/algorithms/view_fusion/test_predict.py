@@ -1,6 +1,5 @@
 from dataclasses import replace
 from functools import partial
-from math import inf
 
 import numpy as np
 import pytest
@@ -33,14 +32,12 @@ METHODS = [*SIMPLE, "network"]
 def model(opened):
     """Return a function that opens the model of a card with some parameters."""
 
-    def model(method, network=None, arguments=TINY, **parameters):
+    def model(method, network=None, **parameters):
         given = {**SIMPLE.get(method, {"method": method}), **parameters}
         if method != "network":
             return opened("view_fusion", "fuse", given)
-        given.setdefault("network", arguments.model_dump(mode="json"))
-        return opened(
-            "view_fusion", "fuse", given, network or random_network(arguments, change=0.1)
-        )
+        given.setdefault("network", TINY.model_dump(mode="json"))
+        return opened("view_fusion", "fuse", given, network or random_network(TINY, change=0.1))
 
     return model
 
@@ -182,14 +179,12 @@ def test_little_memory_makes_smaller_tiles(monkeypatch):
     monkeypatch.setattr(
         module, "fit", lambda shape, tile, *rest: sizes.append(tile) or fit(shape, tile, *rest)
     )
-    tile = Parameters(method="network", network=DEFAULT).tile
-    for free in (inf, 64.0, 3.0, 0.1):
+    own = Parameters(method="network", network=DEFAULT).tile
+    least = tuple(roomy(DEFAULT, halos=2))  # never all halo
+    for free, tile in ((64.0, own), (3.0, own), (0.1, least)):
         monkeypatch.setattr("cytosuite.networks.tiling.free_gib", lambda free=free: free)
         _made(noise((4, 16, 16)), DEFAULT, tile, build(DEFAULT).eval())
-    assert sizes == [tile, tile, (64, 192, 192), (64, 192, 192)]
-    sizes.clear()
-    _made(noise((4, 16, 16)), DEFAULT, roomy(DEFAULT, halos=2), build(DEFAULT).eval())
-    assert list(sizes[0]) == roomy(DEFAULT, halos=2)  # never all halo
+    assert sizes == [own, (64, 192, 192), least]
 
 
 def test_agreement_is_that_of_structures():
