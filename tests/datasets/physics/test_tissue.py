@@ -7,7 +7,6 @@ from rasters import away_from
 
 from cytosuite.datasets.physics import tissue
 from cytosuite.datasets.physics.shapes import of_length_1
-from cytosuite.datasets.physics.tissue import Region
 from cytosuite.volume import Volume
 
 
@@ -18,7 +17,7 @@ from cytosuite.volume import Volume
     depth=st.floats(0.5, 2),
 )
 def test_a_step_along_the_normal_changes_the_distance_by_its_length(axes, angles, depth):
-    """From a point on the surface inwards; near it only, where that point stays the nearest."""
+    # From a point on the surface inwards; near it only, where that point stays the nearest.
     a = np.array(axes)
     polar, around = angles
     unit = np.array([np.cos(polar), np.sin(polar) * np.sin(around), np.sin(polar) * np.cos(around)])
@@ -61,7 +60,7 @@ def test_irregular_tissue_keeps_its_volume_and_has_the_wanted_bumps(bumps, rng):
 
 
 def test_a_direction_has_its_own_value_on_every_processor(rng):
-    """A product of matrices rounds the last columns of a block as no others, on some of them."""
+    # A product of matrices rounds the last columns of a block as no others, on some of them.
     axes = rng.normal(size=(18, 3))
     weights, directions = np.ones(18), tissue._sphere(107)
     whole = tissue._harmonics(directions, axes, weights)
@@ -111,7 +110,6 @@ def test_full_field_reaches_beyond_the_grid():
 def test_mask_of_a_ball_is_that_ball(shape, spacing, rng):
     mask = np.int16(7) * (away_from(np.divide(shape, 2) - 0.5, shape, spacing) < 25)
     region = tissue.from_mask(Volume(mask, spacing), (10, 20, 30))
-    assert isinstance(region, Region)
     assert region.volume_um3 == pytest.approx((mask > 0).sum() * np.prod(spacing), rel=0.015)
     points = of_length_1(rng.normal(size=(500, 3)))
     for radius in (12, 20, 25):

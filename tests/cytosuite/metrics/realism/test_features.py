@@ -90,7 +90,6 @@ def test_no_objects():
 def test_a_distance_is_that_of_scipy_over_the_real_spread_of_the_set():
     radii = np.array([3.0, 3.5, 4.0, 4.5, 5.0])
     real = [ellipsoids(radii[:3]), ellipsoids(radii[3:])]
-    values = []
     for more in (0, 0.5, 2.0):
         other = ellipsoids(radii + more, seed=1)
         found = feature_distances(real, other)
@@ -99,8 +98,6 @@ def test_a_distance_is_that_of_scipy_over_the_real_spread_of_the_set():
         a, b = (own[~np.isnan(own)] for own in map(np.concatenate, tables))
         expected = wasserstein_distance(a, b) / a.std()
         assert found["diameter_um"] == pytest.approx(expected, rel=1e-9, abs=1e-12)
-        values.append(found["diameter_um"])
-    assert values[0] < values[1] < values[2]
     assert feature_distance(real, real) == 0
 
 
