@@ -95,7 +95,7 @@ def test_removed_objects_are_named_and_leave_no_margin():
 
 
 def test_peaks_of_a_tall_nucleus_are_one_where_nuclei_look_longer_along_z():
-    """Flows that lead to two places 8 µm apart along z."""
+    # Flows that lead to two places 8 µm apart along z.
     labels = np.zeros((12, 20, 20), int)
     labels[1:6, 8:13, 8:13], labels[6:11, 8:13, 8:13] = 1, 2
     image = labels.astype(np.float32)
@@ -106,7 +106,7 @@ def test_peaks_of_a_tall_nucleus_are_one_where_nuclei_look_longer_along_z():
 
 @pytest.mark.parametrize("dimensions, left", [(3, [30, 60]), (2, [60])])
 def test_volumes_of_a_network_for_planes_are_areas(dimensions, left):
-    """A ball of 50 µm³ has a section of 16.4 µm², the limit of a network for volumes."""
+    # A ball of 50 µm³ has a section of 16.4 µm², the limit of a network for volumes.
     labels = np.zeros((1, 30, 30), int)
     labels[0, :3, :4], labels[0, 9:14, 3:9], labels[0, 20:26, 20:] = 1, 2, 3
     network = {"dimensions": dimensions, "widths": [4, 4, 4], "fold": 2}

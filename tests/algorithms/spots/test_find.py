@@ -47,7 +47,7 @@ def test_places_are_found_to_a_fraction_of_a_pixel(shape):
 
 @pytest.mark.parametrize("photons", [500.0, 2000.0])
 def test_lone_spots_lie_near_the_least_error_that_light_allows(photons, rng):
-    """Mortensen et al. 2010, doi:10.1038/nmeth.1447: the bound of Cramer and Rao as an integral."""
+    # Mortensen et al. 2010, doi:10.1038/nmeth.1447: the bound of Cramer and Rao as an integral.
     places = np.stack(np.divmod(np.arange(100), 10), 1) * 20 + rng.uniform(25, 35, (100, 2))
     image, spacing = _image((240, 240), places, photons)
     area = 2 * np.pi * 1.3**2  # pixels; 6.25 is the variance without a spot

@@ -30,7 +30,7 @@ def test_a_part_has_the_noise_of_the_whole(origin, shape):
 
 
 def test_the_noise_stays_the_same_over_versions():
-    """A stored result is made again from its seed: these numbers must never change."""
+    # A stored result is made again from its seed: these numbers must never change.
     stream = np.random.Philox(counter=[0, 1, 2, 3], key=[5, 6])
     expected = np.random.Generator(stream).standard_normal(BLOCK, np.float32)
     same(noise_field((1, 64, 64), 5, 6, (1, 128, 192)), expected[:])
@@ -52,7 +52,7 @@ def test_the_noise_of_an_object_moves_with_it_and_that_of_the_ground_stays():
 
 
 def test_known_values():
-    """The reference sheet has these for the cosine; MONAI has the other schedules."""
+    # The reference sheet has these for the cosine; MONAI has the other schedules.
     found = NoiseSchedule()
     assert found.betas()[999] == pytest.approx(0.9999, rel=5e-3)
     assert found.signal()[[399, 999]] == pytest.approx([0.647, 2.4e-10], rel=2e-2)

@@ -58,7 +58,7 @@ def test_the_zarr_library_reads_what_we_write(tmp_path, suffix):
 
 
 def test_the_description_follows_the_specification(tmp_path):
-    """The rules of https://ngff.openmicroscopy.org/0.5 for multiscales and omero, by hand."""
+    # The rules of https://ngff.openmicroscopy.org/0.5 for multiscales and omero, by hand.
     write(tmp_path / "a.ome.zarr", _volume((2, 3, 4, 5), axes="TZYX", channel="DAPI"))
     ome = read_json(tmp_path / "a.ome.zarr/zarr.json")["attributes"]["ome"]
     assert ome["version"] == "0.5"

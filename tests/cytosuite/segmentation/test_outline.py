@@ -153,7 +153,7 @@ def test_the_place_along_y_and_x_is_signed_and_a_mirrored_object_mirrors_it(axis
 
 
 def test_trees_of_former_columns_ask_the_same_of_them():
-    """The number of a column is its name in cards: new ones stand last."""
+    # The number of a column is its name in cards: new ones stand last.
     image, labels = scene()
     near = look(labels, image, SPACING, measure(labels, image, SPACING))
     far, across = near.columns[15], near.columns[14]

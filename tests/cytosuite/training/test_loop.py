@@ -85,7 +85,7 @@ def test_interrupted_and_resumed_is_as_uninterrupted(toy, settings, tmp_path):
 
 
 def test_curves_of_a_killed_training_are_those_of_one_that_was_not(toy, settings, tmp_path):
-    """The checkpoint (step 5) holds the losses since the last line of the log (step 4)."""
+    # The checkpoint (step 5) holds the losses since the last line of the log (step 4).
 
     def killed(cases, given, step):
         if step == 6:

@@ -69,7 +69,7 @@ def test_the_metric_of_the_choice_counts_and_not_that_of_the_weights(scored):
 
 @pytest.mark.parametrize("cases, adopted", [(6, True), (5, False)])
 def test_a_model_is_adopted_by_a_margin_on_six_held_out_images(toy, settings, cases, adopted):
-    """Both are scored on the same held-out cases; without a parent the user puts it in use."""
+    # Both are scored on the same held-out cases; without a parent the user puts it in use.
 
     def validate(state, held, settings):
         with torch.inference_mode():

@@ -128,7 +128,7 @@ def test_explains_impossible_kinds():
 
 
 def test_labels_on_disk_are_tidied_as_those_in_memory(monkeypatch, tight, rng):
-    """Noise has pieces of equal size, gaps of numbers and objects that are lost."""
+    # Noise has pieces of equal size, gaps of numbers and objects that are lost.
     image = np.where(rng.random((9, 11, 13)) < 0.6, rng.integers(0, 30, (9, 11, 13)), 0)
     image[2:7, 3:9, 4:10] = 65535  # the largest number there is
     image = image.astype(np.uint16)

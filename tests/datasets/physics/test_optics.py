@@ -37,7 +37,7 @@ def test_a_delay_longer_than_the_length_does_not_dim():
     "sigma", [(0.0, 0.0, 0.0), (0.7, 0.0, 1.2), (1.3, 0.6, 0.0), (9.0, 8.0, 7.0)]
 )
 def test_slabs_have_the_bytes_of_scipys_whole(monkeypatch, planes, sigma, rng):
-    """The last Gaussian is wider than the image."""
+    # The last Gaussian is wider than the image.
     monkeypatch.setattr(optics, "ROWS", 100)
     monkeypatch.setattr("cytosuite.bodies.grid.SLAB", planes * SHAPE[1] * SHAPE[2])
     image = rng.random(SHAPE, dtype=np.float32)

@@ -64,7 +64,7 @@ def test_is_1_for_equal_images_exactly(seed, data_range):
 
 @pytest.mark.parametrize("shape", [(70, 12, 13), (12, 60, 13), (12, 12, 300), (34, 45, 160)])
 def test_pieces_leave_no_seams_and_threads_change_nothing(shape, monkeypatch):
-    """The mean is that of the windows, one by one, along the planes of each axis."""
+    # The mean is that of the windows, one by one, along the planes of each axis.
     truth, prediction = images(shape)
     whole = ssim(truth, prediction, data_range=1.0)
     axis = int(np.argmax(shape))

@@ -90,7 +90,7 @@ def slowly(truth, prediction):
 
 
 def test_an_iou_of_the_threshold_exactly_is_enough():
-    """0.55 and most others are no floats: 0.55 * 100 is more than 55."""
+    # 0.55 and most others are no floats: 0.55 * 100 is more than 55.
     truth = np.ones(100, np.uint8)
     for percent in PERCENTS:
         for shared, enough in ((percent, 1.0), (percent - 1, 0.0)):

@@ -25,7 +25,7 @@ def test_noise_that_is_read_late_is_told_from_plain_noise_and_plain_noise_is_not
 
 
 def test_the_unit_is_that_of_the_real_images():
-    """Half of the light is told apart, and moves what the real side measures in no way."""
+    # Half of the light is told apart, and moves what the real side measures in no way.
     dim = [image.like(100 + (image.array - 100) / 2) for image in stacks(1)]
     assert patch_auc(stacks(0), dim) > 0.9
     np.testing.assert_array_equal(textures(stacks(0), dim)[0], textures(stacks(0), stacks(2))[0])

@@ -178,7 +178,7 @@ def test_mistakes_in_the_data_are_named(tmp_path):
     ],
 )
 def test_labels_and_every_channel_of_an_image_are_checked(tmp_path, channels, first, message):
-    """NaN in the second channel passed, and a background of -1 took the first object away."""
+    # NaN in the second channel passed, and a background of -1 took the first object away.
     image = np.ones((channels, *PATCH), np.float32)
     image[1:, 0, 0, 0] = np.nan
     labels = np.zeros(PATCH, np.int32)
