@@ -16,15 +16,13 @@ def test_average_over_whole_ratios_is_the_mean_of_blocks(rng):
     image = rng.random((4, 6, 6), dtype=np.float32)
     expected = image.reshape(2, 2, 2, 3, 3, 2).mean(axis=(1, 3, 5))
     fine, coarse = Grid((4, 6, 6), (1, 1, 1)), Grid((2, 2, 3), (2, 3, 2))
-    averaged = area_average(image, fine, coarse)
-    assert averaged == pytest.approx(expected, rel=1e-5)
+    assert area_average(image, fine, coarse) == pytest.approx(expected, rel=1e-5)
 
 
 def test_average_sees_darkness_outside():
     ones = np.ones((4, 4, 4), np.float32)
     beyond = Grid((2, 2, 2), (4, 4, 4), (0, 0, 2))
-    averaged = area_average(ones, Grid(ones.shape, (1, 1, 1)), beyond)
-    assert averaged[0, 0].tolist() == [0.5, 0.0]
+    assert area_average(ones, Grid(ones.shape, (1, 1, 1)), beyond)[0, 0].tolist() == [0.5, 0.0]
 
 
 def test_read_noise_adds_to_that_of_the_photons(rng):

@@ -69,8 +69,7 @@ def test_a_norm_over_the_image_sees_it_in_one_piece():
         seen.append(tuple(image.shape[2:]))
         return image
 
-    tile = roomy(INSTANCE)
-    translate(_noise((31, 50, 70)), forward, INSTANCE, "background", TARGET, tile=tile)
+    translate(_noise((31, 50, 70)), forward, INSTANCE, "background", TARGET, tile=roomy(INSTANCE))
     assert seen == [(32, 52, 72)]
 
 

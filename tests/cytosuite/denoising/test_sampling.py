@@ -70,9 +70,8 @@ def test_images_have_the_distribution_of_the_denoiser(predicts, solver):
 
 
 def test_guidance_leads_away_from_the_answer_without_a_sketch_by_hand():
-    """One step: 0.5 of the sketch is expected with it, 0.2 without it, so that a guidance of 3
-    makes 0.2 + 3 (0.5 - 0.2) = 1.1 of an object and 0.2 + 3 (0 - 0.2) = -0.4 of the ground.
-    """
+    # One step: 0.5 of the sketch is expected with it, 0.2 without it, so that a guidance of 3
+    # makes 0.2 + 3 (0.5 - 0.2) = 1.1 of an object and 0.2 + 3 (0 - 0.2) = -0.4 of the ground.
     sketch, seen = _sketch((4, 8, 8)), []
 
     def network(given, time):

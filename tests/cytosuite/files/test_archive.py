@@ -74,8 +74,7 @@ def test_what_is_no_plain_file_inside_is_refused(path, member, reason):
 
 
 def test_a_file_that_grows_without_measure_is_refused(path):
-    bomb = _member("a.json", compress_type=zipfile.ZIP_DEFLATED)
-    _zip(path, bomb, content=bytes(2**22))
+    _zip(path, _member("a.json", compress_type=zipfile.ZIP_DEFLATED), content=bytes(2**22))
     refused(r"grow from \d+ to 4194304 bytes together: 'a.json'", _names, path)
     write_zip(path, {str(number): bytes(2**19) for number in range(3)})
     refused(r"grow from \d+ to 1572864 bytes together: '2'", _names, path)

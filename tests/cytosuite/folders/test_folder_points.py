@@ -30,8 +30,7 @@ def test_tables_hold_pixels_or_micrometres(table, text):
 
 
 def test_further_columns_and_planes(tmp_path, table):
-    text = "x,y,cell,photons,probability,id\n3,2,7,120.5,0.5,a\n4,1,,,,\n"
-    table.write_text(text)
+    table.write_text("x,y,cell,photons,probability,id\n3,2,7,120.5,0.5,a\n4,1,,,,\n")
     found = read_annotated(table, SPACING[1:])
     assert found.array.tolist() == [[2, 3], [1, 4]]
     assert (found.cells.tolist(), found.names) == ([7, 0], ("a", "2"))
@@ -79,5 +78,4 @@ def test_points_of_several_frames_or_planes_are_never_one_image(table, name):
 )
 def test_other_tables_are_refused_with_their_line(table, text, message):
     table.write_text(text, encoding="utf-8")
-    error = refused(message, read_annotated, table, SPACING)
-    assert str(error).startswith(f"{table}: ")
+    assert str(refused(message, read_annotated, table, SPACING)).startswith(f"{table}: ")

@@ -58,8 +58,7 @@ def test_axes_that_a_file_does_not_name_are_told(tmp_path, monkeypatch, name, ax
     if name == "a.h5":
         with h5py.File(tmp_path / name, "w") as file:
             file.create_dataset("raw", data=array, chunks=(2, 2, 2, 2, 1))
-        slab = next(slabs(tmp_path / name, 1, axes=axes))
-        assert_array_equal(slab, ARRAY[:1])
+        assert_array_equal(next(slabs(tmp_path / name, 1, axes=axes)), ARRAY[:1])
     else:
         tifffile.imwrite(tmp_path / name, array, photometric="minisblack")
     item = Item("a", tmp_path / name, part=Part("2", "1", axes=axes))
@@ -133,8 +132,7 @@ def test_a_name_chooses_its_channel():
     assert Part("DAPI").channel_of(names) == (0, "")
     for word in ("nucleus", "Nuclei", "dapi"):
         assert Part(word).channel_of(names)[0] == 0
-    message = r"3 channels \(0 DAPI, 1 GFP, 2 GFP\), and not GFP"
-    refused(message, Part("GFP").channel_of, names)
+    refused(r"3 channels \(0 DAPI, 1 GFP, 2 GFP\), and not GFP", Part("GFP").channel_of, names)
 
 
 @pytest.mark.parametrize("unnamed", ["Channel:0:1", "C:1"])

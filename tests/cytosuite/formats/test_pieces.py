@@ -73,9 +73,8 @@ def test_images_larger_than_the_memory_lie_on_disk(
 
 
 def test_the_order_of_bytes_is_that_of_this_machine(tif, small_memory):
-    path = tif
-    tifffile.imwrite(path, RAMP, byteorder=">", metadata={"axes": "ZYX"}, **GREY)
-    for found in (read(path).array, *slabs(path, 99)):
+    tifffile.imwrite(tif, RAMP, byteorder=">", metadata={"axes": "ZYX"}, **GREY)
+    for found in (read(tif).array, *slabs(tif, 99)):
         assert found.dtype.isnative
         assert_array_equal(found, RAMP)
 

@@ -181,8 +181,7 @@ def test_missing_facts_are_named_and_leave_the_evidence_out():
 
 
 def test_images_of_a_set_are_known_by_their_form():
-    arrays = facts(real__arrays=[TRUTH], synthetic__arrays=[TRUTH + 2])
-    assert w1.of(w1.evidence.of(arrays)) == 2
+    assert w1.of(w1.evidence.of(facts(real__arrays=[TRUTH], synthetic__arrays=[TRUTH + 2]))) == 2
     scene = Scene(Volume(TRUTH, (1, 1, 1)), TRUTH)
     scenes = facts(real__scenes=[scene], synthetic__scenes=[scene])
     assert w1.evidence.missing(scenes) == ["real", "synthetic"]

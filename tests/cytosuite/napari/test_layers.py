@@ -132,8 +132,7 @@ def test_scale_is_in_um_and_not_known_of_bare_pixels(scale, units, spacing):
 
 def test_further_axes_are_at_the_shown_step():
     given = {"scale": (1,) * 4, "units": ("pixel",) * 4, "axis_labels": tuple("tzyx")}
-    layer = _layer(np.stack([BLOCK, BLOCK + 7]), **given)
-    same(volume_of(layer, (1.2, 2, 0, 0)).array, BLOCK + 7)
+    same(volume_of(_layer(np.stack([BLOCK, BLOCK + 7]), **given), (1.2, 2, 0, 0)).array, BLOCK + 7)
 
 
 def _colours(layer):

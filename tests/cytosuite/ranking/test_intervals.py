@@ -10,8 +10,7 @@ SKEWED = np.array([0.1, 0.7, 0.8, 0.85, 0.9, 0.9, 0.95, 0.97])
 
 def test_of_symmetric_scores_it_is_students_t():
     values = np.array([0.5, 0.6, 0.65, 0.75, 0.8, 0.9])
-    expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
-    assert_allclose(mean_interval(values), expected)
+    assert_allclose(mean_interval(values), stats.ttest_1samp(values, 0).confidence_interval(0.95))
 
 
 def test_of_skewed_scores_it_is_wider_on_the_side_of_the_tail_alone():

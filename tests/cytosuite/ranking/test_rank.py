@@ -42,8 +42,7 @@ def test_an_order_that_all_cases_keep_is_certain(ranking, ideal, scheme):
 def test_a_ranking_knows_its_power(ranking, algorithms, cases):
     names = string.ascii_lowercase[:algorithms]
     ladder = {name: np.linspace(-n, -n - 0.01 * n - 0.1, cases) for n, name in enumerate(names)}
-    found = ranking(rules=FEW, **ladder)
-    assert [*found.overall.tier.values()] == [*range(1, algorithms + 1)]
+    assert [*ranking(rules=FEW, **ladder).overall.tier.values()] == [*range(1, algorithms + 1)]
     few = ranking(rules=FEW, **{name: own[1:] for name, own in ladder.items()})
     power = (
         f"{cases - 1} cases cannot separate {algorithms} algorithms by this test (needs {cases})"
@@ -58,8 +57,7 @@ def test_a_result_failed_if_its_status_says_so(table, status):
     assert rank(scores.assign(status=status)).rows() == rank(scores).rows()
     refused("expected the name of an algorithm", rank, scores.assign(algorithm=nan))
     assert rank(scores.assign(value=scores["value"].astype(str))).rows() == rank(scores).rows()
-    line = "scores, row 0: expected a number as value, found 'x'"
-    refused(line, rank, scores.assign(value="x"))
+    refused("scores, row 0: expected a number as value, found 'x'", rank, scores.assign(value="x"))
 
 
 def test_who_fails_every_case_is_worse_than_who_does_not_however_few_there_are(ranking):
@@ -75,7 +73,7 @@ def test_a_sample_without_a_case_that_counts_says_nothing(ranking):
 
 
 def test_a_worked_example_by_hand(ranking):
-    """Three algorithms on three cases, one failure: every number of the ranking."""
+    # Three algorithms on three cases, one failure: every number of the ranking.
     found = ranking(a=[0.9, 0.8, 0.7], b=[0.8, None, 0.8], c=[0.2, 0.1, 0.6])
     contest = found.metrics["SEG"]
     # means 0.8, 0.533, 0.3; ranks a 1 1 2, b 2 3 1, c 3 2 3
@@ -204,7 +202,7 @@ cell = st.sampled_from([0.0, 0.25, 0.5, 1.0, nan, None, ...])
     st.sampled_from([0.0, None]),
 )
 def test_any_shape_of_a_table_has_a_ranking(table, rows, scheme, worst):
-    """One algorithm, one case, all failed, all equal, NaN everywhere, ragged rows."""
+    # One algorithm, one case, all failed, all equal, NaN everywhere, ragged rows.
     scores = table(**dict(zip(string.ascii_lowercase[: len(rows)], rows, strict=True)))
     with warnings.catch_warnings():
         warnings.simplefilter("error")

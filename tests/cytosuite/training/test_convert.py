@@ -23,8 +23,7 @@ LAYER = {"a": torch.ones(2, 3, dtype=torch.float16), "b": torch.arange(4.0)}
 def card(tmp_path):
     """Return the path of a card that names weights of torch."""
     path, some = tmp_path / "mine.json", ALGORITHMS.parent / "weights/watershed/nuclei-2d.json"
-    own = {"name": "mine", "weights": "mine.pt", "sha256": "0" * 64}
-    write_json(path, read_json(some) | own)
+    write_json(path, read_json(some) | {"name": "mine", "weights": "mine.pt", "sha256": "0" * 64})
     return path
 
 

@@ -49,8 +49,8 @@ SHAPE = (13, 20, 30)
 
 
 @pytest.fixture(params=["memory", "disk"])
-def array(request, monkeypatch, tight):
-    values = np.random.default_rng(0).integers(0, 1000, SHAPE).astype(np.uint16)
+def array(request, monkeypatch, tight, rng):
+    values = rng.integers(0, 1000, SHAPE).astype(np.uint16)
     if request.param == "memory":
         return values
     tight()

@@ -59,8 +59,7 @@ def test_no_spot_lies_outside_of_its_part_of_its_cell(base, place, clusters):
     nuclei = _under(culture.nuclei, found, culture.grid)
     assert (nuclei == {"cytoplasm": 0, "nucleus": found.cells}.get(place, nuclei)).all()
     if place == "membrane" and base is PLANE:
-        depth = depth_um(culture.cells, culture.grid)
-        assert _under(depth, found, culture.grid).max() <= 0.5
+        assert _under(depth_um(culture.cells, culture.grid), found, culture.grid).max() <= 0.5
 
 
 def test_numbers_of_spots_are_given_or_drawn_by_area_and_by_kind_of_cell():

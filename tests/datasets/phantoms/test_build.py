@@ -198,8 +198,7 @@ def test_mistakes_in_the_call_are_named(tmp_path):
     out, sides = tmp_path / "a", (image.parent, labels.parent)
     refused("expected a folder of labels", extract_to, image.parent, labels, out)
     labels.with_suffix(".mha").touch()
-    message = r"labels: expected one file named one, found one\.mha and"
-    refused(message, extract_to, *sides, out)
+    refused(r"labels: expected one file named one, found one\.mha and", extract_to, *sides, out)
     (tmp_path / "none").mkdir()
     refused(r"expected images .*found n", extract_to, image.parent, tmp_path / "none", out)
     plane = tmp_path / "plane.tif"

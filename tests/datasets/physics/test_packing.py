@@ -172,8 +172,7 @@ def test_count_gives_the_fraction():
 
 @pytest.mark.parametrize("apart", [1.0, 1.6, 2.0])
 def test_contact_of_two_balls_is_the_share_of_their_caps(apart):
-    centres = np.array([[0.0, 0, 0], [0, 0, 5 * apart]])
-    found = contact_share(centres, np.full((2, 3), 5.0), TURNS)
+    found = contact_share(np.array([[0.0, 0, 0], [0, 0, 5 * apart]]), np.full((2, 3), 5.0), TURNS)
     assert found == pytest.approx((1 - apart / 2) / 2, abs=0.01)
 
 

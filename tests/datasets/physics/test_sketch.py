@@ -32,7 +32,7 @@ def _blocks():
 @settings(max_examples=30)
 @given(labels=LABELS)
 def test_distance_is_that_of_each_object_alone(labels):
-    """Scipy's transform of one object at a time is an independent program."""
+    # Scipy's transform of one object at a time is an independent program.
     found = sketch.signed_distance(_volume(labels)).array
     if (labels == labels.flat[0]).all():
         expected = np.full(labels.shape, np.linalg.norm(np.multiply(labels.shape, SPACING)))
@@ -64,6 +64,5 @@ def test_a_seed_lies_in_each_object_also_in_one_around_a_hole():
     ring[:, 2:13, 2:13], ring[:, 4:11, 4:11] = 3, 0
     for array in (labels, ring):
         seeds = sketch.seeds(_volume(array)).array
-        found = np.sort(array[seeds == 1])
-        assert (found == np.unique(array[array > 0])).all()
+        assert (np.sort(array[seeds == 1]) == np.unique(array[array > 0])).all()
     assert seeds.sum() == 1

@@ -99,8 +99,7 @@ def test_grains_are_taken_away_by_the_opening_of_their_size():
     patch = np.zeros((1, 12, 12, 12))
     patch[0, 4:8, 4:8, 4:8] = 1.0
     rows = dict(zip(NAMES, statistics(patch, UNIT)[0], strict=True))
-    found = [rows[f"grains_{size}"] for size in (2.5, 5, 8)]
-    assert found == pytest.approx([0.0, 1.0, 0.0])
+    assert [rows[f"grains_{size}"] for size in (2.5, 5, 8)] == pytest.approx([0.0, 1.0, 0.0])
 
 
 def test_real_patches_are_standardised():

@@ -71,8 +71,7 @@ def test_official_names_of_a_truth(truth):
 
 
 def test_tabs_blank_lines_and_foreign_line_ends_are_accepted(result):
-    text = "1\t0\t1\t0\r\n\r\n2\t2 3  1\r\n3\t2\t3\t1"
-    (result / "res_track.txt").write_text(text, newline="")
+    (result / "res_track.txt").write_text("1\t0\t1\t0\r\n\r\n2\t2 3  1\r\n3\t2\t3\t1", newline="")
     assert read_sequence(result).tracks == films.division().tracks
 
 

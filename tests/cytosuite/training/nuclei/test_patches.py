@@ -96,15 +96,15 @@ def test_invisible_nuclei_are_no_target_but_stay_in_the_image(cases):
     assert not np.stack(no_targets).any()
 
 
-def test_a_real_case_meets_no_camera(tmp_path):
+def test_a_real_case_meets_no_camera(tmp_path, rng):
     case = load_case(find_cases(real_folder(tmp_path))[0], SMALL.shape)
     whole = Patches.model_validate(
         {"shape": case.shape, "augment": {"brightness": (1.0, 1.0), "noise": 0.0}}
     )
-    _, image, target, _ = draw_patch(np.random.default_rng(0), [case], whole)
+    _, image, target, _ = draw_patch(rng, [case], whole)
     assert_allclose(np.sort(image, None), np.sort(case.image.astype(np.float32), None))
     assert target[0].sum() == (case.labels > 0).sum()
-    (image,), labels = draw_image(np.random.default_rng(0), case, SMALL)
+    (image,), labels = draw_image(rng, case, SMALL)
     assert_array_equal(labels, case.labels)
     assert_allclose(np.arcsinh(image) / 2, case.image.astype(np.float32), atol=1e-5)
 
