@@ -73,17 +73,8 @@ def test_small_true_objects_are_no_errors(situations):
     assert errors(truth, answer, smallest=1000) == {}
 
 
-def _no_run(run):
-    """run.json: dataset is missing"""
-    write_json(run / "run.json", {"task": "segment"})
-
-
-def _moved(run):
-    """the dataset of this run, toy"""
+def test_a_run_without_its_data_set_or_description_is_refused_in_one_line(run):
     (run.parent / "datasets").rename(run.parent / "elsewhere")
-
-
-@pytest.mark.parametrize("mistake", [_no_run, _moved])
-def test_mistakes_are_one_line(run, mistake):
-    mistake(run)
-    refused(mistake.__doc__, open_run, run)
+    refused("the dataset of this run, toy", open_run, run)
+    write_json(run / "run.json", {"task": "segment"})
+    refused("run.json: dataset is missing", open_run, run)

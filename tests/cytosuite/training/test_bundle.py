@@ -194,36 +194,24 @@ def copied(tmp_path):
     return folder / "nucleus-study1.json"
 
 
-def a_card_without_weights(card):
-    """nucleus-study1.json: a bundle holds a network, but this card has no weights; name another"""
-    write_json(card, {**read_json(card), "weights": None, "sha256": None})
-
-
-def a_card_of_an_algorithm_without_description(card):
-    """algorithms/watershed: expected training/bundle.py, which says what its network takes"""
-    write_json(card, {**read_json(card), "algorithm": "watershed", "task": "segment"})
-
-
 @pytest.mark.parametrize(
-    "mistake",
+    "given, message",
     [
-        a_card_without_weights,
-        a_card_of_an_algorithm_without_description,
+        (
+            {"weights": None, "sha256": None},
+            (
+                "nucleus-study1.json: a bundle holds a network, "
+                "but this card has no weights; name another"
+            ),
+        ),
+        (
+            {"algorithm": "watershed", "task": "segment"},
+            "algorithms/watershed: expected training/bundle.py, which says what its network takes",
+        ),
     ],
 )
-def test_a_mistake_is_one_line_and_leaves_nothing(copied, tmp_path, mistake):
-    mistake(copied)
-    with pytest.raises((InputError, ModelError), match=mistake.__doc__):
+def test_a_mistake_is_one_line_and_leaves_nothing(copied, tmp_path, given, message):
+    write_json(copied, {**read_json(copied), **given})
+    with pytest.raises((InputError, ModelError), match=message):
         write_bundle(copied, tmp_path / "dist")
     assert not (tmp_path / "dist").exists()
-
-
-def test_a_users_own_licence_is_named(copied, tmp_path):
-    write_json(copied, {**read_json(copied), "license": "CC-BY-4.0", "authors": "A. User"})
-    with zipfile.ZipFile(write_bundle(copied, tmp_path)) as archive:
-        text = archive.read("view_fusion-nucleus-study1/docs/license.txt").decode()
-    assert text.splitlines()[:2] == [
-        "nucleus-study1: A. User",
-        "SPDX-License-Identifier: CC-BY-4.0",
-    ]
-    assert "Apache" not in text
