@@ -89,7 +89,8 @@ class Image:
 
     def docker(self):
         """Return the members as Docker before 25 orders them: the manifest is the last but one."""
-        found, names = [], []
+        found = []
+        names = []
         for number, layer in enumerate(self.tars()):
             folder = sha(b"%d" % number + layer)
             names.append(f"{folder}/layer.tar")

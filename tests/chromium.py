@@ -73,7 +73,8 @@ class Page:
         return self._browser.call(method, self._keep, self._session, **params)
 
     def _keep(self, event):
-        method, params = event["method"], event["params"]
+        method = event["method"]
+        params = event["params"]
         if method == "Runtime.exceptionThrown":
             self.complaints.append(params["exceptionDetails"])
         elif (method == "Log.entryAdded" and "willReadFrequently" not in str(params)) or (

@@ -31,7 +31,8 @@ settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("any machine")
-_codes, _compiled = {}, jinja2.Environment.compile
+_codes = {}
+_compiled = jinja2.Environment.compile
 
 
 def _once(environment, *template):

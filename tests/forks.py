@@ -244,7 +244,8 @@ def results(runs, run="run"):
 
 def wait(process, seconds):
     """Wait so long, or until a process has ended."""
-    end, state = time.monotonic() + seconds, Path(f"/proc/{process}/stat")
+    end = time.monotonic() + seconds
+    state = Path(f"/proc/{process}/stat")
     while time.monotonic() < end and state.read_text().rsplit(") ", 1)[1][0] != "Z":
         time.sleep(0.01)
 
@@ -281,7 +282,8 @@ class Line:
     def _accept(self, listener):
         with suppress(OSError):
             while True:
-                near, far = listener.accept()[0], socket.socket(socket.AF_UNIX)
+                near = listener.accept()[0]
+                far = socket.socket(socket.AF_UNIX)
                 far.connect(self.daemon)
                 self.open += [near, far]
                 for ends in ((near, far), (far, near)):

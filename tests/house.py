@@ -10,7 +10,8 @@ from cytosuite.files import write_json
 from tests.cards import FACTS  # campaigns are started as modules of tests
 
 ROOT = Path(__file__).resolve().parents[1]
-COMPILED, LEFT_OUT = shutil.ignore_patterns("*.pyc"), shutil.ignore_patterns("kernels")
+COMPILED = shutil.ignore_patterns("*.pyc")
+LEFT_OUT = shutil.ignore_patterns("kernels")
 TEMPORARY = shutil.ignore_patterns("*.pyc.*", "*.tmp.*", ".*_cache", ".hypothesis", "*.part")
 
 

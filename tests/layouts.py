@@ -16,14 +16,16 @@ from cytosuite.files import read_json, write_json
 from cytosuite.formats import write
 from cytosuite.volume import Volume
 
-VOLUME, PLANE = (16, 64, 64), (96, 96)
+VOLUME = (16, 64, 64)
+PLANE = (96, 96)
 VOLUMES, PLANES = (40, 96, 96), (160, 160)  # larger than the crops of trainings
 STEPS = {3: (2.0, 0.5, 0.5), 2: (0.5, 0.5)}
 
 
 def scene(shape, seed=0):
     """Return an image of round nuclei, and their labels."""
-    rng, spacing = np.random.default_rng(seed), STEPS[len(shape)]
+    rng = np.random.default_rng(seed)
+    spacing = STEPS[len(shape)]
     labels = np.zeros(shape, np.uint16)
     for label in range(1, 7):
         middle = [rng.uniform(0.2, 0.8) * n for n in shape]

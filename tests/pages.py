@@ -80,7 +80,8 @@ def follow(text, rows, home, reachable=(), **environment):
     """
     for place in ("applied", "labels", "made", "segmented"):  # of the page before
         shutil.rmtree(home / place, ignore_errors=True)
-    failed, left = [], list(rows)
+    failed = []
+    left = list(rows)
     for command in commands(text):
         row = next((own for own in left if own.part in command), Row(command))
         left = [own for own in left if own is not row]

@@ -84,7 +84,8 @@ def one_reader():
             examiner._process = None
         end(examiner)
 
-    start, end = Examiner._start, Examiner.__exit__
+    start = Examiner._start
+    end = Examiner.__exit__
     Examiner._start, Examiner.__exit__ = begin, leave
     try:
         yield

@@ -49,7 +49,8 @@ def discs(radius, gap=8, count=4):
     """Return image and labels of a square of discs on a dark ground."""
     step = 2 * radius + gap
     y, x = np.indices((count * step + gap,) * 2)
-    row, column = y // step, x // step
+    row = y // step
+    column = x // step
     inside = (y % step - step // 2) ** 2 + (x % step - step // 2) ** 2 <= radius**2
     labels = np.where(inside & (row < count) & (column < count), row * count + column + 1, 0)
     noise = np.random.default_rng(0).normal(10, 1, labels.shape)

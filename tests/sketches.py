@@ -33,7 +33,8 @@ def random_network(arguments=TINY, build=build):
 def labels_of(number=0, shape=SHAPE):
     """Return labels of two round objects that touch."""
     rng = np.random.default_rng(number)
-    spacing, found = SPACING[-len(shape) :], np.zeros(shape, np.uint16)
+    spacing = SPACING[-len(shape) :]
+    found = np.zeros(shape, np.uint16)
     for label, share in enumerate((0.35, 0.65), start=1):
         away = away_from([share * n + rng.uniform(-1, 1) for n in shape], shape, spacing) ** 2
         found[(away < 20) & (found == 0)] = label

@@ -48,7 +48,8 @@ def name_of(requirement):
 
 def installed_with(wanted):
     """Return the distributions that pip installs for some requirements, where all is installed."""
-    found, todo = set(), list(wanted)
+    found = set()
+    todo = list(wanted)
     while todo:
         name = name_of(todo.pop())
         if name in found:

@@ -108,7 +108,8 @@ def test_changes_that_no_test_notices_are_listed_every_night():
 
 
 def test_rooms_that_a_week_touched_are_changed_and_survivors_shown(tmp_path):
-    place, tools = tmp_path / "house", tmp_path / "tools"
+    place = tmp_path / "house"
+    tools = tmp_path / "tools"
     tools.mkdir()
     for name in ("cosmic-ray", "cr-filter-operators", "cr-report"):
         (tools / name).write_text(TOOL)
@@ -173,7 +174,8 @@ def shell(folder, line, **more):
 @pytest.mark.long
 @pytest.mark.slow
 def test_its_commands_run_as_they_are(tmp_path):
-    folder, summary = house.checkout(tmp_path / "checkout"), tmp_path / "summary.md"
+    folder = house.checkout(tmp_path / "checkout")
+    summary = tmp_path / "summary.md"
     built, *others = [step["run"] for step in steps(NIGHTLY) if "run" in step]
     done = shell(folder, built.replace("make", "make -n", 1))
     assert ".venv/bin/cytosuite build" in done.stdout, done.stderr

@@ -121,7 +121,8 @@ def test_the_examples_of_the_page_for_python_run_as_written(tmp_path, monkeypatc
             exec(compile(text, "docs/python.md", "exec"), known)
             for wanted in SHOWN.findall(text):
                 assert wanted in capfd.readouterr().out
-    image, labels = known["image"], known["labels"]
+    image = known["image"]
+    labels = known["labels"]
     for (kind, array, options), volume in zip(_Viewer.layers, (image, labels), strict=True):
         assert_array_equal(array, volume.array)
         assert options["name"] == kind

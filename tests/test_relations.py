@@ -174,7 +174,8 @@ def film_of(labels, mother):
 def world():
     """Return the things that metrics look at, as integers and as places."""
     rng = np.random.default_rng(0)
-    truth, far = nuclei(0), nuclei(5)
+    truth = nuclei(0)
+    far = nuclei(5)
     found = np.roll(truth, (0, 1, 1), (0, 1, 2))
     found[found == 2], found[found == 4] = 0, 3  # one missed, two merged, one split, two false
     found[(found == 5) & (np.indices(SHAPE)[1] < 32)] = 20
@@ -260,7 +261,8 @@ def values_of(family, change):
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("name", CHANGES)
 def test_metrics_of_a_changed_case_are_those_of_the_table(name, family):
-    before, after = values_of(family, Change()), values_of(family, CHANGES[name])
+    before = values_of(family, Change())
+    after = values_of(family, CHANGES[name])
     for metric, value in before.items():
         expected = OTHERWISE.get(name, {}).get(metric, 1.0)
         factor, near = (1.0, 0.05) if expected == ALIKE else (expected, 1e-5)
@@ -299,7 +301,8 @@ PLACES = [(4, 22, 26), (5, 24, 56), (6, 52, 22), (5, 54, 54)]
 
 def case_of(name, axes, change):
     """Return the inputs of an algorithm: an image of four objects, or their labels."""
-    task, needs = TASKS[ALGORITHMS[name].task], ALGORITHMS[name].needs
+    task = TASKS[ALGORITHMS[name].task]
+    needs = ALGORITHMS[name].needs
     wide, edge, long = (2, 1, 1) if task.name == "detect" else (9, 3, 9)
     z, y, x = np.indices((12, 80, 80))
     away = [long * (z - a) ** 2 + (y - b) ** 2 + (x - c) ** 2 for a, b, c in PLACES]
@@ -325,7 +328,8 @@ def case_of(name, axes, change):
 @cache
 def answer_of(name, axes, change):
     """Return the answer of an algorithm with the model that it would choose, and its task."""
-    inputs, task = case_of(name, axes, change), TASKS[ALGORITHMS[name].task]
+    inputs = case_of(name, axes, change)
+    task = TASKS[ALGORITHMS[name].task]
     card = select(CARDS[name], describe(next(iter(inputs.values()))), ALGORITHMS[name].select).card
     predict = importlib.import_module(f"cytosuite.algorithms.{name}.predict").predict
     for _ in range(change.copies):
@@ -367,7 +371,8 @@ def agree(kind, after, expected, exact):
 @pytest.mark.parametrize("name, axes", SERVED)
 @pytest.mark.parametrize("change", CHANGES)
 def test_answers_to_a_changed_image_are_those_of_the_table(change, name, axes):
-    changed, task = CHANGES[change], TASKS[ALGORITHMS[name].task]
+    changed = CHANGES[change]
+    task = TASKS[ALGORITHMS[name].task]
     kind = task.outputs[0].kind
     expected = answer_of(name, axes, Change())
     assert len(np.unique(expected)) > 4

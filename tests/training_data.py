@@ -22,7 +22,8 @@ TURNS = [Turn(bits[:3], bits[3]) for bits in product((False, True), repeat=4)]
 def scene(number=0):
     """Return light, level and labels of a bright and a dim nucleus."""
     z, y, x = np.indices(SHAPE).astype(np.float32)
-    light, level = np.full(SHAPE, 0.02, np.float32), np.zeros(SHAPE, np.float32)
+    light = np.full(SHAPE, 0.02, np.float32)
+    level = np.zeros(SHAPE, np.float32)
     labels = np.zeros(SHAPE, np.uint16)
     for label, (cy, cx, bright) in enumerate([(7 + number % 3, 7, 2.0), (16, 15, 0.5)], start=1):
         own = np.exp(-(((z - 5) / 2) ** 2 + ((y - cy) / 3) ** 2 + ((x - cx) / 3) ** 2) / 2)
@@ -34,7 +35,8 @@ def scene(number=0):
 
 def directed(labels):
     """Return targets whose vectors point to the centroid, and whose shares fall with the label."""
-    vectors, grid = np.zeros((3, *labels.shape), np.float32), np.indices(labels.shape)
+    vectors = np.zeros((3, *labels.shape), np.float32)
+    grid = np.indices(labels.shape)
     for label in np.unique(labels[labels > 0]):
         own = labels == label
         vectors[:, own] = np.tanh((grid[:, own].mean(1, keepdims=True) - grid[:, own]) / 9)
@@ -120,7 +122,8 @@ def planes_folder(folder):
 
 def moves(monkeypatch, state):
     """Return which modules each optimiser moves, by its name: filled while steps are taken."""
-    moved, update = {}, type(state).update
+    moved = {}
+    update = type(state).update
 
     def seen(state, optimiser, loss):
         before = deepcopy(state.modules)
@@ -137,7 +140,8 @@ def moves(monkeypatch, state):
 
 def trained(training, settings, folder, **options):
     """Return the card of a training by a folder of images; its files lie beside the folder."""
-    card, work = folder.with_name("weights") / "mine.json", folder.with_name("work")
+    card = folder.with_name("weights") / "mine.json"
+    work = folder.with_name("work")
     return train(training, settings, {"images": [folder]}, card, work=work, **options)
 
 

@@ -38,7 +38,8 @@ if __name__ == "__main__":  # not where pytest looks for examples
 
 def scene(seed, *shape):
     """Return an image of bright balls in noise, and their labels."""
-    rng, labels = np.random.default_rng(seed), np.zeros(shape, np.uint16)
+    rng = np.random.default_rng(seed)
+    labels = np.zeros(shape, np.uint16)
     spacing = (2.0, 0.5, 0.5)[-len(shape) :]
     places = np.stack(np.indices(shape), -1) * spacing
     for n in range(1, 9):
@@ -111,7 +112,8 @@ if __name__ == "__main__":
                         "instance-labels"
                     ].array
                 theirs = np.reshape(direct(image.array, converted), shape)
-                equal, objects = np.array_equal(ours, theirs), int(ours.max())
+                equal = np.array_equal(ours, theirs)
+                objects = int(ours.max())
                 sys.stdout.write(
                     f"agreement: {shape} {converted=} {equal=} {objects=} {facts.words}\n"
                 )

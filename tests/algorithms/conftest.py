@@ -57,7 +57,8 @@ def stubbed(monkeypatch):
         return [name for name in sys.modules if name.startswith(tuple(f"{n}." for n in names))]
 
     def imported(algorithm, *parts):
-        stub, own = Path(__file__).parent / algorithm / "stub", f"cytosuite.algorithms.{algorithm}"
+        stub = Path(__file__).parent / algorithm / "stub"
+        own = f"cytosuite.algorithms.{algorithm}"
         tools = [path.name for path in stub.iterdir()]
         names.extend([own, *tools])
         for name in [*loaded(), *(tool for tool in tools if tool in sys.modules)]:

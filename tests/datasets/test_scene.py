@@ -45,7 +45,8 @@ def image(arrays):
 
 def test_a_seed_gives_the_bytes_of_all_images(case):
     name, _, arrays = case
-    again, others = made(name)[1], made(name, seed=6)[1]
+    again = made(name)[1]
+    others = made(name, seed=6)[1]
     assert {key: array.tobytes() for key, array in again.items()} == {
         key: array.tobytes() for key, array in arrays.items()
     }

@@ -112,7 +112,8 @@ def graph_to_ctc(graph, masks):
 )
 def test_a_tool_links_the_labels_of_each_frame(external, frame, tmp_path):
     """Numbers of two cells change, a third is not seen in the second frame."""
-    task, labels = TASKS["track"], np.zeros((3, *frame), np.uint16)
+    task = TASKS["track"]
+    labels = np.zeros((3, *frame), np.uint16)
     for t, names in enumerate(((1, 2, 3), (1, 2, 0), (2, 1, 3))):
         for cell, name in enumerate(names):
             labels[t, ..., 5:11, 5 + 30 * cell : 11 + 30 * cell] = name
@@ -169,7 +170,8 @@ def test_an_image_by_a_recipe_runs_under_the_limits_of_a_benchmark(client, base,
         for tag, files in stages.items():
             with pack(files) as context:
                 client.images.build(fileobj=context, custom_context=True, tag=tag, **given)
-        engine, said = DockerEngine(client), Console(quiet=True)
+        engine = DockerEngine(client)
+        said = Console(quiet=True)
         options = BenchmarkOptions(dataset="spheroid", sockets=SOCKETS)
         (manifest,) = take_in([tag], ["watershed"], SEGMENT, engine, options, said)
         limits = Limits(memory_gib=0.5, timeout_s=60.0, cpus=1.0)

@@ -72,7 +72,8 @@ def test_the_torch_of_the_containers_is_installed_wherever_it_is_offered(
     elif offered == "nowhere":
         ran.ends = lambda command: pin not in command
     assert install.main(["networks"]) == 0
-    last, said = ran.commands[-1], capsys.readouterr().err
+    last = ran.commands[-1]
+    said = capsys.readouterr().err
     assert (pin in last) == (offered != "nowhere")
     assert ("2.8 GB" in said) == (offered == "nowhere")
     assert ("--torch-backend=cpu" in last) == (offered == "PyTorch's index")

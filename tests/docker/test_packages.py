@@ -99,7 +99,8 @@ def locks(tmp_path, index):
     """Return a lock of a layer, and that of the layer below."""
     folder = tmp_path / "locks"
     folder.mkdir()
-    below, lock = folder / "below.txt", folder / "lock.txt"
+    below = folder / "below.txt"
+    lock = folder / "lock.txt"
     below.write_text("# below\n" + index("same") + index("tiny", "0.9"))
     lock.write_text("-r below.txt\n" + index("tiny").replace(" --", " \\\n    --"))
     return lock, below

@@ -99,7 +99,8 @@ def neighbour(case, output):
 
 def _stolen(number, folder, name, output):
     """Name a file of others in one of six ways."""
-    place, far = output / PLACE, "../" * 12 + folder.lstrip("/")
+    place = output / PLACE
+    far = "../" * 12 + folder.lstrip("/")
     if number % 6 == 0:
         place.parent.mkdir(parents=True)
         place.symlink_to(folder)
@@ -187,7 +188,8 @@ def container(client, image, command, volumes):
 
 def by_server(client, image, truth, teams, folder):
     """Yield each team's exit code, log and scores from one server; the truth may be written to."""
-    exchange, output = folder / "in", folder / "out"
+    exchange = folder / "in"
+    output = folder / "out"
     exchange.mkdir(parents=True)
     output.mkdir()
     output.chmod(0o777)
@@ -199,7 +201,8 @@ def by_server(client, image, truth, teams, folder):
             for path in [*team.iterdir()]:
                 path.rename(exchange / path.name)
             asked = ["timeout", str(LATE_S), *ASK, "POST /invoke", "0", "0"]
-            code, log = box.exec_run(asked).exit_code, box.logs()
+            code = box.exec_run(asked).exit_code
+            log = box.logs()
             for path in [*exchange.iterdir()]:
                 path.rename(team / path.name)
             text = (output / METRICS).read_text() if (output / METRICS).exists() else ""
@@ -223,7 +226,8 @@ def judge(tally, cheats, expected, result):
     own = dict(zip(CASES, ODD[turn::3], strict=False)) if turn >= 0 else {}
     for case in CASES:
         with tally.attempt("cases of cheats"):
-            reason, score = failed.get(case, ""), content["case"][f"{case}.tif"]["SEG"]
+            reason = failed.get(case, "")
+            score = content["case"][f"{case}.tif"]["SEG"]
             where = f"{team} {case} {own.get(case, '')}: {score}, {reason}"
             assert reason.isprintable(), where
             assert not reason or score == 0, where
@@ -236,17 +240,21 @@ def judge(tally, cheats, expected, result):
 def main():
     parser = argparse.ArgumentParser(prog="python -m tests.hostile.cheats", description=__doc__)
     parser.parse_args()
-    client, tally = find_docker(), Tally()
+    client = find_docker()
+    tally = Tally()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # containers are removed
     if isinstance(client, str):
         parser.error(f"no Docker daemon: {client}")
     puppets.base(client)
     image = Builder(client, puppets.ROOT).build_image(evaluation_blueprint(puppets.ROOT))
     with TemporaryDirectory() as name:
-        home, teams = Path(name), Path(name) / "teams"
+        home = Path(name)
+        teams = Path(name) / "teams"
         home.chmod(0o755)
-        cheats, truth = submissions(teams), truth_of(home)
-        before, expected = state(truth), {}
+        cheats = submissions(teams)
+        truth = truth_of(home)
+        before = state(truth)
+        expected = {}
         for team in sorted(path for path in teams.iterdir() if path.name not in cheats):
             Evaluator(team, home / "own" / team.name, truth).run_case()
             expected[team.name] = (home / "own" / team.name / METRICS).read_text()

@@ -45,7 +45,8 @@ def runs(tmp_path_factory):
         algorithms=["toy_limit"],
         datasets=["toy_cells"],
     )
-    weights, content = home / "weights/toy_limit", b"\0" * 1000
+    weights = home / "weights/toy_limit"
+    content = b"\0" * 1000
     (weights / "plain.safetensors").write_bytes(content)
     card = read_json(weights / "plain.json")
     card |= {"weights": "plain.safetensors", "sha256": sha256(content).hexdigest()}

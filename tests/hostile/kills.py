@@ -55,7 +55,8 @@ def annotated(folder):
     """Write small planes of round nuclei with their labels, and return the folder."""
     y, x = np.indices((32, 32))
     for number in range(4):
-        rng, labels = np.random.default_rng(number), np.zeros((32, 32), np.uint16)
+        rng = np.random.default_rng(number)
+        labels = np.zeros((32, 32), np.uint16)
         for label, (centre, across) in enumerate(rng.uniform(5, 27, (3, 2)), start=1):
             labels[(y - centre) ** 2 + (x - across) ** 2 < 20] = label
         light = ndimage.gaussian_filter(200.0 * (labels > 0), 1) + rng.normal(50, 5, labels.shape)
@@ -159,7 +160,8 @@ class Train(Command):
         return ["train", NETWORK, self.place.data, *given]
 
     def state(self, home):
-        name, home = f"m-{home.name}", self.place.home
+        name = f"m-{home.name}"
+        home = self.place.home
         card = facts_of(home / "weights" / NETWORK / f"{name}.json")
         rows = (home / "runs/training" / NETWORK / name / "validation.csv").read_text()
         return {**card, "validation": rows}
@@ -171,7 +173,8 @@ class Trainer(Train):
     program = TRAINER
 
     def words(self, home):
-        name, own = f"m-{home.name}", self.place.home
+        name = f"m-{home.name}"
+        own = self.place.home
         given = ["--data", self.place.data, "--settings", self.place.settings, "--name", name]
         work = own / "runs/training" / NETWORK / name
         return [NETWORK, *given, "--out", own / "weights" / NETWORK, "--work", work]
@@ -228,7 +231,8 @@ def shorten(place, start, seconds, rng):
 
 def start_twice(place, start, seconds, rng):
     """Start it twice, some moments apart."""
-    logs, begun = [place.folder / f"log{turn}" for turn in range(2)], []
+    logs = [place.folder / f"log{turn}" for turn in range(2)]
+    begun = []
     for log in logs:
         begun.append(start(log=log))
         time.sleep(rng.choice((0, 0.01, 0.3, 1)))
@@ -245,9 +249,11 @@ def attack(kind, disturb, tally, options):
         place = Place(Path(folder))
         command = COMMANDS[kind](place)
         place.run(*command.words(place.folder / "warm"), program=command.program)
-        begun, quiet = time.monotonic(), place.folder / "quiet"
+        begun = time.monotonic()
+        quiet = place.folder / "quiet"
         in_order(*place.run(*command.words(quiet), program=command.program), fine=(0,))
-        seconds, expected = time.monotonic() - begun, command.state(quiet)
+        seconds = time.monotonic() - begun
+        expected = command.state(quiet)
         for number in range(options.tries):
             (home := place.folder / f"try{number}").mkdir()
             start = partial(place.runs.command, *command.words(home), program=command.program)

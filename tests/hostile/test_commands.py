@@ -118,7 +118,8 @@ def _stopped(process, number, group):
 def test_stopped_at_any_moment_it_is_one_line_and_the_next_one_ends_as_undisturbed(
     home, tmp_path, command
 ):
-    whole, place = tmp_path / "whole", tmp_path / "place"
+    whole = tmp_path / "whole"
+    place = tmp_path / "place"
     began = time.monotonic()
     assert _ended(home, command(whole)) == (0, "")
     seconds = time.monotonic() - began

@@ -22,7 +22,8 @@ def _killed(runs, folder, undisturbed, number, kills, **more):
     rng, longest, done = np.random.default_rng(number), undisturbed[1], 0
     while done < kills:
         before = forks.results(folder)
-        process, begin = runs.start(folder, **more), time.monotonic()
+        process = runs.start(folder, **more)
+        begin = time.monotonic()
         forks.wait(process, rng.uniform(0.02, longest))
         os.kill(process, number)
         code, text = runs.end(process)

@@ -47,7 +47,8 @@ def test_an_output_too_faint_or_bright_to_be_squared_is_scored(size):
 
 
 def test_a_deep_description_is_a_warning(tmp_path):
-    path, text = tmp_path / "a.tif", '{"axes": ' + "[" * 10**5
+    path = tmp_path / "a.tif"
+    text = '{"axes": ' + "[" * 10**5
     tifffile.imwrite(path, PIXELS, photometric="minisblack", metadata=None, description=text)
     found = read(path)
     assert found.spacing_is_assumed

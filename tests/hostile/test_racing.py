@@ -75,7 +75,8 @@ def _attempt(action, *arguments):
 @pytest.mark.slow
 def test_handles_never_lead_outside_even_if_the_container_runs(tmp_path, canary):
     """Without the freezing, which is the first line: the handles alone must hold."""
-    output, target = tmp_path / "output", tmp_path / "target"
+    output = tmp_path / "output"
+    target = tmp_path / "target"
     output.mkdir()
     before = state(canary)
     racer = subprocess.Popen([sys.executable, "-c", RACER, str(output), str(canary), str(SECONDS)])

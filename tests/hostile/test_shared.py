@@ -83,7 +83,8 @@ def test_a_second_run_in_a_folder_is_one_line_and_harms_nothing(runs, locks, und
 
 
 def test_runs_that_begin_at_once_share_a_dataset(runs, locks, undisturbed, tmp_path_factory):
-    folder, words = tmp_path_factory.mktemp("several"), tmp_path_factory.mktemp("words")
+    folder = tmp_path_factory.mktemp("several")
+    words = tmp_path_factory.mktemp("words")
     logs = [words / f"{number}.txt" for number in range(2)]
     begun = [runs.start(folder, run=log.stem, log=log, **locks) for log in logs]
     for process, log in zip(begun, logs, strict=True):
@@ -95,7 +96,8 @@ def test_runs_that_begin_at_once_share_a_dataset(runs, locks, undisturbed, tmp_p
 
 
 def test_two_commands_segment_into_one_folder(runs, locks, undisturbed, tmp_path_factory):
-    out, words = tmp_path_factory.mktemp("out"), tmp_path_factory.mktemp("words")
+    out = tmp_path_factory.mktemp("out")
+    words = tmp_path_factory.mktemp("words")
     (images,) = [*undisturbed[0].glob("datasets/*/cases")]
     paths = [str(path) for path in sorted(images.glob("*/sockets/images/microscopy-image/*.tif"))]
     given = ["--out", str(out), "--algorithm", "watershed", "--engine", "process"]
@@ -112,7 +114,8 @@ def test_two_commands_segment_into_one_folder(runs, locks, undisturbed, tmp_path
 def _lose_a_bit(image):
     """Change a byte of an output as a broken disk does: size and times stay, as the stamps tell."""
     forks.flip(image)
-    stamps, found = image.parents[3] / ".stamps", image.stat()
+    stamps = image.parents[3] / ".stamps"
+    found = image.stat()
     times = f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns} {found.st_ino}"
     lines = [line.partition("  ") for line in stamps.read_text().splitlines()]
     rows = {name: words for words, _, name in lines}

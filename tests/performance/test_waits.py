@@ -29,7 +29,8 @@ def test_a_stage_is_the_innermost_function_of_ours_and_the_package_it_calls():
             look = place["work"]
         return look()
 
-    ours, scipy = "/home/cytosuite/metrics/seg.py", "/lib/site-packages/scipy/ndimage.py"
+    ours = "/home/cytosuite/metrics/seg.py"
+    scipy = "/lib/site-packages/scipy/ndimage.py"
     assert called(scipy, ours, "/home/cytosuite/metrics/run.py") == "metrics/seg.work (scipy work)"
     assert called("/lib/site-packages/numba/core/compiler.py", ours) == "compiling"
     assert called(ours, "<frozen importlib._bootstrap>") == "imports"

@@ -24,7 +24,8 @@ from cytosuite.networks.grid import (
 from cytosuite.volume import large
 
 SHAPE = (30, 60, 66)
-MULTIPLE, MARGIN = (2, 4, 4), (7, 12, 12)
+MULTIPLE = (2, 4, 4)
+MARGIN = (7, 12, 12)
 TILE = (8, 16, 16)
 CARD = Parameters(
     network={"widths": [4, 4, 4], "fold": 2},
@@ -90,7 +91,8 @@ def test_a_working_grid_is_read_as_it_is_made_at_once(factor, where, monkeypatch
         assert large.is_mapped(image)
     monkeypatch.setattr(module, "_PIECE", 20_000)
     shape = working_shape(SHAPE, factor)
-    read, whole = reader(image, factor, shape), to_working(np.array(image), factor)
+    read = reader(image, factor, shape)
+    whole = to_working(np.array(image), factor)
     for box in [tuple(map(slice, shape)), tuple(slice(n // 3, n - 2) for n in shape)]:
         assert_array_equal(read(box), whole[box])
         assert read(box).dtype == np.float32

@@ -64,7 +64,8 @@ def test_points_of_a_plane_end_where_each_would_alone(rng):
 def test_smoothing_is_the_ratio_of_two_convolutions(shape):
     flow, mask = random_case(4, shape)
     sigma = (0.6, 1.0, 1.4)
-    above, below = np.where(mask, flow[1], 0).astype(float), mask.astype(float)
+    above = np.where(mask, flow[1], 0).astype(float)
+    below = mask.astype(float)
     for axis, width in enumerate(sigma):
         above = convolve1d(above, taps(width), axis, mode="constant")
         below = convolve1d(below, taps(width), axis, mode="constant")

@@ -200,7 +200,8 @@ def test_a_trained_model_segments_planes_and_refuses_volumes(model):
 def test_a_second_channel_is_learned_from_and_asked_for(folder):
     image, labels = discs(12)
     both = Volume(np.stack([image, np.where(labels > 4, 0, image)]), (0.5, 0.5), "CYX")
-    one, two = _settings(), _settings(channels=2)
+    one = _settings()
+    two = _settings(channels=2)
     refused("a.tif: expected channels: 2, found 1; set network.channels", _trained, folder, two)
     card = _trained(folder, one).weights.with_suffix(".json")
     narrow, wide = (begin(TRAINING, settings, card, "cpu").average for settings in (one, two))

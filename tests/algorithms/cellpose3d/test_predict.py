@@ -83,7 +83,8 @@ def test_touching_nuclei_are_distinguished(model, fake):
 
 
 def test_a_card_with_an_outline_draws_its_objects_anew(model, fake):
-    found, outlined = run(image(), model()), model(outline=0.5)
+    found = run(image(), model())
+    outlined = model(outline=0.5)
     drawn = run(image(), outlined)
     assert sorted(names_at_centres(drawn.array)) == [1, 2, 3]
     assert drawn.metadata["cellpose3d_objects"] == 3

@@ -18,7 +18,8 @@ from cytosuite.algorithms.cellpose3d.segment import (
 )
 
 SPACING = (2.0, 1.0, 1.0)
-CENTRES, RADIUS = ((10, 16, 12), (10, 16, 22), (12, 34, 30)), 5.5
+CENTRES = ((10, 16, 12), (10, 16, 22), (12, 34, 30))
+RADIUS = 5.5
 
 
 def truth():

@@ -76,7 +76,8 @@ def test_levels_of_an_image_on_disk_are_those_in_memory(mapped, monkeypatch):
     monkeypatch.setattr(
         "cytosuite.algorithms.cyclegan3d.measure.SAMPLE", 500
     )  # the values are thinned
-    expected, found = levels_of(level), levels_of(mapped(level))
+    expected = levels_of(level)
+    found = levels_of(mapped(level))
     assert expected.voxels > 1000
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_array_equal(one, other)

@@ -38,7 +38,8 @@ def test_noise_that_is_read_late_is_drawn_so(style):
         float
     )
     off = made - made.mean()
-    along_y, along_x = (off[:, 1:] * off[:, :-1]).mean(), (off[..., 1:] * off[..., :-1]).mean()
+    along_y = (off[:, 1:] * off[:, :-1]).mean()
+    along_x = (off[..., 1:] * off[..., :-1]).mean()
     assert along_x / off.var() == pytest.approx(0.2 * 0.8 / (0.2**2 + 0.8**2), abs=0.03)
     assert along_y / off.var() == pytest.approx(0, abs=0.03)
 
@@ -54,7 +55,8 @@ def test_a_constant_image_becomes_background_with_its_noise(style, shape, value)
 def _noise_by_level(scene, style, **source):
     """Return levels of styled images, and the variance of their noise there by repetition."""
     pair = [_styled(camera(scene, seed=n, **source), style, seed=n).astype(float) for n in (1, 2)]
-    mean, half = (pair[0] + pair[1]) / 2, (pair[0] - pair[1]) ** 2 / 2
+    mean = (pair[0] + pair[1]) / 2
+    half = (pair[0] - pair[1]) ** 2 / 2
     smooth = ndimage.gaussian_filter(mean, 1)
     parts = [smooth < OFFSET + 15, (smooth > OFFSET + 100) & (smooth < OFFSET + 300)]
     return [(mean[part].mean(), half[part].mean()) for part in parts]

@@ -28,7 +28,8 @@ def _noise(shape):
 @pytest.mark.parametrize("noise", [0, 2])
 def test_tiles_leave_no_seams(noise):
     arguments = SMALL.model_copy(update={"noise": noise})
-    tile, network = roomy(arguments), random_network(arguments)
+    tile = roomy(arguments)
+    network = random_network(arguments)
     image = _noise([side * 4 // 3 + odd for side, odd in zip(tile, (1, 2, 3), strict=True)])
     tiled, whole = (
         translate(image, network, arguments, "background", TARGET, tile=size)[1]
@@ -85,7 +86,8 @@ def test_an_image_too_large_for_one_piece_is_refused(monkeypatch):
 
 
 def test_noise_depends_on_the_seed_alone_and_a_network_without_takes_none():
-    noisy, image = SMALL.model_copy(update={"noise": 1}), _noise((8, 12, 12))
+    noisy = SMALL.model_copy(update={"noise": 1})
+    image = _noise((8, 12, 12))
     for arguments, differ in ((noisy, True), (SMALL, False)):
         network = random_network(arguments)
         first, again, other = (

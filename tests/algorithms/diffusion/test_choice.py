@@ -29,7 +29,8 @@ VOLUME = volume(np.zeros((4, 16, 16), np.uint8))
 
 def test_a_network_of_labels_is_not_for_a_sketch_alone():
     # One of sketches takes both: of labels a sketch is made.
-    labels, sketches = _card("labels", given="labels"), _card("sketches")
+    labels = _card("labels", given="labels")
+    sketches = _card("sketches")
     for slug, name in {"structure-sketch": "sketches", "instance-labels": "labels"}.items():
         image = with_given(VOLUME, TASKS["synthesise"], [slug])
         assert select([sketches, labels], describe(image), POLICY).card.name == name

@@ -51,13 +51,16 @@ def test_the_result_has_the_dtype_of_the_target_and_says_how_it_was_made(model):
 
 def test_frames_of_one_seed_share_their_noise(model):
     tiny = model(None, seed=7)
-    still, moved = _sketch(), _sketch()
+    still = _sketch()
+    moved = _sketch()
     moved.array[:, 20:] = 200
-    first, second = _run(still, tiny), _run(moved, tiny)
+    first = _run(still, tiny)
+    second = _run(moved, tiny)
     assert first.metadata["diffusion_seed"] == 7
     assert_array_equal(first.array[:, :10], second.array[:, :10])
     free = model(None)
-    first, second = _run(still, free), _run(moved, free)
+    first = _run(still, free)
+    second = _run(moved, free)
     assert (first.array[:, :10] != second.array[:, :10]).mean() > 0.5
 
 
@@ -79,7 +82,8 @@ CAMERA = {"gain": 20.0, "offset": 100.0, "read_noise": 0.1, "excess": 1.0}
 
 def test_a_camera_counts_the_light_of_a_network_by_the_image_alone(model):
     light = {"target": {"mean": 100.0, "sd": 20 / 3, "dtype": "float32"}}
-    given, whole = _sketch(), {"tile": (96, 320, 320)}
+    given = _sketch()
+    whole = {"tile": (96, 320, 320)}
     expected = _run(given, model(**light, **whole)).array
     made, again = (
         _run(given, model(**light, camera=CAMERA, tile=tile))
@@ -113,7 +117,8 @@ def test_the_light_of_layers_adds_up_and_the_ground_is_that_of_one(model):
     made = predict(given, plain)["synthetic-image"]
     assert (made.shape, made.metadata["diffusion_layers"]) == ((64, 64), 2)
     light = made.array - 100
-    once, twice = light[14:26, 14:26].mean(), light[14:26, 33:37].mean()
+    once = light[14:26, 14:26].mean()
+    twice = light[14:26, 33:37].mean()
     assert twice == pytest.approx(2 * once, rel=0.1)
     assert light[40:].std() == pytest.approx(5, rel=0.15)
     given["layered-labels"] = volume(layers[:, 1:])
@@ -121,7 +126,8 @@ def test_the_light_of_layers_adds_up_and_the_ground_is_that_of_one(model):
 
 
 def test_the_card_says_whether_sketch_or_labels_count(model):
-    sketch, labels = _sketch(), volume(labels_of())
+    sketch = _sketch()
+    labels = volume(labels_of())
     by_sketch = _run(sketch, model(seed=1)).array
     by_labels = _run(labels, model(seed=1), "instance-labels").array  # where there is no sketch
     assert not np.array_equal(by_sketch, by_labels)

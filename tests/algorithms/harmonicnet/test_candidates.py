@@ -4,7 +4,8 @@ from rasters import away_from
 
 from cytosuite.algorithms.harmonicnet.candidates import find
 
-SHAPE, SPACING = (9, 10, 11), (2.0, 1.0, 0.5)
+SHAPE = (9, 10, 11)
+SPACING = (2.0, 1.0, 0.5)
 
 
 def _hill(centre):
@@ -24,7 +25,8 @@ def test_a_maximum_at_a_face_stays_there():
 
 
 def test_coefficients_are_the_mean_of_the_neighbours_by_heat_and_maps_stay(rng):
-    maps, heat = rng.random((3, *SHAPE), np.float32), rng.random(SHAPE, np.float32)
+    maps = rng.random((3, *SHAPE), np.float32)
+    heat = rng.random(SHAPE, np.float32)
     heat[4, 5, 5], heat[0, 0, 0] = 2, 3
     before = maps.copy(), heat.copy()
     found = find(heat, maps, SPACING, 1.0)

@@ -14,8 +14,10 @@ from cytosuite.metrics.labels.overlap import overlap
 from cytosuite.networks.network import using
 from cytosuite.volume import Volume
 
-ORDER, RADIUS = 6, 6.0
-SHAPE, SPACING = (24, 72, 64), (2.0, 1.0, 1.0)
+ORDER = 6
+RADIUS = 6.0
+SHAPE = (24, 72, 64)
+SPACING = (2.0, 1.0, 1.0)
 CENTRES = np.array([[12.0, 20, 18], [14, 22, 33], [30, 50, 40], [36, 18, 50], [42, 60, 20]])
 
 
@@ -26,7 +28,8 @@ class Perfect(torch.nn.Module):
         super().__init__()
         self.unused = torch.nn.Parameter(torch.zeros(1))
         found = fit(labels, spacing, ORDER, 0.0)
-        half, step = np.floor_divide(labels.shape, 2), np.multiply(spacing, 2)
+        half = np.floor_divide(labels.shape, 2)
+        step = np.multiply(spacing, 2)
         places = (found.centres / spacing - 0.5) / 2
         away = np.stack([away_from(place, half, step / (3, 2, 2)) for place in places]) ** 2
         nearest = away.argmin(axis=0)
@@ -74,7 +77,8 @@ def test_perfect_maps_give_the_labels_back():
 
 
 def test_labels_are_drawn_at_the_voxel_size_of_the_image_and_not_that_of_the_model():
-    truth, fine = _truth(), _truth((1.0, 0.5, 0.5), (48, 144, 128))
+    truth = _truth()
+    fine = _truth((1.0, 0.5, 0.5), (48, 144, 128))
     image = Volume(fine * np.uint16(50), (1.0, 0.5, 0.5))
     _hold(fine, _predicted(truth, Perfect(truth, SPACING), image))
 

@@ -22,7 +22,8 @@ def test_stars_overlap_as_their_voxels_do(rng):
     for number in range(20):
         pair = drawn[2 * number : 2 * number + 2]
         centres = 12 + np.stack([np.zeros(3), rng.uniform(-4, 4, 3)])
-        grid, masks = Grid((48,) * 3, (0.5,) * 3), []
+        grid = Grid((48,) * 3, (0.5,) * 3)
+        masks = []
         for own, centre in zip(pair, centres, strict=True):
             masks.append(label(stars_from(own[None]), centre[None], grid) > 0)
         share = (masks[0] & masks[1]).sum() / min(mask.sum() for mask in masks)

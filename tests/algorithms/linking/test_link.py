@@ -190,7 +190,8 @@ def test_a_single_image_is_no_movie():
 def test_each_of_many_cells_stays_one_track(rng):
     grid = np.stack(np.mgrid[:20, :25], axis=-1).reshape(-1, 2) * 24.0 + 15
     offsets = np.argwhere(away_from(8, (17, 17)) <= 8) - 8
-    places, film = grid.copy(), np.zeros((20, 520, 640), np.uint16)
+    places = grid.copy()
+    film = np.zeros((20, 520, 640), np.uint16)
     for image in film:
         for label, place in enumerate(np.rint(places).astype(int), 1):
             image[tuple((place + offsets).T)] = label

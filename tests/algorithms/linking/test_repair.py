@@ -41,7 +41,8 @@ def test_an_error_that_is_shorter_than_what_is_around_it_is_mended(frames, expec
 
 def test_a_merged_object_is_cut_between_its_cells():
     mended = repaired(film(BOTH, ONE, BOTH), SPACING, 10).frames
-    left, right = mended[1, 5:15, 5:15], mended[1, 5:15, 15:25]
+    left = mended[1, 5:15, 5:15]
+    right = mended[1, 5:15, 15:25]
     assert np.unique(left).size == np.unique(right).size == 1
     assert left[0, 0] != right[0, 0]
 

@@ -83,7 +83,8 @@ def test_the_ends_of_a_way_are_its_seeds_and_its_middle_is_neither(model):
 
 
 def test_less_noise_is_nearer_the_mean():
-    spreads, own = [], (Parameters.model_validate(GIVEN), random_network(TINY), "cpu")
+    spreads = []
+    own = (Parameters.model_validate(GIVEN), random_network(TINY), "cpu")
     for truncation in (1.0, 0.5, 0.0):
         plain = {"shape": list(SIZE), "spacing": [1.0, 1.0], "truncation": truncation}
         drawn = [fields_from(canvas_of(plain | {"seed": seed}), *own) for seed in (1, 2, 3)]

@@ -217,7 +217,8 @@ def test_classes_are_those_of_nnunet_called_directly(environment, tmp_path, axes
 
     short = {**SETTINGS, "epochs": 2, "steps": 5}
     learned = adapter.learn([pair(axes, seed) for seed in range(5)], short, tmp_path)
-    model, image = model_of(learned, tmp_path), pair(axes, 9).image
+    model = model_of(learned, tmp_path)
+    image = pair(axes, 9).image
     converted = adapter.convert(zipped(tmp_path), tmp_path)
     assert all((converted.tensors[name] == own).all() for name, own in learned.tensors.items())
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor

@@ -17,7 +17,8 @@ SIGMAS = np.array([0.3, 0.13, 0.13])
 
 def _image(shape, places, photons=800.0, glow=0.0):
     """Return an image of Gaussian spots, and of a glow, by photon and read noise, offset 100."""
-    spacing, sigmas = SPACING[-len(shape) :], SIGMAS[-len(shape) :] / SPACING[-len(shape) :]
+    spacing = SPACING[-len(shape) :]
+    sigmas = SIGMAS[-len(shape) :] / SPACING[-len(shape) :]
     light = np.full(shape, 4.0) + glow
     for place in places:
         away = away_from(place, shape, 1 / sigmas) ** 2
@@ -34,7 +35,8 @@ def _pairs(truth, image, spacing):
 @pytest.mark.parametrize("shape", [(96, 96), (12, 48, 48)])
 def test_places_are_found_to_a_fraction_of_a_pixel(shape):
     rng = np.random.default_rng(1)
-    low, high = np.full(len(shape), 3.0), np.array(shape) - 4.0
+    low = np.full(len(shape), 3.0)
+    high = np.array(shape) - 4.0
     truth = rng.uniform(low, high, (12, len(shape)))
     image, spacing = _image(shape, truth)
     found = find(image, spacing, Parameters(sigmas_um=(0.13,)))
@@ -71,7 +73,8 @@ def test_single_photons_hardly_make_a_spot(mean, rng):
 
 @pytest.mark.parametrize("shape", [(160, 160), (16, 96, 96)])
 def test_edges_of_bright_cells_are_no_spots(shape):
-    rng, size = np.random.default_rng(2), shape[-1]
+    rng = np.random.default_rng(2)
+    size = shape[-1]
     cell = away_from((size / 2, size / 3), (size, size)) < size / 4
     glow = np.zeros(shape)
     glow[(slice(4, 12), cell) if len(shape) == 3 else cell] = 15.0

@@ -103,7 +103,8 @@ def packed(tmp_path):
     """Return a function that zips a model as StarDist stores it, without some files: the path."""
 
     def pack(*without, **changes):
-        kept, own = tmp_path / "kept", {"axes": "YXC", "n_channel_in": 1, "n_dim": 2, "n_rays": 32}
+        kept = tmp_path / "kept"
+        own = {"axes": "YXC", "n_channel_in": 1, "n_dim": 2, "n_rays": 32}
         write_json(kept / "config.json", own | changes)
         write_json(kept / "thresholds.json", {"prob": 0.6, "nms": 0.2})
         with h5py.File(kept / "weights_best.h5", "w") as stored:

@@ -26,7 +26,8 @@ def test_pieces_of_inside_grow_to_the_border_and_a_piece_without_one_is_an_objec
     labels = objects(chances(wanted), 3)
     assert np.unique(labels).size == 4
     np.testing.assert_array_equal(labels > 0, (wanted != GROUND) & ~(np.indices((20, 40))[0] > 17))
-    one, two = labels[6, 6], labels[6, 16]
+    one = labels[6, 6]
+    two = labels[6, 16]
     assert one != two
     assert (labels[2:12, 2:10] == one).all()
     assert (labels[2:12, 14:22] == two).all()

@@ -102,13 +102,15 @@ def test_the_loss_is_found_on_its_side(axis, side):
 
 
 def test_the_gain_undoes_the_loss():
-    even, lossy = view(loss_per_um=0), view(loss_per_um=0.015)
+    even = view(loss_per_um=0)
+    lossy = view(loss_per_um=0.015)
     found = loss_of(lossy, SPACING, GIVEN)
     gain = found.gain.read(tuple(map(slice, lossy.shape)))
     assert gain.min() >= 1
     corrected = (lossy - found.background) * gain
     inside = specimen(share=0.55)
-    left, right = (np.index_exp[..., :32], np.index_exp[..., 32:])
+    left = np.index_exp[..., :32]
+    right = np.index_exp[..., 32:]
     before, after, best = (
         image[left][inside[left]].mean() / image[right][inside[right]].mean()
         for image in (lossy - found.background, corrected, even - 20.0)

@@ -23,7 +23,8 @@ def test_an_untrained_network_hands_the_view_back_exactly():
 
 def test_further_inputs_are_seen_but_not_added():
     network = random_network(TINY.model_copy(update={"inputs": ("distance",)}))
-    image, other = random_image(1, 2, 4, 8, 8), random_image(1, 2, 4, 8, 8, seed=1)
+    image = random_image(1, 2, 4, 8, 8)
+    other = random_image(1, 2, 4, 8, 8, seed=1)
     other[:, :1] = image[:, :1]
     assert not torch.allclose(network(image), network(other))
 

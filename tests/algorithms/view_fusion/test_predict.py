@@ -110,7 +110,8 @@ def test_an_answer_of_another_image_gives_way_to_the_smoothed_view(model):
     assert not kept.origin.warnings
 
 
-FLOATS, POINTS = np.full((9, 20, 20), 0.1, np.float32), np.pad(np.full((1, 1, 1), 9, "u2"), 12)
+FLOATS = np.full((9, 20, 20), 0.1, np.float32)
+POINTS = np.pad(np.full((1, 1, 1), 9, "u2"), 12)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +167,8 @@ def test_tiles_leave_no_seams():
 
 def test_the_answer_is_that_of_the_network():
     image = view(dtype="uint16")
-    units, network = units_of(image), random_network(TINY)
+    units = units_of(image)
+    network = random_network(TINY)
     with exact("cpu"):
         answer = network(torch.from_numpy(to_network(image, units))[None, None])[0, 0].numpy()
     found = _made(image, TINY, WHOLE, network)
@@ -198,6 +200,7 @@ def test_agreement_is_that_of_structures():
 
 
 def test_agreement_of_constant_images_is_defined():
-    image, flat = view(), np.full((20, 72, 64), 7, np.uint8)
+    image = view()
+    flat = np.full((20, 72, 64), 7, np.uint8)
     assert agreement(flat, flat, SPACING) == 1
     assert agreement(image, flat, SPACING) == agreement(flat, image, SPACING) == 0

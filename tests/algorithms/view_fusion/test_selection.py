@@ -86,7 +86,8 @@ def test_without_a_study_most_views_get_the_network_of_their_shape_and_voxels(na
     (least, change), right = CHANGES[name], 0
     words = {"spacing_source": "assumed"} if name == "no voxel size" else {}
     for _ in range(300):
-        number, channel = int(rng.integers(1, 6)), ("nucleus", "membrane")[rng.integers(2)]
+        number = int(rng.integers(1, 6))
+        channel = ("nucleus", "membrane")[rng.integers(2)]
         shape = (np.array(GEOMETRY[number][0]) * rng.uniform(0.5, 1.25, 3)).astype(int)
         shape, spacing = change(shape, np.array(GEOMETRY[number][1]), rng)
         array = np.broadcast_to(np.uint16(0), shape)

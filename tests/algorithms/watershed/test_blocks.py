@@ -38,7 +38,8 @@ def tissue(shape=(32, 110, 120), count=200):
     light += 30 * np.linspace(0, 1, shape[-1])
     steps = np.array(SPACING[-len(shape) :])
     for _ in range(count):
-        centre, radius = rng.uniform(0, shape), rng.uniform(3, 4.5)
+        centre = rng.uniform(0, shape)
+        radius = rng.uniform(3, 4.5)
         far = np.ceil((radius + 4) / steps).astype(int)
         box = tuple(
             slice(max(0, int(c) - n), min(size, int(c) + n + 1))
@@ -74,7 +75,8 @@ def in_blocks(monkeypatch):
 )
 def test_blocks_give_the_objects_of_the_whole(changes, on_disk, in_blocks, tight):
     large_one = ((40, 150, 160), 330) if "relative_radii" in changes else ()
-    image, parameters = tissue(*large_one), NUCLEI.model_copy(update=changes)
+    image = tissue(*large_one)
+    parameters = NUCLEI.model_copy(update=changes)
     whole = segment(image, SPACING, parameters)
     planned = in_blocks(image.shape, SPACING, parameters, 400_000 if large_one else 250_000)
     assert len(planned) > 1
@@ -93,7 +95,8 @@ def test_blocks_give_the_objects_of_the_whole(changes, on_disk, in_blocks, tight
 
 
 def test_a_background_of_pieces_is_that_of_the_whole(monkeypatch):
-    image, parameters = tissue((30, 60, 70), 20), NUCLEI.model_copy(update={"background_um": 14.0})
+    image = tissue((30, 60, 70), 20)
+    parameters = NUCLEI.model_copy(update={"background_um": 14.0})
     signal, _ = smoothed(image, SPACING, parameters, 3.0)
     expected = signal - remove_background(signal, SPACING, 14.0)
     monkeypatch.setattr(module, "_PIECE", 20_000)

@@ -17,7 +17,8 @@ from cytosuite.algorithms.watershed.seeds import (
 
 
 def test_the_response_to_a_gaussian_is_that_of_theory():
-    sigma, width = 4.0, 3.0
+    sigma = 4.0
+    width = 3.0
     blob = np.exp(-(away_from(20, (41,) * 3) ** 2) / 2 / sigma**2).astype(np.float32)
     response = blob_response(blob, (1.0, 1.0, 1.0), (width * 3**0.5,), 1.0)
     total = sigma**2 + width**2

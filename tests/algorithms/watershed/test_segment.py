@@ -38,7 +38,8 @@ def test_separates_two_touching_nuclei():
 
 
 def test_an_anisotropic_grid_gives_the_same_objects_in_um():
-    centres, spacing = [(12, 20, 14), (12, 30, 34)], (2.0, 0.8, 0.8)
+    centres = [(12, 20, 14), (12, 30, 34)]
+    spacing = (2.0, 0.8, 0.8)
     fine = segment(balls(*centres), (1.0, 1.0, 1.0), NUCLEI)
     coarse = segment(balls(*centres, shape=(12, 60, 60), spacing=spacing), spacing, NUCLEI)
     assert coarse.max() == fine.max() == 2

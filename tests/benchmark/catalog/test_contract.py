@@ -59,7 +59,8 @@ def _card(root, **changes):
 def test_the_example_is_one_bright_nucleus(root):
     manifest = read_algorithm(root / "algorithms/toy_threshold/algorithm.toml")
     for axes in ("ZYX", "YX"):
-        image, mask = example(manifest, axes)[SLUG], nucleus(axes)
+        image = example(manifest, axes)[SLUG]
+        mask = nucleus(axes)
         assert image.axes == axes
         assert image.array[mask].mean() - image.array[~mask].mean() == pytest.approx(150, abs=1)
     assert nucleus("ZYX").sum() * 0.25 == pytest.approx(4 / 3 * np.pi * 5**3, rel=0.05)

@@ -108,7 +108,8 @@ def test_the_identity_of_an_engine_changes_with_the_named_model(mine, engine):
     client = SimpleNamespace(images=SimpleNamespace(get=lambda _: image))
     docker = partial(DockerEngine, client, image=lambda *_: "sha256:1")  # an id needs no record
     make = {"process": ProcessEngine, "docker": docker}[engine]
-    plain, named = make(), make(models={"watershed": mine})
+    plain = make()
+    named = make(models={"watershed": mine})
     before = named.identity("watershed")
     assert before != plain.identity("watershed")
     assert named.identity("cellpose3d") == plain.identity("cellpose3d")

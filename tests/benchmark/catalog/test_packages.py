@@ -36,7 +36,8 @@ def test_networks_use_a_gpu_and_others_if_their_manifest_asks_for_it(monkeypatch
 
 @pytest.mark.parametrize("part", ["predict", "training.train"])
 def test_a_missing_package_is_one_line_with_the_extra(monkeypatch, part):
-    real, hidden = packages.find_spec, {"torch", "monai"}
+    real = packages.find_spec
+    hidden = {"torch", "monai"}
     monkeypatch.setattr(packages, "find_spec", lambda name: None if name in hidden else real(name))
     caught = refused(
         "cellpose3d needs monai, torch, not installed", need_packages, "cellpose3d", part

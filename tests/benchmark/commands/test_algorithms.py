@@ -72,7 +72,8 @@ def root(tmp_path, monkeypatch):
 @pytest.mark.parametrize("task", TASKS)
 def test_what_is_written_passes_its_contract_in_every_task(root, task):
     new("mine", task)
-    folder, models = root / "algorithms/mine", root / "weights/mine"
+    folder = root / "algorithms/mine"
+    models = root / "weights/mine"
     model = open_model(models, read_card(models / "default.json"))
     predict = run_path(folder / "predict.py")["predict"]
     manifest = read_algorithm(folder / "algorithm.toml")

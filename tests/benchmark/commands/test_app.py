@@ -37,7 +37,8 @@ class Toy:
 
 
 def test_every_field_is_an_option_and_texts_are_parsed():
-    seen, app = [], typer.Typer()
+    seen = []
+    app = typer.Typer()
 
     def command(options: Toy, console: object) -> int:
         seen.append(options)

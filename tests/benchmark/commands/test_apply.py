@@ -262,7 +262,8 @@ def planes(monkeypatch):
     """Give the flow network a single card, of volumes or, when called, another one of planes."""
     card = read_card(ROOT / "weights/cellpose3d/tissue-nuclei-3d.json")
     plane = card.model_copy(update={"name": "planes", "describes": {"axes": "YX"}})
-    cards, real = [card], models.cards_of
+    cards = [card]
+    real = models.cards_of
     monkeypatch.setattr(
         models, "cards_of", lambda name, own: cards if name == "cellpose3d" else real(name, own)
     )
@@ -466,7 +467,8 @@ def test_axes_name_the_order_of_pixels_and_of_a_voxel_size(tmp_path, out, used):
 
 def test_each_of_a_mixed_folder_is_a_result_or_a_line(tmp_path, out, fakes, use):
     use(fakes.Engine(fakes.bright))
-    home, array = tmp_path / "in", np.zeros((2, 3, 24, 24), np.uint16)
+    home = tmp_path / "in"
+    array = np.zeros((2, 3, 24, 24), np.uint16)
     write(home / "movie.tif", Volume(array[:, 1], (0.5, 0.5), "TYX"))
     put(home / "a.tif", array[0])
     Image.fromarray(array[0, 1].astype(np.uint8)).save(home / "a.png")

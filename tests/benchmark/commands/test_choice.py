@@ -42,7 +42,8 @@ def toy(monkeypatch):
     manifest = algorithms()["watershed"].model_copy(
         update={"name": "toy", "task": "fuse", "select": POLICY, "preference": 0}
     )
-    simple, own = {"gaussian": {"N_SSIM": 0.03}}, {"axes": "ZYX", "spacing": SPACING}
+    simple = {"gaussian": {"N_SSIM": 0.03}}
+    own = {"axes": "ZYX", "spacing": SPACING}
     cards = [
         card(name=name, task="fuse", describes=facts, scores={"x": {"N_SSIM": s}}, baselines=b)
         for name, facts, s, b in (

@@ -109,7 +109,8 @@ def test_an_algorithm_of_ours_passes(rehearsed, api):
 @pytest.mark.docker
 @pytest.mark.slow
 def test_an_archive_with_its_models_apart_needs_their_tarball(rehearsed, client, tmp_path):
-    manifest, dist = algorithms()["watershed"], tmp_path / "dist"
+    manifest = algorithms()["watershed"]
+    dist = tmp_path / "dist"
     made = export(client, Submission(manifest, image_tag("watershed"), "exec", "apart"), ROOT, dist)
     archive = str(dist / made["image"]["file"])
     tarball = str(dist / made["models"]["file"])

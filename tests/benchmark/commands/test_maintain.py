@@ -54,7 +54,8 @@ def test_accept_copies_the_scores_of_a_run(cli, tmp_path, monkeypatch):
     from cytosuite.benchmark.scores.comparison import accepted
 
     run = shutil.copytree(ROOT / "benchmark/accepted/spheroid", tmp_path / "run")
-    keep, kept = accepted.accept, tmp_path / "kept"
+    keep = accepted.accept
+    kept = tmp_path / "kept"
     monkeypatch.setattr(accepted, "accept", lambda *words: keep(*words, kept))
     done = cli("maintain accept", run, "--name mine --title Mine")
     assert done.stdout == f"written: {kept / 'mine'}\n"

@@ -170,7 +170,8 @@ def test_whenever_a_replacement_is_killed_there_is_the_old_model_or_the_new(
         "theirs.json": json.dumps(_card(description="new", sha256=sha(b"new"))),
         "any.safetensors": b"new",
     }
-    packed, found = _zip(place / "b.zip", members), []
+    packed = _zip(place / "b.zip", members)
+    found = []
     while not found or found[-1] is Killed:
         cli("model install", former, *(["--overwrite"] if own.exists() else []))
         left = [None] * len(found)

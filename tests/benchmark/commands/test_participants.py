@@ -12,7 +12,8 @@ from toys import put
 from cytosuite.files import read_json
 from cytosuite.formats import read
 
-TRUTH, FILES = object(), ("truth", "images", "csv", "json")
+TRUTH = object()
+FILES = ("truth", "images", "csv", "json")
 OPTIONS = {
     "none": {},
     "blind": {"blind": True},
@@ -135,7 +136,8 @@ EMPTY = [nothing, no_images, other_names]
 @pytest.fixture(scope="module", params=TASKS)
 def teams(request, tmp_path_factory):
     """Return data of a kind, a good team, and a team for each defect."""
-    kind, home = request.param, tmp_path_factory.mktemp(request.param)
+    kind = request.param
+    home = tmp_path_factory.mktemp(request.param)
     participants.data(home, kind)
     good = participants.team(home, kind, "good")
     for defect in DEFECTS:
@@ -161,7 +163,8 @@ def test_each_defect_is_a_row_and_the_good_team_keeps_its_numbers(teams, option)
     truth = f"data/{participants.TRUTHS[TASKS[kind]]}"
     given = {key: truth if word is TRUTH else word for key, word in words.items()}
     given |= {key: home / given[key] for key in given.keys() & {*FILES}}
-    alone, out = home / f"reports/{option}-alone", home / "reports" / option
+    alone = home / f"reports/{option}-alone"
+    out = home / "reports" / option
     assert report(alone, good, **given)[0] == 0
     others = [good.with_name(defect.__name__) for defect in (*DEFECTS, *EMPTY)]
     code, text = report(out, good, *others, **given)

@@ -149,7 +149,8 @@ def test_all_folders_of_runs_are_its_runs_also_with_the_report_among_them(
 
 
 def test_an_algorithm_of_a_run_is_a_source_of_its_own(run, report, tmp_path, out):
-    both, other = run("both", "watershed", "cellpose3d"), run("other", "watershed", rows=7)
+    both = run("both", "watershed", "cellpose3d")
+    other = run("other", "watershed", rows=7)
     part = both / "watershed"
     code, text = report(part, f"mine={other / 'watershed'}", out="parts")
     assert code == 0, text
@@ -172,7 +173,8 @@ def test_an_algorithm_of_a_run_is_a_source_of_its_own(run, report, tmp_path, out
 
 
 def test_a_run_with_a_defect_is_left_out_with_a_line(run, report, runs, tmp_path):
-    good, homes = run("good", "watershed"), [runs / name for name in ("torn", "lacking", "good")]
+    good = run("good", "watershed")
+    homes = [runs / name for name in ("torn", "lacking", "good")]
     facts = read_json(good / "run.json")
     facts["jobs"] = {"theirs": facts["jobs"]["watershed"]}  # an archive of others
     write_json(good / "run.json", facts)

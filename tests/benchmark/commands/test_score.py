@@ -126,7 +126,8 @@ def test_a_prediction_that_cannot_be_scored_fails_its_case_alone(folders):
     assert found == expected
     for name in ("a.tif", "b.mha"):
         _write(prediction / name, TWO[:2])
-    shape, table = "must have the same shape", truth / "o.csv"
+    shape = "must have the same shape"
+    table = truth / "o.csv"
     refused(shape, scored, truth, prediction, ["SEG"], objects=table)  # of all cases
     assert not table.exists()
     bad = _write(truth / "b.tif", TWO.astype(np.float32))
@@ -274,7 +275,8 @@ def test_the_given_voxel_size_border_and_least_size_hold_for_objects(folders, tm
 def test_an_ome_zarr_is_scored_as_the_tiff_is_in_memory_or_on_disk(tmp_path, monkeypatch, tight):
     zarr = tmp_path / "t2/a.ome.zarr"
     second = tmp_path / "p2"
-    truth, found = TWO, _labels((0, 0, 1), (2, 6, 6))
+    truth = TWO
+    found = _labels((0, 0, 1), (2, 6, 6))
     plain = _write(tmp_path / "t/a.tif", truth), _write(tmp_path / "p/a.tif", found)
     table = tmp_path / "plain.csv"
     expected = scored(*plain, objects=table)

@@ -222,7 +222,8 @@ def test_calibrate_takes_the_options_of_images_and_tells_its_time(
     channels = np.stack([np.zeros_like(real.array), real.array], axis=1)  # without a voxel size
     (tmp_path / "real/day1").mkdir(parents=True)
     tifffile.imwrite(tmp_path / "real/day1/a.tif", channels, imagej=True, metadata={"axes": "ZCYX"})
-    out, words = tmp_path / "m.toml", "--recursive --channel-index 1 --spacing 2,0.5,0.5"
+    out = tmp_path / "m.toml"
+    words = "--recursive --channel-index 1 --spacing 2,0.5,0.5"
     own = "--rounds 1 --cases 2 --workers 1"  # a function of a test does not pickle
     found = cli("calibrate spheroid", tmp_path / "real", "--out", out, own, words).stdout
     assert read_recipe(out).parameters["image"]["spacing_um"] == [2.0, 0.5, 0.5]

@@ -24,7 +24,8 @@ def sizes(fakes, use, tmp_path):
 
     def noted(image, output):
         own, blobs = image.array[0, :2].tolist()
-        stated, kind = image.metadata.get("diameter_um"), "network"
+        stated = image.metadata.get("diameter_um")
+        kind = "network"
         kind = kind if stated is None else image.metadata.get("diameter_source", "given")
         notes = {"diameter_px": stated or own, "blobs_px": blobs, "diameter_source": kind}
         labels = np.full(image.shape, round(10 * (stated or own)), np.uint16)

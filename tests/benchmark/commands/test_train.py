@@ -20,7 +20,8 @@ def train(monkeypatch, quiet):
     """
 
     def train(dataset, code=0, *, refused=0, calls=None, **options):
-        calls, data = [] if calls is None else calls, []
+        calls = [] if calls is None else calls
+        data = []
         told = b"a warning\ncytosuite: the reason\n"
 
         class Process:
@@ -166,7 +167,8 @@ def test_a_tool_of_others_is_trained_in_a_session_of_the_engine(
 
 
 def test_parameters_of_the_simulation_can_be_set(tmp_path, runs, planes, train):
-    recipe, calls = tmp_path / "small.toml", []
+    recipe = tmp_path / "small.toml"
+    calls = []
     recipe.write_text(RECIPE)
     refused(
         "",

@@ -26,7 +26,8 @@ AFTER
 @pytest.fixture(scope="module")
 def app(tmp_path_factory):
     """Return a copy of the library; its links, which are relative, lead to rooms of the copy."""
-    app, real = tmp_path_factory.mktemp("app"), process.ROOT
+    app = tmp_path_factory.mktemp("app")
+    real = process.ROOT
     shutil.copytree(real / "cytosuite", app / "cytosuite", symlinks=True, ignore=passing)
     (app / "weights").symlink_to(real / "weights")
     folder = app / "algorithms/watershed"

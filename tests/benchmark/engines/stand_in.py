@@ -32,7 +32,8 @@ def mounted(values, root):
     for value in values:
         (fields,) = csv.reader(io.StringIO(value, newline=""))
         entry = dict(field.partition("=")[::2] for field in fields)
-        source, place = Path(entry["source"]), root / entry["destination"].lstrip("/")
+        source = Path(entry["source"])
+        place = root / entry["destination"].lstrip("/")
         if not source.exists():
             fatal(f"mount source {source} doesn't exist")
         if "ro" not in entry and entry["destination"] != "/output":
@@ -50,7 +51,8 @@ def mounted(values, root):
 
 def run(words):
     place = next(place for place, word in enumerate(words) if word.endswith(".sif"))
-    flags, command = words[:place], words[place + 1 :]
+    flags = words[:place]
+    command = words[place + 1 :]
     if command[:1] != ["env"] or command[-4:-1] != ["python3", "-m", "cytosuite.container"]:
         fatal(f"unexpected program {command}")
     scratch = Path(*valued(flags, "--workdir")) / "tmp"

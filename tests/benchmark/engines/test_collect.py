@@ -57,7 +57,8 @@ def test_files_come_over_with_their_folders_but_not_their_modes(source, target):
 def test_a_file_that_is_another_by_the_time_it_is_opened_is_refused(
     source, target, monkeypatch, replace
 ):
-    look, file = os.stat, source / "note.json"
+    look = os.stat
+    file = source / "note.json"
     (source / "b").write_bytes(b"{}")
 
     def stat(name, **more):
@@ -296,7 +297,8 @@ def test_large_inputs_are_not_copied(source, target, monkeypatch):
 
 
 def test_an_image_of_zarr_is_given_as_a_folder_and_its_links_show_nothing_else(target, tmp_path):
-    own, case = tmp_path / "own.ome.zarr", tmp_path / "case"
+    own = tmp_path / "own.ome.zarr"
+    case = tmp_path / "case"
     put(own, np.ones((20, 9, 9), np.uint8))
     (case / "images/a").mkdir(parents=True)
     (case / "images/a/a.ome.zarr").symlink_to(own)

@@ -78,7 +78,8 @@ class TestWithDaemon:
         pid = (
             "import os\nprint('here', flush=True)\nopen('/output/pid', 'w').write(str(os.getpid()))"
         )
-        first, second = act(pid, "a"), act(pid, "b")
+        first = act(pid, "a")
+        second = act(pid, "b")
         assert (first.output / "pid").read_text() == (second.output / "pid").read_text()
         assert first.log.read_text() == second.log.read_text() == "here\n"  # each its own
         assert act.session.startup_seconds == started > 0

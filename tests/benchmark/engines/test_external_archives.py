@@ -27,7 +27,8 @@ def taken(client, tmp_path):
         path = tmp_path / "their.tar"
         path.write_bytes(content or tar(image.docker()))
         loaded.append(f"sha256:{sha(image.text())}")
-        engine, given = DockerEngine(client), BenchmarkOptions(dataset="spheroid")
+        engine = DockerEngine(client)
+        given = BenchmarkOptions(dataset="spheroid")
         take_in([str(path)], [], TASKS["segment"], engine, given, Console(quiet=True))
         return engine.externals["their"].image
 
@@ -44,7 +45,8 @@ def stranger(*claims):
 
 @pytest.mark.parametrize("claim", [OURS, f"docker.io/{OURS}", "python:3.11-slim-bookworm"])
 def test_an_archive_takes_no_name_that_it_claims(client, taken, claim):
-    image, before = stranger(claim), client.api.images(claim, quiet=True)
+    image = stranger(claim)
+    before = client.api.images(claim, quiet=True)
     identity = taken(image)
     assert identity == f"sha256:{sha(image.text())}"
     assert client.api.images(claim, quiet=True) == before

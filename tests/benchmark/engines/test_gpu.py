@@ -205,7 +205,8 @@ def test_the_check_asks_for_one_gpu_by_its_name_within_the_walls(machine, podman
 
 def test_torch_in_a_container_passes_or_says_why(machine, monkeypatch):
     machine(A)
-    code, line = 0, ""
+    code = 0
+    line = ""
 
     @contextmanager
     def sandbox(*given):
@@ -215,7 +216,8 @@ def test_torch_in_a_container_passes_or_says_why(machine, monkeypatch):
 
     monkeypatch.setattr(docker, "sandbox", sandbox)
     engine().check_gpu("cellpose3d")
-    code, line = 1, "The NVIDIA driver on your system is too old (found version 11040).\x1b[31m"
+    code = 1
+    line = "The NVIDIA driver on your system is too old (found version 11040).\x1b[31m"
     error = refused(
         "cellpose3d finds no GPU (The NVIDIA driver on your system is",
         engine().check_gpu,

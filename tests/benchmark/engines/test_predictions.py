@@ -7,7 +7,8 @@ from cytosuite.contract.tasks import TASKS
 
 
 def test_a_file_that_becomes_a_link_behind_the_first_look_is_not_followed(tmp_path, monkeypatch):
-    answer, case = tmp_path / "c0.tif", tmp_path / "c0/inputs/x"
+    answer = tmp_path / "c0.tif"
+    case = tmp_path / "c0/inputs/x"
     toys.put(case / "images/microscopy-image/c0.tif", toys.image())
     answer.symlink_to(__file__)
     monkeypatch.setattr(Path, "is_symlink", lambda _: False)

@@ -66,7 +66,8 @@ def test_an_algorithm_without_networks_sees_no_gpu(tmp_path, start, predict, mon
 def test_plain_processes_load_no_other_engine_and_no_gpu():
     code = "import sys, cytosuite.benchmark.engines.choose as c; c.choose('process'); "
     code += "print(*sorted(sys.modules))"
-    room, names = "cytosuite.benchmark.engines.", ran(sys.executable, "-c", code).stdout.split()
+    room = "cytosuite.benchmark.engines."
+    names = ran(sys.executable, "-c", code).stdout.split()
     loaded = {name.removeprefix(room) for name in names if name.startswith(room)}
     of_docker = {"images", "images.daemon"}  # asks whether a daemon answers
     assert loaded - of_docker == {"choose", "collect", "memory", "outcome", "process"}
@@ -90,9 +91,11 @@ def test_results_of_a_gpu_are_other_results():
 def test_what_ends_a_case_has_a_reason_and_the_next_one_runs(
     start, predict, behaviour, status, message
 ):
-    api, limits = "invoke", {"timeout_s": 4.0, "memory_gib": 0.4}
+    api = "invoke"
+    limits = {"timeout_s": 4.0, "memory_gib": 0.4}
     if status == "non-zero exit":
-        api, limits = "exec", {}
+        api = "exec"
+        limits = {}
     with start(f"if image.array.sum() == 2400: {behaviour}", api, **limits) as session:
         outcome, _ = predict(session)
         assert (outcome.status, outcome.message) == (status, message)
@@ -119,7 +122,8 @@ def test_it_tells_its_progress_and_is_ended(tmp_path, start, dataset, monkeypatc
     seen = []
     (tmp_path / "output").mkdir()
     with start("print('progress 50 %', flush=True); time.sleep(0.5)") as session:
-        case, server = dataset.cases[0].input(TASKS["segment"]), session.process
+        case = dataset.cases[0].input(TASKS["segment"])
+        server = session.process
         session.predict(case, tmp_path / "output", tmp_path / "log", seen.append)
     assert set(seen) == {0.5}
     assert "progress 50 %" in (tmp_path / "log").read_text()

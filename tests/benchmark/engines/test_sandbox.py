@@ -115,7 +115,8 @@ def test_a_daemon_that_hears_late_of_an_earlier_pause_is_asked_again(monkeypatch
 
 
 def test_waiting_ends_with_the_number_or_a_limit():
-    answers, begin = iter([None, None, 0]), time.perf_counter()
+    answers = iter([None, None, 0])
+    begin = time.perf_counter()
     assert watch(lambda: next(answers), lambda seconds: False, begin) == 0
     assert watch(lambda: None, lambda seconds: seconds > 0.05, begin) is None
     assert time.perf_counter() - begin < 1

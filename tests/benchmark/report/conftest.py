@@ -140,7 +140,8 @@ def make(tmp_path):
         bases = {name: (0.8 - 0.2 * n, failed) for n, name in enumerate(algorithms)}
         bases |= {name: (float(name == "oracle"), ()) for name in controls}
         rows = [row for n, own in bases.items() for row in rows_of(task.name, cases, n, *own)]
-        scores, metrics = pd.DataFrame(rows, columns=list(COLUMNS)), metrics_of(task.name)
+        scores = pd.DataFrame(rows, columns=list(COLUMNS))
+        metrics = metrics_of(task.name)
         ranks = {name: float(n) for n, name in enumerate(algorithms if board else (), start=1)}
         pooled = scores.groupby(["algorithm", "metric"])["value"].mean().to_dict()
         pooled = pooled if task.name == "segment" else {}
@@ -219,7 +220,8 @@ def conditions():
 def contest(metric, algorithms, draws, better, p, failures, power):
     """Return a ranking in which each algorithm keeps its place in 4 of 5 resamples."""
     n = len(algorithms)
-    shares, interval = {}, {}
+    shares = {}
+    interval = {}
     for at, name in enumerate(algorithms):
         share = [0.0] * n
         for other in (at, at, at, at, (at + 1) % n):

@@ -41,7 +41,8 @@ def test_numbers_of_objects_by_hand(make):
 
 
 def test_missed_objects_are_counted_by_depth_and_by_size(make, tmp_path):
-    matches, files = {}, {}
+    matches = {}
+    files = {}
     for name, lost in {"good": (), "fair": range(1, 13)}.items():  # the 12 of 60 at the top
         truth, answer = column(lost)
         table = overlap(truth, answer)
@@ -72,7 +73,8 @@ def test_the_palette_colours_viewer_stills_and_table(make):
 
 
 def test_classes_of_the_annotation_have_scores_of_their_own(make, tmp_path):
-    truth, answer = np.array([[1, 1, 0, 2, 0, 3]]), np.array([[5, 0, 0, 6, 0, 0]])
+    truth = np.array([[1, 1, 0, 2, 0, 3]])
+    answer = np.array([[5, 0, 0, 6, 0, 0]])
     table = overlap(truth, answer)
     places = [measured_places(Volume(own, (1.0, 1.0), "YX")) for own in (truth, answer)]
     places[0] = replace(places[0], kinds={"1": "basal", "2": "fed", "3": "fed"})

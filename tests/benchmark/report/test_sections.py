@@ -111,7 +111,8 @@ def test_a_section_is_found_by_its_module(tmp_path, monkeypatch, make):
 
 
 def test_models_of_one_algorithm_differ_by_case_with_an_interval(make):
-    cases, names = tuple("abcdef"), ("net:after", "net:before")
+    cases = tuple("abcdef")
+    names = ("net:after", "net:before")
     found = make(cases=cases, algorithms=names)
     scores = found.scores.copy()
     rows = scores["metric"].eq("SEG") & scores["algorithm"].eq("net:before")

@@ -46,7 +46,8 @@ def test_the_platform_gets_the_best_on_top_and_scores_of_a_set_apart(make):
 
 
 def test_columns_without_a_value_are_left_out(make):
-    timed, heads = make(), ("Time per case", "Peak memory", ">AP50<")
+    timed = make()
+    heads = ("Time per case", "Peak memory", ">AP50<")
     bare = [
         own._replace(
             median_seconds=math.nan,

@@ -34,7 +34,8 @@ BOXES = {  # number: slices, rows, columns
 @pytest.fixture
 def run(make, tmp_path):
     """Return a run with an object of each class, on black, in two cases."""
-    truth, answer = np.zeros(SHAPE, np.uint16), np.zeros(SHAPE, np.uint16)
+    truth = np.zeros(SHAPE, np.uint16)
+    answer = np.zeros(SHAPE, np.uint16)
     for label, box in BOXES.items():
         truth[box] = 10 * label
     answer[BOXES[1]] = 7
@@ -268,7 +269,8 @@ def test_the_slider_of_a_film_goes_through_its_frames_and_the_next_error_leads_t
 
 
 def test_channels_follow_each_other_under_the_outlines(run, drive, tmp_path):
-    path, nuclei = tmp_path / "nuclei.tif", np.zeros(SHAPE, np.uint16)
+    path = tmp_path / "nuclei.tif"
+    nuclei = np.zeros(SHAPE, np.uint16)
     nuclei[:, 10:22, 51:] = 900
     put(path, nuclei)
     page_ = drive(

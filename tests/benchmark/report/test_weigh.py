@@ -35,7 +35,8 @@ def most(request, monkeypatch):
 def run(make):
     """Return a run of five algorithms, one of which failed a case, with two groups of cases."""
     results = make(cases=CASES, algorithms=ALGORITHMS, failed=[("b", "c03")])
-    scores, rng = results.scores.copy(), np.random.default_rng(4)
+    scores = results.scores.copy()
+    rng = np.random.default_rng(4)
     for name, level in LEVELS.items():
         for metric, wide in (("SEG", 0.08), ("DET", 0.2), ("AP50", 0.1)):
             own = (scores["algorithm"] == name) & (scores["metric"] == metric)
@@ -54,7 +55,8 @@ def enhanced(make):
     """Return a run that is ranked by a metric of cases and by one of the whole set."""
     results = make(cases=CASES, algorithms=ALGORITHMS, task="enhance")
     (ssim,) = (metric for metric in board_metrics("enhance") if metric.name == "SSIM")
-    rng, rows = np.random.default_rng(5), results.scores[results.scores["metric"] == ""]
+    rng = np.random.default_rng(5)
+    rows = results.scores[results.scores["metric"] == ""]
     level = rows["algorithm"].map(LEVELS).fillna(0.5) + 0.1 * rng.normal(size=len(rows))
     rows = rows.assign(metric="SSIM", value=level.round(2) * 1e-9)  # a small unit
     scores = pd.concat([results.scores, rows])

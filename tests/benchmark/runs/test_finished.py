@@ -100,7 +100,8 @@ def _no_sums(run):
     os.mkfifo(sums)
 
 
-NAME, LOST = "must be a name without folders, found", "watershed has no whole result for good"
+NAME = "must be a name without folders, found"
+LOST = "watershed has no whole result for good"
 CASE = "watershed/good"
 OUTPUT, RECORD, LOG = f"{CASE}/output/a.tif", f"{CASE}/record.json", f"{CASE}/log.txt"
 HOSTILE = {

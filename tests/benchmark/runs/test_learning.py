@@ -94,7 +94,8 @@ def _converted(model, home):
 
 
 def test_a_model_of_the_tool_is_converted_once_with_its_digest(tool, tmp_path, monkeypatch):
-    model, home = tmp_path / "Own Model", tmp_path / "models"
+    model = tmp_path / "Own Model"
+    home = tmp_path / "models"
     write_text(model / "config", "x")
     card = _converted(model, home)
     assert card.name.startswith("own-model-")
@@ -104,7 +105,8 @@ def test_a_model_of_the_tool_is_converted_once_with_its_digest(tool, tmp_path, m
 
 
 def test_what_the_tool_refuses_leaves_no_card(tool, tmp_path):
-    model, home = tmp_path / "cyto", tmp_path / "models"
+    model = tmp_path / "cyto"
+    home = tmp_path / "models"
     model.write_text("x")
     with pytest.raises(learning.LearningError, match="non-zero exit: cyto: no model of the tool"):
         _converted(model, home)

@@ -221,7 +221,8 @@ def test_a_result_that_a_given_up_worker_finished_meanwhile_stays_if_it_is_one(
     tmp_path, run, dataset, fakes, status
 ):
     """The same case ends elsewhere while it runs here, well or not."""
-    place, kept = tmp_path / "run/watershed", []
+    place = tmp_path / "run/watershed"
+    kept = []
 
     def elsewhere(image, output):
         if not kept:
@@ -259,7 +260,8 @@ def _failing(fakes, status="non-zero exit", message="no such module"):
 def test_an_algorithm_whose_first_three_cases_fail_alike_runs_no_more(
     tmp_path, run, make_dataset, fakes
 ):
-    dataset, engine = make_dataset(1, 2, 3, 4, 5), _failing(fakes)
+    dataset = make_dataset(1, 2, 3, 4, 5)
+    engine = _failing(fakes)
     assert set(run(dataset, engine).values()) == {"non-zero exit"}
     assert engine.calls == ["case_1", "case_2", "case_3"]
     assert _record(tmp_path, "case_3")["message"] == "no such module"
@@ -299,7 +301,8 @@ def test_three_failures_alike_are_enough(run, make_dataset, fakes, runs, externa
 def test_results_that_are_there_or_a_word_of_the_user_keep_it_going(
     tmp_path, run, make_dataset, fakes, watershed
 ):
-    engine, dataset = _failing(fakes), make_dataset(1, 2, 3, 4, 5)
+    engine = _failing(fakes)
+    dataset = make_dataset(1, 2, 3, 4, 5)
     (job,) = plan(dataset, [watershed], engine, tmp_path / "going")
     run_job(job, SEGMENT, engine, fakes.limits, "invoke", lambda *_: None, keep_going=True)
     assert len(engine.calls) == 5

@@ -49,7 +49,8 @@ def test_no_file_of_the_blind_report_names_truth_seed_or_cases(results, tmp_path
     found = results(2, 3, 4, 5, 7)
     write_report(found, tmp_path / "full")
     write_blind(found, tmp_path)
-    full, blind = _texts(tmp_path / "full"), _texts(tmp_path / "blind")
+    full = _texts(tmp_path / "full")
+    blind = _texts(tmp_path / "blind")
     forbidden = [
         str(SEED),
         "secret-truth",

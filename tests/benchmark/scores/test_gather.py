@@ -16,7 +16,8 @@ from cytosuite.metrics import board_metrics
 from cytosuite.metrics.labels.overlap import overlap
 from cytosuite.volume import Volume
 
-SEGMENT, ENHANCE = TASKS["segment"], TASKS["enhance"]
+SEGMENT = TASKS["segment"]
+ENHANCE = TASKS["enhance"]
 FACTS = RunFacts("fake", "invoke", "make benchmark DATASET=squares", "1 GiB", ("One is missing.",))
 
 

@@ -28,7 +28,8 @@ def from_file(path):
     table = pd.read_csv(path)
     truth, prediction = (table[table["side"] == side] for side in ("truth", "prediction"))
     found, covering = ((side["matched_label"] > 0).sum() for side in (truth, prediction))
-    missed, spurious = len(truth) - found, len(prediction) - covering
+    missed = len(truth) - found
+    spurious = len(prediction) - covering
     cost = 5 * (found - covering) + 10 * missed + spurious
     return truth["seg"].mean(), 1 - min(cost, 10 * len(truth)) / (10 * len(truth))
 

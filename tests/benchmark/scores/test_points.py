@@ -113,7 +113,8 @@ def judged(folder, answers):
 
     def judge(found, radius=None):
         wanted = recipe(DataRequest(str(folder / "d"), task="detect", radius=radius))
-        dataset, task = made_in(folder / "made", wanted), TASKS["detect"]
+        dataset = made_in(folder / "made", wanted)
+        task = TASKS["detect"]
         found = found.document() if isinstance(found, Points) else found
         jobs = answers(dataset, task, "output.json", watershed=lambda _: found)
         *_, answer = score_case(dataset.cases[0], task, board_metrics("detect"), jobs)
@@ -151,7 +152,8 @@ def test_an_answer_that_metrics_refuse_is_the_worst_unless_they_refuse_the_truth
 
 
 def test_points_are_counted_by_cell_also_where_a_picture_lies_beside_the_labels(folder):
-    out, cells = folder / "out", folder / "labels"
+    out = folder / "out"
+    cells = folder / "labels"
     record = {"image": "/data/a.nd2", "spacing_um": SPACING}
     for name in ("a", "b"):
         write_json(out / f"{name}.json", record | {"image": f"/data/{name}.nd2"})

@@ -49,7 +49,8 @@ class Backwards:
 
 def test_scores_do_not_depend_on_the_pool(answers, dataset):
     jobs = answers(dataset, SEGMENT, ours=perfect, first=first_only, slow=slow_on_three)
-    here, away = score(dataset, SEGMENT, jobs), score(dataset, SEGMENT, jobs, pool=Backwards())
+    here = score(dataset, SEGMENT, jobs)
+    away = score(dataset, SEGMENT, jobs, pool=Backwards())
     assert here.table.equals(away.table)
     assert here.pooled == away.pooled
     assert len(here.pooled) > 0
@@ -137,7 +138,8 @@ def test_an_output_that_cannot_be_decoded_fails_its_case_and_altered_later_by_no
 
 def test_each_file_is_decoded_once(answers, dataset, monkeypatch):
     jobs = answers(dataset, SEGMENT, one=perfect, two=first_only)
-    read, opened = masks.read, []
+    read = masks.read
+    opened = []
 
     def counted(path, **options):
         opened.append(path)

@@ -169,7 +169,8 @@ def test_an_independent_program_accepts_the_folders_and_agrees(segmented, tmp_pa
     plan = {"01": [true.case, "again"]}
     for name, one, kind in (("r", answer, False), ("g", true, True)):
         write_ctc(tmp_path / name, [one, Segmentation("again", one.labels)], plan, truth=kind)
-    result, truth = str(tmp_path / "r/01_RES"), str(tmp_path / "g/01_GT")
+    result = str(tmp_path / "r/01_RES")
+    truth = str(tmp_path / "g/01_GT")
     assert validate.validate_sequence(result, threads=1) == {"Valid": 1}
     *loaded, _, valid = evaluate.load_data(result, truth, True, True, threads=1)
     found = evaluate.calculate_metrics(*loaded, ["Valid", "SEG", "DET"], valid)

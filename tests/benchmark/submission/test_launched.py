@@ -82,7 +82,8 @@ def test_the_launcher_runs_the_evaluation(client, base, segmented, evaluated, tm
     files = by_name(visible_files(segmented.truth), segmented.truth)
     (folder / "in").mkdir(parents=True)
     write_tarball(folder / "in/ground_truth.tar.gz", files)
-    inputs, seconds = {"submission": segmented.submission}, {"submission": 300}
+    inputs = {"submission": segmented.submission}
+    seconds = {"submission": 300}
     results = launch(engine, "watershed", Limits(), inputs, seconds, folder, "exec")
     assert results == {"submission": [0, ""]}
     _, expected = evaluated(segmented)

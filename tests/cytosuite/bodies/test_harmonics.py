@@ -32,8 +32,10 @@ def test_interpolation_is_exact_at_samples_and_errs_little_between(rng):
     drawn = rng.normal(size=(2, 21, 21))
     drawn *= np.triu(np.ones((21, 21))) * np.maximum(np.arange(21), 1.0) ** -3
     drawn[0, 0, 0], drawn[1, 0] = np.sqrt(4 * np.pi), 0
-    directions, table = fibonacci_sphere(500), radius_table(drawn)
-    rows, exact = basis(20, directions), np.zeros(500)
+    directions = fibonacci_sphere(500)
+    table = radius_table(drawn)
+    rows = basis(20, directions)
+    exact = np.zeros(500)
     for degree in range(21):
         for m in range(-degree, degree + 1):
             exact += drawn[int(m < 0), abs(m), degree] * rows[:, degree * (degree + 1) + m]

@@ -15,7 +15,8 @@ from cytosuite.contract import call as module
 from cytosuite.contract.call import Abandoned, Call, delivered
 from cytosuite.contract.progress import report
 
-LATE, GIVEN_UP = "late", "given up: nobody waits for this case any longer\n"
+LATE = "late"
+GIVEN_UP = "given up: nobody waits for this case any longer\n"
 
 
 def looks(program):

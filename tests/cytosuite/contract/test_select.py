@@ -115,7 +115,8 @@ def test_a_word_that_no_card_has_counts_as_missing():
 
 
 def test_a_model_of_the_users_own_is_chosen_once_it_is_adopted():
-    own, shipped = _card("own", study=1), _card("shipped", study=2)
+    own = _card("own", study=1)
+    shipped = _card("shipped", study=2)
     trained = own.model_copy(update={"adopted": False})
     found = select([trained, shipped], {"study": 1}, POLICY)
     assert (found.card.name, found.strange) == ("shipped", ("study",))  # nobody knows it
@@ -128,7 +129,8 @@ GENERAL = SelectPolicy(channel="must", study=4.0, spacing=1.0, missing=0.5, gene
 
 
 def test_each_side_pays_for_what_the_other_alone_says():
-    own, other = _card("own", study=1), _card("any")
+    own = _card("own", study=1)
+    other = _card("any")
     assert select([own], {"study": 1}, GENERAL).terms == {"study": 0.0}
     assert select([own], {}, GENERAL).terms == {"study": 0.5}
     assert select([other], {"study": 1}, GENERAL).terms == {"study": 2.0}
@@ -215,7 +217,8 @@ def test_at_equal_cost_the_parent_is_taken_whatever_the_names(child):
 
 
 def test_a_habit_is_for_images_of_its_voxels_alone_and_stands_before_its_parent():
-    size, policy = (1.75, 0.8, 0.8), SelectPolicy(axes="must", study=1.0, spacing=1.0)
+    size = (1.75, 0.8, 0.8)
+    policy = SelectPolicy(axes="must", study=1.0, spacing=1.0)
     trained = (1.8, 0.8, 0.8)  # of the network, which both share
     parent = _card("a", axes="ZYX", study="x", spacing=trained)
     habit = _card("habit", axes="ZYX", study="x", spacing=trained, microscope="M")

@@ -18,7 +18,8 @@ ARGUMENTS = [
 @pytest.mark.filterwarnings("ignore")  # of MONAI, about torch
 @pytest.mark.parametrize("arguments", ARGUMENTS)
 def test_the_halo_is_the_reach_of_a_voxel_and_no_more_than_needed(arguments):
-    network, time = random_network(arguments), torch.tensor([0.7])
+    network = random_network(arguments)
+    time = torch.tensor([0.7])
     reach = measured_halo(network, arguments.inputs, arguments.multiple, time)
     for needed, halo in zip(reach, arguments.halo, strict=True):
         assert halo / 3 <= needed <= halo
@@ -26,7 +27,8 @@ def test_the_halo_is_the_reach_of_a_voxel_and_no_more_than_needed(arguments):
 
 def test_planes_are_seen_without_neighbours():
     network = random_network(FLAT)
-    image, time = torch.randn(1, 2, 5, 8, 8), torch.tensor([0.4])
+    image = torch.randn(1, 2, 5, 8, 8)
+    time = torch.tensor([0.4])
     whole = network(image, time)
     for z in range(5):
         torch.testing.assert_close(network(image[:, :, z : z + 1], time), whole[:, :, z : z + 1])

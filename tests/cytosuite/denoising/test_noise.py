@@ -84,7 +84,8 @@ def test_the_steps_to_a_signal_of_the_schedule_are_found():
 
 @pytest.mark.parametrize("count", [1, 7, 400])
 def test_visited_levels_go_from_the_start_to_the_image(count):
-    schedule, start = NoiseSchedule(), 400
+    schedule = NoiseSchedule()
+    start = 400
     levels = schedule.visited(start, count)
     assert levels.shape == (count + 1,)
     assert levels[0] == schedule.signal()[start - 1]

@@ -7,7 +7,8 @@ from cytosuite.denoising.noise import NoiseSchedule
 from cytosuite.denoising.sampling import sample
 from cytosuite.networks.steps import step_weights
 
-MEAN, SD = 1.5, 0.6
+MEAN = 1.5
+SD = 0.6
 
 
 def _expected(noised, signal):
@@ -32,7 +33,8 @@ def test_a_step_by_hand():
 
 def _ode_errors(solver):
     """Return the largest differences from the solution of the flow without noise."""
-    found, drawn = [], np.random.default_rng(0).standard_normal(1000)
+    found = []
+    drawn = np.random.default_rng(0).standard_normal(1000)
     for count in (25, 50, 100):
         levels = NoiseSchedule().visited(1000, count)
         spread = np.sqrt(levels[0] * SD**2 + 1 - levels[0])

@@ -14,7 +14,8 @@ from cytosuite.networks.tiling import smallest_tile
 from cytosuite.segmentation.specimen import DEPTH_UM
 
 WIDE = (128, 512, 512)
-MEAN, SD = 0.5, 0.4
+MEAN = 0.5
+SD = 0.4
 
 
 def _process(**given):
@@ -38,7 +39,8 @@ def _asked(channels=1):
 
 @pytest.mark.parametrize("arguments, guidance", [(TWO, 2), (PLACED, 1)])
 def test_any_size_of_tile_gives_the_same_image(arguments, guidance):
-    network, sketch = random_network(arguments), _sketch((4, 140, 140))
+    network = random_network(arguments)
+    sketch = _sketch((4, 140, 140))
     if arguments.channels > 1:
         sketch = np.stack([sketch, sketch[:, ::-1]])
     process = _process(solver="ddim", eta=0.5, steps=3, t_start=700, guidance=guidance)
@@ -72,7 +74,8 @@ def test_images_have_the_distribution_of_the_denoiser(predicts, solver):
 def test_guidance_leads_away_from_the_answer_without_a_sketch_by_hand():
     # One step: 0.5 of the sketch is expected with it, 0.2 without it, so that a guidance of 3
     # makes 0.2 + 3 (0.5 - 0.2) = 1.1 of an object and 0.2 + 3 (0 - 0.2) = -0.4 of the ground.
-    sketch, seen = _sketch((4, 8, 8)), []
+    sketch = _sketch((4, 8, 8))
+    seen = []
 
     def network(given, time):
         noised, a, s = given[:, :1], time.cos(), time.sin()
@@ -111,7 +114,8 @@ def test_a_network_is_given_noised_image_sketch_and_phase():
     process = _process(steps=1, t_start=400, blur=0, contrast={"dark": 0.25, "bright": 2.0})
     made = synthesise(sketch, network, TINY, process, tile=WIDE, seed=9)
     ((given, time),) = seen
-    a, s = np.cos(time), np.sin(time)
+    a = np.cos(time)
+    s = np.sin(time)
     assert a**2 == pytest.approx(process.schedule.signal()[399], rel=1e-2)
     expected = a * (0.25 + 1.75 * sketch) + s * noise_field(sketch.shape, 9, 0)
     assert_allclose(given[0], expected, atol=1e-5)

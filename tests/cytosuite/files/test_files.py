@@ -52,7 +52,8 @@ def test_a_key_of_many_parts_is_refused(tmp_path):
 
 
 def test_digest_sees_names_and_contents_but_not_order_or_caches(tmp_path):
-    one, two = tmp_path / "a", tmp_path / "b"
+    one = tmp_path / "a"
+    two = tmp_path / "b"
     one.write_text("1")
     two.write_text("2")
     first = digest([one, two], tmp_path)
@@ -92,7 +93,8 @@ def steps(request, monkeypatch):
 
 @pytest.mark.parametrize("before", ["nothing", "file", "folder", "link"])
 def test_a_folder_takes_its_name_whatever_stands_there(tmp_path, steps, before):
-    path, away = tmp_path / "case", tmp_path / "away"
+    path = tmp_path / "case"
+    away = tmp_path / "away"
     (away / "kept").mkdir(parents=True)
     {
         "nothing": lambda: None,
@@ -165,7 +167,8 @@ while time.monotonic() < end:
 
 @pytest.mark.parametrize("steps", ["exchange", "two steps"])
 def test_programs_that_write_the_same_names_leave_one_whole_thing(tmp_path, steps):
-    rng, order = random.Random(0), [sys.executable, "-c", WRITER, str(tmp_path), steps]
+    rng = random.Random(0)
+    order = [sys.executable, "-c", WRITER, str(tmp_path), steps]
     kept = [subprocess.Popen([*order, "3"], stderr=subprocess.PIPE, text=True) for _ in range(3)]
     absent = killed = 0
     while any(process.poll() is None for process in kept):
@@ -189,7 +192,8 @@ def test_programs_that_write_the_same_names_leave_one_whole_thing(tmp_path, step
 
 def test_leftovers_of_ended_programs_are_swept_and_links_are_not_followed(tmp_path, dead):
     run, away, left = tmp_path / "run", tmp_path / "away", f".a.{MACHINE}-{dead}-0.part"
-    near, deep = (run, run / "one", run / "one/two"), run / "one/two/three"
+    near = (run, run / "one", run / "one/two")
+    deep = run / "one/two/three"
     for place in (*near, deep, away):
         (place / left / "deep").mkdir(parents=True)
     others = ("a.part", ".lock", f".d.{MACHINE}-{os.getpid()}-0.part", f".session.{left[3:-5]}")

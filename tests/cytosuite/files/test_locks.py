@@ -136,7 +136,8 @@ def test_a_lease_is_renewed_as_long_as_it_is_held(tmp_path, monkeypatch):
 
 
 def test_a_lock_that_its_holder_removed_is_not_taken_for_the_folder(tmp_path, monkeypatch):
-    real, turns = fcntl.flock, []
+    real = fcntl.flock
+    turns = []
 
     def flock(handle, operation):
         if not turns:

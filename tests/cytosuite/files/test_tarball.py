@@ -58,7 +58,8 @@ def test_other_entries_are_refused_and_leave_nothing(tmp_path, bad, reason):
 @pytest.mark.parametrize("size", [2**40, 0])
 def test_a_bomb_is_refused_whether_it_says_its_size_or_not(tmp_path, monkeypatch, size):
     monkeypatch.setattr("cytosuite.files.tarball.LEAST_BYTES", 2**20)
-    path, content = tmp_path / "m.tar.gz", entry("net", size=size).tobuf() + bytes(2**23)
+    path = tmp_path / "m.tar.gz"
+    content = entry("net", size=size).tobuf() + bytes(2**23)
     path.write_bytes(gzip.compress(entry("card.json").tobuf() + content))
     _left_alone("expands to more than", path)
 

@@ -53,7 +53,8 @@ def test_two_classes_of_two_cells_give_four_ids(tmp_path):
 def test_ids_do_not_depend_on_the_order_of_files(tmp_path, monkeypatch):
     names = ("images/a.png", *(f"masks/a/c{n}.png" for n in (1, 2, 3)), "masks/a/c10_4.png")
     _write(tmp_path, *names)
-    listed, found = Path.iterdir, []
+    listed = Path.iterdir
+    found = []
     for seed in range(4):
 
         def shuffled(path, seed=seed):
@@ -173,7 +174,8 @@ def test_cases_and_trainings_read_the_same_labels_in_place(tmp_path):
     sample = load(item)
     labels = sample.volume("instance-labels").array
     (learned,) = find_images(tmp_path, ["*"])
-    image, source = learned.image, learned.files["instance-labels"]
+    image = learned.image
+    source = learned.files["instance-labels"]
     assert image == item.image
     assert np.array_equal(source.read().volume.array, labels)
     assert sample.volume("microscopy-image").array.max() == 10  # the mean of red, green and blue

@@ -52,7 +52,8 @@ def test_a_condition_in_a_table_counts_before_one_in_a_name_however_it_is_writte
 
 @pytest.mark.parametrize("group", ["well", "own"])
 def test_folds_keep_groups_together_and_cover_every_image_once(group):
-    given, tests = {"names": r"X_(?P<own>\w+)_\d", "group": group, "folds": 3}, []
+    given = {"names": r"X_(?P<own>\w+)_\d", "group": group, "folds": 3}
+    tests = []
     for number in range(3):
         parts = _parts(_divided(**given, test=number, validate=(number + 1) % 3))
         wells = [{name.split("_")[1] for name in names} for names in parts.values()]

@@ -46,7 +46,8 @@ def test_colours_are_summed_apart(tmp_path):
 
 
 def test_images_that_do_not_fit_are_refused(tmp_path):
-    square, folders = np.zeros((4, 4), np.uint8), [tmp_path / "a", tmp_path / "b"]
+    square = np.zeros((4, 4), np.uint8)
+    folders = [tmp_path / "a", tmp_path / "b"]
     paths = _pair(tmp_path, square, np.zeros((4, 5), np.uint8))
     image = Volume(square, (1.0, 1.0), "YX")
     refused(r"b/x.tif: expected YX \(4, 4\) uint8 as in .*a/x.tif", weighted_sum, paths, (1, 1))

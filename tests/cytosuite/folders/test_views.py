@@ -73,7 +73,8 @@ def test_a_pair_becomes_a_case_by_channel_and_study(tmp_path):
     _pair(tmp_path / "Study3/Study2", "image_2_nucleus")
     (item,) = index(tmp_path, recursive=True).items
     sample = load(item)
-    view, truth = sample.volume(VIEW), sample.volume(FUSED)
+    view = sample.volume(VIEW)
+    truth = sample.volume(FUSED)
     np.testing.assert_array_equal(truth.array, ARRAY + 1)
     assert (view.spacing, truth.spacing) == ((1, 0.2, 0.2), (1, 0.2, 0.2))
     assert dict(view.metadata) == {"channel": "nucleus", "study": 2}

@@ -74,7 +74,8 @@ def _claimed(path, **options):
 
 
 def _more_than_its_chunk(path, times):
-    content, shape = os.urandom(2**19) + bytes(2**24), (512, 1024)
+    content = os.urandom(2**19) + bytes(2**24)
+    shape = (512, 1024)
     properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     properties.set_chunk(shape)
     if times > 1:
@@ -82,7 +83,8 @@ def _more_than_its_chunk(path, times):
     properties.set_deflate(1)
     content = zlib.compress(content)
     with h5py.File(path, "w") as file:
-        kind, space = h5py.h5t.NATIVE_UINT8, h5py.h5s.create_simple(shape)
+        kind = h5py.h5t.NATIVE_UINT8
+        space = h5py.h5s.create_simple(shape)
         dataset = h5py.h5d.create(file.id, b"image", kind, space, properties)
         dataset.write_direct_chunk((0, 0), content)
 
@@ -109,7 +111,8 @@ def _a_jpeg_of_many_scans(path):
 
 def _foreign_filter(path):
     _hdf5(path, options={"compression": "gzip"})
-    content, known = path.read_bytes(), b"\1\0\x08\0\1\0\1\0deflate"
+    content = path.read_bytes()
+    known = b"\1\0\x08\0\1\0\1\0deflate"
     assert content.count(known) == 1
     path.write_bytes(content.replace(known, struct.pack("<4H", 32015, 8, 1, 1) + b"deflate"))
 

@@ -100,7 +100,8 @@ def test_files_of_itk_are_read(mha, dtype, shape, compress):
     image.SetMetaData("channel", "nucleus")
     image.SetMetaData("gain", "0.5")
     sitk.WriteImage(image, str(mha), useCompression=compress)
-    found, head = read(mha), header(mha)
+    found = read(mha)
+    head = header(mha)
     same(found.array, sitk.GetArrayFromImage(image))
     assert found.spacing == ((200, 100) if len(shape) == 2 else (300, 200, 100))
     assert dict(found.metadata) == {"channel": "nucleus", "gain": 0.5}

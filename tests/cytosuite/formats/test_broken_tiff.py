@@ -189,7 +189,8 @@ def test_metadata_are_bounded(tif):
 
 
 def test_ome_xml_is_parsed_once(tif, monkeypatch):
-    parsed, parse = [], tifffile.xml2dict
+    parsed = []
+    parse = tifffile.xml2dict
     monkeypatch.setattr(tifffile, "xml2dict", lambda xml: parsed.append(xml) or parse(xml))
     _ome(tif)
     assert read(tif).shape == ARRAY.shape

@@ -145,9 +145,11 @@ def test_grey_pictures_are_read(tmp_path, mode):
 
 def test_a_changed_file_is_looked_at_again_however_its_times_are_set(tmp_path, tif, monkeypatch):
     monkeypatch.setattr(files, "YOUNG_NS", 0)
-    path, other = tif, tmp_path / "b.tif"
+    path = tif
+    other = tmp_path / "b.tif"
     write(path, PLANE)
-    before, opened = path.stat(), []
+    before = path.stat()
+    opened = []
     monkeypatch.setattr(
         formats, "open_regular", lambda p: opened.append(p) or files.open_regular(p)
     )

@@ -48,10 +48,12 @@ def test_an_independent_reader_finds_the_microscope(tif, axes, dtype):
 
 @pytest.mark.parametrize("axes, dtype", IMAGES)
 def test_pixels_and_metadata_come_back_and_imagej_finds_its_text(tmp_path, tif, axes, dtype):
-    bare, volume = image(axes, dtype), image(axes, dtype, **FACTS)
+    bare = image(axes, dtype)
+    volume = image(axes, dtype, **FACTS)
     for name, one in (("a", volume), ("b", bare)):
         write(tmp_path / f"{name}.tif", one)
-    found, plain = read(tif), read(tmp_path / "b.tif")
+    found = read(tif)
+    plain = read(tmp_path / "b.tif")
     assert (found.metadata, found.spacing, found.axes) == (FACTS, volume.spacing, axes)
     assert found.array.tobytes() == plain.array.tobytes() == bare.array.tobytes()
     with tifffile.TiffFile(tif) as one, tifffile.TiffFile(tmp_path / "b.tif") as two:

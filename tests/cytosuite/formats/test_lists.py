@@ -33,7 +33,8 @@ def _list(home, text, name="x_train.csv"):
 
 def test_rows_are_images_with_masks_or_without(home):
     found = read_list(_list(home, "images/b.h5\r\nimages/a.h5;masks/a.h5\r\n"))
-    images, masks = home / "images", home / "masks"
+    images = home / "images"
+    masks = home / "masks"
     assert found == [(images / "a.h5", masks / "a.h5"), (images / "b.h5", None)]
     assert read(found[0][0]).array[0, 0, 0] == np.float32(97 / 128)
     assert read(found[0][1]).array.dtype == np.uint16

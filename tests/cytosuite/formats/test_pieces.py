@@ -58,7 +58,8 @@ def test_images_larger_than_the_memory_lie_on_disk(
         pytest.skip("MetaImage holds no channels")
     array = (RAMP if axes != "CZYX" else np.stack([RAMP, RAMP + 1])).astype(dtype)
     one = Volume(array[3] if axes == "YX" else array, (2.0, 0.5, 0.5)[-min(3, len(axes)) :], axes)
-    path, streamed = tmp_path / f"a{suffix}", tmp_path / f"b{suffix}"
+    path = tmp_path / f"a{suffix}"
+    streamed = tmp_path / f"b{suffix}"
     write(path, one, compress=compress)
     found = read(path)
     assert is_mapped(found.array)

@@ -58,7 +58,8 @@ def test_a_wrong_request_is_refused(change, message):
 
 def test_a_case_is_json_on_disk_and_its_outputs_are_images_of_that_size(tmp_path):
     inputs = tmp_path / "in"
-    task, canvas = TASKS["sample"], canvas_of(WHOLE)
+    task = TASKS["sample"]
+    canvas = canvas_of(WHOLE)
     write_case(inputs, task, "a", {REQUEST.slug: canvas})
     assert read_json(inputs / "sample-request.json") == WHOLE
     case = read_case(inputs, task)

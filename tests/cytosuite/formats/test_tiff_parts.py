@@ -46,7 +46,8 @@ def test_of_several_images_the_first_is_read_and_said_so(tmp_path):
         for number, step in enumerate((1.0, 2.0)):
             sizes = {"PhysicalSizeX": step, "PhysicalSizeY": step}
             file.write(np.full((5, 6), number, np.uint8), metadata={"axes": "YX", **sizes})
-    first, second = read(tmp_path / "a.ome.tif"), read(tmp_path / "a.ome.tif", scene=1)
+    first = read(tmp_path / "a.ome.tif")
+    second = read(tmp_path / "a.ome.tif", scene=1)
     assert (first.array.max(), second.array.max()) == (0, 1)
     assert (first.spacing, second.spacing) == ((1.0, 1.0), (2.0, 2.0))
     assert first.origin.warnings == ("the file holds 2 images, and only the first is read",)

@@ -52,7 +52,8 @@ SHAPES = [
     "dtype", [*DTYPES, "int8", "float64", "uint64", "int64", "float16", "bool"]
 )
 def test_all_is_read_back(tmp_path, suffix, dtype, shape):
-    volume, path = _volume(dtype, shape=shape), tmp_path / f"a{suffix}"
+    volume = _volume(dtype, shape=shape)
+    path = tmp_path / f"a{suffix}"
     if suffix == ".mha" and (len(shape) > 3 or dtype in ("float16", "bool")):
         refused("MetaImage (holds the axes|cannot hold dtype)", write, path, volume)
         return

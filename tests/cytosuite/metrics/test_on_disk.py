@@ -25,7 +25,8 @@ SPACING = (2.0, 0.5, 0.7)
 @cache
 def scene(seed, label=np.uint16, grey=np.uint16):
     """Return labels of blobs and a noisy image of them."""
-    rng, shape = np.random.default_rng(seed), (50, 31, 29)
+    rng = np.random.default_rng(seed)
+    shape = (50, 31, 29)
     smooth = ndimage.gaussian_filter(rng.normal(size=shape), 2)
     labels, _ = ndimage.label(smooth > smooth.std())
     return labels.astype(label), (300 * (labels > 0) + rng.normal(200, 20, shape)).astype(grey)
@@ -34,7 +35,8 @@ def scene(seed, label=np.uint16, grey=np.uint16):
 def case(seed, label, grey, place=lambda array: array):
     """Return the facts about a case, its arrays put into some place."""
     truth, image = scene(seed, label, grey)
-    shifted, blurred = np.roll(truth, 1, 1), ndimage.gaussian_filter(image, 1)
+    shifted = np.roll(truth, 1, 1)
+    blurred = ndimage.gaussian_filter(image, 1)
     known = {"labels": truth, "truth": truth, "prediction": shifted}
     pictures = {"labels": truth, "truth": image, "prediction": blurred, "image": image[::-1]}
 

@@ -24,7 +24,8 @@ def test_an_image_is_written_as_it_was_read(axes, tmp_path, rng):
     assert image.shape == (array.shape if axes[0] == "C" else (1, *array.shape))
     assert tuple(image.pixdim.tolist()) == spacing
     save_volume(image, tmp_path / "new")
-    first, second = read(tmp_path / "a.tif"), read(tmp_path / "new/a.tif")
+    first = read(tmp_path / "a.tif")
+    second = read(tmp_path / "new/a.tif")
     assert_array_equal(first.array, second.array)
     assert first.array.dtype == second.array.dtype
     assert (first.axes, first.spacing, first.metadata) == (

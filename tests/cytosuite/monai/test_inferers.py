@@ -18,7 +18,8 @@ def _net(sides, norm="batch"):
 @pytest.mark.parametrize("shape", [(37, 50, 44), (101, 90)])
 def test_tiles_of_a_network_of_monai_are_the_whole_image(shape):
     sides = len(shape)
-    network, multiple = _net(sides), (4,) * sides
+    network = _net(sides)
+    multiple = (4,) * sides
     image = torch.rand(2, 2, *shape)
     ends = [n for side in reversed(shape) for n in (0, -side % 4)]
     padded = torch.nn.functional.pad(image, ends, mode="replicate")

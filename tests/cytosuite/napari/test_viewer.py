@@ -27,7 +27,8 @@ SPACING = (2.0, 0.5, 0.5)
 @pytest.mark.skipif(bool(LACKS), reason=f"{LACKS} is not installed")
 def test_a_run_opens_and_labels_are_made_corrected_and_saved(run, tmp_path):
     ball = np.pad(np.full((4, 12, 12), 200, np.uint16), ((3, 3), (10, 10), (10, 10)))
-    image, folder = tmp_path / "a cell.tif", tmp_path / "my folder"
+    image = tmp_path / "a cell.tif"
+    folder = tmp_path / "my folder"
     write(image, Volume(ball, SPACING, "ZYX", {"channel": "nucleus"}))
     done = ran(*SCREEN, sys.executable, DRIVE, run, image, folder, tmp_path / "facts.json")
     assert done.returncode == 0, done.stderr

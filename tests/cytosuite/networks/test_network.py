@@ -41,7 +41,8 @@ def _model(folder, network):
 
 
 def test_written_weights_come_back_without_counters_and_others_are_refused(tmp_path):
-    network, other = _network(0), _network(1)
+    network = _network(0)
+    other = _network(1)
     path = _model(tmp_path, network).weights
     put_tensors(other, load_file(path), path)
     for name, value in tensors_of(network).items():
@@ -80,7 +81,8 @@ class Recorder:
     def __call__(self, image):
         self.shapes.append(tuple(image.shape))
         assert torch.is_inference_mode_enabled()
-        first, second = image[:, :1], image[:, 1:]
+        first = image[:, :1]
+        second = image[:, 1:]
         return torch.cat([first + second, first - second, 99 * first], 1)
 
 
@@ -137,7 +139,8 @@ def image(shape=(2, 9, 50, 61)):
 
 
 def test_many_channels_in_and_out_over_all_tiles():
-    values, network = image(), Recorder()
+    values = image()
+    network = Recorder()
     found = predict_tiles(values, network, channels=2, activate=lambda t: 2 * t, **TILING)
     expected = 2 * np.stack([values[0] + values[1], values[0] - values[1]])
     assert_allclose(found.values, expected, atol=1e-6)
@@ -179,7 +182,8 @@ def test_freed_memory_is_kept_within_and_given_back_after(monkeypatch):
 
 
 def test_skipped_tiles_are_zero():
-    values, network = image((2, 16, 32, 200)), Recorder()
+    values = image((2, 16, 32, 200))
+    network = Recorder()
     values[..., 100:] = 0
     found = predict_tiles(values, network, channels=1, skip=lambda part: not part.any(), **TILING)
     assert 0 < found.skipped < found.tiles

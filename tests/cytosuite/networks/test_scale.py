@@ -112,7 +112,8 @@ def test_a_given_diameter_decides():
 
 
 def test_an_estimate_counts_only_where_it_differs_much():
-    near, far = scale(spots(11.0)), scale(spots(30.0))
+    near = scale(spots(11.0))
+    far = scale(spots(30.0))
     assert (near.source, near.factor) == ("trained", (1.0, 1.0, 1.0))
     assert far.source == "estimated"
     assert far.factor[1] == pytest.approx(1 / 3, rel=0.3)

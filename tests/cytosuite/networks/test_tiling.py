@@ -27,7 +27,8 @@ def _computed_ratio(shape, tiles):
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_tiles_keep_to_their_size_to_the_multiple_and_to_the_halo(shape):
-    size, halo = (16, 32, 40), (2, 5, 7)
+    size = (16, 32, 40)
+    halo = (2, 5, 7)
     tiles = plan(shape, size, halo, multiple=MULTIPLE)
     for tile in tiles:
         for axis, (read, kept, crop) in enumerate(

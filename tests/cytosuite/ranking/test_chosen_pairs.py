@@ -12,7 +12,8 @@ from cytosuite.ranking.ranking import MANY, ranking_json
 from cytosuite.ranking.rule import RankingRules
 from cytosuite.ranking.scores import Measure
 
-SEG, DET = Measure("SEG", True, 0.0), Measure("DET", True, 0.0)
+SEG = Measure("SEG", True, 0.0)
+DET = Measure("DET", True, 0.0)
 FEW = RankingRules(draws=100)
 
 
@@ -41,7 +42,8 @@ def both(table, monkeypatch):
 @pytest.mark.parametrize("seed", range(3))
 def test_what_is_significant_is_so_among_all_pairs_too(both, seed):
     chosen, every = both(SEG=ladder(12, seed=seed))
-    mine, theirs = chosen.metrics["SEG"], every.metrics["SEG"]
+    mine = chosen.metrics["SEG"]
+    theirs = every.metrics["SEG"]
     assert mine.better <= theirs.better
     for pair, own in mine.differences.items():
         other = theirs.differences[pair]
@@ -54,7 +56,8 @@ def test_what_is_significant_is_so_among_all_pairs_too(both, seed):
 def test_the_pairs_are_those_of_the_rule(both):
     chosen, _ = both(SEG=ladder(20))
     own = chosen.metrics["SEG"]
-    order, tier = own.algorithms, own.tier
+    order = own.algorithms
+    tier = own.tier
     asked = {*own.differences}
     assert {(order[0], other) for other in order[1:]} | {*pairwise(order)} <= asked
     assert max(tier.values()) > 2

@@ -10,7 +10,8 @@ COLUMNS = ["dataset", "case", "algorithm", "metric", "value"]
 
 def table(datasets, spread=0.01):
     """Return scores of a, b and c with these means in datasets of so many cases."""
-    rng, rows = np.random.default_rng(1), []
+    rng = np.random.default_rng(1)
+    rows = []
     for name, (cases, means) in datasets.items():
         for case in range(cases):
             values = np.asarray(means) + rng.normal(0, spread, 3)

@@ -17,7 +17,8 @@ from cytosuite.ranking.ranking import SCHEMES
 from cytosuite.ranking.rule import RankingRules
 from cytosuite.ranking.scores import Measure
 
-SEG, DET = Measure("SEG", True, 0.0), Measure("DET", True, 0.0)
+SEG = Measure("SEG", True, 0.0)
+DET = Measure("DET", True, 0.0)
 FEW = RankingRules(draws=200)
 
 

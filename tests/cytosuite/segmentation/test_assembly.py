@@ -82,7 +82,8 @@ def nuclei(seed=0):
 def straddling(labels, axis):
     crossing = set()
     for edge in {tile.output[axis].stop for tile in CORES} - {SHAPE[axis]}:
-        before, after = labels.take(edge - 1, axis), labels.take(edge, axis)
+        before = labels.take(edge - 1, axis)
+        after = labels.take(edge, axis)
         crossing |= set(before[(before == after) & (before > 0)].tolist())
     return len(crossing)
 

@@ -72,7 +72,8 @@ def test_a_frame_of_a_single_value_is_padding_whatever_the_noise(rng, value):
 
 def test_lone_pixels_are_taken_as_their_neighbours(rng):
     plane = rng.poisson(100, (40, 40)).astype(">i4")
-    odd, line = plane.copy(), plane.copy()
+    odd = plane.copy()
+    line = plane.copy()
     line[30] = 60000  # of pixels that are not alone
     assert _mended(line) == (line, [])
     odd[tuple(rng.integers(1, 40, (2, 8)))] = 300

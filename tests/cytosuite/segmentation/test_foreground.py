@@ -26,7 +26,8 @@ NOISE = RNG.normal(50, 4, (24, 40, 40)).astype(np.float32)
 def test_distances_and_owners_are_those_of_the_nearest_voxel(shape, spacing):
     labels = np.where(RNG.random(shape) < 0.01, RNG.integers(1, 9, shape), 0).astype(np.int32)
     expected = ndimage.distance_transform_edt(labels == 0, spacing)
-    owner, reach = labels.copy(), float(np.median(expected))
+    owner = labels.copy()
+    reach = float(np.median(expected))
     distance = distance_out(labels == 0, spacing, owner, reach)
     near = expected <= reach
     assert_allclose(distance[near], expected[near], rtol=1e-6)

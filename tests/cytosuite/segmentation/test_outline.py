@@ -86,7 +86,8 @@ def test_units_do_not_count_and_a_looser_outline_holds_a_tighter_one():
 
 def test_a_slice_is_a_plane():
     image, labels = scene()
-    image, labels = image[8], labels[8]
+    image = image[8]
+    labels = labels[8]
     plane = redraw(labels, image, SPACING[1:], HALF, 0.5)
     assert plane.max() == 3
     assert np.array_equal(redraw(labels[None], image[None], SPACING, HALF, 0.5), plane[None])
@@ -94,7 +95,8 @@ def test_a_slice_is_a_plane():
 
 def test_blocks_give_the_labels_of_the_whole(monkeypatch):
     image, labels = scene()
-    image, labels = np.tile(image, (1, 1, 4)), np.tile(labels, (1, 1, 4))
+    image = np.tile(image, (1, 1, 4))
+    labels = np.tile(labels, (1, 1, 4))
     labels[labels > 0] += (3 * (np.indices(labels.shape)[2] // 46))[labels > 0].astype(np.uint16)
     whole = redraw(labels, image, SPACING, HALF, 0.5)
     assert whole.max() == 12
@@ -137,7 +139,8 @@ def test_the_place_along_y_and_x_is_signed_and_a_mirrored_object_mirrors_it(axis
     labels = np.zeros((9, 24, 30), np.int32)
     labels[2:7, 5:17, 8:21] = 1
     image = 10 + 90 * ndimage.gaussian_filter((labels > 0).astype(np.float32), 1.5)
-    common, size = Common(0.0, 50.0, 8.0), labels.shape[axis]
+    common = Common(0.0, 50.0, 8.0)
+    size = labels.shape[axis]
     near, seen = (
         look(np.flip(part[0], part[2]), np.flip(part[1], part[2]), SPACING, common)
         for part in ((labels, image, ()), (labels, image, axis))
@@ -156,7 +159,8 @@ def test_trees_of_former_columns_ask_the_same_of_them():
     # The number of a column is its name in cards: new ones stand last.
     image, labels = scene()
     near = look(labels, image, SPACING, measure(labels, image, SPACING))
-    far, across = near.columns[15], near.columns[14]
+    far = near.columns[15]
+    across = near.columns[14]
     assert np.allclose(np.hypot(near.columns[16], near.columns[17]), across, atol=1e-5)
     assert np.allclose(np.hypot(near.columns[13], across), far, atol=1e-5)
 

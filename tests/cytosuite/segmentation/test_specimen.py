@@ -60,7 +60,8 @@ def test_images_without_a_specimen_have_maps_of_0(image):
 
 
 def test_the_inside_of_a_specimen_is_specimen_though_it_is_dark():
-    inside, hollow = specimen(), specimen(share=0.3)
+    inside = specimen()
+    hollow = specimen(share=0.3)
     found = specimen_of(np.where(inside & ~hollow, 200.0, 10.0).astype(np.float32), SPACING)
     assert found[hollow].all()
     assert (found == inside).mean() > 0.85

@@ -50,13 +50,15 @@ def build(settings):
 
 
 def batch(cases, settings, step):
-    rng, side = np.random.default_rng([settings.schedule.seed, step]), settings.side
+    rng = np.random.default_rng([settings.schedule.seed, step])
+    side = settings.side
     drawn = {role: found[int(rng.integers(len(found)))] for role, found in cases.items()}
     return {role: image[None, None, :side, :side] for role, image in drawn.items()}
 
 
 def step(state, batch, settings):
-    generator, critic = state.modules["generator"], state.modules["critic"]
+    generator = state.modules["generator"]
+    critic = state.modules["critic"]
     fake = generator(batch["simulated"])
     judged = (critic(fake.detach()) ** 2 + (critic(batch["real"]) - 1) ** 2).mean()
     state.update("critic", judged)

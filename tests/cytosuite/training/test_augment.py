@@ -62,7 +62,8 @@ def test_intensity_changes_the_image_alone_within_its_range(change):
 
 
 def test_nothing_is_drawn_without_a_queue():
-    rng, image = RNG(0), np.ones((2, 3, 4), np.float32)
+    rng = RNG(0)
+    image = np.ones((2, 3, 4), np.float32)
     assert augmented(rng, image, image[:0], Augmentations())[0] is image
     assert rng.random() == RNG(0).random()
 

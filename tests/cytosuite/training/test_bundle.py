@@ -125,7 +125,8 @@ def test_metadata_pass_the_schema(bundle):
 
 
 def test_metadata_are_those_of_the_card(bundle, algorithm):
-    card, found = read_card(WEIGHTS / algorithm / f"{MODELS[algorithm]}.json"), _metadata(bundle)
+    card = read_card(WEIGHTS / algorithm / f"{MODELS[algorithm]}.json")
+    found = _metadata(bundle)
     assert found["version"] == card.version
     assert found["authors"] == card.authors
     assert card.license in found["copyright"]

@@ -24,7 +24,8 @@ def _state(seed=0):
 
 
 def _step(state):
-    deep, flat = state.modules["deep"], state.modules["flat"]
+    deep = state.modules["deep"]
+    flat = state.modules["flat"]
     state.update("adam", deep(torch.ones(1, 3, 3, 3, 3) * torch.arange(3.0)).square().sum())
     state.update("sgd", flat(torch.arange(12.0).view(4, 3)).square().sum())
     state.step += 1

@@ -159,7 +159,8 @@ def test_a_training_that_was_killed_between_its_two_models_writes_both(
 ):
     further = toy.altered(also={"back": lambda state, cases, settings: (state, settings)})
     monkeypatch.setattr(command, "training_of", lambda name: further)
-    write, left = loop.publish, iter([True, False])
+    write = loop.publish
+    left = iter([True, False])
 
     def killed(*given):
         if next(left, True):
@@ -180,7 +181,8 @@ def test_a_child_has_its_parents_network_the_settings_to_fine_tune_and_the_given
     monkeypatch.setattr(command, "ALGORITHMS", tmp_path / "algorithms")
     own = {"network": toy.network(width=6), "side": 6}
     wide = settings(steps=1).model_copy(update=own).with_card(parameters={"tau": 0.5})
-    parent, home = toy(wide), tmp_path / "algorithms/toy/training"
+    parent = toy(wide)
+    home = tmp_path / "algorithms/toy/training"
     home.mkdir()
     (home / "train.toml").write_text("schedule.steps = 9\nnetwork.width = 6")
     (home / "finetune.toml").write_text("schedule.steps = 2")

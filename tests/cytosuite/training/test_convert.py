@@ -22,7 +22,8 @@ LAYER = {"a": torch.ones(2, 3, dtype=torch.float16), "b": torch.arange(4.0)}
 @pytest.fixture
 def card(tmp_path):
     """Return the path of a card that names weights of torch."""
-    path, some = tmp_path / "mine.json", ALGORITHMS.parent / "weights/watershed/nuclei-2d.json"
+    path = tmp_path / "mine.json"
+    some = ALGORITHMS.parent / "weights/watershed/nuclei-2d.json"
     write_json(path, read_json(some) | {"name": "mine", "weights": "mine.pt", "sha256": "0" * 64})
     return path
 

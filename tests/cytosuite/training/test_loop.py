@@ -29,7 +29,8 @@ def _weights(card):
 
 
 def _same(first, second):
-    one, two = _weights(first), _weights(second)
+    one = _weights(first)
+    two = _weights(second)
     return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
 
 
@@ -67,7 +68,8 @@ def test_two_networks_learn_from_two_roles(toy, settings, tmp_path):
 
 
 def test_interrupted_and_resumed_is_as_uninterrupted(toy, settings, tmp_path):
-    given, training = settings(ALSO), toy.measuring
+    given = settings(ALSO)
+    training = toy.measuring
     whole = toy(given, "a", training)
     with pytest.raises(StoppedError, match="after step 4"):
         toy(given, "b", training, say=_interrupting(4))
@@ -111,7 +113,8 @@ def test_validations_take_no_more_than_their_share(toy, settings, data, monkeypa
     for role, folders in data.items():
         for number in range(4, 9):
             np.save(folders[0] / f"{number}.npy", np.full((12, 12), len(role), np.float32))
-    counts, clock = [], SimpleNamespace(now=0.0)
+    counts = []
+    clock = SimpleNamespace(now=0.0)
 
     def validate(state, cases, given):
         counts.append(len(cases["real"]))
@@ -119,7 +122,8 @@ def test_validations_take_no_more_than_their_share(toy, settings, data, monkeypa
             clock.now += case_s
             yield next(iter(toy.training.validate(state, cases, given)))
 
-    lines, training = [], toy.altered(validate=validate)
+    lines = []
+    training = toy.altered(validate=validate)
     monkeypatch.setattr(loop.time, "perf_counter", lambda: clock.now)
     card = read_card(toy(settings({**W1, "cases": 3}), training=training, say=lines.append))
     assert counts == seen
@@ -174,7 +178,8 @@ def test_a_card_without_held_out_cases_has_no_score(toy, settings, data):
 
 
 def test_measured_parameters_win_over_a_parents_and_yield_to_the_settings(toy, settings):
-    parent, lines = toy(settings().with_card(parameters={"light": 1.0, "tau": 0.2, "k": 3})), []
+    parent = toy(settings().with_card(parameters={"light": 1.0, "tau": 0.2, "k": 3}))
+    lines = []
     own = settings(W1).with_card(parameters={"tau": 0.4})
     seen = []
 
@@ -196,7 +201,8 @@ def test_measured_parameters_win_over_a_parents_and_yield_to_the_settings(toy, s
 
 
 def test_cases_are_prepared_once_with_the_measured_parameters_without_held_out_ones(toy, settings):
-    seen, drawn = [], []
+    seen = []
+    drawn = []
 
     def prepare(cases, given):
         seen.append((_numbers(cases), set(given.card.parameters)))
@@ -232,7 +238,8 @@ def _validating(toy, values, seen=None):
 
 
 def test_further_scores_are_those_of_the_published_step(toy, settings, tmp_path):
-    seen, lines = [], []
+    seen = []
+    lines = []
     given = settings({**W1, "also": ("prediction_count", "W1", "W1_by_std")})
     path = toy(given, training=_validating(toy, [3, 1, 2, 5], seen), say=lines.append)
     assert seen == [3, 6, 9, 12]  # one reading for all metrics
@@ -250,7 +257,8 @@ def test_further_scores_are_those_of_the_published_step(toy, settings, tmp_path)
 
 
 def test_no_better_score_for_long_ends_the_training(toy, settings, tmp_path):
-    lines, given = [], settings({**W1, "patience": 2}, steps=40)
+    lines = []
+    given = settings({**W1, "patience": 2}, steps=40)
     path = toy(given, training=_validating(toy, [3, 2, 2.5, 2]), say=lines.append)
     card = read_card(path)
     assert card.trained["stopped_early"] is True
@@ -298,7 +306,8 @@ def _training(toy, factor):
     """Return the toy in the precision of the state, with gradients that bfloat16 may spoil."""
 
     def step(state, batch, settings):
-        generator, critic = state.modules["generator"], state.modules["critic"]
+        generator = state.modules["generator"]
+        critic = state.modules["critic"]
         with state.autocast():
             fake = _Wrong.apply(generator(batch["simulated"]), factor).float()
             judged = (critic(fake.detach()) ** 2 + (critic(batch["real"]) - 1) ** 2).mean()
@@ -363,7 +372,8 @@ def test_a_validation_list_is_held_out_in_place_of_a_share(toy, settings, data, 
     (folder,) = data["simulated"]
     for part, names in {"train": "0.tif 1.tif 2.tif", "val": "3.tif"}.items():
         (folder / f"a_{part}.csv").write_text("\n".join(names.split()))
-    training, lines = toy.altered(load=_named), []
+    training = toy.altered(load=_named)
+    lines = []
     kept, held = loop._load(training, settings(W1), data, lines.append, tmp_path)
     assert (kept["simulated"], held["simulated"]) == (["0.tif", "1.tif", "2.tif"], ["3.tif"])
     assert [len(part["real"]) for part in (kept, held)] == [3, 1]

@@ -34,10 +34,13 @@ def test_decorrelation_of_one_window_by_hand():
     made = torch.zeros(1, 1, 1, 3, 3)
     made[..., 0] = 6.0
     # Of 3 x 3 pixels averaged within the borders: columns 1.5, 1, 1.5 and 3, 2, 0.
-    a, b = np.array([3, 2, 0.0]), np.array([1.5, 1, 1.5])
-    lost, weights = [], []
+    a = np.array([3, 2, 0.0])
+    b = np.array([1.5, 1, 1.5])
+    lost = []
+    weights = []
     for columns in (slice(0, 2), slice(1, 3)):  # windows with a stride of two pixels
-        x, y = a[columns], b[columns]
+        x = a[columns]
+        y = b[columns]
         shared = (x * y).mean() - x.mean() * y.mean()
         most = max(x.var(), y.var())
         spread = np.sqrt(most * max(min(x.var(), y.var()), 0.01 * most))
@@ -49,7 +52,8 @@ def test_decorrelation_of_one_window_by_hand():
 
 @pytest.mark.parametrize("flat", ["made", "given", "both"])
 def test_gradients_are_finite_on_constant_volumes(flat):
-    constant, volume = torch.full((1, 1, 8, 20, 20), 2.0), _volume()
+    constant = torch.full((1, 1, 8, 20, 20), 2.0)
+    volume = _volume()
     made = (volume if flat == "given" else constant).clone().requires_grad_()
     lost = decorrelation(made, volume if flat == "made" else constant, (3, 5, 5))
     lost.backward()
@@ -87,7 +91,8 @@ def test_misreading_by_hand():
 
 
 def test_differences_by_hand():
-    made, given = torch.tensor([0.1, 1.0, -2.0]), torch.tensor([0.0, 0.0, 0.0])
+    made = torch.tensor([0.1, 1.0, -2.0])
+    given = torch.tensor([0.0, 0.0, 0.0])
     assert float(apart(made, given, 0)) == pytest.approx(3.1 / 3)
     expected = (0.1**2 / 0.4 + (1 - 0.1) + (2 - 0.1)) / 3
     assert float(apart(made, given, 0.2)) == pytest.approx(expected)

@@ -19,7 +19,8 @@ PARENT = ROOT / "weights/watershed/nuclei-2d.json"
 
 def test_trees_learn_what_depends_on_two_columns_together(rng):
     columns = rng.normal(size=(3, 4000)).astype(np.float32)
-    inside, ones = (columns[0] > 0) ^ (columns[2] > 0.5), np.ones(4000, np.float32)
+    inside = (columns[0] > 0) ^ (columns[2] > 0.5)
+    ones = np.ones(4000, np.float32)
     growth = Growth(trees=30, depth=4, rate=0.5)
     trees = grow(columns, inside, ones, growth, seed=1)
     assert np.mean((trees.odds(columns) > 0) == inside) > 0.95
@@ -28,7 +29,8 @@ def test_trees_learn_what_depends_on_two_columns_together(rng):
 
 
 def test_without_trees_the_odds_are_those_of_the_weighted_share():
-    columns, inside = np.zeros((2, 4), np.float32), np.array([True, False, False, False])
+    columns = np.zeros((2, 4), np.float32)
+    inside = np.array([True, False, False, False])
     weight = np.array([3, 1, 1, 1], np.float32)
     trees = grow(columns, inside, weight, Growth(trees=0), seed=0)
     assert trees.odds(columns) == pytest.approx(np.zeros(4))
@@ -43,7 +45,8 @@ def test_each_object_has_one_twin_that_no_other_has():
 
 def annotated(folder, count=4):
     """Write noisy planes of discs whose annotation is looser than the watershed's objects."""
-    light, labels = discs(9, 22, 3)[0][:136, :136], discs(12, 16, 3)[1]
+    light = discs(9, 22, 3)[0][:136, :136]
+    labels = discs(12, 16, 3)[1]
     for name in ("images", "labels"):
         (folder / name).mkdir(parents=True)
     for number in range(count):
@@ -74,7 +77,8 @@ def test_a_model_learns_the_habit_of_an_annotator_and_then_its_looseness_alone(t
     small.write_text(f"cases = 1\nenough = 5\nparameters = {{ opening_um = 0.0 }}\n{text}")
     assert main(words(folder, PARENT, "mine", "--settings", str(small), "--seed", "3")) == 0
     card = read_card(models / "mine.json")
-    facts, old = card.trained["outline"], read_card(PARENT)
+    facts = card.trained["outline"]
+    old = read_card(PARENT)
     assert card.parameters == {**old.parameters, "opening_um": 0.0, "outline": 0.55}
     assert (facts["images"], facts["settings"]["seed"], facts["trees"]) == (3, 3, "20 new trees")
     (after,) = card.scores.values()

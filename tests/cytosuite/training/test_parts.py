@@ -18,7 +18,8 @@ def _state(layer, clip=1e9):
 
 
 def test_one_step_of_the_average_by_hand():
-    network, average = torch.nn.Linear(1, 1, bias=False), torch.nn.Linear(1, 1, bias=False)
+    network = torch.nn.Linear(1, 1, bias=False)
+    average = torch.nn.Linear(1, 1, bias=False)
     torch.nn.init.constant_(network.weight, 10.0)
     torch.nn.init.constant_(average.weight, 0.0)
     update_average(average, network, 0.995, 0)  # the first average keeps a tenth only

@@ -78,7 +78,8 @@ def test_a_model_is_adopted_by_a_margin_on_six_held_out_images(toy, settings, ca
             truth = TRUTH + 1.5 + number / 50
             yield facts(truth=truth, prediction=TRUTH + made, data_range=1.0)
 
-    training, lines = toy.altered(validate=validate), []
+    training = toy.altered(validate=validate)
+    lines = []
     given = {"every": 30, "metric": "NRMSE", "cases": 1}  # lower is better
     parent = toy(settings(given, steps=6), training=training, say=lines.append)
     assert not read_card(parent).adopted

@@ -94,7 +94,8 @@ def test_the_rate_may_be_held_before_it_falls_or_stay(fall):
 
 
 def test_a_validation_tells_how_far_it_is_also_within_a_case(monkeypatch):
-    now, lines = {"s": 0.0}, []
+    now = {"s": 0.0}
+    lines = []
     monkeypatch.setattr(validate.time, "perf_counter", lambda: now["s"])
 
     def facts():

@@ -11,7 +11,8 @@ def test_the_nearest_other_point_is_far_where_there_is_none():
 
 
 def test_points_apart_are_those_of_one_trial_after_the_other(rng):
-    points, kept = rng.uniform(0, 10, (400, 3)), []
+    points = rng.uniform(0, 10, (400, 3))
+    kept = []
     for number, point in enumerate(points):
         if (np.linalg.norm(points[kept] - point, axis=1) > 2.0).all():
             kept.append(number)

@@ -13,7 +13,8 @@ SPACING = (1.0, 1.0, 1.0)
 
 def simulate(parameters, seed):
     """Return a stack of 8 balls and its labels; photons, background and diameter are drawn from their ranges."""
-    light, labels = np.zeros((30, 48, 48), np.float32), np.zeros((30, 48, 48), np.uint16)
+    light = np.zeros((30, 48, 48), np.float32)
+    labels = np.zeros((30, 48, 48), np.uint16)
     rng = np.random.default_rng(seed)
     radius = rng.uniform(*np.broadcast_to(parameters["nucleus"]["diameter_um"], 2)) / 2
     for number in range(8):

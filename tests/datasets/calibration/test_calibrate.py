@@ -51,7 +51,8 @@ def toy_simulator(monkeypatch, toy):
 
 def test_a_folder_becomes_a_recipe(folder, tmp_path, toy_simulator):
     lines = []
-    path, stacks = tmp_path / "mine.toml", []
+    path = tmp_path / "mine.toml"
+    stacks = []
 
     def draw_strip(picture, real, simulated):
         assert picture == path.with_suffix(".png")

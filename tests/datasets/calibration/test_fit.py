@@ -51,7 +51,8 @@ def begin(**centres):
 def test_what_was_simulated_is_found_again(toy, real):
     lines = []
     fitted = fit(real, begin(), toy, rounds=6, cases=6, seed=5, say=lines.append)
-    camera, nucleus = fitted.parameters["camera"], fitted.parameters["nucleus"]
+    camera = fitted.parameters["camera"]
+    nucleus = fitted.parameters["nucleus"]
     assert np.sqrt(np.prod(camera["photons"])) == pytest.approx(40, rel=0.2)
     assert np.mean(camera["background_photons"]) == pytest.approx(0.5, abs=0.15)
     assert np.mean(nucleus["diameter_um"]) == pytest.approx(10, rel=0.06)
@@ -84,7 +85,8 @@ def test_draws_are_spread_evenly_over_their_ranges(toy, real):
 
 def test_size_and_light_follow_the_number_of_nuclei(real):
     numbers = np.array([4.0, 8, 16, 32, 64, 32])
-    sizes, lights = 1000 * (numbers / 20) ** -0.6, 50 * (numbers / 20) ** -0.8
+    sizes = 1000 * (numbers / 20) ** -0.6
+    lights = 50 * (numbers / 20) ** -0.8
     crowded = real._replace(
         volumes=real.volumes | {"objects": numbers, "volume_um3": sizes, "signal": lights}
     )

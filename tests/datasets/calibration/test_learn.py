@@ -31,7 +31,8 @@ def real(folder, count=8, **parameters):
 def learned(tmp_path_factory):
     """Return the recipe that is learned from labels of known parameters."""
     place = tmp_path_factory.mktemp("learned")
-    lines, steps = [], []
+    lines = []
+    steps = []
     out = learn(
         "nuclei",
         real(place / "labels"),
@@ -73,7 +74,8 @@ def test_the_recipe_runs_with_its_shapes_and_the_table_stands_beside(learned, rn
 
 
 def test_one_seed_gives_the_same_bytes_by_any_number_of_workers(tmp_path):
-    labels, made = real(tmp_path / "labels", count=3), []
+    labels = real(tmp_path / "labels", count=3)
+    made = []
     for name, each in (("a", in_turn), ("b", Processes(2).each)):
         out = learn("nuclei", labels, tmp_path / name / "m.toml", rounds=1, cases=2, each=each)
         made.append([path.read_bytes() for path in sorted(out.parent.iterdir())])

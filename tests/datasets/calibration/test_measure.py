@@ -83,7 +83,8 @@ def boxes(signal=(50.0, 50.0, 50.0, 50.0, 50.0, 50.0), background=10.0):
     image = np.full((40, 40, 60), background)
     labels = np.zeros(image.shape, np.uint16)
     for number, light in enumerate(signal):
-        z, x = 4 + 6 * number, 5 + 9 * number
+        z = 4 + 6 * number
+        x = 5 + 9 * number
         place = np.s_[z : z + 4, 18:22, x : x + 4]
         image[place] += light
         labels[place] = number + 1

@@ -29,7 +29,8 @@ def sample():
 
 
 def test_the_table_agrees_with_the_points(sample):
-    image, table = sample.volume(IMAGE.slug), sample.sockets[TABLE]
+    image = sample.volume(IMAGE.slug)
+    table = sample.sockets[TABLE]
     spots = points_of(sample.sockets[POINTS.slug], image.spacing)
     assert {len(column) for column in table.values()} == {len(spots)}
     assert np.stack([table["y_um"], table["x_um"]], axis=1) == pytest.approx(spots.um, abs=1e-5)
@@ -74,7 +75,8 @@ def test_a_volume_has_the_axes_of_its_voxels_and_labels_of_the_target():
     assert channels.shape == (3, *volume["shape"])
     both = _made(image=volume, cells={"n_cells": 4}, shown={"image": "both"}).volume(IMAGE.slug)
     np.testing.assert_array_equal(both.array, channels[:2])
-    nuclei, cells = made.volume(LABELS.slug).array, made.extras["cell-labels"].array
+    nuclei = made.volume(LABELS.slug).array
+    cells = made.extras["cell-labels"].array
     assert (cells[nuclei > 0] == nuclei[nuclei > 0]).all()
     assert "z_um" in made.sockets[TABLE]
 
@@ -95,7 +97,8 @@ def test_two_nuclei_of_a_cell_are_two_objects_and_the_first_has_its_number():
     made = _made(
         cells={"n_cells": (8, 8), "two_nuclei": 1.0}, shown={"target": "nuclei", "image": "nuclei"}
     )
-    nuclei, cells = made.volume(LABELS.slug).array, made.extras["cell-labels"].array
+    nuclei = made.volume(LABELS.slug).array
+    cells = made.extras["cell-labels"].array
     assert {ndimage.label(nuclei == number)[1] for number in np.unique(nuclei)[1:]} == {1}
     assert made.metadata["n_nuclei"] == np.unique(nuclei).size - 1 > cells.max()
     assert 80 <= made.metadata["nuclei_photons"] <= 160

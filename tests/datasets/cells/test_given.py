@@ -47,7 +47,8 @@ def _made(path, volume, seed=1, **changes):
 @pytest.mark.parametrize("volume", [_plane(), _box()], ids=["plane", "box"])
 def test_given_cells_keep_their_outlines_and_hold_nuclei_and_spots(tmp_path, volume):
     made = _made(tmp_path / "cells.tif", volume, dyes={"membrane": 1.0})
-    cells, nuclei = made.volume(LABELS.slug), made.extras["nucleus-labels"].array
+    cells = made.volume(LABELS.slug)
+    nuclei = made.extras["nucleus-labels"].array
     numbers, places = np.unique(volume.array, return_inverse=True)
     assert cells.axes == volume.axes
     assert np.array_equal(cells.array, places.reshape(volume.shape))
@@ -118,7 +119,8 @@ def test_stored_nuclei_are_turned_and_scaled_into_their_cells(tmp_path):
     )
     nuclei = {"phantoms": str(tmp_path / "library"), "ratio": 0.2, "align_deg": 0}
     made = _made(tmp_path / "cells.tif", _box(), nuclei=nuclei)
-    cells, found = made.volume(LABELS.slug).array, made.extras["nucleus-labels"].array
+    cells = made.volume(LABELS.slug).array
+    found = made.extras["nucleus-labels"].array
     assert sizes_of(found) / sizes_of(cells) == pytest.approx([0.2, 0.2], abs=0.03)
     shapes = measure(found, Grid(found.shape, (0.8, 0.4, 0.4)))
     assert shapes.elongation == pytest.approx([1.8, 1.8], abs=0.15)

@@ -87,7 +87,8 @@ def test_learning_finds_again_what_was_drawn_from_it(tmp_path):
     _, again = _fitted(BRICKS[None], WALL, seed=2, learned=str(tmp_path / "rows.json"))
     second = _learned(BRICKS[None], again, WALL)
     for name in ("depth", "offset", "ratio", "elongation"):
-        a, b = first.columns[name], second.columns[name]
+        a = first.columns[name]
+        b = second.columns[name]
         error = np.hypot(a.std(), b.std()) / 8  # 64 cells
         assert b.mean() == pytest.approx(a.mean(), abs=3 * error), name
         assert b.std() == pytest.approx(a.std(), abs=3 * error), name
@@ -117,7 +118,8 @@ def test_pairs_that_teach_nothing_are_refused(tmp_path):
     cells = np.ones((1, 9, 9), np.uint16)
     grid = Grid((1, 9, 9), (1.0, 1.0, 1.0))
     refused("one nucleus each, clear of the faces", _learned, cells, cells, grid)
-    flat, solid = Volume(cells[0], (1.0, 1.0), "YX"), Volume(cells, (1.0,) * 3, "ZYX")
+    flat = Volume(cells[0], (1.0, 1.0), "YX")
+    solid = Volume(cells, (1.0,) * 3, "ZYX")
     refused("of the same shape", learn, [(flat, solid)])
     path = tmp_path / "rows.json"
     path.write_text(Placement(**dict.fromkeys(COLUMNS, (0.5,)) | {"axes": "ZYX"}).model_dump_json())

@@ -17,7 +17,8 @@ def _grown(**wanted):
         labels[away_from(middle, SHAPE) < 8] = number
     dome = (labels > 0).astype(np.float32)
     wanted = {"processes": 5, "process_um": 15, "process_width_um": 1.5, "forks": 0} | wanted
-    settings, rng = Outlines.model_validate(wanted), np.random.default_rng(0)
+    settings = Outlines.model_validate(wanted)
+    rng = np.random.default_rng(0)
     places = MIDDLES, np.array([8.0, 0.0])
     return labels, dome, grow_processes(rng, settings, labels, dome, places, (0.5, 0.5))
 

@@ -45,7 +45,8 @@ def _counts(culture, found):
 def _spot(places, photons=(1000.0,), radius=0.0):
     count = len(places)
     cells = np.ones(count, np.int64)
-    light, radii = np.resize(photons, count), np.full(count, radius)
+    light = np.resize(photons, count)
+    radii = np.full(count, radius)
     return spots.Spots(np.array(places, float), cells, cells, light, radii)
 
 
@@ -91,7 +92,8 @@ def test_spots_of_a_cluster_lie_near_its_centre_and_others_far_apart():
 
 def _moments(seen, axis):
     """Return mean and variance of light along an axis."""
-    profile, ticks = seen.sum(axis=tuple({0, 1, 2} - {axis})), GRID.centres(axis).astype(float)
+    profile = seen.sum(axis=tuple({0, 1, 2} - {axis}))
+    ticks = GRID.centres(axis).astype(float)
     middle = np.average(ticks, weights=profile)
     return middle, np.average((ticks - middle) ** 2, weights=profile)
 
@@ -125,7 +127,8 @@ def test_a_ball_is_wider_by_its_radius_and_has_the_light_of_a_point():
 
 
 def test_signal_to_noise_of_a_sharp_spot_is_that_of_its_photons():
-    sharp, place = Gaussian((0.0, 0.0, 0.0)), _spot([(1.35, 2.05, 5.1)], photons=(400.0,))
+    sharp = Gaussian((0.0, 0.0, 0.0))
+    place = _spot([(1.35, 2.05, 5.1)], photons=(400.0,))
     image = spots.light(place, GRID, sharp) + np.float32(96)
     (ratio,) = spots.noise(place, image, GRID, sharp, 2.0)
     assert ratio == pytest.approx(400 / np.sqrt(400 + 96 + 4))
@@ -153,7 +156,8 @@ def test_cells_that_press_divide_their_overlap_and_those_that_cover_add_their_li
     assert np.array_equal(pressed.cells, covered.cells)
     assert pressed.thickness.max() <= 1
     assert covered.thickness.max() > 1.2
-    cells, light = pressed.cells[0], pressed.thickness
+    cells = pressed.cells[0]
+    light = pressed.thickness
     across = (cells[:, 1:] != cells[:, :-1]) & (cells[:, 1:] > 0) & (cells[:, :-1] > 0)
     assert np.median(light[:, 1:][across]) < 0.5 * np.median(light[cells > 0])
 

@@ -23,7 +23,8 @@ def test_nuclei_lie_in_cells_of_their_number_and_not_in_membranes(both):
 
 def test_large_cells_have_nuclei_of_the_share_asked_for(maker):
     made = maker("tissue", shape=(48, 96, 96), cell_um=14.0, nucleus=0.25)
-    cells, found = made.volume("instance-labels").array, made.extras["nucleus-labels"].array
+    cells = made.volume("instance-labels").array
+    found = made.extras["nucleus-labels"].array
     sizes, own = (np.bincount(each.ravel(), minlength=cells.max() + 1) for each in (cells, found))
     large = np.flatnonzero(sizes > np.median(sizes))[1:]
     assert np.median(own[large] / sizes[large]) == pytest.approx(0.25, abs=0.02)

@@ -40,7 +40,8 @@ def test_cells_of_a_meristem_grow_from_layer_to_layer(maker):
             "meristem", shape=(80, 120, 120), spacing_um=(0.5,) * 3, growth=growth, cell_um=6.0,
             rounding=0.0, microscope=False, bumps=0.0,
         )  # fmt: skip
-        labels, away = made.volume("instance-labels"), made.extras["seeds"].array > 0
+        labels = made.volume("instance-labels")
+        away = made.extras["seeds"].array > 0
         ticks = np.argwhere(away) * 0.5 - (40, 30, 30)
         depth = 1 - np.linalg.norm(ticks / (38, 28.5, 28.5), axis=1)
         volume = np.bincount(labels.array.ravel())[labels.array[away]] / 8
@@ -68,7 +69,8 @@ def test_cells_of_a_shell_are_one_layer_of_the_wanted_area():
     anatomy, _ = _build(
         "shell", shape=(80, 160, 240), cell_um=6.0, thickness_um=8.0, thinning=0.0, extent=0.9
     )
-    p, areas = 1.6075, []
+    p = 1.6075
+    areas = []
     for axes in ([36.0, 36.0, 54.0], [28.0, 28.0, 46.0]):  # half of them, outside and inside
         mean = np.mean(np.multiply(axes, np.roll(axes, 1)) ** p)
         areas.append(4 * np.pi * mean ** (1 / p))  # Thomsen's formula, to 1 %

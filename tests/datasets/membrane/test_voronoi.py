@@ -26,7 +26,8 @@ def _everywhere(grid):
 )
 def test_cells_are_those_of_the_smallest_weighted_distance(seed, count, shape, map_):
     # All pairs of voxels and centres, in float64, are an independent program.
-    rng, grid = np.random.default_rng(seed), _grid(shape)
+    rng = np.random.default_rng(seed)
+    grid = _grid(shape)
     centres = rng.uniform(-0.2, 1.2, (count, 3)) * grid.size_um
     factors = rng.uniform(1, 1.5, count)
     shrink = rng.uniform(0.3, 1, shape[1]).astype(np.float32) if map_ else None

@@ -157,7 +157,8 @@ def test_nuclei_that_stand_on_a_surface_stay_upright_on_it():
     assert len(last.names) >= len(first.names)
     for colony in (first, last):
         away = (colony.centres_um - [20, 30, 30]) / np.square([18, 27, 27])  # of an ellipsoid
-        long, steep = colony.stars.rotations[:, :, 2], np.linalg.norm(away, axis=1)
+        long = colony.stars.rotations[:, :, 2]
+        steep = np.linalg.norm(away, axis=1)
         assert np.abs((away * long).sum(axis=1) / steep).min() > 0.95
         depth = 1 - np.linalg.norm((colony.centres_um - [20, 30, 30]) / [18, 27, 27], axis=1)
         assert 0 < depth.min() < depth.max() < 10 / 18
@@ -175,7 +176,8 @@ def test_a_movie_is_its_frames_with_their_tracks(seed, shape):
         step_um=4.0,
     )
     sample = generate(np.random.default_rng(seed), parameters)
-    labels, tracks = sample.volume("tracked-labels"), sample.sockets["tracks"]
+    labels = sample.volume("tracked-labels")
+    tracks = sample.sockets["tracks"]
     assert sample.volume("microscopy-movie").shape == (5, *shape)
     assert labels.axes == "T" + "ZYX"[-len(shape) :]
     assert np.array_equal(labels.array > 0, sample.volume("frame-labels").array > 0)

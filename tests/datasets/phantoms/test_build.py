@@ -195,7 +195,8 @@ def test_without_any_nucleus_nothing_is_written(tmp_path):
 
 def test_mistakes_in_the_call_are_named(tmp_path):
     image, labels = _files(tmp_path)
-    out, sides = tmp_path / "a", (image.parent, labels.parent)
+    out = tmp_path / "a"
+    sides = (image.parent, labels.parent)
     refused("expected a folder of labels", extract_to, image.parent, labels, out)
     labels.with_suffix(".mha").touch()
     refused(r"labels: expected one file named one, found one\.mha and", extract_to, *sides, out)

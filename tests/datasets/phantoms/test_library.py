@@ -147,7 +147,8 @@ def test_only_the_largest_piece_of_one_label_is_kept(tmp_path):
 
 def test_what_is_wrong_with_a_library_is_one_line(tmp_path):
     image, _ = _published(tmp_path)
-    other, empty = np.ones((8, 12, 11), np.uint8), np.zeros((8, 12, 12), np.uint8)
+    other = np.ones((8, 12, 11), np.uint8)
+    empty = np.zeros((8, 12, 12), np.uint8)
     for name, array, message in (
         ("a", 255 - image, "a.tif: expected a nucleus brighter than its surroundings, found none"),
         ("a_label", other, "expected a 3D label of the image's shape (8, 12, 12), found"),

@@ -49,7 +49,8 @@ def test_a_coarse_grid_averages_what_it_cannot_resolve(ellipsoid):
 
 def test_a_box_reaches_half_a_stored_voxel_beyond_the_surface(ellipsoid):
     phantom = ellipsoid(spacing=(1.0, 0.5, 0.5))
-    nuclei, grid = _stored([phantom], tilt=180.0), cube(20, 0.1, 0.1, 0.1)
+    nuclei = _stored([phantom], tilt=180.0)
+    grid = cube(20, 0.1, 0.1, 0.1)
     (patch,) = nuclei.patches(MIDDLE, grid)
     points = phantom.surface_um @ nuclei.transforms[0].T
     assert np.multiply(patch.shape, 0.1) == pytest.approx(np.ptp(points, axis=0) + 0.5, abs=0.12)
@@ -59,7 +60,8 @@ def test_slabs_hold_the_voxels_of_the_whole(ellipsoid, rng):
     nuclei = _stored([ellipsoid(ramp=0.5), ellipsoid((6.0, 4.0, 3.0))], 12, tilt=180.0)
     centres = rng.uniform(4, 26, (12, 3))
     grid = Grid((40, 60, 60), (0.7, 0.5, 0.5))
-    whole, light = label(nuclei, centres, grid), _paint(nuclei, centres, grid)
+    whole = label(nuclei, centres, grid)
+    light = _paint(nuclei, centres, grid)
     parts = [grid.slab(*span) for span in ((0, 7), (7, 23), (23, 40))]
     assert np.array_equal(whole, np.concatenate([label(nuclei, centres, part) for part in parts]))
     painted = np.concatenate([_paint(nuclei, centres, part) for part in parts])
@@ -96,6 +98,7 @@ def test_without_tilt_z_stays_z_and_half_of_all_are_mirrored(ellipsoid):
 
 
 def test_loosely_drawn_ones_have_a_larger_radius(ellipsoid):
-    nuclei, grid = _stored([ellipsoid()]), cube(20, 0.5, 0.5, 0.5)
+    nuclei = _stored([ellipsoid()])
+    grid = cube(20, 0.5, 0.5, 0.5)
     voxels = [np.count_nonzero(label(nuclei.looser(um), MIDDLE, grid)) for um in (-0.5, 0, 0.5)]
     assert np.cbrt(voxels) * 0.5 * np.cbrt(3 / 4 / np.pi) == pytest.approx([4.5, 5, 5.5], rel=0.02)

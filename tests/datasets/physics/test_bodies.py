@@ -23,7 +23,8 @@ def _paint(nuclei, grid, centres=MIDDLE, tile_um=12):
 
 @pytest.mark.parametrize("phase", [shapes.INTERPHASE, shapes.PROPHASE, shapes.METAPHASE])
 def test_mean_over_a_nucleus_is_its_brightness(phase):
-    grid, ratios = cube(20, *(0.6, 0.3, 0.3)), []
+    grid = cube(20, *(0.6, 0.3, 0.3))
+    ratios = []
     for seed in range(8):
         nuclei = _nuclei(seed=seed, flat_fraction=0.5)
         nuclei = replace(nuclei, phase=np.array([phase]))
@@ -60,7 +61,8 @@ def test_chromatin_is_normalised_and_periodic(rng):
     assert tile.shape == (16, 32, 32)
     assert tile.mean() == pytest.approx(0, abs=1e-3)
     assert tile.std() == pytest.approx(1, abs=1e-3)
-    seam, step = abs(tile[:, :, 0] - tile[:, :, -1]), abs(np.diff(tile, axis=2))
+    seam = abs(tile[:, :, 0] - tile[:, :, -1])
+    step = abs(np.diff(tile, axis=2))
     assert seam.mean() < 1.3 * step.mean()
 
 

@@ -28,7 +28,8 @@ def _grid(size_um, *spacing):
 def _spheres(centres, radii, outside=_everywhere):
     axes = np.repeat(np.asarray(radii, float)[:, None], 3, axis=1)
     frames = np.tile(np.eye(3), (len(axes), 1, 1))
-    rng, bounds = np.random.default_rng(2), _grid((8, 8, 16), 2, 2, 2)
+    rng = np.random.default_rng(2)
+    bounds = _grid((8, 8, 16), 2, 2, 2)
     places = np.asarray(centres, float)
     return cells.grow_cells(rng, axes, frames, places, outside, bounds, volume_spread=0, rounds=0)
 
@@ -69,11 +70,13 @@ def test_owner_has_the_smallest_key(tissue):
         centres, nuclei.semi_axes_um, nuclei.rotations, grown.weights_um, strict=True
     ):
         local = (points - c) @ r
-        low, high = np.zeros(grid.shape), np.full(grid.shape, 99.0)
+        low = np.zeros(grid.shape)
+        high = np.full(grid.shape, 99.0)
         for _ in range(25):  # the distance by bisection
             s = (low + high) / 2
             beyond = ((local / (a + s[..., None])) ** 2).sum(axis=3) > 1
-            low, high = np.where(beyond, s, low), np.where(beyond, high, s)
+            low = np.where(beyond, s, low)
+            high = np.where(beyond, high, s)
         radius = a.prod() ** (1 / 3)
         keys.append(radius * s * (1 + s / 2 / radius - w / (s + grown.softness_um)))
     expected = np.where(outside(grid) < 0, np.argmin(keys, axis=0) + 1, 0)

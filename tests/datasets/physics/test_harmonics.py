@@ -74,7 +74,8 @@ def test_a_body_in_a_plane_has_its_area_and_ring():
 
 @pytest.mark.parametrize("plane", [False, True])
 def test_no_surface_exceeds_the_reach_and_it_is_not_far_off(plane, rng):
-    axes, turns = rng.uniform(3, 6, (200, 3)), random_rotations(rng, 200)
+    axes = rng.uniform(3, 6, (200, 3))
+    turns = random_rotations(rng, 200)
     stars = draw_stars(rng, axes, turns, order=12, circularity=4.0, plane=plane)
     farthest = [stars.table(i).max() * axes[i].max() for i in range(200)]
     assert (stars.reach_um >= farthest).all()

@@ -48,7 +48,8 @@ def _row(*values):
 def test_tidy_agrees_with_scipy_object_by_object(least, shape):
     rng = np.random.default_rng(least)
     image = rng.choice(np.array([0, 2, 3, 9, 900], np.uint16), shape, p=[0.3, 0.3, 0.2, 0.15, 0.05])
-    expected, numbers = np.zeros_like(image), []
+    expected = np.zeros_like(image)
+    numbers = []
     for number in np.unique(image[image > 0]):
         piece = labels.largest_piece(image == number)
         if piece.sum() >= least:
@@ -60,7 +61,8 @@ def test_tidy_agrees_with_scipy_object_by_object(least, shape):
 
 
 def test_nucleus_is_seen_as_in_a_larger_image():
-    large, small = Grid((40, 40, 40), (1, 0.5, 0.5)), Grid((20, 40, 30), (1, 0.5, 0.5))
+    large = Grid((40, 40, 40), (1, 0.5, 0.5))
+    small = Grid((20, 40, 30), (1, 0.5, 0.5))
     for z in (19.0, 21.5, 24.5):  # the last is outside of the image but for its blur
         whole, part = (_visible(_balls(), [(z, 10.0, 14.0)], grid)[0] for grid in (large, small))
         assert part.any()

@@ -138,7 +138,8 @@ def test_ends_when_the_tissue_is_too_full(rng):
 
 def test_subcultures_lie_apart_in_the_tissue(rng):
     region = ellipsoid((0, 0, 0), (50, 70, 70))
-    diameters, flattening = (30, 50, 40), (1.0, 0.8, 0.5)
+    diameters = (30, 50, 40)
+    flattening = (1.0, 0.8, 0.5)
     balls = subcultures(rng, region, diameters, flattening)
     for part, diameter, flat in zip(balls, diameters, flattening, strict=True):
         whole = np.pi / 6 * flat * diameter**3
@@ -182,7 +183,8 @@ def test_bodies_are_drawn_together_until_they_touch_as_wanted(wanted, fraction, 
     region = _filled(ball((0, 0, 0), 40), axes, fraction)
     options = {"gap_um": 0.5} if fraction < 0.4 else {"max_overlap": 0.2}
     centres = pack(rng, axes, rotations, region, **options)
-    bodies, limits = (centres, axes, rotations), {"contact": wanted, "max_overlap": 0.1}
+    bodies = (centres, axes, rotations)
+    limits = {"contact": wanted, "max_overlap": 0.1}
     moved, share = press(*bodies, region, **limits)
     assert share == contact_share(moved, axes, rotations) == pytest.approx(wanted, abs=0.015)
     assert _deepest(axes, rotations, moved) > 2 * shrinkage(0.1) - 1 - 0.1
@@ -192,7 +194,8 @@ def test_bodies_are_drawn_together_until_they_touch_as_wanted(wanted, fraction, 
 
 
 def test_bodies_too_far_apart_stay_without_contact():
-    centres, axes = np.array([[0.0, 0, -15], [0, 0, 15]]), np.full((2, 3), 5.0)
+    centres = np.array([[0.0, 0, -15], [0, 0, 15]])
+    axes = np.full((2, 3), 5.0)
     moved, share = press(centres, axes, TURNS, ball((0, 0, 0), 40), contact=0.1, max_overlap=0.1)
     assert share == 0
     assert moved == pytest.approx(centres)

@@ -55,13 +55,15 @@ def test_distance_on_a_grid_is_that_at_its_voxels():
 def test_slab_has_the_values_of_the_whole(start, size, step):
     grid = Grid((30, 9, 9), (step, 5.0, 7.0), (-15.1, -10.0, 0.0))
     stop = min(start + size, 30)
-    whole, part = BALL.on(grid)[start:stop], BALL.on(grid.slab(start, stop))
+    whole = BALL.on(grid)[start:stop]
+    part = BALL.on(grid.slab(start, stop))
     assert part.tobytes() == whole.tobytes()
 
 
 def test_tissue_above_the_grid_is_the_length_of_the_chord():
     grid = Grid((5, 31, 31), (2, 2, 2), (0.0, -11.0, -1.0))
-    y, x = grid.centres(1)[:, None] - 20, grid.centres(2) - 30
+    y = grid.centres(1)[:, None] - 20
+    x = grid.centres(2) - 30
     half = np.sqrt((25**2 - y**2 - x**2).clip(0))
     wanted = (0 - (10 - half)).clip(0, 2 * half)
     above = BALL.above_um(grid)
@@ -81,7 +83,8 @@ def test_drawn_points_are_uniform(rng):
 
 def test_what_is_taken_away_and_what_is_kept_make_the_whole():
     hole = ball((10, 30, 30), 15)
-    rest, core = BALL.minus(hole), BALL.intersect(hole)
+    rest = BALL.minus(hole)
+    core = BALL.intersect(hole)
     assert rest.volume_um3 + core.volume_um3 == pytest.approx(BALL.volume_um3, rel=1e-3)
     assert core.volume_um3 == pytest.approx(hole.volume_um3, rel=0.01)
     middle = np.array([[10.0, 30, 30], [10, 8, 30]])

@@ -40,7 +40,8 @@ def _spread(spread, grid, light):
 
 @pytest.mark.parametrize("sigma, size", [(0.05, 1.7), (0.4, 0.3), (2.0, 0.5)])
 def test_means_are_those_of_a_brute_force_sum(sigma, size):
-    source, target = _axis(7, 0.5), _axis(6, size, start=-1.0)
+    source = _axis(7, 0.5)
+    target = _axis(6, size, start=-1.0)
     matrix = means(source, target, sigma).toarray()
     finest = np.arange(-16, 22, 0.005) + 0.0025  # µm
     kernel = np.exp(-((np.arange(-2400, 2401) * 0.005 / sigma) ** 2) / 2)

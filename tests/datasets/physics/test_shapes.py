@@ -118,7 +118,8 @@ def test_plates_are_condensed_across_the_long_axis_and_apart():
     along = ((places[first] - centres[late]) * long).sum(axis=1)
     assert (along > divided.semi_axes_um[first, 0]).all()
     # all points of a plate, in units of the semi-axes of the nucleus before division
-    outer, bend = nuclei.semi_axes_um[late][:, [2, 0, 1]], divided.bend[first, None]
+    outer = nuclei.semi_axes_um[late][:, [2, 0, 1]]
+    bend = divided.bend[first, None]
     axes = divided.semi_axes_um[first] / outer
     curved = shapes.SPHERE[0] - bend * (shapes.SPHERE[1] ** 2 + shapes.SPHERE[2] ** 2 - 0.4)
     across = axes[:, 1:2] * np.hypot(shapes.SPHERE[1], shapes.SPHERE[2])

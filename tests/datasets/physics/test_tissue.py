@@ -62,7 +62,8 @@ def test_irregular_tissue_keeps_its_volume_and_has_the_wanted_bumps(bumps, rng):
 def test_a_direction_has_its_own_value_on_every_processor(rng):
     # A product of matrices rounds the last columns of a block as no others, on some of them.
     axes = rng.normal(size=(18, 3))
-    weights, directions = np.ones(18), tissue._sphere(107)
+    weights = np.ones(18)
+    directions = tissue._sphere(107)
     whole = tissue._harmonics(directions, axes, weights)
     alone = [tissue._harmonics(column[:, None], axes, weights) for column in directions.T]
     assert (np.concatenate(alone) == whole).all()
@@ -77,7 +78,8 @@ def test_shell_and_core_make_the_whole():
 
 
 def test_a_blastocyst_has_a_layer_a_mass_at_its_pole_and_a_cavity():
-    axes, pole = (30, 40, 50), np.array([0.0, 0.6, 0.8])
+    axes = (30, 40, 50)
+    pole = np.array([0.0, 0.6, 0.8])
     whole, layer, mass, cavity = tissue.blastocyst((1, 2, 3), axes, 0.8, pole, 20_000)
     parts = [layer.volume_um3, mass.volume_um3, cavity.volume_um3]
     inside = 0.8**3 * _analytic(axes)

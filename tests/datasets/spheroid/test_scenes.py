@@ -50,7 +50,8 @@ def test_dying_nuclei_are_seen_and_not_labelled():
 
 def test_new_ranges_leave_the_draws_of_a_recipe_as_they_were():
     wide = {"cells": {"bleed_through": [0.1, 0.4]}, "optics": {"cytoplasm_spread": [0.1, 0.4]}}
-    before, after = make(), make(wide)
+    before = make()
+    after = make(wide)
     changed = {"bleed_through", "cytoplasm_spread", "snr"}
     for name, value in before.metadata.items():
         assert after.metadata[name] == value or name in changed
@@ -114,8 +115,10 @@ def test_flat_nuclei_of_a_blastocyst_lie_along_its_surface_and_the_others_in_the
     tissue = {"n_nuclei": 80, "core": 0.75, "inner": 0.4, "may_be_cut": True}
     made = _grown({"tissue": tissue | width, "nucleus": {"diameter_um": 7.0}}, seed=3)
     (living, _), (whole, layer, mass) = made.packed.parts, made.outline.homes
-    places, axes = made.packed.centres_um, living.semi_axes_um
-    outer, inner = layer.distance_at(places) < 0, mass.distance_at(places) < 0
+    places = made.packed.centres_um
+    axes = living.semi_axes_um
+    outer = layer.distance_at(places) < 0
+    inner = mass.distance_at(places) < 0
     assert (outer ^ inner).all()
     assert inner.sum() == pytest.approx(80 * 0.4, abs=6)
     assert made.inner[1] == pytest.approx(0.25, abs=0.06)

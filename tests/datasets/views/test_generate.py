@@ -5,7 +5,8 @@ from cytosuite.contract.tasks import VIEW
 from cytosuite.datasets.views.generate import finer, fused, generate
 from cytosuite.datasets.views.parameters import STUDIES, Parameters
 
-SECOND, FUSED = f"second-{VIEW}", f"fused-{VIEW}"
+SECOND = f"second-{VIEW}"
+FUSED = f"fused-{VIEW}"
 
 
 def test_images_have_the_shape_and_the_words_of_their_study(sample):

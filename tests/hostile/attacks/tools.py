@@ -13,7 +13,8 @@ import tifffile
 INPUT = Path(os.environ.get("CYTOSUITE_INPUT", "/input"))
 OUT = Path(os.environ.get("CYTOSUITE_OUTPUT", "/output"))
 PLACE = OUT / "images/instance-labels"
-SHAPE, SPACING = (6, 32, 32), (2.0, 1.0, 1.0)
+SHAPE = (6, 32, 32)
+SPACING = (2.0, 1.0, 1.0)
 FACTS = {"shape": SHAPE, "axes": "ZYX", "spacing": SPACING}
 EVIL = "document.documentElement.dataset.hacked='yes'"
 HTML = f'<script>{EVIL}</script><img src=x onerror="{EVIL}"><b>bold</b>'

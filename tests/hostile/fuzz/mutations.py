@@ -36,7 +36,8 @@ NAMES = [
     *("{0}.tif", "a;b.tif", "$(id).tif"),
 ]
 KINDS = ("fifo", "socket", "folder", "link:/etc/hostname", "link:.", "link:..", "link:nowhere")
-PNG, HDF5 = b"\x89PNG\r\n\x1a\n", b"\x89HDF\r\n\x1a\n"
+PNG = b"\x89PNG\r\n\x1a\n"
+HDF5 = b"\x89HDF\r\n\x1a\n"
 CHUNKS = [b"IHDR", b"IDAT", b"IEND", b"tEXt", b"zTXt", b"iTXt", b"eXIf", b"acTL", b"fcTL", b"tRNS"]
 TAGS = [*range(254, 350), 33550, 33628, 34118, 50838, 50839, 50844, 65000]
 
@@ -122,7 +123,8 @@ def moved(rng, data, donor):
 
 def spliced(rng, data, donor):
     """Return the start of one file and the end of another."""
-    here, there = int(rng.integers(len(data) + 1)), int(rng.integers(len(donor) + 1))
+    here = int(rng.integers(len(data) + 1))
+    there = int(rng.integers(len(donor) + 1))
     return data[:here] + donor[there if rng.random() < 0.5 else here :]
 
 
@@ -154,13 +156,15 @@ def lined(rng, data, donor):
 def headed(rng, data, donor):
     """Alter the lines of a MetaImage header."""
     end = data.find(b"\n", max(0, data.find(b"ElementDataFile"))) + 1
-    head, pixels = data[: end or len(data)], data[end or len(data) :]
+    head = data[: end or len(data)]
+    pixels = data[end or len(data) :]
     return pick(rng, [worded, worded, worded, lined])(rng, head, donor) + pixels
 
 
 def chunked(rng, data, donor):
     """Alter, remove, repeat or exchange chunks of a PNG; their checksums are right."""
-    chunks, place = [], 8
+    chunks = []
+    place = 8
     while place + 8 <= len(data):
         size = int.from_bytes(data[place : place + 4], "big")
         chunks.append([data[place + 4 : place + 8], data[place + 8 : place + 8 + size]])
@@ -188,7 +192,8 @@ def png(chunks):
 def tags_of(data):
     """Return format, tags and links of a TIFF file: where it names the places of its directories."""
     with tifffile.TiffFile(io.BytesIO(data)) as file:
-        form, pages = file.tiff, [*file.pages]
+        form = file.tiff
+        pages = [*file.pages]
     ends = [
         page.offset + form.tagnosize + len(page.tags) * form.tagsize
         for page in pages  # the link to the next one follows the tags
@@ -229,7 +234,8 @@ def described(rng, data, donor):
     except Exception:  # it has none
         return tagged(rng, data, donor)
     text = data[tag.valueoffset : tag.valueoffset + tag.count].rstrip(b"\0")
-    text, data = worded(rng, text, donor) + b"\0", data + b"\0" * (len(data) % 2)
+    text = worded(rng, text, donor) + b"\0"
+    data = data + b"\0" * (len(data) % 2)
     for place, value in ((4, len(text)), (4 + form.offsetsize, len(data))):
         data = _put(data, tag.offset + place, form.offsetformat, value)
     return data + text

@@ -115,7 +115,8 @@ def image(folder):
     if path.suffix in (".tif", ".mha"):
         head = formats.header(path)
         for name in ("shape", "axes", "spacing"):
-            one, two = getattr(head, name), getattr(volume, name)
+            one = getattr(head, name)
+            two = getattr(volume, name)
             hold(one == two, "header has another", name, one, two)
         hold(head.dtype == volume.array.dtype, "header has dtype", head.dtype, volume.array.dtype)
 
@@ -123,7 +124,8 @@ def image(folder):
 def omezarr(folder):
     """Read an image of OME-Zarr: a folder, or a file."""
     for path in folder.glob("a.*"):
-        head, found = formats.header(path), formats.read(path)
+        head = formats.header(path)
+        found = formats.read(path)
         sane_volume(found)
         hold(head == Header(found.shape, found.array.dtype, found.spacing, found.axes), "header")
         hold(sum(map(len, formats.slabs(path, 2))) == len(found.array), "slabs")

@@ -111,7 +111,8 @@ def tiffs():
         (volume((6, 8), np.uint8, "YX"), False),
     )
     grey = {"photometric": "minisblack"}
-    plane, stack = ramp((32, 32), np.uint8), ramp((3, 6, 8), np.uint16)
+    plane = ramp((32, 32), np.uint8)
+    stack = ramp((3, 6, 8), np.uint16)
     micro = {"PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5, "PhysicalSizeZ": 2.0}
     names = {"Channel": {"Name": ["DAPI", "GFP"]}}
     others = [
@@ -272,7 +273,8 @@ def omezarrs():
     axes = [{"name": name, "type": "space", "unit": "nanometer"} for name in "zyx"]
     image = {"axes": axes, "datasets": [{"path": "0", "coordinateTransformations": [scale]}]}
     omero = {"channels": [{"label": "DAPI", "color": "FFFFFF"}]}
-    old, new = {"multiscales": [image]}, {"ome": {"multiscales": [image], "omero": omero}}
+    old = {"multiscales": [image]}
+    new = {"ome": {"multiscales": [image], "omero": omero}}
 
     def foreign(version, **options):
         def write_zarr(folder):

@@ -105,7 +105,8 @@ def judge(reader, work, watch, noise):
 def refusal(error, work, named=False):
     """Return the verdict about a message: one printable line that names the place in our words."""
     text = str(error)
-    bare, kind = text.replace(str(work), ""), None
+    bare = text.replace(str(work), "")
+    kind = None
     if not text.isprintable() or not text:
         kind = "message is not one printable line"
     elif found := INTERNAL.search(bare):

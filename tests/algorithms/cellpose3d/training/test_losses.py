@@ -40,7 +40,8 @@ def test_a_doubtful_nucleus_is_above_every_threshold_or_below_all():
 
 
 def test_flow_counts_inside_only():
-    flow, wanted = torch.zeros(1, 3, 1, 1, 4), torch.zeros(1, 3, 1, 1, 4)
+    flow = torch.zeros(1, 3, 1, 1, 4)
+    wanted = torch.zeros(1, 3, 1, 1, 4)
     wanted[0, :, 0, 0, 0] = torch.tensor([1.0, 2.0, 2.0])
     wanted[..., 3] = 50
     inside = torch.tensor([True, True, True, False]).view(1, 1, 1, 1, 4)

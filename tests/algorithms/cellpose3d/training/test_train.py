@@ -89,7 +89,8 @@ def test_the_published_fine_tuning_descends_at_its_own_rates():
     ],
 )
 def test_explains_the_place_of_a_mistake(tmp_path, old, new, message):
-    path, text = tmp_path / "t.toml", (HERE / "cells.toml").read_text()
+    path = tmp_path / "t.toml"
+    text = (HERE / "cells.toml").read_text()
     assert old in text
     path.write_text(text.replace(old, new, 1))
     refused(message, parse, path, read_toml(path), Settings)

@@ -99,7 +99,8 @@ def test_an_inference_is_refused_with_the_command_for_its_images(
     written, tmp_path, direction, name, model
 ):
     _volumes(tmp_path, ["trainA/r.tif", "trainB/s.tif", "inferenceA/r.tif", "inferenceB/s.tif"])
-    a, b = tmp_path / "trainA", tmp_path / "trainB"
+    a = tmp_path / "trainA"
+    b = tmp_path / "trainB"
     assert divide(tmp_path) == {"simulated": b, "real": a}
     keys = {"mode": "inference", "direction": "BtoA", "direction_inference": direction}
     for data in (divide(tmp_path), {"simulated": tmp_path}):

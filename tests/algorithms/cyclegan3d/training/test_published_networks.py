@@ -19,7 +19,8 @@ from cytosuite.training.publish import ALGORITHMS
 
 WIDTH, CYCLE, IDENTITY = 64, 10.0, 0.5
 WEIGHTS = (34_111_489, 11_047_873)  # of generator and judge at this width
-NARROW, CROP = 4, (16, 32, 36)
+NARROW = 4
+CROP = (16, 32, 36)
 
 
 def judge(width):
@@ -38,7 +39,8 @@ def learn(to_a, to_b, judge_a, judge_b, a, b):
         """Return the mean squared distance of answers from a value."""
         return mse_loss(answers, torch.full_like(answers, value))
 
-    fake_a, fake_b = to_a(b), to_b(a)
+    fake_a = to_a(b)
+    fake_b = to_b(a)
     lost = CYCLE * (l1_loss(to_a(fake_b), a) + l1_loss(to_b(fake_a), b))
     lost = lost + to(judge_a(fake_a), 1.0) + to(judge_b(fake_b), 1.0)
     lost = lost + CYCLE * IDENTITY * (l1_loss(to_a(a), a) + l1_loss(to_b(b), b))
@@ -65,7 +67,8 @@ def test_gradients_with_the_published_settings_are_the_published_ones(monkeypatc
     torch.manual_seed(0)
     modules, optimisers = TRAINING.build(_settings())
     theirs = [make(NARROW) for make in (Generator, Generator, judge, judge)]
-    names, pairs = ("forward", "backward", "judge_real", "judge_simulated"), {}
+    names = ("forward", "backward", "judge_real", "judge_simulated")
+    pairs = {}
     # In double precision: in single, rounding differs by 0.8 to 1.3 thousandths, by machine.
     monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)
     for module in (*modules.values(), *theirs):

@@ -52,7 +52,8 @@ def test_an_item_holds_the_image_in_units_of_the_network(tmp_path):
 def test_a_grey_count_of_integers_is_known_where_crops_are_dithered(tmp_path):
     _write(tmp_path / "a/a.tif", real())
     _write(tmp_path / "b/b.tif", real().astype(np.float32))
-    floats, simulated = _load(tmp_path / "b", "real"), _load(tmp_path / "a", keep="levels")
+    floats = _load(tmp_path / "b", "real")
+    simulated = _load(tmp_path / "a", keep="levels")
     assert floats[0].counts == simulated[0].counts == ()
     (item,) = _load(tmp_path / "a", "real")
     assert item.counts == pytest.approx([1 / 3 / background_of(real()).sd], rel=1e-3)
@@ -85,7 +86,8 @@ CROPS = Crops(shape=(4, 8, 8), batch=2, alike=3)
 
 
 def _item(image, labels=None):
-    array, spacing = image[None].astype(np.float16), (1.0, 1.0, 1.0)
+    array = image[None].astype(np.float16)
+    spacing = (1.0, 1.0, 1.0)
     return DomainVolume(Path("a.tif"), None, array, labels, image.shape, spacing)
 
 
@@ -111,7 +113,8 @@ def _draw(simulated, real, crops=CROPS, step=0):
 def test_whole_grey_counts_are_dithered_by_half_a_count(scale, units, counts):
     grey = np.arange(4 * 40 * 40).reshape(4, 40, 40) % 300
     whole = replace(_item(grey), image=units(grey)[None].astype(np.float32), scale=scale)
-    counted, crops = replace(whole, counts=(1 / 8,)), Crops(shape=(4, 40, 40), batch=1, alike=1)
+    counted = replace(whole, counts=(1 / 8,))
+    crops = Crops(shape=(4, 40, 40), batch=1, alike=1)
     found = _draw([whole], [counted], crops)
     simulated, real = (counts(found[name].astype(float)) for name in ("simulated", "real"))
     assert np.abs(simulated - simulated.round()).max() < 0.01
@@ -122,7 +125,8 @@ def test_whole_grey_counts_are_dithered_by_half_a_count(scale, units, counts):
 
 
 def test_crops_are_of_every_place_and_mirrored_along_y_alone():
-    shape, item = (6, 10, 9), _places((6, 10, 9))
+    shape = (6, 10, 9)
+    item = _places((6, 10, 9))
     crops = Crops(shape=(4, 8, 6), batch=1, alike=1)
     drawn = [_draw([item], [item], crops, step=step) for step in range(200)]
     for name in ("simulated", "real"):
@@ -144,7 +148,8 @@ def test_labels_are_turned_with_their_image():
 
 @pytest.mark.parametrize("bright", [0.0, 1.0])
 def test_the_place_most_alike_the_real_crop_is_taken(bright):
-    real, halves = _item(np.full((4, 8, 8), bright)), np.zeros((40, 8, 8))
+    real = _item(np.full((4, 8, 8), bright))
+    halves = np.zeros((40, 8, 8))
     halves[20:] = 1
     simulated = _item(halves)
 

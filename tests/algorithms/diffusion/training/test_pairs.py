@@ -99,7 +99,8 @@ def test_positions_are_cut_and_turned_as_the_sketch(tmp_path):
 
 
 def test_hidden_sketches_are_a_constant_and_all_else_is_as_without(items):
-    hidden, both = 0, [_settings({"batch": 4, "dropped": share}) for share in (0, 0.25)]
+    hidden = 0
+    both = [_settings({"batch": 4, "dropped": share}) for share in (0, 0.25)]
     for step in range(100):
         plain, some = (draw_crops(items, settings, 0, step) for settings in both)
         for name in ("image", "noise", "place"):

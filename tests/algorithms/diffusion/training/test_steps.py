@@ -52,7 +52,8 @@ def _clean(network, noised, angle, drawn):
 def test_a_taught_step_is_that_of_a_plain_version(tmp_path):
     settings = _settings("distillation", teacher_steps=2)
     cases, settings, state = _begun(tmp_path, settings)
-    drawn, network = TRAINING.batch(cases, settings, 0), copy.deepcopy(state.modules["network"])
+    drawn = TRAINING.batch(cases, settings, 0)
+    network = copy.deepcopy(state.modules["network"])
     signals = settings.process.schedule.signal()
     early, late = (float(np.arccos(np.sqrt(signals[place]))) for place in (999, 0))
     noise = torch.from_numpy(drawn["noise"])
@@ -87,7 +88,8 @@ def test_a_teacher_of_as_many_steps_has_nothing_to_teach(tmp_path):
 
 def test_the_losses_of_judged_crops_are_those_of_a_plain_version(tmp_path):
     cases, settings, state = _begun(tmp_path, _settings())
-    drawn, own = TRAINING.batch(cases, settings, 0), settings.adversary
+    drawn = TRAINING.batch(cases, settings, 0)
+    own = settings.adversary
     before = copy.deepcopy(state.modules)
     losses = take_step(TRAINING, settings, state, drawn)
     drawn_t = {name: torch.from_numpy(value) for name, value in drawn.items()}
@@ -129,7 +131,8 @@ def test_each_network_is_moved_by_its_own_loss_alone(tmp_path, monkeypatch):
 
 
 def test_unpaired_training_makes_images(tmp_path):
-    real, masks = real_folder(tmp_path / "real"), tmp_path / "masks"
+    real = real_folder(tmp_path / "real")
+    masks = tmp_path / "masks"
     for number in range(3):
         write(masks / f"m_{number}.tif", volume(labels_of(10 + number)))
     unpaired = {"unpaired": True, "features": 0, "adapt": 0.5, "penalty": 0.1, "penalty_every": 2}

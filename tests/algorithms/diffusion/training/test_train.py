@@ -41,10 +41,8 @@ def test_levels_of_noise_are_those_of_the_schedule(tmp_path):
 @pytest.mark.parametrize("predicts, conditioned", [("velocity", True), ("noise", False)])
 def test_the_first_loss_is_the_variance_of_the_answer(predicts, conditioned, tmp_path):
     settings = _settings(network={"predicts": predicts, "conditioned": conditioned})
-    cases, state = (
-        _cases(paired_dataset(tmp_path), settings),
-        begin(TRAINING, settings, None, "cpu"),
-    )
+    cases = _cases(paired_dataset(tmp_path), settings)
+    state = begin(TRAINING, settings, None, "cpu")
     drawn = TRAINING.batch(cases, settings, 0)
     assert ("sketch" in drawn) is conditioned
     losses = take_step(TRAINING, settings, state, drawn)

@@ -39,7 +39,8 @@ def test_the_loss_of_a_shape_is_the_mean_squared_error_of_its_radius(rng):
     radii = basis(order, fibonacci_sphere(5000)) @ (found - true)
     table = torch.zeros(1, 2, true.size)
     table[0, 1] = torch.from_numpy(true)
-    heat, rows = torch.zeros(1, 1, 1, 2), torch.zeros(1, 1, 1, 2, dtype=torch.long)
+    heat = torch.zeros(1, 1, 1, 2)
+    rows = torch.zeros(1, 1, 1, 2, dtype=torch.long)
     heat[..., 1], rows[..., 1] = 1, 1  # the other voxel is of no object
     maps = torch.from_numpy(found)[None, :, None, None, None].expand(1, -1, 1, 1, 2)
     assert float(shape_loss(maps, heat, rows, table)) == pytest.approx((radii**2).mean(), rel=1e-3)
@@ -47,8 +48,10 @@ def test_the_loss_of_a_shape_is_the_mean_squared_error_of_its_radius(rng):
 
 def test_sizes_are_learned_and_not_their_mean_alone():
     torch.manual_seed(0)
-    image, heat = torch.zeros(1, 1, 24, 24, 48), torch.zeros(1, 12, 12, 24)
-    rows, table = torch.zeros(1, 12, 12, 24, dtype=torch.long), torch.zeros(1, 3, 4)
+    image = torch.zeros(1, 1, 24, 24, 48)
+    heat = torch.zeros(1, 12, 12, 24)
+    rows = torch.zeros(1, 12, 12, 24, dtype=torch.long)
+    table = torch.zeros(1, 3, 4)
     for row, (middle, radius) in enumerate([(12, 4.0), (36, 8.0)], 1):
         ball = torch.from_numpy(away_from((12, 12, middle), (24, 24, 48)) < radius)
         image[0, 0][ball] = 5.0

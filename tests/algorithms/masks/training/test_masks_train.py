@@ -59,7 +59,8 @@ def test_a_short_training_makes_a_model_that_answers(tmp_path):
 
 
 def test_what_nothing_can_be_learned_from_is_refused(tmp_path):
-    settings, folder = short("masks"), planes_folder(tmp_path)
+    settings = short("masks")
+    folder = planes_folder(tmp_path)
     (case, _) = _cases(folder)
     both = [case, replace(case, spacing=(1.0, 1.0))]
     refused("give labels of one voxel size", TRAINING.measure, {"images": both}, settings)

@@ -36,7 +36,8 @@ def test_similarity_is_that_of_the_metric(shape, scale):
 
 def test_the_loss_is_the_published_sum():
     target, view = _crops()
-    lost, apart = 1 - similarity(view, target).mean(), (view - target).abs().mean()
+    lost = 1 - similarity(view, target).mean()
+    apart = (view - target).abs().mean()
     assert _total(view, target, view).item() == pytest.approx((100 * lost + apart).item(), rel=1e-5)
     found = _losses(view, target, view, similarity=3, difference=0)
     assert found["total"].item() == pytest.approx(3 * lost.item(), rel=1e-5)
@@ -47,7 +48,8 @@ def test_a_ratio_of_sums_weighs_crops_by_what_they_have_lost():
     target, view = _crops()
     view[0] = target[0] + 0.1 * (view[0] - target[0])
     answer = target + 0.5 * (view - target)
-    lost, before = 1 - similarity(answer, target), 1 - similarity(view, target)
+    lost = 1 - similarity(answer, target)
+    before = 1 - similarity(view, target)
     assert before[0] < 0.5 * before[1]
     given = {"kind": "n_ssim", "similarity": 1, "difference": 0, "floor": 1e-3}
     ratio = _total(answer, target, view, over="batch", **given)

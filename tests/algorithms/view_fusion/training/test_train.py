@@ -24,7 +24,8 @@ def _cases(folder, settings):
 
 def test_the_first_loss_is_that_of_the_view_itself(tmp_path):
     settings = _settings(loss={"kind": "n_ssim", "similarity": 1})
-    cases, state = _cases(dataset(tmp_path), settings), begin(TRAINING, settings, None, "cpu")
+    cases = _cases(dataset(tmp_path), settings)
+    state = begin(TRAINING, settings, None, "cpu")
     drawn = TRAINING.batch(cases, settings, 0)
     losses = take_step(TRAINING, settings, state, drawn)
     apart = np.abs(drawn["image"][:, :1] - drawn["target"]).mean()

@@ -394,7 +394,8 @@ def test_progress_is_short_and_the_whole_is_in_a_log(builder, root, lines):
 def test_the_image_before_is_removed_and_one_that_the_daemon_keeps_fails_no_build(
     builder, root, daemon, lines, refusal
 ):
-    tag, removed = image_tag("thresholder"), []
+    tag = image_tag("thresholder")
+    removed = []
     daemon.ids[tag] = "before"
     builder.build("thresholder")
 

@@ -52,7 +52,8 @@ def end(piece):
 @pytest.fixture(scope="module")
 def pool(tmp_path_factory):
     """Return a pool of two workers."""
-    settings, home = {"kind": "local", "n_workers": 2}, tmp_path_factory.mktemp("cluster")
+    settings = {"kind": "local", "n_workers": 2}
+    home = tmp_path_factory.mktemp("cluster")
     with open_pool(settings, home, "cpu") as pool:
         yield pool
 

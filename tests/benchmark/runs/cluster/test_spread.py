@@ -47,9 +47,11 @@ def run(tmp_path, fakes, watershed, monkeypatch):
         worker = Worker(tmp_path / "scratch", ends)
         monkeypatch.setattr(module, "get_worker", lambda: worker)
         monkeypatch.setattr(module, "choose", lambda *_: (engine, "engine: fake"))
-        jobs, seen = plan(dataset, [watershed], engine, tmp_path / "run", retry=True), {}
+        jobs = plan(dataset, [watershed], engine, tmp_path / "run", retry=True)
+        seen = {}
         engine._identity = identity
-        limits, apis = {"watershed": fakes.limits}, {"watershed": "invoke"}
+        limits = {"watershed": fakes.limits}
+        apis = {"watershed": "invoke"}
         session = OpenSession("fake", "cpu", "segment", limits, apis, {}, {}, "")
         spread(jobs, session, worker, lambda _, case, status: seen.update({case: status}))
         return seen
@@ -61,7 +63,8 @@ def run(tmp_path, fakes, watershed, monkeypatch):
 def test_an_algorithm_starts_once_on_a_worker_and_ends_with_the_run(
     run, dataset, engine, fakes, monkeypatch, tmp_path
 ):
-    starts, session = [], fakes.Engine.session
+    starts = []
+    session = fakes.Engine.session
 
     def watched(self, algorithm, workspace, limits, api):
         starts.append((workspace.is_relative_to(tmp_path / "scratch"), limits.cpus))

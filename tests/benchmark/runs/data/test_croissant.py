@@ -9,7 +9,8 @@ SOCKETS = {"microscopy-image": toys.image, "instance-labels": toys.labels}
 
 
 def test_a_card_holds_each_file_with_its_digest_and_the_files_of_each_case(dataset_of, tmp_path):
-    dataset, folder = dataset_of(**SOCKETS), tmp_path / "out"
+    dataset = dataset_of(**SOCKETS)
+    folder = tmp_path / "out"
     for case in dataset.cases:
         for slug, room in zip(SOCKETS, ("images", "labels"), strict=True):
             write(folder / room / f"{case.name}.tif", read(case.socket(slug)))

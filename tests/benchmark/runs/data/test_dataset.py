@@ -69,7 +69,8 @@ def test_the_lock_of_a_program_that_was_killed_at_its_end_is_removed(make_datase
 
 def test_an_altered_case_is_made_again_and_no_other(make_dataset):
     dataset = make_dataset(1, 2)
-    before, places = digests(dataset.home), [c.path("microscopy-image") for c in dataset.cases]
+    before = digests(dataset.home)
+    places = [c.path("microscopy-image") for c in dataset.cases]
     kept = places[1].stat()
     places[0].write_bytes(places[0].read_bytes()[:-9])
     assert make_dataset(1, 2) == dataset
@@ -128,8 +129,10 @@ def test_the_parts_of_a_folder_are_a_condition_and_one_may_be_run_alone(tmp_path
     "place", ["images/{}.tif", "images/{}.ome.zarr", "list", "sub/{}.tif", "{}/images/z.tif"]
 )
 def test_a_training_divides_a_folder_as_the_benchmark_does(tmp_path, place):
-    own, names = tmp_path / "own", ("b.x", "a", "o\u0308", "c-1", "d")
-    plane, deep = Volume(np.eye(8, dtype=np.uint8), (1.0, 1.0), "YX"), place.startswith("sub")
+    own = tmp_path / "own"
+    names = ("b.x", "a", "o\u0308", "c-1", "d")
+    plane = Volume(np.eye(8, dtype=np.uint8), (1.0, 1.0), "YX")
+    deep = place.startswith("sub")
     paths = [own / place.replace("list", "images/{}.tif").format(name) for name in names]
     labels = [own / f"labels/{name}.tif" for name in names]
     if place.endswith("z.tif"):
@@ -228,7 +231,8 @@ def test_large_images_of_a_user_are_linked_into_their_cases(tmp_path, monkeypatc
     write(tmp_path / "own/labels/a.ozx", image)
     dataset = _made(tmp_path, tmp_path / "own")
     (case,) = dataset.cases
-    main, truth = case.main(SEGMENT), case.truth(SEGMENT)["instance-labels"]
+    main = case.main(SEGMENT)
+    truth = case.truth(SEGMENT)["instance-labels"]
     assert (main.name, truth.name) == ("a.ome.zarr", "a.ozx")
     assert main.is_symlink()
     assert truth.is_symlink()

@@ -16,7 +16,8 @@ from cytosuite.volume import merged
 def test_files_and_facts_are_those_that_nnunet_documents_and_its_reader_finds(
     make_dataset, tmp_path, stains
 ):
-    out, dataset = tmp_path / "Dataset001_Squares", make_dataset(1, 2)
+    out = tmp_path / "Dataset001_Squares"
+    dataset = make_dataset(1, 2)
     for path in [case.socket(IMAGE.slug) for case in dataset.cases]:
         write(path, merged([read(path)] * len(stains)))
     write_nnunet(dataset, out, nnunet_name(out))
@@ -59,7 +60,8 @@ def test_hdf5_files_are_trained_on_by_their_list(make_dataset, tmp_path):
     write(case.folder / f"extras/seeds/{case.name}.tif", labels)
     write_hdf5(dataset, tmp_path / "out")
     item, _ = find_images(tmp_path / "out", ["*"])
-    image, mask = item.image, item.files[LABELS.slug]
+    image = item.image
+    mask = item.files[LABELS.slug]
     assert_array_equal(read(image).array, read(case.socket(IMAGE.slug)).array)
     for group in ("", "data/instances", "data/seeds"):
         found = read(mask, group=group)

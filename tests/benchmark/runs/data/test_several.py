@@ -104,7 +104,8 @@ def test_chains_must_agree(faked):
 
 
 def test_one_reference_set_at_most(faked, tmp_path):
-    one, two = {tmp_path / "1.tif": None}, {tmp_path / "2.tif": None}
+    one = {tmp_path / "1.tif": None}
+    two = {tmp_path / "2.tif": None}
     refused(
         "expected one reference set, found those of a, b; name",
         faked,

@@ -157,7 +157,8 @@ def test_a_young_file_is_read_until_it_is_older_than_two_seconds(sealed, read):
 
 def test_a_change_within_the_tick_of_a_seal_is_seen(tmp_path, monkeypatch):
     """The clock of the file system stands still from the writing to the change."""
-    path, real = tmp_path / "a.tif", os.stat
+    path = tmp_path / "a.tif"
+    real = os.stat
 
     def coarse(file, *given, **named):
         found = real(file, *given, **named)
@@ -233,7 +234,8 @@ def test_files_of_a_user_are_read_once_and_nothing_is_written_beside_them(own, r
 
 
 def test_a_change_in_files_of_a_user_changes_their_digest(own, read):
-    before, times = foreign_digest([own], own), (own / "a.tif").stat()
+    before = foreign_digest([own], own)
+    times = (own / "a.tif").stat()
     (own / "a.tif").write_text("pixelt of a.tif")
     os.utime(own / "a.tif", ns=(times.st_atime_ns, times.st_mtime_ns))
     assert foreign_digest([own], own) == digest([own], own) != before

@@ -138,7 +138,8 @@ def test_a_digest_of_a_case_knows_its_images_and_labels_alone(tmp_path):
         (tmp_path / SUMS).write_text("".join(f"{line}\n" for line in lines))
         return case_digests(dataset)
 
-    image, labels = "1  sockets/images/image/a.tif", "2  sockets/images/labels/a.tif"
+    image = "1  sockets/images/image/a.tif"
+    labels = "2  sockets/images/labels/a.tif"
     found = digests(image, labels, "3  case.json")
     assert found == digests(labels, image, "4  case.json", "5  preview.png")
     assert found != digests(image.replace("1", "9"), labels)

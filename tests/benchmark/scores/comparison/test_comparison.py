@@ -44,7 +44,8 @@ def test_with_few_cases_the_mean_decides(made, cases):
 
 
 def test_a_new_failure_is_a_regression_and_a_mended_one_is_told(made):
-    one, two = made("a"), made("b", status={4: "time-out"})
+    one = made("a")
+    two = made("b", status={4: "time-out"})
     assert "net: 1 new failed case (case_04)" in compared(one, two).regressions
     found = compared(two, one)
     assert not found.regressions
@@ -138,8 +139,10 @@ def test_a_metric_without_any_value_left_is_a_regression_too(made, most, regress
 
 
 def test_an_infinite_value_that_is_lost_is_a_regression(made):
-    one, two = made("a", np.where(SCORES < 0.6, np.inf, SCORES)), made("b")
-    lost, worst = "case_00, case_01, case_02", made("c", np.where(SCORES < 0.6, -np.inf, SCORES))
+    one = made("a", np.where(SCORES < 0.6, np.inf, SCORES))
+    two = made("b")
+    lost = "case_00, case_01, case_02"
+    worst = made("c", np.where(SCORES < 0.6, -np.inf, SCORES))
     assert f"net: SEG is no longer infinite in {lost}" in compared(one, two).regressions
     assert f"net: SEG is no longer finite in {lost}" in compared(two, worst).regressions
     assert not compared(two, one).warnings + compared(worst, two).regressions
@@ -155,7 +158,8 @@ def test_a_changed_ruler_is_named(made):
 
 
 def test_time_warns_and_fails_only_when_asked(made):
-    one, two = made("a"), made("b", seconds=2.0)
+    one = made("a")
+    two = made("b", seconds=2.0)
     found = compared(one, two)
     assert not found.regressions
     assert found.warnings == ["net: in the median case 2.00 times the time (medians 1 -> 2 s)"]

@@ -128,7 +128,8 @@ def test_a_second_name_of_a_member_is_refused(broken, name):
 
 @pytest.mark.parametrize("same", [True, False])
 def test_an_index_that_leads_to_another_image_is_refused(tmp_path, same):
-    image, other = Image(), Image(tags=("debian:bookworm",)).configured(User="0")
+    image = Image()
+    other = Image(tags=("debian:bookworm",)).configured(User="0")
     blobs = {}
 
     def blob(value, **about):
@@ -165,7 +166,8 @@ def test_a_cut_archive_is_refused_wherever_it_is_cut(tmp_path, layout, suffix):
     whole = Image([GOOD, {"a": random.Random(0).randbytes(3000)}]).save(
         tmp_path / f"a{suffix}", layout
     )
-    content, path = whole.read_bytes(), tmp_path / f"cut{suffix}"
+    content = whole.read_bytes()
+    path = tmp_path / f"cut{suffix}"
     end = len(content) - (0 if suffix != ".tar" else 10240 + 512)  # the rest are zeros
     for length in random.Random(1).sample(range(end), min(end, 100)):
         path.write_bytes(content[:length])
@@ -212,7 +214,8 @@ def test_config_and_layers_alone_are_left(tmp_path, layout, suffix):
         fileobj=io.BytesIO(b"".join(anew(path, read_archive(path, lambda _: False))))
     ) as new:
         found = {entry.name: new.extractfile(entry).read() for entry in new}
-    config, layers = f"{sha(image.text())}.json", image.tars()
+    config = f"{sha(image.text())}.json"
+    layers = image.tars()
     names = [f"{sha(each)}/layer.tar" for each in layers]
     listed = json.loads(found.pop("manifest.json"))
     assert found == {config: image.text(), **dict(zip(names, layers, strict=True))}

@@ -149,7 +149,8 @@ def test_the_layout_of_newer_dockers_is_noted(tmp_path):
     ],
 )
 def test_the_name_of_the_config_is_its_digest(tmp_path, name, expected):
-    old, found = f"{sha(Image().text())}.json", []
+    old = f"{sha(Image().text())}.json"
+    found = []
     for info, content in Image().docker():
         info.name = name if info.name == old else info.name
         content = content.replace(old.encode(), name.encode()) if info.isreg() else content
@@ -161,7 +162,8 @@ def test_the_name_of_the_config_is_its_digest(tmp_path, name, expected):
 
 def test_an_image_that_was_exported_before_is_known(tmp_path):
     image = Image()
-    path, found = image.save(tmp_path / "a.tar.gz"), f"sha256:{sha(image.text())}"
+    path = image.save(tmp_path / "a.tar.gz")
+    found = f"sha256:{sha(image.text())}"
     for record, expected in (
         ({"x": {"image": {"file": "a.tar.gz", "id": found}, "earlier": []}}, []),
         ({"x": {"image": {"file": "b.tar.gz", "id": found}}}, ["archive.repeated"]),

@@ -30,7 +30,8 @@ def worker(dataset_of, tmp_path):
     dataset = dataset_of(microscopy_image=toys.image, instance_labels=toys.labels)
     task = TASKS["segment"]
     write_inputs(dataset, task, tmp_path / "inputs")
-    bundle, app = tmp_path / "dist/own.zip", tmp_path / "app"
+    bundle = tmp_path / "dist/own.zip"
+    app = tmp_path / "app"
     bundle.parent.mkdir()
     write_bundle(ground_truth(dataset, task), tmp_path / "inputs", "registry/judge", bundle)
     with ZipFile(bundle) as archive:
@@ -94,7 +95,8 @@ def test_the_page_starts_from_the_tag_that_is_built():
 
 def test_a_link_to_the_truth_is_no_answer(worker):
     _, app = worker
-    res, evaluation = app / "input/res", read_evaluation(app / "input/ref")
+    res = app / "input/res"
+    evaluation = read_evaluation(app / "input/ref")
     truth = app / "input/ref/cases/c0/sockets/images/instance-labels"
     (res / "instance-labels/c0.tif").symlink_to(next(truth.iterdir()))
     copyfile(next(truth.iterdir()), res / "instance-labels/c1.tif")

@@ -54,8 +54,10 @@ def toys_of(dataset_of):
 def test_each_task_has_the_scores_of_the_benchmark(
     name, toys_of, answers, submission_of, unpacked, evaluated
 ):
-    task, dataset = TASKS[name], toys_of(name)
-    numbers, socket = count(), task.outputs[0]
+    task = TASKS[name]
+    dataset = toys_of(name)
+    numbers = count()
+    socket = task.outputs[0]
     place = f"output/{socket.relative_path}{'' if socket.is_file else '/output.tif'}"
     answer = {"segment": lambda n: toys.labels(n + 1), "detect": lambda n: points(n % 2)}.get(
         name, partial(toys.image, noise=12.0)
@@ -88,7 +90,8 @@ def test_each_task_has_the_scores_of_the_benchmark(
 
 
 def test_the_same_dataset_gives_the_same_bytes(toys_of, tmp_path):
-    dataset, task = toys_of("segment"), TASKS["segment"]
+    dataset = toys_of("segment")
+    task = TASKS["segment"]
     for name in ("a", "b"):
         ground_truth(dataset, task).write(tmp_path / name / "t.tar.gz")
         for case in dataset.cases:
@@ -116,7 +119,8 @@ def test_it_holds_what_metrics_take_and_no_more(name, held, toys_of, unpacked):
 
 
 def test_real_images_keep_their_order(toys_of, unpacked):
-    dataset, task = toys_of("synthesise"), TASKS["synthesise"]
+    dataset = toys_of("synthesise")
+    task = TASKS["synthesise"]
     truth = unpacked(dataset, task)
     found = read_evaluation(truth).dataset_in(truth)
     given = sorted(dataset.reference, key=lambda path: path.name)
@@ -139,7 +143,8 @@ def test_a_dataset_without_truth_is_refused(toys_of, tmp_path):
 
 def test_inputs_lie_in_a_folder_for_each_case(toys_of, tmp_path):
     folder = tmp_path / "inputs"
-    dataset, task = toys_of("fuse"), TASKS["fuse"]
+    dataset = toys_of("fuse")
+    task = TASKS["fuse"]
     write_inputs(dataset, task, folder)
     listed = read_json(folder / "cases.json")
     assert [set(case) for case in listed] == [{VIEW, "acquisition-metadata"}] * 3

@@ -82,7 +82,8 @@ def test_a_server_evaluates_one_submission_after_another(segmented, evaluated, s
     _, expected = evaluated(segmented)
     container, metrics = shut("invoke")
     ask = ["python3", "-m", "cytosuite.contract.client"]
-    health, invoke = [*ask, "GET /health", "60", "10"], [*ask, "POST /invoke", "0", "0"]
+    health = [*ask, "GET /health", "60", "10"]
+    invoke = [*ask, "POST /invoke", "0", "0"]
     assert container.exec_run(health).exit_code == 0, container.logs()
     for _ in range(2):
         assert container.exec_run(invoke).exit_code == 0, container.logs()

@@ -47,7 +47,8 @@ def test_is_the_gain_in_overlap_of_a_hand_made_volume(threshold):
 
 
 def test_ends_of_the_range_and_none_where_nothing_can_be_restored(threshold):
-    truth, image = boxes(10, 10), boxes(5, 0)
+    truth = boxes(10, 10)
+    image = boxes(5, 0)
     assert isnan(n_iou(truth, image, truth, SPACING))
     assert isnan(n_iou(boxes(), truth, image, SPACING))
     assert [n_iou(truth, answer, image, SPACING) for answer in (truth, image)] == [1, 0]

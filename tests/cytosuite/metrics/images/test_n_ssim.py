@@ -37,8 +37,10 @@ def test_ends_of_the_range():
 
 
 def test_the_centre_is_the_middle_half_by_itself():
-    shape, half = (24, 30, 33), np.s_[6:18, 7:21, 8:24]
-    wide, cut = volumes(shape=shape), [volume[half] for volume in volumes(shape=shape)]
+    shape = (24, 30, 33)
+    half = np.s_[6:18, 7:21, 8:24]
+    wide = volumes(shape=shape)
+    cut = [volume[half] for volume in volumes(shape=shape)]
     assert n_ssim_centre(*wide) == n_ssim(*cut) != n_ssim(*wide)
     assert isnan(n_ssim_centre(*volumes()))  # 6 voxels, the window has 11
 

@@ -11,7 +11,8 @@ from cytosuite.metrics.images import ssim_compare
 from cytosuite.metrics.images.ssim import ssim
 from cytosuite.metrics.images.ssim_compare import compare, gaussian_window
 
-C1, C2 = 0.01**2, 0.03**2
+C1 = 0.01**2
+C2 = 0.03**2
 
 
 def images(shape=(13, 14, 15), seed=0):
@@ -32,9 +33,11 @@ def slowly(truth, prediction, data_range):
         return (weights * windows).sum(tuple(range(-truth.ndim, 0)), keepdims=True)
 
     x, y = (sliding_window_view(v.astype(float), weights.shape) for v in (truth, prediction))
-    mx, my = mean(x), mean(y)
+    mx = mean(x)
+    my = mean(y)
     vx, vy, cov = mean((x - mx) ** 2), mean((y - my) ** 2), mean((x - mx) * (y - my))
-    c1, c2 = C1 * data_range**2, C2 * data_range**2
+    c1 = C1 * data_range**2
+    c2 = C2 * data_range**2
     return (2 * mx * my + c1) * (2 * cov + c2) / ((mx**2 + my**2 + c1) * (vx + vy + c2))
 
 

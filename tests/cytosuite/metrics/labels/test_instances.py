@@ -81,7 +81,8 @@ def slowly(truth, prediction):
         for other in objects:
             iou = (own & other).sum() / (own | other).sum()
             if iou > highest:
-                best, highest = other, iou
+                best = other
+                highest = iou
         shared += (own & best).sum()
         united += (own | best).sum()
         unused = unused & ~best
@@ -119,9 +120,11 @@ def test_index_is_that_of_the_paper_s_algorithm(truth, prediction):
 
 
 def test_of_two_equal_partners_the_smaller_label_is_taken():
-    truth, prediction = drawn("11."), drawn("533")
+    truth = drawn("11.")
+    prediction = drawn("533")
     assert aji(truth, prediction) == pytest.approx(1 / (2 + 2))  # label 5: 1/2 against 1/3
-    truth, prediction = drawn(".11."), drawn("5533")
+    truth = drawn(".11.")
+    prediction = drawn("5533")
     assert aji(truth, prediction) == pytest.approx(1 / (3 + 2))
 
 

@@ -19,7 +19,8 @@ PAIRS = st.tuples(*[arrays.arrays(np.uint8, (3, 4, 5), elements=st.integers(0, 4
 
 def counted(table):
     """Return the table as plain dictionaries, however it is ordered."""
-    t, p = table.truth_labels.tolist(), table.prediction_labels.tolist()
+    t = table.truth_labels.tolist()
+    p = table.prediction_labels.tolist()
     pairs = zip(table.truth_index, table.prediction_index, table.shared, strict=True)
     return (
         dict(zip(t, table.truth_sizes.tolist(), strict=True)),
@@ -79,7 +80,8 @@ def test_noise_outgrows_the_hash_table_and_needs_memory(monkeypatch, rng):
 
 
 def test_concatenation_keeps_objects_of_different_volumes_apart(situations):
-    one, other = overlap(*situations.merged()), overlap(*situations.split())
+    one = overlap(*situations.merged())
+    other = overlap(*situations.split())
     both = concatenate([one, other])
     assert both.voxels == one.voxels + other.voxels
     assert both.truth_sizes.tolist() == [64, 64, 64]
@@ -126,7 +128,8 @@ def test_a_table_that_was_pickled_is_the_same_in_fewer_bytes(big, rng):
     assert table.halves.size  # is not pickled
     again = pickle.loads(pickle.dumps(table))
     for name in (field.name for field in fields(Overlap)):
-        one, other = getattr(table, name), getattr(again, name)
+        one = getattr(table, name)
+        other = getattr(again, name)
         assert np.array_equal(one, other)
         assert getattr(one, "dtype", int) == getattr(other, "dtype", int)
     assert (again.halves == table.halves).all()

@@ -24,7 +24,8 @@ def slowly(truth, prediction, spacing):
 @given(VOLUMES, VOLUMES)
 @settings(max_examples=50)
 def test_distances_are_those_of_a_distance_transform_of_each_pair(truth, prediction):
-    table, pairs = surface_table(truth, prediction, SPACING), overlap(truth, prediction)
+    table = surface_table(truth, prediction, SPACING)
+    pairs = overlap(truth, prediction)
     t = pairs.truth_labels[pairs.truth_index[pairs.above_half]]
     p = pairs.prediction_labels[pairs.prediction_index[pairs.above_half]]
     for *labels, mean, high, most in zip(

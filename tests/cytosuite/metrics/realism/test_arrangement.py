@@ -64,7 +64,8 @@ def test_an_object_is_pressed_by_a_twentieth_of_its_surface(z, x, faces, pressed
 
 def test_a_plane_is_a_stack_of_one():
     labels = boxes()[2]
-    flat, stack = arrangement(labels, SPACING[1:]), arrangement(labels[None], SPACING)
+    flat = arrangement(labels, SPACING[1:])
+    stack = arrangement(labels[None], SPACING)
     for name, values in flat.items():
         assert np.array_equal(values, stack[name], equal_nan=True)
     assert flat["contact"] == pytest.approx([2 / 6, 2 / 6])
@@ -95,7 +96,8 @@ def test_cut_objects_are_neighbours_and_scraps_are_nothing():
 
 
 def test_a_valley_by_hand():
-    labels, image = np.zeros((8, 8, 10)), np.full((8, 8, 10), 7.0)
+    labels = np.zeros((8, 8, 10))
+    image = np.full((8, 8, 10), 7.0)
     for x, (label, grey) in enumerate([(1, 100), (1, 100), (1, 40), (2, 40), (2, 80), (2, 80)], 2):
         labels[3, 4, x], image[3, 4, x] = label, 7 + grey
     found = arrangement(labels.astype(int), SPACING, image)
@@ -120,7 +122,8 @@ def test_flat_objects_along_the_surface_are_seen():
     labels = np.zeros((20, 80, 80), np.uint16)
     z, y, x = np.indices(labels.shape)
     turn = (np.arctan2(y - 40, x - 40) + np.pi) / (2 * np.pi) * 12
-    radius, gaps = np.hypot(y - 40, x - 40), np.abs(turn % 1 - 0.5) < 0.4
+    radius = np.hypot(y - 40, x - 40)
+    gaps = np.abs(turn % 1 - 0.5) < 0.4
     shell = (radius > 28) & (radius < 34) & gaps & (z > 5) & (z < 12)
     labels[shell] = (turn.astype(int) % 12)[shell] + 1  # 6 µm thick and some 13 µm wide
     found = arrangement(labels, (2, 1, 1))["tangential"]

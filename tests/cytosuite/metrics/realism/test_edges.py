@@ -48,7 +48,8 @@ def difference(real, synthetic, settings=SMALL):
 
 
 def test_is_zero_for_equal_stacks_symmetric_and_grows_with_blur(small):
-    image, other = bright_at_the_top(), bright_at_the_top(fade=0.8)
+    image = bright_at_the_top()
+    other = bright_at_the_top(fade=0.8)
     assert [third(image, image, SMALL) for third in (edge_degradation, *THIRDS)] == [0] * 4
     assert difference(image, other) == pytest.approx(difference(other, image), rel=1e-12)
     blurred = [
@@ -114,7 +115,8 @@ def test_depth_is_in_um_and_common(small):
 
 
 def test_thirds(small):
-    one, other = bright_at_the_top(depth=9, fade=0.95), bright_at_the_top(depth=9, fade=0.95)
+    one = bright_at_the_top(depth=9, fade=0.95)
+    other = bright_at_the_top(depth=9, fade=0.95)
     other.array[6:] *= 0.5
     upper, middle, lower = (third(one, other, SMALL) for third in THIRDS)
     assert upper == middle == 0 < lower
@@ -148,14 +150,16 @@ def _camera(fade, top=3):
 
 
 def test_images_of_a_camera_have_a_value_by_themselves_and_none_by_the_published_limits():
-    real, synthetic = _camera(0.95, top=12), _camera(0.8, top=12)
+    real = _camera(0.95, top=12)
+    synthetic = _camera(0.8, top=12)
     assert isnan(difference(real, synthetic, WHOLE))
     assert edge_degradation(real, synthetic) > 0.01
     assert edge_degradation(real, real) == 0
 
 
 def test_the_scale_is_that_of_the_real_images():
-    real, synthetic = _camera(0.95), _camera(0.8)
+    real = _camera(0.95)
+    synthetic = _camera(0.8)
     # the range of the synthetic ones does not matter: brighter edges are stronger edges
     bright = Volume(100 + 2 * (synthetic.array - 100), synthetic.spacing)
     assert edge_curves(real, bright).synthetic == pytest.approx(
@@ -167,7 +171,8 @@ def test_tiles_without_edges_beside_others_are_left_out():
     image = _camera(0.95)
     faint = Volume(100 + 0.2 * (image.array - 100.0), image.spacing)
     settings = suited(image)
-    alone, together = edge_curve(image, settings), edge_curve([image, faint], settings)
+    alone = edge_curve(image, settings)
+    together = edge_curve([image, faint], settings)
     np.testing.assert_array_equal(alone, together)
     every = edge_curve([image, faint], replace(settings, least_share=0.0))
     assert every[1] == pytest.approx(0.6 * alone[1], rel=1e-6)

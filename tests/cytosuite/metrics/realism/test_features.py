@@ -22,7 +22,8 @@ UNIT = (1.0, 1.0, 1.0)
 
 def ellipsoids(radii, spacing=UNIT, seed=0, shape=(24, 48, 48)):
     """Nuclei side by side, of given radii in µm."""
-    labels, step = np.zeros(shape, np.uint16), 2.5 * max(radii)
+    labels = np.zeros(shape, np.uint16)
+    step = 2.5 * max(radii)
     high, _, wide = np.multiply(np.subtract(shape, 1), spacing)
     for place, radius in enumerate(radii):
         row, column = divmod(place, int(wide // step))

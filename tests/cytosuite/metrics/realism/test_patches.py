@@ -48,7 +48,8 @@ def kid_by_pairs(x, y):
 
 def test_kid_by_pairs(rng):
     for m, n in ((2, 2), (5, 9)):
-        x, y = rng.normal(size=(m, 3)), rng.normal(1, 1, (n, 3))
+        x = rng.normal(size=(m, 3))
+        y = rng.normal(1, 1, (n, 3))
         expected = pytest.approx(kid_by_pairs(x, y), rel=1e-9)
         assert patch_kid.of(features(x, y)) == expected
         assert patch_kid.of(features(x, y, np.arange(m) % 2, np.arange(n) % 2)) == expected
@@ -58,7 +59,8 @@ def test_kid_by_pairs(rng):
 def test_fid_agrees_with_the_root_of_the_product(rng):
     x = rng.normal(size=(60, 4)) @ rng.normal(size=(4, 4))
     y = rng.normal(1, 1, (50, 4)) @ rng.normal(size=(4, 4))
-    a, b = np.cov(x, rowvar=False), np.cov(y, rowvar=False)
+    a = np.cov(x, rowvar=False)
+    b = np.cov(y, rowvar=False)
     gap = x.mean(axis=0) - y.mean(axis=0)
     expected = gap @ gap + np.trace(a + b - 2 * sqrtm(a @ b).real)
     assert frechet_distance(x, y) == pytest.approx(expected, rel=1e-9)
@@ -68,7 +70,8 @@ def test_fid_agrees_with_the_root_of_the_product(rng):
 
 @pytest.mark.parametrize("rows, defined", [(9, False), (10, True)])
 def test_fid_needs_five_patches_per_dimension_on_both_sides(rows, defined, rng):
-    few, many = rng.normal(size=(rows, 2)), rng.normal(size=(30, 2))
+    few = rng.normal(size=(rows, 2))
+    many = rng.normal(size=(30, 2))
     assert isnan(patch_fid.of(features(few, many))) is not defined
     assert isnan(patch_fid.of(features(many, few))) is not defined
 

@@ -39,7 +39,8 @@ def test_regions_do_not_overlap():
 
 
 def test_one_plane_by_hand():
-    real, other = cluster(), cluster(seed=1)
+    real = cluster()
+    other = cluster(seed=1)
     inside = real.labels[4] > 0
     a, b = (s.image.array[4][inside].astype(float) for s in (real, other))
     expected = 1 - wasserstein_distance(a, b) / a.mean()
@@ -89,7 +90,8 @@ def test_planes_are_matched_by_relative_depth():
 
 def test_refuses_other_shapes_labels_axes_and_nan():
     image = cluster().image
-    plane, none = Volume(np.zeros((3, 3)), (1, 1), "YX"), np.zeros((2, 3, 3), int)
+    plane = Volume(np.zeros((3, 3)), (1, 1), "YX")
+    none = np.zeros((2, 3, 3), int)
     grey = Volume(np.where(np.arange(18).reshape(2, 3, 3) == 9, nan, 0), UNIT)
     for message, seen, labels in (
         (r"labels must have the shape of their image, \(9, 20", image, none),
@@ -118,7 +120,8 @@ def test_dilation_is_that_of_the_distance_in_the_volume(spacing, radius, rng):
 
 
 def test_planes_by_third_and_their_profile():
-    depth, own = (np.arange(6) + 0.5) / 6, np.array([1.0, nan, 0.5, 0.25, nan, 0.0])
+    depth = (np.arange(6) + 0.5) / 6
+    own = np.array([1.0, nan, 0.5, 0.25, nan, 0.0])
     found = RegionScores(depth, {"fg_inner": own})
     assert [found.third("fg_inner", n).tolist() for n in range(3)] == [[1.0], [0.5, 0.25], [0.0]]
     places, means = found.profile("fg_inner", 2)

@@ -28,7 +28,8 @@ def wave(cycles_per_um, shape, spacing, axis):
 
 @BOTH
 def test_is_symmetric(metric):
-    one, other = noise(), Volume(ndimage.gaussian_filter(noise(seed=1).array, 1), UNIT)
+    one = noise()
+    other = Volume(ndimage.gaussian_filter(noise(seed=1).array, 1), UNIT)
     assert metric(one, one) == metric([one, one], one) == 0
     assert metric(one, other) == pytest.approx(metric(other, one), rel=1e-12)
 

@@ -25,7 +25,8 @@ def scipy_distance(a, b):
 
 @pytest.mark.parametrize("dtype", ["i1", ">u2", "i8", ">f4", "f8"])
 def test_agrees_with_scipy(way, dtype):
-    a, b = sample(dtype, (7, 30, 31)), sample(dtype, 5000, 1, 2.3)
+    a = sample(dtype, (7, 30, 31))
+    b = sample(dtype, 5000, 1, 2.3)
     found = transport(a, b)
     assert found.distance == pytest.approx(scipy_distance(a, b), rel=1e-9)
     assert found.real_std == pytest.approx(a.astype(float).std(), rel=1e-9)
@@ -40,7 +41,8 @@ def test_agrees_with_scipy_where_the_shares_cross_everywhere(way, rng):
 
 @pytest.mark.parametrize("odd", [1e20, -1e6, 0.0])
 def test_a_hot_voxel_does_not_blur_the_rest(way, odd):
-    a, b = sample("f4", 3000) + np.float32(60000), sample("f4", 3000, 1, 2.2) + np.float32(60000)
+    a = sample("f4", 3000) + np.float32(60000)
+    b = sample("f4", 3000, 1, 2.2) + np.float32(60000)
     a[7] = odd
     assert w1(a, b) == pytest.approx(scipy_distance(a, b), rel=1e-9)
 
@@ -62,7 +64,8 @@ def test_constant_images(way):
 
 @pytest.mark.parametrize("metric", [w1, w1_by_std, w1_by_range])
 def test_undefined_without_voxels(metric):
-    some, none = np.ones(3, np.uint8), np.zeros((0, 4), np.uint8)
+    some = np.ones(3, np.uint8)
+    none = np.zeros((0, 4), np.uint8)
     for sides in ((some, none), (none, some), (none, none), ([], some)):
         assert isnan(metric(*sides))
 

@@ -32,7 +32,8 @@ def one_track(frames=3):
 
 def division():
     """A mother in two frames and her two daughters in two."""
-    before, after = "1111..", "22..33"
+    before = "1111.."
+    after = "22..33"
     return sequence([(1, 0, 1), (2, 2, 3, 1), (3, 2, 3, 1)], before, before, after, after)
 
 
@@ -50,7 +51,8 @@ def empty(frames=2):
 def simulate(seed):
     """Return a truth of about 20 tracks in 9 frames of 63 x 63 voxels."""
     rng = np.random.default_rng(seed)
-    frames, parents = np.zeros((FRAMES, SITES * PITCH, SITES * PITCH), np.uint16), {}
+    frames = np.zeros((FRAMES, SITES * PITCH, SITES * PITCH), np.uint16)
+    parents = {}
     alive = dict(enumerate(rng.permutation(SITES**2)[:6].tolist(), 1))
     for image in frames:
         for label, site in list(alive.items()):
@@ -92,8 +94,10 @@ def corrupt(truth, seed, rate=0.08):
 
 def _tracked(frames, parents, rng, rate):
     """Return the sequence of labels, a track for each run of frames; some links are lost."""
-    tracked, tracks = np.zeros_like(frames), {}
-    names, last = rng.permutation(999) + 1, {}
+    tracked = np.zeros_like(frames)
+    tracks = {}
+    names = rng.permutation(999) + 1
+    last = {}
     for label in np.unique(frames[frames > 0]).tolist():
         times = np.flatnonzero((frames == label).any(axis=(1, 2)))
         parent = last.get(parents.get(label))

@@ -78,7 +78,8 @@ def test_logs_list_each_operation_and_each_cell(tmp_path, seed):
     tracks = match_tracks(truth, films.corrupt(truth, seed, 0.2))
     write_logs(tmp_path, tracks)
     lines = (tmp_path / "TRA_log.txt").read_text().splitlines()
-    counts, head = Counter(), ""
+    counts = Counter()
+    head = ""
     for line in lines[:-2]:
         head = line.strip("-") if line.startswith("---") else head
         counts[head] += not line.startswith("---")

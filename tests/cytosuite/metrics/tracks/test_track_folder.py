@@ -172,7 +172,8 @@ def test_contradictions_are_not_written(tmp_path, change, message):
 @pytest.fixture
 def scored(tmp_path):
     """Return the folders of a simulated truth and of a faulty tracking of it."""
-    truth, found = films.simulate(2), films.corrupt(films.simulate(2), 2)
+    truth = films.simulate(2)
+    found = films.corrupt(films.simulate(2), 2)
     write_sequence(tmp_path / "01_GT", truth.frames, truth.tracks, truth=True)
     write_sequence(tmp_path / "01_RES", found.frames, found.tracks)
     return tmp_path / "01_GT", tmp_path / "01_RES"

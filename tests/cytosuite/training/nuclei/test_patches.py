@@ -35,8 +35,10 @@ def test_a_batch_has_the_promised_form(cases):
     assert batch["target"].shape == (3, 6, 8, 16, 16)
     assert batch["image"].dtype == batch["target"].dtype == np.float32
     assert np.isfinite(batch["image"]).all()
-    level, vectors = batch["target"][:, 0], batch["target"][:, 1:4]
-    shares, labels = batch["target"][:, 4], batch["target"][:, 5]
+    level = batch["target"][:, 0]
+    vectors = batch["target"][:, 1:4]
+    shares = batch["target"][:, 4]
+    labels = batch["target"][:, 5]
     assert level.min() == shares.min() == 0
     assert 0 < level.max() <= 1
     assert 0 < np.abs(vectors).max() <= 1
@@ -72,7 +74,8 @@ def test_patches_near_nuclei_hold_more_of_them(cases):
 
 
 def test_stray_light_is_added_to_the_light(cases):
-    case, where = cases[0], np.s_[1:5, 2:9, 3:20]
+    case = cases[0]
+    where = np.s_[1:5, 2:9, 3:20]
     plain = case.image[where].astype(np.float32)
     near, far = case.tails[(slice(None), *where)].astype(np.float32)
     assert near.max() > 0

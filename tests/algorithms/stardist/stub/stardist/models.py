@@ -13,7 +13,8 @@ from scipy import ndimage
 class Config2D:
     """Configuration of planes."""
 
-    axes, n_dim = "YXC", 2
+    axes = "YXC"
+    n_dim = 2
 
     def __init__(self, n_channel_in=1, rays=None, **entries):
         known = {} if rays is None else {"rays_json": {"n": rays.n}, "n_rays": rays.n}
@@ -24,7 +25,8 @@ class Config2D:
 class Config3D(Config2D):
     """Configuration of volumes."""
 
-    axes, n_dim = "ZYXC", 3
+    axes = "ZYXC"
+    n_dim = 3
 
 
 class Network:
