@@ -212,7 +212,7 @@ def is_finite(array: Array) -> bool:
     # Plane by plane: the image may be larger than the memory. Integers of 32 bits are below.
     large = array.dtype.kind == "f" or (array.dtype.kind in "iu" and array.dtype.itemsize == 8)
     return not large or all(
-        bool(((plane >= -LARGEST) & (plane <= LARGEST)).all())
+        -LARGEST <= float(plane.min(initial=0)) <= float(plane.max(initial=0)) <= LARGEST
         for part in slabs(array)
         for plane in array[part]
     )

@@ -117,7 +117,7 @@ def test_explains(tmp_path, expected, mistake):
 
 
 def _a_value_in_the_last_slice():
-    array = np.zeros((3, 4, 5), np.float32)
+    array = np.zeros((3, 4, 5), np.float16)
     array[2, 3, 4] = -np.inf
     return {SLUG: Volume(array, SPACING)}
 
