@@ -69,13 +69,12 @@ def test_datasets_that_cannot_be_made(wanted, message):
 @pytest.fixture
 def faked(monkeypatch):
     def joined(*changes, **wanted):
-        plain = {
-            name: Recipe(name, name, "tiny", "segment", 0, name * 9, ((f"{name}_1", object),))
-            for name in ("a", "b")
-        }
         made = {
-            name: replace(plain[name], **change)
-            for name, change in zip(plain, changes, strict=True)
+            name: replace(
+                Recipe(name, name, "tiny", "segment", 0, name * 9, ((f"{name}_1", object),)),
+                **change,
+            )
+            for name, change in zip("ab", changes, strict=True)
         }
         monkeypatch.setattr(module, "recipe", lambda asked: made[asked.dataset])
         monkeypatch.setattr(module, "_kind", lambda name: "simulation")
