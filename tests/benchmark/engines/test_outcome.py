@@ -31,8 +31,10 @@ def test_an_ending_is_named_by_its_cause(code, line, expected):
 
 
 def test_every_ending_has_a_status_and_one_line():
-    exceeded = Limits(memory_gib=8).memory_exceeded
-    assert exceeded == ("out of memory", "memory limit of 8 GiB exceeded")
+    assert Limits(memory_gib=8).memory_exceeded == (
+        "out of memory",
+        "memory limit of 8 GiB exceeded",
+    )
     assert {ending(code, "")[0] for code in range(-64, 256)} | PASSING <= set(get_args(Status))
     for cpus, threads in ((0.5, "1"), (2.0, "2"), (3.9, "3")):
         assert set(Limits(cpus=cpus).environment.values()) == {threads}

@@ -28,11 +28,10 @@ def column(missed=()):
 
 
 def test_numbers_of_objects_by_hand(make):
-    found = make()
     truth = np.array([1, 1, 2, 2, 3, 3, 4, 4, 0, 5])
     answer = np.array([5, 5, 5, 5, 6, 7, 0, 0, 8, 9])
     matches = {("good", case): match(overlap(truth, answer)) for case in ("a", "b")}
-    shown = view(replace(found, matches=matches))
+    shown = view(replace(make(), matches=matches))
     assert shown.counts == {
         "good": {"matched": 2, "split": 2, "merged": 4, "missed": 2, "false": 2}
     }
@@ -60,8 +59,7 @@ def test_missed_objects_are_counted_by_depth_and_by_size(make, tmp_path):
 
 
 def test_the_palette_colours_viewer_stills_and_table(make):
-    home = Path(page.__file__).parent
-    sheets = "".join(path.read_text() for path in home.glob("*.css"))
+    sheets = "".join(path.read_text() for path in Path(page.__file__).parent.glob("*.css"))
     assert palette.style() in html(make())
     for name, colour in palette.PALETTE.items():
         assert f"--{name}:" not in sheets

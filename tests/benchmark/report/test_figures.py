@@ -86,8 +86,10 @@ def test_strip_escapes_names_and_crosses_failures():
     values = {'"><script>': 0.5, "b": 0.0, "undefined": math.nan}
     numbers = {name: place for place, name in enumerate(values)}
     tree = ET.fromstring(str(macro("strip")(UNIT, values, numbers, {"b"}, "", True)))
-    titles = [title.text for title in tree.iter("title")]
-    assert titles == ['"><script>: 0.500', "b: 0.000 (failed)"]
+    assert [title.text for title in tree.iter("title")] == [
+        '"><script>: 0.500',
+        "b: 0.000 (failed)",
+    ]
     assert len(list(tree.iter("circle"))) == 1
 
 

@@ -21,6 +21,7 @@ from cytosuite.figures.svg import Axis, axis_of_ratios, part
 
 DRAW = macro("draw", "plots.html")
 AXES = (Axis(0.0, 10.0), Axis(0.0, 1.0))
+UNIT = Axis(0.0, 1.0, rising=True)
 TITLES = ("density", "SEG")
 
 
@@ -74,8 +75,7 @@ def test_the_front_holds_what_nothing_beats(rising, expected):
 
 
 def test_the_staircase_goes_from_the_worst_end_to_the_dearest():
-    up = Axis(0.0, 1.0, rising=True)
-    lines = staircase([(1.0, 0.5), (2.0, 0.9)], Axis(0.5, 4.0, log=True), up)
+    lines = staircase([(1.0, 0.5), (2.0, 0.9)], Axis(0.5, 4.0, log=True), UNIT)
     assert (lines[0].start, lines[-1].end) == ((1.0, 0.0), (4.0, 0.9))
     assert all(a.end == b.start for a, b in pairwise(lines))
 
@@ -95,7 +95,6 @@ def test_a_part_is_a_fifth_at_least():
     assert (part(whole, []).low, part(whole, []).high) == (0.0, 1.0)
 
 
-UNIT = Axis(0.0, 1.0, rising=True)
 LABELS = ["low", "middle", "high"]
 
 

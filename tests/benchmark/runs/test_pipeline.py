@@ -128,7 +128,7 @@ def test_a_failed_case_stops_the_chain_and_leaves_no_dataset(dataset, fakes):
     assert not list(dataset.home.parent.glob("*brighten*/dataset.json"))
 
 
-def test_algorithms_and_inputs_must_exist(dataset, make_dataset, fakes, monkeypatch):
+def test_algorithms_and_inputs_must_exist(dataset, fakes, monkeypatch):
     refused("no algorithm for a pipeline called 'brightn'; did you mean", links, ("brightn",))
     needy = ENHANCE.model_copy(update={"task": "fuse"})
     monkeypatch.setattr(pipeline, "algorithms", lambda: {"needy": needy})

@@ -123,8 +123,11 @@ def test_a_failed_case_does_not_stop_the_others_and_bad_outputs_are_not_kept(
             return Outcome("out of memory", 0.1, 7, 137, "too big")
         return fakes.write_labels(image, output, np.zeros(image.shape, np.float32))
 
-    seen = run(dataset, fakes.Engine(behave))
-    assert seen == {"case_1": "bad output", "case_2": "out of memory", "case_3": "bad output"}
+    assert run(dataset, fakes.Engine(behave)) == {
+        "case_1": "bad output",
+        "case_2": "out of memory",
+        "case_3": "bad output",
+    }
     record = _record(tmp_path, "case_2")
     assert (record["message"], record["exit_code"], record["outputs"]) == ("too big", 137, {})
     assert "expected integers, found dtype float32" in _record(tmp_path, "case_1")["message"]

@@ -31,12 +31,11 @@ def record(case, **words):
 
 
 def test_the_records_of_a_run_get_their_domain(make_dataset):
-    dataset = make_dataset(1)
     records = {
         ("a", "case_1"): record("case_1", facts={"trained": "squares/tiny"}),
         ("b", "case_1"): record("case_1"),
     }
-    found = with_domain(records, dataset)
+    found = with_domain(records, make_dataset(1))
     assert found["a", "case_1"].facts["domain"] == "this"
     assert found["b", "case_1"].facts == {}
 

@@ -68,8 +68,11 @@ def test_traces_of_the_build_go_and_labels_join(tmp_path):
         tmp_path, [layer(FILES, 0)], {"Cmd": ["invoke"], "Labels": {"b": "3", "c": "4"}}
     )
     assert set(config) == {"architecture", "os", "config", "created", "rootfs"}
-    labels = {"a": "1", "b": "3", "c": "4"}
-    assert config["config"] == {"User": "1000", "Cmd": ["invoke"], "Labels": labels}
+    assert config["config"] == {
+        "User": "1000",
+        "Cmd": ["invoke"],
+        "Labels": {"a": "1", "b": "3", "c": "4"},
+    }
     assert config["created"] == "2023-11-14T22:13:20Z"
 
 

@@ -13,8 +13,8 @@ def test_a_point_is_a_disc_of_three_pixels_around_its_place():
 
 
 def test_the_nearest_point_owns_a_pixel_and_places_outside_are_left_out():
-    places = [[10, 20], [10, 24], [10, 20], [-5, 3]]
-    found = circles(Points(places, (0.1, 0.1)), (1, 40, 40), (1, 40, 40))[0]
+    places = Points([[10, 20], [10, 24], [10, 20], [-5, 3]], (0.1, 0.1))
+    found = circles(places, (1, 40, 40), (1, 40, 40))[0]
     assert found[10, 18:27].tolist() == [1, 1, 1, 1, 1, 2, 2, 2, 2]
     assert set(np.unique(found)) == {0, 1, 2}
 

@@ -13,8 +13,8 @@ SCORES = np.linspace(0.5, 0.9, 12)
 
 
 def compared(before, after, thresholds=None, metrics=(), without=()):
-    runs = read_scored(before), read_scored(after)
-    return compare(*runs, thresholds or read_thresholds(), metrics, without)
+    found = thresholds or read_thresholds()
+    return compare(read_scored(before), read_scored(after), found, metrics, without)
 
 
 def edited(folder, change):

@@ -119,9 +119,8 @@ def test_a_set_without_a_value_is_a_line_and_the_reasons_are_written(worker):
 
 def test_two_answers_for_a_case_are_refused(worker):
     _, app = worker
-    place = app / "input/res/instance-labels"
     for suffix in ("tif", "tiff"):
-        (place / f"c0.{suffix}").write_bytes(bytes(4))
+        (app / f"input/res/instance-labels/c0.{suffix}").write_bytes(bytes(4))
     refused(
         "expected one file named c0",
         answers_in,

@@ -44,9 +44,16 @@ def test_the_program_starts_with_its_files_alone(tmp_path):
         copy.write_bytes(path.read_bytes())
     for room in ("benchmark", "datasets"):
         (tmp_path / "cytosuite" / room).symlink_to(f"../{room}")
-    command = [sys.executable, "-P", "-m", "cytosuite.benchmark.submission.judging.evaluate"]
-    where = ("--ground-truth", tmp_path / "none")
-    done = ran(*command, *where, cwd=tmp_path, PYTHONPATH=str(tmp_path))
+    done = ran(
+        sys.executable,
+        "-P",
+        "-m",
+        "cytosuite.benchmark.submission.judging.evaluate",
+        "--ground-truth",
+        tmp_path / "none",
+        cwd=tmp_path,
+        PYTHONPATH=str(tmp_path),
+    )
     assert done.returncode == 2
     assert done.stderr == f"{tmp_path}/none/evaluation.json: no such file\n"
 
