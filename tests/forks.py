@@ -120,10 +120,23 @@ class Runs:
 
     def start(self, runs, *words, engine="process", run="run", **more):
         """Start a benchmark and return its process id; see `command`."""
-        given = ["--size", "mini", "--runs", str(runs), "--run", run, "--engine", engine]
         chosen = ALGORITHMS if engine == "process" else ALGORITHMS[:1]
-        order = ["benchmark", "toy_cells", *given, "--algorithm", ",".join(chosen), *words]
-        return self.command(*order, **more)
+        return self.command(
+            "benchmark",
+            "toy_cells",
+            "--size",
+            "mini",
+            "--runs",
+            str(runs),
+            "--run",
+            run,
+            "--engine",
+            engine,
+            "--algorithm",
+            ",".join(chosen),
+            *words,
+            **more,
+        )
 
     def command(
         self,

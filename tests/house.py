@@ -419,5 +419,13 @@ def command(house, *words, timeout=300):
 
 def pytest_in(house, *paths, timeout=300):
     """Run tests in a house, with its own library, and return the finished process."""
-    words = ("-m", "pytest", "-q", "--import-mode=importlib", *paths)
-    return ran(sys.executable, *words, cwd=house, timeout=timeout)
+    return ran(
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "--import-mode=importlib",
+        *paths,
+        cwd=house,
+        timeout=timeout,
+    )

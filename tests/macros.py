@@ -15,7 +15,6 @@ def printed(folder, macro, *words):
     """Return the lines that a macro prints."""
     path = folder / "macro.ijm"
     path.write_text(macro)
-    command = ("xvfb-run", "-a", "java", "-jar", "/usr/share/java/ij.jar", "-batch")
-    done = ran(*command, path, *words)
+    done = ran("xvfb-run", "-a", "java", "-jar", "/usr/share/java/ij.jar", "-batch", path, *words)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()

@@ -140,8 +140,9 @@ def test_tests_beside_each_other_fail_together_and_are_shown_one_after_another(t
         " *) part=others ;; esac\necho $part\n[ $part != $FAILING ]\n"
     )
     fake.chmod(0o755)
-    words = ("--eval", f"override PYTEST := {fake}", "-o", ".venv/.dev", "test")
-    done = _make(*words, FAILING=failing)
+    done = _make(
+        "--eval", f"override PYTEST := {fake}", "-o", ".venv/.dev", "test", FAILING=failing
+    )
     assert (done.returncode != 0) == (failing != "none")
     assert done.stdout.split()[:3] == ["plain", "attacks", "others"]
 

@@ -130,8 +130,14 @@ def test_rooms_that_a_week_touched_are_changed_and_survivors_shown(tmp_path):
     git("init", "-q")
     tested = (f"tests/{name}/test_a.py" for name in ("benchmark/old", "cytosuite/broken"))
     commit("2001-01-01T00:00:00", "benchmark/old/a.py", *tested, "tests/cytosuite/room/test_a.py")
-    new = ("cytosuite/broken/a.py", "cytosuite/room/inner/a.py")
-    commit("now", *new, "cytosuite/a.py", "cytosuite/untested/a.py", "docs/a.py")
+    commit(
+        "now",
+        "cytosuite/broken/a.py",
+        "cytosuite/room/inner/a.py",
+        "cytosuite/a.py",
+        "cytosuite/untested/a.py",
+        "docs/a.py",
+    )
     path = f"{tools}:{os.environ['PATH']}"
     shown = house.printed(house.ran(place / ".ci/mutants", cwd=place, PATH=path))
     titles = re.findall("^## (.+)", shown, re.MULTILINE)

@@ -81,8 +81,11 @@ def test_the_recipe_of_a_dataset_runs_as_written(checkout):
     _follow("datasets/README.md", checkout)
     assert len(list((checkout / "balls/labels").iterdir())) == 2
     assert len(list((checkout / "runs").glob("mine*/report/index.html"))) == 2
-    words = ("simulate", "mine", "--size", "mini", "--out", "b2", "--workers", "1")
-    house.printed(house.command(checkout, *words))
+    house.printed(
+        house.command(
+            checkout, "simulate", "mine", "--size", "mini", "--out", "b2", "--workers", "1"
+        )
+    )
     assert digests(checkout / "b2/images") == digests(checkout / "balls/images")
 
 
@@ -149,8 +152,22 @@ def _is_what_the_command_simulates(known, folder):
     settings = ["image.shape=[16,64,64]", "image.spacing_um=[2,0.5,0.5]", "tissue.n_nuclei=[4,4]"]
     words = [word for setting in settings for word in ("--set", setting)]
     out = folder / "simulated"
-    options = ("--cases", 2, "--seed", 3, "--out", out, "--runs", folder / "runs")
-    house.printed(house.command(house.ROOT, "simulate", "spheroid", *words, *options))
+    house.printed(
+        house.command(
+            house.ROOT,
+            "simulate",
+            "spheroid",
+            *words,
+            "--cases",
+            2,
+            "--seed",
+            3,
+            "--out",
+            out,
+            "--runs",
+            folder / "runs",
+        )
+    )
     stored = read(sorted((out / "images").iterdir())[1])
     facts = read_json(next((out / "records").iterdir()))
     recorded = Parameters.model_validate(facts["recipe"]["parameters"])

@@ -42,8 +42,7 @@ def test_a_tag_needs_its_section_of_the_changelog_and_files_of_its_version(tmp_p
         "Take the changelog's section of this version",
         "Refuse a tag that is not the version",
     ):
-        words = ("bash", "-e", "-c", STEPS[name]["run"])
-        done = house.ran(*words, cwd=tmp_path, GITHUB_REF_NAME=tag)
+        done = house.ran("bash", "-e", "-c", STEPS[name]["run"], cwd=tmp_path, GITHUB_REF_NAME=tag)
         assert (done.returncode == 0) == (notes is not None)
     assert (tmp_path / "notes/notes.md").read_text() == (notes or "")
 

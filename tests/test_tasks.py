@@ -37,9 +37,11 @@ def runs(tmp_path_factory):
     algorithms = [name for name in house.PREDICT if name != "toy_tally"]
     datasets = [name for name in house.SAMPLES if name != "toy_counts"]
     house.build(folder / "house", algorithms=algorithms, datasets=datasets)
-    simulated = ("simulate", "toy_bare", "--seed", 7, "--size", "mini", "--out", "real")
     runs = forks.Runs(folder / "house")
-    assert _command(runs, *simulated)[0] == 0
+    assert (
+        _command(runs, "simulate", "toy_bare", "--seed", 7, "--size", "mini", "--out", "real")[0]
+        == 0
+    )
     yield runs
     runs.base.communicate()
 
@@ -58,8 +60,16 @@ def _of(runs, task, engine="process"):
     """Run the toys of a task; return the text and the report's folder."""
     dataset, algorithms, *_ = RUNS[task]
     more = ("--reference", "real") if task == "synthesise" else ()
-    words = ("--algorithm", ",".join(algorithms), *more, "--run", f"{task}-{engine}")
-    code, text = _run(runs, dataset, *words, engine=engine)
+    code, text = _run(
+        runs,
+        dataset,
+        "--algorithm",
+        ",".join(algorithms),
+        *more,
+        "--run",
+        f"{task}-{engine}",
+        engine=engine,
+    )
     assert code == 0, text
     return text, runs.home / f"runs/{task}-{engine}" / "report"
 
@@ -128,8 +138,9 @@ def test_the_output_of_a_chain_is_the_input_of_the_next(runs):
         'dataset = "toy_cells"\ntitle = "Smooth cells"\ncases = 3\nthrough = ["toy_smooth"]\n'
         "[parameters]\nnoise = 20.0\n",
     )
-    words = ("--algorithm", "toy_threshold", "--run", "chain")
-    code, text = _run(runs, "toy_cells/smooth", *words, size=None)
+    code, text = _run(
+        runs, "toy_cells/smooth", "--algorithm", "toy_threshold", "--run", "chain", size=None
+    )
     assert code == 0, text
     assert "through toy_smooth: 3 of 3" in text
     (made,) = (runs.home / "runs/datasets").glob("toy_cells-toy_smooth-*")
@@ -139,8 +150,17 @@ def test_the_output_of_a_chain_is_the_input_of_the_next(runs):
 
 @pytest.mark.slow
 def test_apply_takes_any_task(runs):
-    words = ("--out", "smooth", "--algorithm", "toy_smooth", "--engine", "process")
-    code, text = _command(runs, "apply", "real/images", *words)
+    code, text = _command(
+        runs,
+        "apply",
+        "real/images",
+        "--out",
+        "smooth",
+        "--algorithm",
+        "toy_smooth",
+        "--engine",
+        "process",
+    )
     assert code == 0, text
     names = {path.name for path in (runs.home / "smooth").iterdir()}
     assert {"toy_bare_01.tif", "toy_bare_01.json", "toy_bare_01.png"} <= names
@@ -151,8 +171,9 @@ def test_a_new_task_is_one_entry_and_its_board(tmp_path):
     home = house.build(
         tmp_path / "h", algorithms=["toy_tally"], datasets=["toy_counts"], tally=True
     )
-    words = ("benchmark", "toy_counts", "--size", "mini", "--engine", "process")
-    house.printed(house.command(home, *words))
+    house.printed(
+        house.command(home, "benchmark", "toy_counts", "--size", "mini", "--engine", "process")
+    )
     (run,) = (home / "runs").glob("toy_counts-*")
     output = read_json(run / "toy_tally/toy_counts_01/output/cell-summary.json")
     assert output["model"] == "plain"

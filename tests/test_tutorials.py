@@ -48,8 +48,17 @@ def follow(text, checkout, folder, **environment):
 
 def mean_seg(checkout, folder, prediction):
     """Return the mean SEG of a folder of predictions."""
-    words = ("score", "--truth", "own/labels", "--prediction", prediction, "--csv", "-")
-    done = house.ran(checkout / ".venv/bin/cytosuite", *words, cwd=folder)
+    done = house.ran(
+        checkout / ".venv/bin/cytosuite",
+        "score",
+        "--truth",
+        "own/labels",
+        "--prediction",
+        prediction,
+        "--csv",
+        "-",
+        cwd=folder,
+    )
     table = list(csv.DictReader(done.stdout.splitlines()))
     return next(float(row["SEG"]) for row in table if row["case"] == "[mean]")
 

@@ -110,8 +110,9 @@ def test_weights_are_a_wheel_of_their_own_and_their_lack_is_named(site, tmp_path
     done = house.ran(sys.executable, "-c", OPENED, cwd=tmp_path, PYTHONPATH=str(site))
     assert re.search(r"are missing: .* pip install .*cytosuite", done.stderr)
     shutil.copytree(ROOT / "weights", tmp_path / "weights")  # a build writes beside its sources
-    words = ("--no-deps", "--no-build-isolation", "--wheel-dir", tmp_path)
-    _pip("wheel", *words, tmp_path / "weights")
+    _pip(
+        "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", tmp_path, tmp_path / "weights"
+    )
     (models,) = tmp_path.glob("cytosuite_models-*.whl")
     names = {name for name in zipfile.ZipFile(models).namelist() if "dist-info" not in name}
     assert names == {f"cytosuite_models/{path.as_posix()}" for path in WEIGHTS}
@@ -145,8 +146,9 @@ def test_simulate_and_segment_write_nothing_into_the_package(command, site):
     run, away = command
     before = set(visible_files(site))
     small = "image.shape=[16,64,64] tissue.n_nuclei=4"
-    words = ("spheroid", "--size", "mini", "--cases", 1, "--set", small, "--out", "data")
-    house.printed(run("simulate", *words))
+    house.printed(
+        run("simulate", "spheroid", "--size", "mini", "--cases", 1, "--set", small, "--out", "data")
+    )
     assert (away / "runs/datasets").is_dir()
     done = run("segment", "data/images", "--out", "labels", "--algorithm", "watershed")
     said = "an installed package, containers are built from a checkout"

@@ -49,9 +49,10 @@ def simulated_folder(folder, cases=2):
     for number in range(cases):
         name = f"case_{number}"
         home = folder / "cases" / name
-        places = ("extras/step-3-light", "extras/visible-level")
         for place, array in zip(
-            (*places, "sockets/images/instance-labels"), scene(number), strict=True
+            ("extras/step-3-light", "extras/visible-level", "sockets/images/instance-labels"),
+            scene(number),
+            strict=True,
         ):
             write(home / place / f"{name}.tif", Volume(array, SPACING))
         image = home / f"sockets/images/microscopy-image/{name}.tif"

@@ -110,10 +110,17 @@ def _archived(client, tag, folder):
             with tarfile.open(fileobj=archive.extractfile(name)) as layer:
                 for entry in layer:
                     content = layer.extractfile(entry).read() if entry.isreg() else b""
-                    facts = (entry.mode, entry.uid, entry.gid, entry.type, entry.linkname)
                     # Machine code of numba holds addresses of the process that compiled it.
                     digest = "" if entry.name.endswith(".nbc") else sha256(content).hexdigest()
-                    files[number, entry.name] = (*facts, len(content), digest)
+                    files[number, entry.name] = (
+                        entry.mode,
+                        entry.uid,
+                        entry.gid,
+                        entry.type,
+                        entry.linkname,
+                        len(content),
+                        digest,
+                    )
     return config, files
 
 

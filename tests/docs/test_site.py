@@ -18,9 +18,19 @@ FORGE = "https://forge.example/us/cytosuite"
 
 def build(home, out, **environment):
     """Build the site of a checkout without pictures, and return the finished process."""
-    words = ("-m", "mkdocs", "build", "-f", home / "docs/site/mkdocs.yml", "-d", out)
     own = {"PICTURES": "0", "NO_MKDOCS_2_WARNING": "1", "REPOSITORY": FORGE, **environment}
-    return house.ran(sys.executable, *words, cwd=home, **own)
+    return house.ran(
+        sys.executable,
+        "-m",
+        "mkdocs",
+        "build",
+        "-f",
+        home / "docs/site/mkdocs.yml",
+        "-d",
+        out,
+        cwd=home,
+        **own,
+    )
 
 
 @pytest.fixture(scope="module")

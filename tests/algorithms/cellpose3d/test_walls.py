@@ -62,8 +62,12 @@ def test_walls_are_no_nuclei_and_wide_nuclei_are_whole(kind, changes, least, see
 
 
 def test_outlines_where_no_habit_is_known_are_where_the_light_ends():
-    shape = ["image.shape=[32,80,80]", "image.spacing_um=[1.0,0.3,0.3]"]
-    settings = [*shape, "radius_um=[5.5,7.0]", "n_nuclei=3"]
+    settings = [
+        "image.shape=[32,80,80]",
+        "image.spacing_um=[1.0,0.3,0.3]",
+        "radius_um=[5.5,7.0]",
+        "n_nuclei=3",
+    ]
     (sample,) = simulate("nuclei", cases=1, seed=1, settings=settings)
     model = open_model(CARDS, read_card(CARDS / "embryo-nuclei-3d.json"))
     labels = predict({"microscopy-image": sample.volume("microscopy-image")}, model)

@@ -10,9 +10,15 @@ class Block(nn.Module):
 
     def __init__(self, width, pad, convolution, norm):
         super().__init__()
-        layers = [pad(1), convolution(width, width, 3), norm(width)]
-        again = [pad(1), convolution(width, width, 3), norm(width)]
-        self.conv_block = nn.Sequential(*layers, nn.ReLU(), *again)
+        self.conv_block = nn.Sequential(
+            pad(1),
+            convolution(width, width, 3),
+            norm(width),
+            nn.ReLU(),
+            pad(1),
+            convolution(width, width, 3),
+            norm(width),
+        )
 
     def forward(self, values):
         """Return (N, C, [Z,] Y, X) values and their change."""

@@ -201,7 +201,8 @@ def test_two_cards_of_one_name_are_refused(mine, tmp_path):
 
 
 def test_a_plain_process_runs_the_algorithm_of_a_name_with_its_model(tmp_path):
-    given = "watershed:mine", tmp_path, Limits(), "exec", tmp_path / "model"
-    _, variables = ProcessSession(ProcessEngine(), *given).call("exec")
+    _, variables = ProcessSession(
+        ProcessEngine(), "watershed:mine", tmp_path, Limits(), "exec", tmp_path / "model"
+    ).call("exec")
     assert variables["CYTOSUITE_ALGORITHM"] == "watershed"
     assert variables["CYTOSUITE_MODEL"] == str(tmp_path / "model")

@@ -33,8 +33,19 @@ def test_a_run_against_the_accepted_scores_of_its_dataset(cli, run, tmp_path):
     table = pd.read_csv(run / "report/scores.csv")
     table.loc[table["algorithm"].eq("watershed") & table["metric"].eq("SEG"), "value"] -= 0.05
     table.to_csv(run / "report/scores.csv", index=False)
-    places = "--markdown", tmp_path / "a.md", "--csv", tmp_path / "c.csv"
-    assert cli("compare --accepted", run, *places, "--json", tmp_path / "d.json").exit_code == 1
+    assert (
+        cli(
+            "compare --accepted",
+            run,
+            "--markdown",
+            tmp_path / "a.md",
+            "--csv",
+            tmp_path / "c.csv",
+            "--json",
+            tmp_path / "d.json",
+        ).exit_code
+        == 1
+    )
     text = (tmp_path / "a.md").read_text()
     assert text.startswith("## 1 regression\n")
     assert "**Regression**: watershed: SEG" in text
@@ -130,8 +141,9 @@ def test_hostile_names_are_data(cli, tmp_path):
 
 
 def test_the_rule_names_its_options_and_files_are_one_table(cli, own, tmp_path):
-    words = ("rank", own, "--draws 100 --seed 3 --alpha 0.1")
-    rule = cli(*words, "--failures left-out").stdout.splitlines()[-1]
+    rule = cli(
+        "rank", own, "--draws 100 --seed 3 --alpha 0.1", "--failures left-out"
+    ).stdout.splitlines()[-1]
     assert rule.startswith("Rank: mean of the ranks by mean SEG and by")
     assert "p < 0.1;" in rule
     assert "100 bootstrap samples of the cases, seed 3." in rule

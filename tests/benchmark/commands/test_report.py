@@ -82,8 +82,17 @@ def test_run_report_score_and_evaluation_give_the_same_files_the_same_values(
     for row in csv.DictReader(done.stdout.splitlines()):
         if (case := row.pop("case")) in "abc":
             assert mine.items() >= {((case, name), value) for name, value in row.items() if value}
-    words = ("--run", former, "--runs", runs, "--out", tmp_path / "dist")
-    judged = cli("build-evaluation", planes, *words, "--engine process")
+    judged = cli(
+        "build-evaluation",
+        planes,
+        "--run",
+        former,
+        "--runs",
+        runs,
+        "--out",
+        tmp_path / "dist",
+        "--engine process",
+    )
     assert (judged.exit_code, judged.stdout.count(" scores, as in the run")) == (0, 1)
     assert (
         f"cytosuite report {predictions} --truth {planes}" in (out / "report/report.md").read_text()
@@ -94,8 +103,7 @@ def test_runs_and_predictions_together_rank_as_one_run_of_both(
     run, report, predictions, tmp_path, runs, out
 ):
     both = run("both", "watershed", "cellpose3d")
-    sources = run("one", "watershed"), run("two", "cellpose3d"), f"third={predictions}"
-    assert report(*sources)[0] == 0
+    assert report(run("one", "watershed"), run("two", "cellpose3d"), f"third={predictions}")[0] == 0
     for name in ("watershed", "cellpose3d"):
         assert scores(both, name) == scores(out, name)
     assert scores(both, "watershed") == scores(out, "third")

@@ -142,8 +142,12 @@ def test_a_tool_of_others_is_trained_in_a_session_of_the_engine(
     def trained(engine, name, dataset, card, settings, limits, seed, authors, shown):
         asked.update(engine=engine, cases=len(dataset.cases), settings=settings)
         asked.update(seed=seed, authors=authors)
-        again = training.train, TrainOptions(**own, runs=runs), quiet
-        refused("mine: another training is running here; wait for it or give another", *again)
+        refused(
+            "mine: another training is running here; wait for it or give another",
+            training.train,
+            TrainOptions(**own, runs=runs),
+            quiet,
+        )
         return card
 
     monkeypatch.setattr(training, "trained", trained)

@@ -117,10 +117,11 @@ def test_a_hostile_program_costs_its_case_alone(start, predict, behaviour):
 
 
 def test_a_server_is_refused(tmp_path):
-    given = "watershed", tmp_path / "workspace", Limits(), "invoke"
     refused(
         "a container per case: API=exec, not invoke",
-        ApptainerEngine(tmp_path, HERE).session(*given).__enter__,
+        ApptainerEngine(tmp_path, HERE)
+        .session("watershed", tmp_path / "workspace", Limits(), "invoke")
+        .__enter__,
     )
 
 

@@ -53,8 +53,10 @@ def test_an_image_is_its_sources_and_the_images_under_it():
 
     first = origin("sha256:1")
     assert origin("sha256:2") == first
-    others = [origin("1", "other"), origin("1", base="other"), origin("1", foreign="other")]
-    assert len({first, *others}) == 4
+    assert (
+        len({first, origin("1", "other"), origin("1", base="other"), origin("1", foreign="other")})
+        == 4
+    )
     assert origin("sha256:3", base=None) == "sha256:3"  # the system is not known
 
 
@@ -67,8 +69,10 @@ class TestWithDaemon:
         session = DockerEngine(client, image=lambda *_: puppet).session(
             "puppet", tmp_path / "s", Limits(memory_gib=0.0065), "invoke"
         )
-        reason = "(memory limit of 0.0065 GiB exceeded|.* after 10 s)"
-        with pytest.raises(StartError, match=f"puppet did not start: {reason}"):
+        with pytest.raises(
+            StartError,
+            match="puppet did not start: (memory limit of 0.0065 GiB exceeded|.* after 10 s)",
+        ):
             session.__enter__()
         assert not puppets.containers(client)
 

@@ -58,8 +58,9 @@ def test_a_network_runs_in_its_container_and_reads_its_compiled_kernels(
         tag, ["-c", code], entrypoint="python3", read_only=True, tmpfs={"/tmp": ""}, remove=True
     )
     assert hits.count(b": 1") == 1  # its one signature is not compiled again
-    words = ("--engine", "docker", "--algorithm", "cellpose3d", "--cases", "2", "--run", "net")
-    code, _, errors = benchmark(*words)
+    code, _, errors = benchmark(
+        "--engine", "docker", "--algorithm", "cellpose3d", "--cases", "2", "--run", "net"
+    )
     assert code == 0, errors
     records = [read_json(p) for p in sorted((tmp_path / "net").glob("*/*/record.json"))]
     assert [record["status"] for record in records] == ["ok", "ok"]

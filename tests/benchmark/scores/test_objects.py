@@ -51,15 +51,25 @@ def test_a_case_has_a_row_for_every_object_of_both_sides(run):
     dataset, jobs = run
     score(dataset, SEGMENT, jobs)
     path = jobs[0].folder / "c0/object_scores.csv"
-    keys = ("side", "label", "class", "matched_label", "iou", "share_covered", "seg")
-    assert columns(path, *keys, "touches_border") == [
+    assert columns(
+        path,
+        "side",
+        "label",
+        "class",
+        "matched_label",
+        "iou",
+        "share_covered",
+        "seg",
+        "touches_border",
+    ) == [
         ("truth", "1", "matched", "70000", "1.0", "1.0", "1.0", "0"),
         ("truth", "2", "missed", "0", "0.0", "0.0", "0.0", "0"),
         ("prediction", "5", "false", "0", "0.0", "0.0", "", "1"),
         ("prediction", "70000", "matched", "1", "1.0", "1.0", "", "0"),
     ]
-    places = ("centroid_z_um", "centroid_y_um", "centroid_x_um", "volume_um3", "depth_um")
-    assert columns(path, *places)[0] == ("11", "3", "3", "147", "11")
+    assert columns(
+        path, "centroid_z_um", "centroid_y_um", "centroid_x_um", "volume_um3", "depth_um"
+    )[0] == ("11", "3", "3", "147", "11")
     false, row = rows_of(jobs[0].folder / "c0/objects.csv")
     assert (false["label"], false["truth_label"], row["label"]) == ("5", "0", "70000")
     assert (row["truth_label"], row["iou"], row["volume_um3"]) == ("1", "1", "147")  # 294 x 0.5

@@ -33,8 +33,16 @@ CELLS[:, :6], CELLS[:, 8:] = 4, 7
 def test_each_point_has_a_row_with_its_place_class_and_distance(tmp_path):
     pairs = matched_points(TRUE.array, FOUND.array, SPACING)
     write_point_scores(tmp_path / "s.csv", pairs, TRUE, FOUND, CELLS)
-    keys = ("side", "label", "class", "matched_label", "distance_um", "cell", "depth_um")
-    assert columns(tmp_path / "s.csv", *keys) == [
+    assert columns(
+        tmp_path / "s.csv",
+        "side",
+        "label",
+        "class",
+        "matched_label",
+        "distance_um",
+        "cell",
+        "depth_um",
+    ) == [
         ("truth", "1", "matched", "2", "0.5", "4", "2"),
         ("truth", "2", "missed", "0", "", "7", "4"),
         ("truth", "3", "missed", "0", "", "7", "6"),

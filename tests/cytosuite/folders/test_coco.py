@@ -48,9 +48,17 @@ def test_run_lengths_are_masks(tmp_path, found, place):
 
 def test_parts_of_an_object_are_one_and_crowds_and_excluded_ones_are_left_out(tmp_path):
     square = [[0, 0, 2, 0, 2, 2, 0, 2], [3, 2, 4, 2, 4, 3, 3, 3]]
-    others = [{"segmentation": RUNS, "iscrowd": 1}, {"segmentation": RUNS, "category_id": 2}]
     (tmp_path / "masks.toml").write_text('exclude = ["Unidentified"]')
-    volume, objects, counts = _read(_coco(tmp_path, [{"segmentation": square}, *others]))
+    volume, objects, counts = _read(
+        _coco(
+            tmp_path,
+            [
+                {"segmentation": square},
+                {"segmentation": RUNS, "iscrowd": 1},
+                {"segmentation": RUNS, "category_id": 2},
+            ],
+        )
+    )
     assert volume.array.tolist() == [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 1]]
     assert (objects[0].pieces, counts["crowds"], counts["excluded"]) == (2, 1, 1)
 

@@ -51,8 +51,7 @@ def test_two_classes_of_two_cells_give_four_ids(tmp_path):
 
 
 def test_ids_do_not_depend_on_the_order_of_files(tmp_path, monkeypatch):
-    names = ("images/a.png", *(f"masks/a/c{n}.png" for n in (1, 2, 3)), "masks/a/c10_4.png")
-    _write(tmp_path, *names)
+    _write(tmp_path, "images/a.png", *(f"masks/a/c{n}.png" for n in (1, 2, 3)), "masks/a/c10_4.png")
     listed = Path.iterdir
     found = []
     for seed in range(4):

@@ -202,8 +202,13 @@ def test_every_frame_is_an_item_of_its_own(tmp_path, series):
     write(tmp_path / "c.h5", Volume(ARRAY, SIZE, "TCZYX"))
     images = [Item("a", series), Item("c", tmp_path / "c.h5"), Item("b", tmp_path / "b.tif")]
     items = [*by_part(images, Part("1", "all"), "segment")]
-    frames = ["a_frame-0", "a_frame-1", "c_frame-0", "c_frame-1"]
-    assert [item.name for item in items] == [*frames, "b"]
+    assert [item.name for item in items] == [
+        "a_frame-0",
+        "a_frame-1",
+        "c_frame-0",
+        "c_frame-1",
+        "b",
+    ]
     for frame, item in zip((0, 1, 0, 1), items, strict=False):
         assert_array_equal(load(item).volume("microscopy-image").array, ARRAY[frame, 1])
     labelled = replace(images[0], files={"instance-labels": series})

@@ -67,8 +67,7 @@ def _describe(path, text):
     path.write_bytes(content + text + b"\0")
     _alter(path, 270, len(content), kind=4, count=len(text) + 1)
     content = path.read_bytes()
-    entry = struct.pack("<HH", 270, 4), struct.pack("<HH", 270, 2)
-    path.write_bytes(content.replace(*entry, 1))
+    path.write_bytes(content.replace(struct.pack("<HH", 270, 4), struct.pack("<HH", 270, 2), 1))
 
 
 def _ome(path, *words):

@@ -24,8 +24,20 @@ def test_a_command_says_what_is_wrong(tmp_path):
 
 @pytest.mark.slow
 def test_a_stopped_command_ends_with_all_that_it_has_started(tmp_path):
-    words = ["simulate", "spheroid", "--size", "full", "--workers", "2"]
-    work = Work([*words, "--out", str(tmp_path / "out"), "--runs", str(tmp_path)])
+    work = Work(
+        [
+            "simulate",
+            "spheroid",
+            "--size",
+            "full",
+            "--workers",
+            "2",
+            "--out",
+            str(tmp_path / "out"),
+            "--runs",
+            str(tmp_path),
+        ]
+    )
     group = work.process.pid
     assert _wait(work, lambda work: any(tmp_path.rglob("*.part*")), 120.0) is None
     work.stop()

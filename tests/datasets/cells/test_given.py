@@ -64,8 +64,10 @@ def test_given_cells_keep_their_outlines_and_hold_nuclei_and_spots(tmp_path, vol
 
 def test_a_folder_gives_one_file_for_each_case(tmp_path):
     write(tmp_path / "a.tif", _plane())
-    given = tmp_path / "b.tif", _plane()
-    made = [_made(*given, seed, cells={"source": str(tmp_path)}) for seed in range(8)]
+    made = [
+        _made(tmp_path / "b.tif", _plane(), seed, cells={"source": str(tmp_path)})
+        for seed in range(8)
+    ]
     assert {each.metadata["cells_file"] for each in made} == {"a.tif", "b.tif"}
 
 

@@ -196,10 +196,15 @@ def test_without_any_nucleus_nothing_is_written(tmp_path):
 def test_mistakes_in_the_call_are_named(tmp_path):
     image, labels = _files(tmp_path)
     out = tmp_path / "a"
-    sides = (image.parent, labels.parent)
     refused("expected a folder of labels", extract_to, image.parent, labels, out)
     labels.with_suffix(".mha").touch()
-    refused(r"labels: expected one file named one, found one\.mha and", extract_to, *sides, out)
+    refused(
+        r"labels: expected one file named one, found one\.mha and",
+        extract_to,
+        image.parent,
+        labels.parent,
+        out,
+    )
     (tmp_path / "none").mkdir()
     refused(r"expected images .*found n", extract_to, image.parent, tmp_path / "none", out)
     plane = tmp_path / "plane.tif"

@@ -96,9 +96,9 @@ def test_the_losses_of_judged_crops_are_those_of_a_plain_version(tmp_path):
     angle = float(np.arccos(np.sqrt(settings.process.left)))
     with torch.no_grad():
         made = _clean(before["network"], drawn_t["noise"], angle, drawn)
-        beside = [drawn_t["sketch"], drawn_t["position"]]
         fakes, reals = (
-            before["judges"](torch.cat([each, *beside], 1)) for each in (made, drawn_t["image"])
+            before["judges"](torch.cat([each, drawn_t["sketch"], drawn_t["position"]], 1))
+            for each in (made, drawn_t["image"])
         )
         # The second look of spectral norms at their weights is one iteration further.
         fooled = np.mean([float((each[-1] - 1).square().mean()) for each in fakes])

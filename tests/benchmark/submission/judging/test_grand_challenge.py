@@ -59,8 +59,7 @@ def call(dataset_of, tmp_path):
     (tmp_path / "gcapi.py").write_text(PLATFORM)
     (tmp_path / "platform.json").write_text("{}")
 
-    words = (sys.executable, "inputs/grand_challenge.py")
-    return partial(ran, *words, cwd=tmp_path, PYTHONPATH=".")
+    return partial(ran, sys.executable, "inputs/grand_challenge.py", cwd=tmp_path, PYTHONPATH=".")
 
 
 def test_each_case_goes_up_once_and_its_newest_answer_comes_down(call, tmp_path):

@@ -133,8 +133,17 @@ def test_flat_objects_along_the_surface_are_seen():
 
 def test_a_surface_is_near_beyond_half_of_the_radius():
     labels = np.zeros((101, 101), int)
-    faces = [(2, 50), (98, 50), (50, 2), (50, 98)]
-    places = [*faces, (50, 27), (50, 24), (73, 50), (76, 50), (50, 50)]
+    places = [
+        (2, 50),
+        (98, 50),
+        (50, 2),
+        (50, 98),
+        (50, 27),
+        (50, 24),
+        (73, 50),
+        (76, 50),
+        (50, 50),
+    ]
     for number, (y, x) in enumerate(places, start=1):  # a specimen of 99 pixels: half is 24.75
         box(labels, number, (y - 1, y + 2), (x - 1, x + 2))
     near = np.isfinite(arrangement(labels, (1, 1))["tangential"])

@@ -81,14 +81,14 @@ def test_explains(message):
 
 def test_longest_runs_of_a_track_that_is_lost_and_found():
     truth = films.one_track(6)
-    labels = ["1111", "1111", "2222", *["3333"] * 3]
-    found = films.sequence([(1, 0, 1), (2, 2, 2), (3, 3, 5)], *labels)
+    found = films.sequence([(1, 0, 1), (2, 2, 2), (3, 3, 5)], "1111", "1111", "2222", *["3333"] * 3)
     runs = longest_runs(match_tracks(truth, found))
     assert [column.tolist() for column in runs] == [[0, 1, 2], [0, 0, 0], [2, 1, 3]]
 
 
 def test_runs_of_one_pair_are_not_added():
     truth = films.one_track(5)
-    frames = ["1111", "1111", "1...", "1111", "111."]
-    runs = longest_runs(match_tracks(truth, films.sequence([(1, 0, 4)], *frames)))
+    runs = longest_runs(
+        match_tracks(truth, films.sequence([(1, 0, 4)], "1111", "1111", "1...", "1111", "111."))
+    )
     assert [column.tolist() for column in runs] == [[0], [0], [2]]
