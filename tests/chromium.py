@@ -24,7 +24,8 @@ class Chromium:
         )  # fmt: skip
         os.close(there)
         os.close(back)
-        self._numbers, self._rest = count(1), b""
+        self._numbers = count(1)
+        self._rest = b""
 
     def call(self, method, happened=lambda event: None, session=None, **params):
         """Send a command and return its result; events that come before it are looked at."""
@@ -59,8 +60,10 @@ class Page:
     """A page of a browser, which shares nothing with its other pages."""
 
     def __init__(self, browser):
-        self._browser, self._session = browser, None
-        self.complaints, self.requests = [], []
+        self._browser = browser
+        self._session = None
+        self.complaints = []
+        self.requests = []
         self._context = browser.call("Target.createBrowserContext")
         target = browser.call("Target.createTarget", url="about:blank", **self._context)
         opened = browser.call("Target.attachToTarget", flatten=True, **target)

@@ -103,7 +103,8 @@ class Runs:
     """Commands in a house, each the child of a program that has loaded everything already."""
 
     def __init__(self, home):
-        self.home, self.log = home, home / "log.txt"
+        self.home = home
+        self.log = home / "log.txt"
         self.base = subprocess.Popen(
             [sys.executable, "-c", RUNNER],
             cwd=home,

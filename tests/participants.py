@@ -86,11 +86,13 @@ def one_reader():
 
     start = Examiner._start
     end = Examiner.__exit__
-    Examiner._start, Examiner.__exit__ = begin, leave
+    Examiner._start = begin
+    Examiner.__exit__ = leave
     try:
         yield
     finally:
-        Examiner._start, Examiner.__exit__ = start, end
+        Examiner._start = start
+        Examiner.__exit__ = end
         for process in idle:
             with process:
                 process.kill()

@@ -179,7 +179,8 @@ def world():
     found = np.roll(truth, (0, 1, 1), (0, 1, 2))
     found[found == 2], found[found == 4] = 0, 3  # one missed, two merged, one split, two false
     found[(found == 5) & (np.indices(SHAPE)[1] < 32)] = 20
-    found[4:7, 54:57, 54:57], found[4:7, 54:57, 8:11] = 21, 22
+    found[4:7, 54:57, 54:57] = 21
+    found[4:7, 54:57, 8:11] = 22
 
     def image(labels, blur, noise):
         light = ndimage.gaussian_filter(

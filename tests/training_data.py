@@ -29,7 +29,8 @@ def scene(number=0):
         own = np.exp(-(((z - 5) / 2) ** 2 + ((y - cy) / 3) ** 2 + ((x - cx) / 3) ** 2) / 2)
         light += bright * own
         wins = (own > 0.08) & (own > level)
-        level[wins], labels[wins] = own[wins], label
+        level[wins] = own[wins]
+        labels[wins] = label
     return light, level, labels
 
 
@@ -111,7 +112,8 @@ def real_folder(folder):
 def planes_folder(folder):
     """Write planes with two nuclei each, and labels of them and, by other numbers, their kernels."""
     labels = np.zeros((40, 48), np.uint16)
-    labels[8:20, 8:20], labels[8:20, 20:34] = 1, 2
+    labels[8:20, 8:20] = 1
+    labels[8:20, 20:34] = 2
     inner = np.where((np.roll(labels, 3, 0) == labels) & (labels > 0), 9 - labels, 0)
     noise = np.random.default_rng(0).normal(10, 1, labels.shape)
     grey = (noise + 50 * (labels > 0)).astype(np.float32)

@@ -30,7 +30,8 @@ class Adapter:
 
     def __init__(self, stubbed, folder, name, kind, **settings):
         self.predict, self.learn = stubbed(name, "predict", "learn")
-        self.name, self.folder = name, folder
+        self.name = name
+        self.folder = folder
         self.tool = getattr(self.predict, kind)
         self.settings = {**read_toml(ALGORITHMS / name / "learn.toml"), "seed": 1, **settings}
 

@@ -139,7 +139,8 @@ class Install(Command):
     """A model that was packed, into the folder of one's own."""
 
     def __init__(self, place):
-        self.place, self.file = place, place.folder / "theirs.zip"
+        self.place = place
+        self.file = place.folder / "theirs.zip"
         in_order(*place.run("model", "pack", "watershed:nuclei-2d", "--out", self.file), fine=(0,))
 
     def words(self, home):

@@ -118,7 +118,8 @@ def test_lengths_are_in_um():
 def test_a_peak_gives_way_to_a_higher_one_within_the_distance(distance, count):
     mask = np.ones((1, 1, 10), bool)
     ends = np.zeros((10, 3), np.float32)
-    ends[:6, 2], ends[6:, 2] = 3, 6
+    ends[:6, 2] = 3
+    ends[6:, 2] = 6
     assert instances(ends, mask, (2, 2, 1), sigma_um=0, distance_um=distance).max() == count
 
 

@@ -98,7 +98,8 @@ def test_removed_objects_are_named_and_leave_no_margin():
 def test_peaks_of_a_tall_nucleus_are_one_where_nuclei_look_longer_along_z():
     # Flows that lead to two places 8 µm apart along z.
     labels = np.zeros((12, 20, 20), int)
-    labels[1:6, 8:13, 8:13], labels[6:11, 8:13, 8:13] = 1, 2
+    labels[1:6, 8:13, 8:13] = 1
+    labels[6:11, 8:13, 8:13] = 2
     image = labels.astype(np.float32)
     given = {"seed_distance_um": 7.0, "seed_smoothing_um": 0.5}
     assert cut(labels, image, **given).labels.max() == 2
@@ -170,13 +171,16 @@ def _moved(labels, rng, reach_um):
 
 def test_only_voxels_of_objects_near_their_faces_change(rng):
     labels = np.zeros((8, 24, 24), np.uint32)  # of four blocks that meet along two planes
-    labels[1:-1, 2:12, 2:12], labels[1:-1, 2:12, 12:-2] = 1, 2
-    labels[1:-1, 12:-2, 2:12], labels[1:-1, 12:-2, 12:-2] = 3, 4
+    labels[1:-1, 2:12, 2:12] = 1
+    labels[1:-1, 2:12, 12:-2] = 2
+    labels[1:-1, 12:-2, 2:12] = 3
+    labels[1:-1, 12:-2, 12:-2] = 4
     found = _moved(labels, rng, 0.4)
     assert found.dtype == np.uint32
     assert_array_equal(found > 0, labels > 0)
     face = np.zeros(labels.shape, bool)
-    face[:, 11:13], face[:, :, 11:13] = True, True
+    face[:, 11:13] = True
+    face[:, :, 11:13] = True
     away = ndimage.distance_transform_edt(~face, FINE)
     assert_array_equal(found[away > 0.41], labels[away > 0.41])
     assert (found != labels).any()

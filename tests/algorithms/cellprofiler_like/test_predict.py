@@ -91,7 +91,8 @@ def test_cells_grow_from_their_seeds_within_reach_up_to_the_edge_in_between():
     signal = np.full((30, 61), 10, np.float32)
     signal[:, 30] = 2  # a dark line between two cells
     seeds = np.zeros((30, 61), np.int32)
-    seeds[14:17, 8:11], seeds[14:17, 50:53] = 1, 2
+    seeds[14:17, 8:11] = 1
+    seeds[14:17, 50:53] = 2
     own = Secondary(factor=1, reach_px=1000, compactness=0)
     grown = secondary(signal, signal > 0, seeds, own)
     assert (grown[:, :29] == 1).all()

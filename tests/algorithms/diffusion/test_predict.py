@@ -108,9 +108,11 @@ def test_frames_of_a_series_are_counted_anew(model):
 
 def test_the_light_of_layers_adds_up_and_the_ground_is_that_of_one(model):
     front = np.zeros((64, 64), np.uint16)
-    front[10:30, 10:40], front[10:30, 30:50] = 1, 2
+    front[10:30, 10:40] = 1
+    front[10:30, 30:50] = 2
     whole = [np.where(front == 1, 1, 0), np.zeros_like(front)]
-    whole[0][10:30, 10:40], whole[1][10:30, 30:50] = 1, 2
+    whole[0][10:30, 10:40] = 1
+    whole[1][10:30, 30:50] = 2
     layers = np.concatenate(whole).astype(np.uint16)
     given = {"instance-labels": volume(front), "layered-labels": volume(layers)}
     plain = model(None, given="labels", target={**TARGET, "dtype": "float32"})

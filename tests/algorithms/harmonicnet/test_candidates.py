@@ -27,7 +27,8 @@ def test_a_maximum_at_a_face_stays_there():
 def test_coefficients_are_the_mean_of_the_neighbours_by_heat_and_maps_stay(rng):
     maps = rng.random((3, *SHAPE), np.float32)
     heat = rng.random(SHAPE, np.float32)
-    heat[4, 5, 5], heat[0, 0, 0] = 2, 3
+    heat[4, 5, 5] = 2
+    heat[0, 0, 0] = 3
     before = maps.copy(), heat.copy()
     found = find(heat, maps, SPACING, 1.0)
     for number, box in enumerate([np.s_[:2, :2, :2], np.s_[3:6, 4:7, 4:7]]):

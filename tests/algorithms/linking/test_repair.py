@@ -14,7 +14,8 @@ def film(*frames):
     """Return label frames in which a left and a right square, side by side, have some labels."""
     labels = np.zeros((len(frames), 20, 30), np.uint16)
     for image, (left, right) in zip(labels, frames, strict=True):
-        image[5:15, 5:15], image[5:15, 15:25] = left, right
+        image[5:15, 5:15] = left
+        image[5:15, 15:25] = right
     return labels
 
 

@@ -102,7 +102,8 @@ def test_mistakes_are_one_line(cli, words, message):
 def labels(tmp_path):
     """Return a folder of label images of two cells with large numbers, one of them at the border."""
     array = np.zeros((4, 12, 12), np.uint32)
-    array[:, 1:4, 1:4], array[1:, 6:10, 6:10] = 7, 70_000
+    array[:, 1:4, 1:4] = 7
+    array[1:, 6:10, 6:10] = 70_000
     for side in ("found", "true"):
         for name in ("a", "b"):
             put(tmp_path / side / f"{name}.tif", array)

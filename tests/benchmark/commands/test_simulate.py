@@ -295,7 +295,8 @@ def test_labels_are_written_with_a_table_of_objects_and_conditions(tmp_path, out
 
 def test_labels_are_written_as_rois_and_rois_as_labels(tmp_path, out):
     array = np.zeros((6, 8), np.uint32)
-    array[1:4, 1:4], array[4:, 6:] = 7, 70_000
+    array[1:4, 1:4] = 7
+    array[4:, 6:] = 70_000
     for room in ("images", "labels"):
         put(tmp_path / "own" / room / "a b.tif", array)
     assert "ROIs of 1 label images" in _labels(tmp_path / "own", tmp_path / "own/rois", rois=True)

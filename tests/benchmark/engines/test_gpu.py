@@ -61,7 +61,8 @@ class FakeDaemon:
     """A daemon with one image; its containers do not start if there is an error."""
 
     def __init__(self, error="", podman=False):
-        self.made, self.error = [], error
+        self.made = []
+        self.error = error
         self.images = SimpleNamespace(get=lambda tag: SimpleNamespace(id="sha256:1", attrs={}))
         self.containers = SimpleNamespace(create=self._create, list=lambda **_: [])
         self.podman = podman

@@ -227,7 +227,8 @@ def film(make, tmp_path):
     truth = np.zeros((3, 40, 60), np.uint16)
     for frame, image in enumerate(truth):
         across = slice(4 + 12 * frame, 12 + 12 * frame)
-        image[4:10, across], image[24:30, across] = 5, 6
+        image[4:10, across] = 5
+        image[24:30, across] = 6
     answer = truth.copy()
     answer[2] = np.where(truth[2] == 5, 6, np.where(truth[2] == 6, 5, 0))
     for name, array in {"image": np.zeros_like(truth), "truth": truth, "answer": answer}.items():

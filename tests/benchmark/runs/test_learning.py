@@ -57,7 +57,8 @@ def tool(monkeypatch):
             raise InputError(f"{file.name}: no model of the tool")
         return Learned({"level": 1.5}, {"w": np.zeros(2)}, {"axes": "YX"})
 
-    module.learn, module.convert = learn, convert
+    module.learn = learn
+    module.convert = convert
     monkeypatch.setitem(sys.modules, module.__name__, module)
     return seen
 

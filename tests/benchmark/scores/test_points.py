@@ -27,7 +27,8 @@ TRUE = Points([[1, 2, 3], [2, 8, 8], [3, 9, 1]], SPACING)
 FOUND = Points([[9, 9, 9], [1, 3, 3]], SPACING, confidence=[0.5, 1])
 FAR = Points(1000 * TRUE.array, SPACING)  # µm in place of mm
 CELLS = np.zeros((4, 12, 12), np.uint8)
-CELLS[:, :6], CELLS[:, 8:] = 4, 7
+CELLS[:, :6] = 4
+CELLS[:, 8:] = 7
 
 
 def test_each_point_has_a_row_with_its_place_class_and_distance(tmp_path):

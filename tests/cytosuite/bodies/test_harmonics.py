@@ -31,7 +31,8 @@ def test_columns_are_constant_then_along_x_z_y():
 def test_interpolation_is_exact_at_samples_and_errs_little_between(rng):
     drawn = rng.normal(size=(2, 21, 21))
     drawn *= np.triu(np.ones((21, 21))) * np.maximum(np.arange(21), 1.0) ** -3
-    drawn[0, 0, 0], drawn[1, 0] = np.sqrt(4 * np.pi), 0
+    drawn[0, 0, 0] = np.sqrt(4 * np.pi)
+    drawn[1, 0] = 0
     directions = fibonacci_sphere(500)
     table = radius_table(drawn)
     rows = basis(20, directions)

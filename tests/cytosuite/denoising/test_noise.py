@@ -40,7 +40,8 @@ def test_the_noise_stays_the_same_over_versions():
 
 def test_the_noise_of_an_object_moves_with_it_and_that_of_the_ground_stays():
     first, second = np.zeros((2, *SHAPE), np.uint16)
-    first[1:4, 20:60, 10:70], second[2:5, 33:73, 1:61] = 3, 3
+    first[1:4, 20:60, 10:70] = 3
+    second[2:5, 33:73, 1:61] = 3
     second[0, :10, :10] = 1
     noises = [object_noise(SHAPE, 7, 2, labels) for labels in (first, second)]
     same(noises[0][first == 3], noises[1][second == 3])

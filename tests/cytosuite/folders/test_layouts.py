@@ -147,7 +147,8 @@ def test_a_folder_per_image_and_what_lies_beside(tmp_path):
 def test_label_images_beside_images_get_consecutive_ids(tmp_path):
     _write(tmp_path, "a.png", "a_flows.png")
     labels = np.zeros(SHAPE, np.uint16)
-    labels[1], labels[3] = 700, 9
+    labels[1] = 700
+    labels[3] = 9
     Image.fromarray(labels).save(tmp_path / "a_cp_masks.png")
     refused("up to 700", annotated(tmp_path).items[0].labels.read)
     labels[1] = 60

@@ -33,7 +33,8 @@ def test_pieces_of_a_label_are_named():
     assert in_pieces(LABEL) == ""
     assert in_pieces(LABEL.like((LABEL.array > 0).astype(np.uint16))) == ""
     torn = LABEL.array.copy()
-    torn[0, 0, 0], torn[3, 7, 7] = 70_000, 5
+    torn[0, 0, 0] = 70_000
+    torn[3, 7, 7] = 5
     assert in_pieces(IMAGE.like(torn)).endswith("may be objects of their own: 70000")
 
 

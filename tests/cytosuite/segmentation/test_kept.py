@@ -18,7 +18,8 @@ def blobs(shape=(12, 40, 40)):
 
 def test_surroundings_belong_to_the_nearest_object_within_reach():
     labels = np.zeros((5, 9, 9), np.uint16)
-    labels[2, 4, 2], labels[2, 4, 7] = 3, 5
+    labels[2, 4, 2] = 3
+    labels[2, 4, 7] = 5
     around = surroundings(labels, SPACING, 1.0)
     assert set(np.unique(around)) == {0, 3, 5}
     assert around.dtype == np.int32
@@ -71,7 +72,8 @@ def test_edges_are_gradients_per_micrometre():
 def test_a_shift_of_whole_voxels_is_found_in_every_zone(voxels):
     volume = blobs(shape=(16, 60, 60))
     zones = np.zeros(volume.shape, np.int32)
-    zones[4:12, 10:30, 10:30], zones[4:12, 32:50, 32:50] = 1, 3
+    zones[4:12, 10:30, 10:30] = 1
+    zones[4:12, 32:50, 32:50] = 3
     moved = np.roll(volume, voxels, (0, 1, 2))
     found = shifts(volume, moved, zones, SPACING)
     assert found.shape == (4, 3)

@@ -158,7 +158,8 @@ def toy(tmp_path, monkeypatch, data):
         card = tmp_path / f"weights/{name}.json"
         return train(training, settings, data, card, work=work, **options)
 
-    toy.training, toy.network = TOY, Network
+    toy.training = TOY
+    toy.network = Network
     toy.altered = lambda **parts: Training(**{**vars(TOY), **parts})
     toy.measured = {"measure": measure, "picture": picture}
     toy.measuring = toy.altered(**toy.measured)

@@ -96,7 +96,8 @@ def test_learning_finds_again_what_was_drawn_from_it(tmp_path):
 
 def test_nuclei_of_a_volume_have_their_share_and_stay_inside():
     labels = np.zeros((12, 20, 40), np.uint16)
-    labels[1:11, 1:19, 1:20], labels[1:11, 1:19, 20:39] = 1, 2
+    labels[1:11, 1:19, 1:20] = 1
+    labels[1:11, 1:19, 20:39] = 2
     grid = Grid(labels.shape, (0.6, 0.3, 0.3))
     found, nuclei = _fitted(labels, grid, ratio=0.2, elongation=1.3, depth=0.9)
     assert sizes_of(nuclei) / sizes_of(labels) == pytest.approx([0.2, 0.2], abs=0.02)

@@ -40,7 +40,8 @@ def test_membranes_fade_with_depth():
 
 def test_rounded_cells_keep_flat_faces_and_lose_edges():
     block = np.zeros((24, 24, 24), np.uint16)
-    block[4:, 4:20, 4:12], block[4:, 4:20, 12:20] = 1, 2
+    block[4:, 4:20, 4:12] = 1
+    block[4:, 4:20, 12:20] = 2
     cut = rounded(Volume(block, (1.0,) * 3), np.where(block > 0, 1.0, -1.0).astype(np.float32), 3.0)
     assert set(np.unique(cut)) == {0, 1, 2}
     assert (cut[cut > 0] == block[cut > 0]).all()

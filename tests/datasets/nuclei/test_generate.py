@@ -72,7 +72,8 @@ def test_the_sketch_has_one_value_in_the_range_per_nucleus_and_is_dark_outside(v
 
 def test_values_add_up_to_one_at_most_where_cells_overlap():
     first, second = np.zeros((2, 1, 1, 5), np.uint16)
-    first[0, 0, :3], second[0, 0, 2:] = 1, 2
+    first[0, 0, :3] = 1
+    second[0, 0, 2:] = 2
     found = Annotation(first, (first, second), np.array([0, 1]))
     values = np.array([0.7, 0.2], np.float32)
     assert grey(found, values).ravel().tolist() == pytest.approx([0.7, 0.7, 0.9, 0.2, 0.2])

@@ -53,7 +53,8 @@ def test_a_model_comes_back_from_its_file_as_it_was(tmp_path):
 def test_objects_at_the_faces_and_small_ones_teach_nothing():
     labels, _ = _ellipsoids(4)
     more = labels[0].array.copy()
-    more[:, :8, :8], more[12, 55, 55] = 7, 9
+    more[:, :8, :8] = 7
+    more[12, 55, 55] = 9
     assert fit([Volume(more, labels[0].spacing), *labels[1:]]).shapes == 4
 
 

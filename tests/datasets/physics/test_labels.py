@@ -97,7 +97,8 @@ def test_visible_are_those_above_the_noise():
 
 def test_background_is_that_nearby():
     image = np.zeros((1, 9, 40), np.uint16)
-    image[:, 3:6, 3:6], image[:, 3:6, 30:33] = 1, 2
+    image[:, 3:6, 3:6] = 1
+    image[:, 3:6, 30:33] = 2
     photons = np.where(np.arange(40) < 20, 100, 0).astype(np.float32) + np.zeros((1, 9, 1))
     photons[image > 0] += 3  # above 0.5 + 0.3 * 10 in the haze, 0.5 beside it
     assert labels.visibility(image, photons, read_noise=0, level=1).tolist() == [False, True]

@@ -61,7 +61,8 @@ def test_borders_are_as_thick_as_wanted_and_at_least_two_voxels(width_um, voxels
 def test_a_seed_lies_in_each_object_also_in_one_around_a_hole():
     labels = _blocks()
     ring = np.zeros((1, 15, 15), np.uint16)
-    ring[:, 2:13, 2:13], ring[:, 4:11, 4:11] = 3, 0
+    ring[:, 2:13, 2:13] = 3
+    ring[:, 4:11, 4:11] = 0
     for array in (labels, ring):
         seeds = sketch.seeds(_volume(array)).array
         assert (np.sort(array[seeds == 1]) == np.unique(array[array > 0])).all()

@@ -55,7 +55,8 @@ class Child:
                 return self.pipe.recv()
         except (EOFError, ConnectionError):
             self.process.join()
-        code, self.served = self.process.exitcode, PER_CHILD
+        code = self.process.exitcode
+        self.served = PER_CHILD
         if code is None:
             return {"verdict": "finding", "kind": "hangs", "text": f"more than {PATIENCE_S:g} s"}
         noise = (self.home / "noise").read_bytes()[-300:].decode("latin-1")

@@ -62,7 +62,8 @@ class Watch:
             self.opened.append("a neighbour's file")
         except BlockingIOError:
             pass
-        found, self.opened = self.opened, []
+        found = self.opened
+        self.opened = []
         return found
 
 

@@ -62,7 +62,8 @@ class Daemon:
 
     def __init__(self):
         self.stock = {}
-        self.ids, self.digests = {}, {}
+        self.ids = {}
+        self.digests = {}
         self.builds = []
         self.answer = [{"stream": "Step 1/2 : FROM x\n"}, {"stream": "Step 2/2 : RUN y\n"}]
         self.images = SimpleNamespace(get=self.get, pull=self.pull)
@@ -408,7 +409,8 @@ def test_the_image_before_is_removed_and_one_that_the_daemon_keeps_fails_no_buil
         daemon.ids[tag] = "after"
         return Daemon.build(daemon, **options)
 
-    daemon.images.remove, daemon.api.build = remove, build
+    daemon.images.remove = remove
+    daemon.api.build = build
     _change(root, "weights/thresholder/small.json")
     builder.build("thresholder")
     assert removed == ["before"]

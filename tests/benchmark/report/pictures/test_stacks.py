@@ -117,7 +117,8 @@ def test_a_coarser_grid_of_labels_is_the_same_on_disk(labels, grid, slab):
 def test_the_means_of_an_image_on_disk_are_the_same(mapped, dtype, shape, rng):
     image = rng.normal(900, 100, (11, 13, 10)).astype(dtype)
     if dtype == np.float32:
-        image[3, 4, 5], image[7, 8, 9] = np.nan, np.inf
+        image[3, 4, 5] = np.nan
+        image[7, 8, 9] = np.inf
     found = [averaged(own, shape, (1.0, 2000.0)) for own in (image, mapped(image))]
     assert (found[0] == found[1]).all()
     assert np.isfinite(found[0]).all()

@@ -23,7 +23,8 @@ class Worker:
     def __init__(self, home, ends):
         self.client = self
         self.state, self.local_directory = SimpleNamespace(nthreads=3), str(home)
-        self.plugins, self.ends = {}, ends
+        self.plugins = {}
+        self.ends = ends
 
     def register_plugin(self, plugin):
         plugin.setup(self)

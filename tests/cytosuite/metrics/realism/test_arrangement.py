@@ -99,7 +99,8 @@ def test_a_valley_by_hand():
     labels = np.zeros((8, 8, 10))
     image = np.full((8, 8, 10), 7.0)
     for x, (label, grey) in enumerate([(1, 100), (1, 100), (1, 40), (2, 40), (2, 80), (2, 80)], 2):
-        labels[3, 4, x], image[3, 4, x] = label, 7 + grey
+        labels[3, 4, x] = label
+        image[3, 4, x] = 7 + grey
     found = arrangement(labels.astype(int), SPACING, image)
     assert found["valley"] == pytest.approx([1 - 40 / 80])
     assert found["relative_brightness"] == pytest.approx([1.2 / 1.1, 1 / 1.1])

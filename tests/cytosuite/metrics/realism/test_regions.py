@@ -26,7 +26,8 @@ UNIT = (1.0, 1.0, 1.0)
 def cluster(depth=9, seed=0):
     """Two nuclei with a gap of two voxels in every plane, and a noisy background."""
     labels = np.zeros((depth, 20, 24), np.uint8)
-    labels[:, 6:14, 4:10], labels[:, 6:14, 14:20] = 1, 2
+    labels[:, 6:14, 4:10] = 1
+    labels[:, 6:14, 14:20] = 2
     noise = np.random.default_rng(seed).integers(20, 60, labels.shape)
     return Scene(Volume((noise + 100 * (labels > 0)).astype(np.uint16), (2.4, 2.4, 2.4)), labels)
 

@@ -34,7 +34,8 @@ def nuclei(seed=0):
 @quick
 def test_probability_is_that_of_all_pairs(volume, radius):
     labels = np.zeros(volume.shape, np.int32)
-    labels[1, 1:3, 1:3], labels[2, 4, 5] = 1, 7
+    labels[1, 1:3, 1:3] = 1
+    labels[2, 4, 5] = 7
     away = ndimage.distance_transform_edt(labels == 0, SPACING)
     around = volume[(away > 0) & (away <= radius)]
     difference = volume[labels > 0][:, None] - around.astype(float)

@@ -66,7 +66,8 @@ def simulate(seed):
                 free = sorted({*range(SITES**2)} - {site, *alive.values()})
                 for place in (site, int(rng.choice(free))):
                     daughter = 7 + len(parents)
-                    alive[daughter], parents[daughter] = place, label
+                    alive[daughter] = place
+                    parents[daughter] = label
     return _tracked(frames, parents, rng, 0)
 
 

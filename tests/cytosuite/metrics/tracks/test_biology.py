@@ -29,7 +29,8 @@ def test_a_true_division_is_found_once():
     rows = [(1, 0, 3), (4, 4, 4), (2, 5, 5, 1), (3, 5, 5, 1), (5, 6, 8, 4), (6, 6, 8, 4)]
     labels = truth.frames.copy()
     labels[4][1] = 4
-    labels[6:, 2], labels[6:, 3] = 5, 6
+    labels[6:, 2] = 5
+    labels[6:, 3] = 6
     assert bc1(truth, films.sequence(rows, *labels)) == pytest.approx(2 / 3)
 
 

@@ -81,7 +81,8 @@ class nnUNetPredictor:  # noqa: N801
     def manual_initialization(
         self, network, plans, configuration, parameters, dataset, trainer, mirroring
     ):
-        self.network, self.parameters = network, parameters
+        self.network = network
+        self.parameters = parameters
 
     def predict_logits_from_preprocessed_data(self, data):
         self.network.load_state_dict(self.parameters[0])
@@ -113,9 +114,11 @@ def plan_experiment_dataset(number, gpu_memory_target_in_gb):
 
 class nnUNetTrainer:  # noqa: N801
     def __init__(self, plans, configuration, fold, dataset_json, device):
-        self.plans_manager, self.dataset_json = PlansManager(plans), dataset_json
+        self.plans_manager = PlansManager(plans)
+        self.dataset_json = dataset_json
         self.configuration, self.fold, self.num_epochs = configuration, fold, 1000
-        self.num_iterations_per_epoch, self.current_epoch = 250, 0
+        self.num_iterations_per_epoch = 250
+        self.current_epoch = 0
 
     def on_epoch_end(self):
         self.current_epoch += 1
@@ -131,7 +134,8 @@ class nnUNetTrainer:  # noqa: N801
             levels.append(float(image[classes == 2].min()) - 1)
         for _ in range(self.num_epochs):
             self.on_epoch_end()
-        self.network, self.inference_allowed_mirroring_axes = Network(), (0, 1)
+        self.network = Network()
+        self.inference_allowed_mirroring_axes = (0, 1)
         self.network.encoder.weight.data[:] = min(levels)
         self._save()
 

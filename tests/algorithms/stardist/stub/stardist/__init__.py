@@ -8,7 +8,8 @@ class Rays_GoldenSpiral:  # noqa: N801 - StarDist's
     """Directions in a volume."""
 
     def __init__(self, n, anisotropy=None):
-        self.n, self.anisotropy = n, anisotropy
+        self.n = n
+        self.anisotropy = anisotropy
 
 
 def calculate_extents(lbl, func=np.median):
