@@ -37,9 +37,8 @@ WATERSHED = ROOT / "weights/watershed"
 @pytest.fixture
 def mine(tmp_path):
     """Return the path of a user's own card of the watershed, for planes, without scores."""
-    card = read_json(WATERSHED / "nuclei-2d.json")
     path = tmp_path / "models/mine.json"
-    write_json(path, card | {"name": "mine", "scores": {}})
+    write_json(path, read_json(WATERSHED / "nuclei-2d.json") | {"name": "mine", "scores": {}})
     return path
 
 

@@ -60,9 +60,10 @@ def test_labels_record_and_picture_of_every_image(images, out, used):
     results = segment([images], out)
     assert [result.status for result in results] == ["written", "written"]
     assert [read(result.output).array.max() for result in results] == [1, 2]
-    endings = (".tif", ".json", ".png", "-objects.csv")
-    assert {path.name for path in out.iterdir()} == {"objects.csv"} | {
-        f"{name}{ending}" for name in ("one", "two") for ending in endings
+    assert {path.name for path in out.iterdir()} == {
+        "objects.csv",
+        *("one.tif", "one.json", "one.png", "one-objects.csv"),
+        *("two.tif", "two.json", "two.png", "two-objects.csv"),
     }
     record = read_json(out / "two.json")
     assert record["objects"] == 2

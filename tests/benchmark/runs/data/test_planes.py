@@ -21,9 +21,10 @@ def test_a_thicker_boundary_of_a_square_is_its_rim():
 
 
 def test_values_that_are_not_finite_are_drawn():
-    plane = np.array([[np.nan, np.inf, -np.inf, 0.5]])
     assert limits(np.full(3, np.nan)) == (0.0, 1.0)
-    assert grey(plane, (0.0, 1.0)).tolist() == [[0, 255, 0, 128]]
+    assert grey(np.array([[np.nan, np.inf, -np.inf, 0.5]]), (0.0, 1.0)).tolist() == [
+        [0, 255, 0, 128]
+    ]
 
 
 def test_cuts_through_the_middle_unless_it_is_empty():
