@@ -38,8 +38,9 @@ def _follow(readme, place):
     for language, content, path in _blocks(readme):
         if language == "sh":
             for line in content.splitlines():
-                words = line.removeprefix(".venv/bin/cytosuite ").split()
-                house.printed(house.command(place, *words))
+                house.printed(
+                    house.command(place, *line.removeprefix(".venv/bin/cytosuite ").split())
+                )
         elif path:
             write_text(place / path, content)
 

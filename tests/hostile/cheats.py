@@ -112,8 +112,9 @@ def _stolen(number, folder, name, output):
         if number % 6 == turn:
             (place / name).symlink_to(f"{where}/{name}")
         elif number % 6 == turn + 2:
-            lines = [*head, f"ElementDataFile = {where}/{name}", ""]
-            (place / "a.mha").write_text("\n".join(lines))
+            (place / "a.mha").write_text(
+                "\n".join([*head, f"ElementDataFile = {where}/{name}", ""])
+            )
     if number % 6 == 5:
         os.mkfifo(place / name)
 
@@ -200,8 +201,7 @@ def by_server(client, image, truth, teams, folder):
         for team in teams:
             for path in [*team.iterdir()]:
                 path.rename(exchange / path.name)
-            asked = ["timeout", str(LATE_S), *ASK, "POST /invoke", "0", "0"]
-            code = box.exec_run(asked).exit_code
+            code = box.exec_run(["timeout", str(LATE_S), *ASK, "POST /invoke", "0", "0"]).exit_code
             log = box.logs()
             for path in [*exchange.iterdir()]:
                 path.rename(team / path.name)

@@ -164,8 +164,10 @@ class Train(Command):
         name = f"m-{home.name}"
         home = self.place.home
         card = facts_of(home / "weights" / NETWORK / f"{name}.json")
-        rows = (home / "runs/training" / NETWORK / name / "validation.csv").read_text()
-        return {**card, "validation": rows}
+        return {
+            **card,
+            "validation": (home / "runs/training" / NETWORK / name / "validation.csv").read_text(),
+        }
 
 
 class Trainer(Train):

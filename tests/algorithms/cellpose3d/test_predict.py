@@ -63,8 +63,9 @@ def fake(monkeypatch):
 
 
 def run(array, model, spacing=SPACING, axes="ZYX", **metadata):
-    volume = Volume(array, spacing, axes, metadata)
-    return predict({"microscopy-image": volume}, model)["instance-labels"]
+    return predict({"microscopy-image": Volume(array, spacing, axes, metadata)}, model)[
+        "instance-labels"
+    ]
 
 
 def names_at_centres(labels, spacing=SPACING):

@@ -134,8 +134,11 @@ def test_the_algorithm_is_told_what_the_user_knows(images, out, fakes, use):
 
 def test_choices_and_removals_of_the_algorithm_stand_in_the_record(images, out, fakes, use):
     def talk(image, output):
-        rows = json.dumps([{"reason": "small"}])
-        said = {"watershed_tau": 0.3, "watershed_removed_table": rows, "other": 1}
+        said = {
+            "watershed_tau": 0.3,
+            "watershed_removed_table": json.dumps([{"reason": "small"}]),
+            "other": 1,
+        }
         fakes.bright(replace(image, metadata=said), output)
 
     use(fakes.Engine(talk))

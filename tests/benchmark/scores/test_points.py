@@ -121,8 +121,9 @@ def judged(folder, answers):
     """Return a function that scores points, or a failure, as an answer to a case, by a radius."""
 
     def judge(found, radius=None):
-        wanted = recipe(DataRequest(str(folder / "d"), task="detect", radius=radius))
-        dataset = made_in(folder / "made", wanted)
+        dataset = made_in(
+            folder / "made", recipe(DataRequest(str(folder / "d"), task="detect", radius=radius))
+        )
         task = TASKS["detect"]
         found = found.document() if isinstance(found, Points) else found
         jobs = answers(dataset, task, "output.json", watershed=lambda _: found)

@@ -190,7 +190,8 @@ def test_undeclared_outputs_are_refused(tmp_path):
 
 
 def test_truth_values_are_an_image_of_0_and_1():
-    image = Volume(np.eye(3, dtype=bool), (1.0, 1.0), "YX")
-    array = image_of({"microscopy-image": image}, offset=False).array
+    array = image_of(
+        {"microscopy-image": Volume(np.eye(3, dtype=bool), (1.0, 1.0), "YX")}, offset=False
+    ).array
     assert array.dtype.kind == "u"
     assert_array_equal(array, np.eye(3))

@@ -16,8 +16,11 @@ def record_with_html():
 
 def record_with_escape_codes():
     """ok | bad output: record.json"""
-    lines = ["\x1b]0;x\x07: \u202eabc\0", "a\nfailed: b"]
-    report(json.dumps({"model": "\x1b[31mred", "warnings": lines}))
+    report(
+        json.dumps(
+            {"model": "\x1b[31mred", "warnings": ["\x1b]0;x\x07: \u202eabc\0", "a\nfailed: b"]}
+        )
+    )
 
 
 def crash_after_writing():

@@ -57,8 +57,7 @@ def _settings():
     given["loss"] |= {"pool": 0, "judge_every": 1, "keep": "correlation"}
     settings = parse("published.toml", given, Settings)
     network = settings.network.model_copy(update={"widths": (NARROW, 2 * NARROW, 4 * NARROW)})
-    widths = tuple(NARROW * 2**n for n in range(4))
-    judges = settings.judge.model_copy(update={"widths": widths})
+    judges = settings.judge.model_copy(update={"widths": tuple(NARROW * 2**n for n in range(4))})
     return settings.model_copy(update={"network": network, "judge": judges})
 
 

@@ -79,8 +79,7 @@ def test_cases_of_other_images_are_never_paired(made):
 def test_cases_algorithms_and_metrics_that_came_or_went_are_named(made):
     def more(table):
         table = table[table["case"] != "case_00"]
-        extra = table[table["algorithm"] == "net"].assign(algorithm="new_net")
-        return pd.concat([table, extra])
+        return pd.concat([table, table[table["algorithm"] == "net"].assign(algorithm="new_net")])
 
     found = compared(made("a"), edited(made("b"), more), metrics=["SEG"])
     assert {"new algorithm: new_net", "missing case: case_00"} <= set(found.remarks)
