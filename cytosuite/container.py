@@ -70,7 +70,8 @@ class Algorithm:
 
     def run_case(self) -> Json:
         """Predict the case in the input folder, write its outputs, and return the record."""
-        start, used = time.perf_counter(), cpu_seconds()
+        start = time.perf_counter()
+        used = cpu_seconds()
         task = TASKS[self.manifest.task]
         case = read_case(self.inputs, task)
         with gathered() as facts, shown():

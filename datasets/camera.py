@@ -78,7 +78,8 @@ class Camera(Section):
 
     def _counts(self, rng: Rng, plane: Image) -> Image:
         """Return the counts of a plane, not yet rounded."""
-        low, high = float(plane.min(initial=0)), float(plane.max(initial=0))
+        low = float(plane.min(initial=0))
+        high = float(plane.max(initial=0))
         if not (low >= 0 and high <= MOST_PHOTONS):  # NaN fails too
             raise InputError(
                 f"camera: photons per voxel must lie in 0 .. {MOST_PHOTONS:.0e}, found {low:g} to "
@@ -118,7 +119,8 @@ def gain_for_exposure(photons: Image, labels: Array, exposure: float, camera: Ca
             "or lower offset"
         )
     some = some_planes(photons.shape)
-    photons, labels = photons[some], labels[some]
+    photons = photons[some]
+    labels = labels[some]
     labelled = photons[labels > 0]
     light = float(np.quantile(labelled if labelled.size else photons, BRIGHT))
     return level / light if light > 0 else 1.0

@@ -29,7 +29,8 @@ def measured(image: Array, labels: Integers) -> Scalars:
         large.release(image, labels)
         if number % step:
             continue
-        light, free = plane.astype(np.float64), objects == 0
+        light = plane.astype(np.float64)
+        free = objects == 0
         second = light[:, :-2] - 2 * light[:, 1:-1] + light[:, 2:]
         second = second[free[:, :-2] & free[:, 1:-1] & free[:, 2:]] / SECOND_DIFFERENCE
         sums += [

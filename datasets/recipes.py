@@ -154,7 +154,8 @@ def simulated(
         )
     if dataset not in manifests:
         return None
-    manifest, size = manifests[dataset], size or "default"
+    manifest = manifests[dataset]
+    size = size or "default"
     if size not in manifest.sizes:
         pick(f"size of {manifest.name}", [size], manifest.sizes)
     chosen = manifest.sizes[size]
@@ -212,7 +213,8 @@ def _with_settings(
     settings: Names,
 ) -> BaseModel:
     """Return checked parameters of a size or recipe, with a user's own settings over them."""
-    values, name = merged(manifest.parameters, changes), manifest.name
+    values = merged(manifest.parameters, changes)
+    name = manifest.name
     parameters = _checked(place, values, name, folder)
     if not settings:
         return parameters

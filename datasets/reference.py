@@ -29,9 +29,11 @@ def shared() -> str:
 
 def tables(form: type[BaseModel]) -> str:
     """Return the keys of a dataset: its own, and shared ones with another default."""
-    plain, parts = [], []
+    plain = []
+    parts = []
     for name, field in form.model_fields.items():
-        default, several = field.default, get_args(field.annotation)[:1]
+        default = field.default
+        several = get_args(field.annotation)[:1]
         if isinstance(default, Section):
             own = {} if type(default) in SHARED.get(name, ()) else get_annotations(type(default))
             rows = _rows(type(default), own, default.model_dump(exclude_unset=True))

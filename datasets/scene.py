@@ -67,7 +67,8 @@ class Image(Section):
     @property
     def detector(self) -> Grid:
         """The voxels of the image; a plane is one layer of voxels, 1 µm thick."""
-        shape, spacing = self.shape, self.spacing_um
+        shape = self.shape
+        spacing = self.spacing_um
         return Grid((1, *shape), (1.0, *spacing)) if self.plane else Grid(shape, spacing)
 
     def volume(self, array: Array, **facts: Scalar) -> Volume:

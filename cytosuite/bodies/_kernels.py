@@ -25,7 +25,8 @@ def _rows(
             a = b = c = 0.0
             for axis in range(3):
                 start = to_axes[axis, 0] * z[j] + to_axes[axis, 1] * y[i] + to_axes[axis, 2] * x[0]
-                start, slope = start / reach[axis], to_axes[axis, 2] * step / reach[axis]
+                start = start / reach[axis]
+                slope = to_axes[axis, 2] * step / reach[axis]
                 a += slope * slope
                 b += slope * start
                 c += start * start
@@ -49,14 +50,17 @@ def length(p: float, q: float, r: float) -> float:
 @compiled
 def fill(z: Floats, y: Floats, x: Floats, to_axes: Floats, reach: Floats) -> tuple[Longs, Floats]:
     """Return the voxels (n,) of a box in an ellipsoid and their positions (3, n)."""
-    first, last = np.empty(z.size * y.size, np.int64), np.empty(z.size * y.size, np.int64)
+    first = np.empty(z.size * y.size, np.int64)
+    last = np.empty(z.size * y.size, np.int64)
     total = _rows(z, y, x, to_axes, reach, first, last)
-    inside, position = np.empty(total, np.int64), np.empty((3, total), np.float32)
+    inside = np.empty(total, np.int64)
+    position = np.empty((3, total), np.float32)
     p, q, r = position[0], position[1], position[2]
     p1, q1, r1 = to_axes[0, 2], to_axes[1, 2], to_axes[2, 2]
     n = 0
     for row in range(first.size):
-        down, along = z[row // y.size], y[row % y.size]
+        down = z[row // y.size]
+        along = y[row % y.size]
         p0 = to_axes[0, 0] * down + to_axes[0, 1] * along
         q0 = to_axes[1, 0] * down + to_axes[1, 1] * along
         r0 = to_axes[2, 0] * down + to_axes[2, 1] * along
@@ -72,7 +76,8 @@ def fill(z: Floats, y: Floats, x: Floats, to_axes: Floats, reach: Floats) -> tup
 @compiled
 def bounds(radius: float, bend: float) -> Floats:
     """Return semi-axes (3,) of an ellipsoid that holds a bent ball; exact without bend."""
-    ball, reach = np.float32(radius), np.empty(3, np.float32)
+    ball = np.float32(radius)
+    reach = np.empty(3, np.float32)
     reach[0] = ball + np.float32(abs(bend)) * (ONE + WIDER) if bend != 0.0 else ball
     reach[1] = reach[2] = ball * WIDER if bend != 0.0 else ball
     return reach
@@ -81,14 +86,17 @@ def bounds(radius: float, bend: float) -> Floats:
 @compiled
 def radius_at(p: float, q: float, r: float, table: Floats) -> float:
     """Return the radius in a direction, interpolated linearly in a table over both angles."""
-    rows, columns = table.shape[0] - 1, table.shape[1] - 1
+    rows = table.shape[0] - 1
+    columns = table.shape[1] - 1
     angle = np.arctan2(r, q)
     if angle < 0.0:
         angle += 2 * np.pi
     down = np.arctan2(np.sqrt(q * q + r * r), p) * (rows / np.pi)
     along = angle * (columns / (2 * np.pi))
-    i, j = min(int(down), rows - 1), min(int(along), columns - 1)
-    down, along = down - i, along - j
+    i = min(int(down), rows - 1)
+    j = min(int(along), columns - 1)
+    down = down - i
+    along = along - j
     upper = table[i, j] + along * (table[i, j + 1] - table[i, j])
     lower = table[i + 1, j] + along * (table[i + 1, j + 1] - table[i + 1, j])
     return float(upper + down * (lower - upper))

@@ -67,6 +67,7 @@ def radii(mask: Bools, spacing: Lengths, centre: Doubles, directions: Doubles) -
 def _solver(order: int, smoothing: float) -> DoublePair:
     """Return directions (3, n) and the matrix ((order + 1)², n) from radii to coefficients."""
     directions = fibonacci_sphere(max(DIRECTIONS, PER_COEFFICIENT * (order + 1) ** 2))
-    rows, degree = basis(order, directions), degrees(order)
+    rows = basis(order, directions)
+    degree = degrees(order)
     weight = smoothing * len(rows) / PUBLISHED * (degree * (degree + 1)) ** 2
     return directions, np.linalg.solve(rows.T @ rows + np.diag(weight), rows.T).astype(np.float64)

@@ -80,7 +80,8 @@ class Grid:
 
     def near(self, centres_um: Doubles, reach_um: Doubles) -> Indices:
         """Return the numbers (M,) of balls, centres (N, 3) and radii (N,), that may touch it."""
-        reach, low = reach_um[:, None], np.asarray(self.origin)
+        reach = reach_um[:, None]
+        low = np.asarray(self.origin)
         apart = (centres_um + reach < low) | (centres_um - reach > low + self.size_um)
         return np.flatnonzero(~apart.any(axis=1))
 

@@ -104,7 +104,8 @@ class Stars(Rows):
         near = grid.near(centres_um, self.reach_um) if rim_um == 0 else np.arange(len(self))
         for index in near.tolist():
             table = self.table(index)
-            axes, stretch = self.axes_um[index], stretches[index, :, None]
+            axes = self.axes_um[index]
+            stretch = stretches[index, :, None]
             rim = 1 + rim_um / float(axes.min() * stretch.min() * table.min())
             spokes = stretch * self.rotations[index] * axes * float(table.max()) * rim
             box = grid.box(centres_um[index], np.sqrt((spokes**2).sum(axis=1)))
@@ -130,7 +131,8 @@ def stars_from(coefficients_um: Doubles | Image) -> Stars:
     coefficients[:, part, m, degree] = coefficients_um
     radii = (coefficients_um @ basis(order, fibonacci_sphere()).T).clip(0)
     ball = np.repeat(np.cbrt((radii**3).mean(axis=1))[:, None], 3, axis=1)
-    axes, turns = np.ones((count, 3)), np.broadcast_to(np.eye(3), (count, 3, 3))
+    axes = np.ones((count, 3))
+    turns = np.broadcast_to(np.eye(3), (count, 3, 3))
     return Stars(axes, turns, coefficients, np.ones(count), ball.astype(np.float64))
 
 

@@ -57,7 +57,8 @@ def choice_warnings(selection: Selection, volume: Volume | None, facts: Facts) -
 
 def _general(selection: Selection, facts: Facts) -> Iterator[str]:
     """Yield a warning if a card for any image is taken in place of those for some."""
-    card, general = selection.card, set(selection.general)
+    card = selection.card
+    general = set(selection.general)
     rivals = [rival for rival in selection.others if not rival.left_out]
     for key in selection.general:
         describing = [rival for rival in rivals if key in rival.card.describes]

@@ -5,7 +5,8 @@ import sys
 import time
 
 PORT = 4743
-HEALTH, INVOKE = "GET /health", "POST /invoke"
+HEALTH = "GET /health"
+INVOKE = "POST /invoke"
 ANSWER_BYTES = 65536
 # Exit codes: no server listens; it does not answer, or breaks off; it answers with another success.
 NOBODY, SILENCE, OTHERWISE = 64, 65, 66
@@ -24,7 +25,8 @@ def request(
             if time.monotonic() >= deadline:
                 raise
             time.sleep(0.02)
-    answer, deadline = b"", time.monotonic() + (timeout_s or 0.0)
+    answer = b""
+    deadline = time.monotonic() + (timeout_s or 0.0)
     with server:
         server.sendall(f"{line} HTTP/1.0\r\nContent-Length: 0\r\n\r\n".encode())
         while len(answer) < ANSWER_BYTES and (part := server.recv(4096)):

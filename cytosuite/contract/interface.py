@@ -59,7 +59,8 @@ class Inputs:
 
 def read_case(folder: Path, task: Task) -> Inputs:
     """Return the inputs of a case in the layout of ``/input``; `InputError` names a wrong file."""
-    listed, files = _listed(folder), dict[Socket, Path]()
+    listed = _listed(folder)
+    files = dict[Socket, Path]()
     values = {}
     for socket in task.inputs:
         path = folder / listed.get(socket.slug, {}).get("relative_path", socket.relative_path)
@@ -152,7 +153,8 @@ def write_case(folder: Path, task: Task, name: str, sockets: Entries) -> None:
     listed = []
     inputs = (socket for socket in task.inputs if socket.slug in values)
     for socket in sorted(inputs, key=lambda socket: socket.slug):
-        value, path = values[socket.slug], folder / socket.relative_path
+        value = values[socket.slug]
+        path = folder / socket.relative_path
         place = {
             "slug": socket.slug,
             "title": socket.title,

@@ -65,7 +65,8 @@ def acquisition(volume: Volume) -> Json:
 def described(volume: Volume, values: Entries, name: str = "") -> Volume:
     """Return an image with the metadata of JSON socket, file and name, in this order."""
     stated, refused = scalars(values)
-    stored, origin = scalars(volume.metadata)[0], volume.origin
+    stored = scalars(volume.metadata)[0]
+    origin = volume.origin
     sources = {**dict.fromkeys(stored, "file"), **origin.sources}
     channels = [
         (stated.get("channel"), _source(values, "channel")),

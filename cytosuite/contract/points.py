@@ -72,7 +72,8 @@ class Points:
 
     def __post_init__(self) -> None:
         """Fill missing columns; refuse wrong lengths and numbers."""
-        places, axes = np.asarray(self.array, np.float64), len(self.spacing)
+        places = np.asarray(self.array, np.float64)
+        axes = len(self.spacing)
         places = places.reshape(0, axes) if places.size == 0 else places
         number = len(places)
         if places.ndim != 2 or places.shape[1] != axes or axes not in (2, 3):
@@ -140,7 +141,8 @@ def points_of(value: object, spacing: Lengths) -> Points:
     """Return the points of the platform's object; InputError for any other value."""
     if not isinstance(value, Mapping) or value.get("type") != KIND:
         raise InputError(f'expected an object with "type": "{KIND}"')
-    version, listed = value.get("version"), value.get("points")
+    version = value.get("version")
+    listed = value.get("points")
     if not isinstance(version, Mapping) or version.get("major") != 1:
         raise InputError('expected "version": {"major": 1, "minor": 0}')
     if odd := sorted({*value} - SHAPE):

@@ -109,7 +109,8 @@ def select(cards: Sequence[ModelCard], metadata: Facts, policy: SelectPolicy) ->
 
     def rank(selection: Selection) -> tuple[bool, float, int, float, bool, bool, bool, str]:
         """Return the place in the order of choice."""
-        broken, card = selection.broken, selection.card
+        broken = selection.broken
+        card = selection.card
         return (
             RIGID in broken,
             selection.place,
@@ -188,7 +189,8 @@ def distance(key: str, image: Value, card: Value) -> float:
     edges longer than the card's `LARGER` times; another order costs `DISORDER`.
     """
     if key == SIZE and isinstance(image, int | float) and isinstance(card, float):
-        image, card = (image,), (card,)
+        image = (image,)
+        card = (card,)
     if not isinstance(image, tuple | list) or not isinstance(card, tuple | list):
         words = (card, *str(card).split(" or "))
         return float(_word(key, image) not in {_word(key, word) for word in words})
@@ -214,7 +216,8 @@ def pairs(image: Sequence[float], card: Sequence[float]) -> list[FloatPair]:
 
 def _judge(card: ModelCard, metadata: Facts, policy: SelectPolicy) -> Selection:
     terms = {}
-    broken, unknown = [], []
+    broken = []
+    unknown = []
     for key, weight in policy.keys.items():
         if key not in card.describes:
             if key in metadata and (cost := policy.cost(policy.general, key)):

@@ -61,8 +61,10 @@ def as_movie(volume: Volume) -> Volume:
 
 def _corrected(volume: Volume) -> Volume:
     """Return an image with an impossible voxel size read in another unit."""
-    readings, named = _in_another_unit(volume), _is_named(volume)
-    size, effect = f"{text(volume.spacing)} µm ({_source(volume)})", _effect(volume)
+    readings = _in_another_unit(volume)
+    named = _is_named(volume)
+    size = f"{text(volume.spacing)} µm ({_source(volume)})"
+    effect = _effect(volume)
     if len(readings) != 1 or named:
         maybe = f"did you mean {text(readings[0][0])} µm?" if readings else f"{OVERRIDE} it"
         raise InputError(
@@ -80,7 +82,8 @@ def _corrected(volume: Volume) -> Volume:
 
 def _in_another_unit(volume: Volume) -> list[tuple[Lengths, str]]:
     """Return the usual voxel sizes that the given numbers make in other units, with these."""
-    spacing, stated = volume.spacing, volume.origin.unit
+    spacing = volume.spacing
+    stated = volume.origin.unit
     readings = []
     for unit in UNSTATED:
         if unit == stated:
@@ -157,7 +160,8 @@ def _is_named(volume: Volume) -> bool:
 
 
 def _source(volume: Volume) -> str:
-    source, unit = volume.origin.sources.get("spacing", "json"), volume.origin.unit
+    source = volume.origin.sources.get("spacing", "json")
+    unit = volume.origin.unit
     return source if unit == "um" else f"{source}, in {unit}"
 
 

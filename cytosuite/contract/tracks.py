@@ -44,7 +44,8 @@ def tracks_of(lines: Names, separator: str | None = None) -> tuple[list[Track], 
     """Return the tracks in the lines of a table, and the problems of its rows."""
     if len(lines) > LARGEST:
         return [], [f"{len(lines)} rows, expected at most one for each of {LARGEST} labels"]
-    tracks, problems = [], []
+    tracks = []
+    problems = []
     for number, line in enumerate(lines, 1):
         words = [word.strip() for word in line.split(separator)]
         if not line.strip():

@@ -86,7 +86,8 @@ def lag_of(array: Reals) -> float:
         )
         return float(1 - along_x / along_y) if along_y > 0 else 0.0
 
-    first, second = more([1.0, -1.0]), 0.75 * more([1.0, -2.0, 1.0])
+    first = more([1.0, -1.0])
+    second = 0.75 * more([1.0, -2.0, 1.0])
     sure = MORE[0] < second < MORE[1] and first < 1.5 * second
     return second / (1 + second) if sure else 0.0
 

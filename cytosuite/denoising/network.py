@@ -112,7 +112,8 @@ class Denoiser(nn.Module):
     def __init__(self, arguments: DenoiserArguments) -> None:
         super().__init__()
         self.arguments = arguments
-        widths, planes = arguments.widths, arguments.fold**2
+        widths = arguments.widths
+        planes = arguments.fold**2
         inner = list(pairwise(widths))
         layer = partial(convolution, arguments.dimensions)
         self.head = layer(arguments.inputs * planes, widths[0])

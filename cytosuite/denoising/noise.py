@@ -107,10 +107,12 @@ def noise_field(
         key = np.array([seed, draw + channel * CHANNEL], np.uint64)
         stream = np.random.Philox(counter=np.array([0, *place], np.uint64), key=key)
         values = noise_of(Rng(stream), BLOCK, kind)
-        target, source = [], []
+        target = []
+        source = []
         for number, step, low, size in zip(place, BLOCK, origin, sides, strict=True):
             first = number * step - low  # of the block, counted from the origin
-            begin, end = max(first, 0), min(first + step, size)
+            begin = max(first, 0)
+            end = min(first + step, size)
             target.append(slice(begin, end))
             source.append(slice(begin - first, end - first))
         channels[channel][tuple(target)] = values[tuple(source)]

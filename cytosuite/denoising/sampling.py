@@ -159,7 +159,8 @@ def synthesise(
     objects = None if moving is None else np.pad(moving, padding)
     draw = partial(noise, whole.shape, seed, labels=objects)
     inputs = np.empty((arguments.inputs, *whole.shape[1:]), np.float32)
-    image, conditions = inputs[:count], inputs[count : count * (1 + arguments.conditioned)]
+    image = inputs[:count]
+    conditions = inputs[count : count * (1 + arguments.conditioned)]
     levels = process.schedule.visited(process.start, process.steps)
     image[:] = blurred(whole, process)
     image *= np.float32(levels[0] ** 0.5)

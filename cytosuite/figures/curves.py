@@ -29,7 +29,8 @@ def _plot(title: str, curves: Mapping[str, Curve]) -> Json:
     """Return the axes and curves of a plot in px; the axes end at the extreme values."""
     steps = [*chain.from_iterable(curves.values())]
     values = [*chain.from_iterable(curve.values() for curve in curves.values())]
-    across, up = Axis(min(steps), max(steps)), Axis(min(values), max(values))
+    across = Axis(min(steps), max(steps))
+    up = Axis(min(values), max(values))
 
     def y(value: float) -> float:
         """Return the place of a value from the top."""

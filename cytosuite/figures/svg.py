@@ -50,7 +50,8 @@ class Axis:
     def ticks(self) -> list[float]:
         """Return round values along the axis, the ends among them when they are round."""
         if self.log:
-            first, last = math.floor(math.log10(self.low)), math.ceil(math.log10(self.high))
+            first = math.floor(math.log10(self.low))
+            last = math.ceil(math.log10(self.high))
             steps = (1, 2, 5) if last - first <= 2 else (1,)
             ticks = [float(f"{s}e{power}") for power in range(first, last + 1) for s in steps]
             return [t for t in ticks if self.low * (1 - 1e-9) <= t <= self.high * (1 + 1e-9)]
@@ -59,7 +60,8 @@ class Axis:
             return [self.low]
         step = 10 ** math.floor(math.log10(span))
         step = next(s for s in (step / 4, step / 2, step, 2 * step) if span / s <= 5)
-        first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
+        first = math.ceil(self.low / step - 1e-9)
+        last = math.floor(self.high / step + 1e-9)
         return [n * step for n in range(first, last + 1)]
 
 
@@ -92,7 +94,8 @@ def axis_of_ratios(values: Iterable[float]) -> Axis:
     pool = [value for value in values if 0 < value < math.inf]
     if not pool:
         return Axis(0.1, 10.0, log=True)
-    low, high = min(pool) / 1.15, max(pool) * 1.15
+    low = min(pool) / 1.15
+    high = max(pool) * 1.15
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     ends = [float(f"{step}e{power}") for power in powers for step in (1, 2, 5)]
     first = max(end for end in ends if end <= low)

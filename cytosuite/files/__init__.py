@@ -133,7 +133,8 @@ def _put(source: Path, path: Path) -> bool:
 def _exchange(one: Path, other: Path) -> bool:
     """Exchange two names in one step; return False where system or file system cannot."""
     rename = getattr(_system(), "renameat2", None)  # absent in other systems
-    here, there = (_AT_FDCWD, os.fsencode(one)), (_AT_FDCWD, os.fsencode(other))
+    here = (_AT_FDCWD, os.fsencode(one))
+    there = (_AT_FDCWD, os.fsencode(other))
     return bool(rename and rename(*here, *there, _RENAME_EXCHANGE) == 0)
 
 

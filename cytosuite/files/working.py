@@ -20,7 +20,8 @@ LEFTOVER = re.compile(rf"\..*\{PART}(\..*)?", re.DOTALL)
 OWNER = re.compile(rf"\.([0-9a-f]{{8}})-(\d+)-\d+(?:(?:\.former)?\{PART}(?:\..*)?)?\Z", re.DOTALL)
 DAY_S = 86400.0
 _NUMBERS = count()
-LOCK, LEASE = ".lock", ".lease"
+LOCK = ".lock"
+LEASE = ".lease"
 NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 POLL_S = 0.2
 RENEWED_S, LAPSED_S = 30.0, 300.0  # a lease is renewed every 30 s, and ends 300 s after the last
@@ -229,7 +230,8 @@ def _renew(path: Path, ended: Event) -> None:
 def _has_lapsed(path: Path) -> bool:
     """Return whether a lease counts no more: its process has ended, or renews it no longer."""
     try:
-        text, age = path.read_text(encoding="utf-8"), time.time() - path.stat().st_mtime
+        text = path.read_text(encoding="utf-8")
+        age = time.time() - path.stat().st_mtime
     except FileNotFoundError:
         return False  # its holder has just ended: the next look finds it free
     try:

@@ -83,7 +83,8 @@ def _content(path: Path) -> bytes:
     if path.suffix.lower() != ".json" or not path.is_file():
         return b""
     with open_regular(path) as stream:
-        content, facts = stream.read(HEAD), os.fstat(stream.fileno())
+        content = stream.read(HEAD)
+        facts = os.fstat(stream.fileno())
         if facts.st_size <= min(BYTES, HEAD + MOST_GROWTH * 512 * facts.st_blocks):
             return content + stream.read(facts.st_size)  # no more memory than it fills
     if any(key in content for key in _KEYS):
@@ -112,7 +113,8 @@ def pixels_of_annotation(
 
 def _of_runs(drawing: Runs, canvas: Canvas) -> Pixels:
     """Return the pixels of runs down the columns."""
-    counts, shape = drawing.counts, canvas.shape
+    counts = drawing.counts
+    shape = canvas.shape
     if isinstance(counts, str):  # of more than these all others hold no pixel
         counts = [*islice(decoded(counts), 2 * prod(shape))]
     if sum(counts) != prod(shape) or min(counts, default=0) < 0:
@@ -135,5 +137,6 @@ def decoded(text: str) -> Iterator[int]:
         bits = [ord(letter) - 48 & 31 for letter in match[0]]
         value = sum(part << 5 * n for n, part in enumerate(bits)) - (bits[-1] >> 4 << 5 * len(bits))
         value += first if number > 2 else 0
-        first, second = second, value
+        first = second
+        second = value
         yield value

@@ -98,7 +98,8 @@ def _reason(path: Path, recursive: bool, above: tuple[Path, ...]) -> str | None:
     if is_folder(path):
         if not recursive:
             return f"a folder{DEEPER}"
-        real, top = path.resolve(), above[0]
+        real = path.resolve()
+        top = above[0]
         around = real in above or real.is_relative_to(top) or top.is_relative_to(real)
         if path.is_symlink() and around:
             return "a link to a folder that is listed anyway"
@@ -114,7 +115,8 @@ def _reason(path: Path, recursive: bool, above: tuple[Path, ...]) -> str | None:
 
 def first_channels(listing: Entries) -> Entries:
     """Return the images of nnU-Net, ``<case>_0000``, by case; their further channels are none."""
-    images, skipped = dict[str, Path](), dict(listing.skipped)
+    images = dict[str, Path]()
+    skipped = dict(listing.skipped)
     for key, path in listing.images.items():
         case, sign, number = key.rpartition("_")
         if not sign or number == "0000":

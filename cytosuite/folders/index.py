@@ -39,7 +39,8 @@ from cytosuite.formats.lists import first_of, is_list, list_of, read_list
 
 FUSION = TASKS["fuse"]
 FUSED = FUSION.outputs[0].slug
-SYNTHESIS, TRACKING = TASKS["synthesise"], TASKS["track"]
+SYNTHESIS = TASKS["synthesise"]
+TRACKING = TASKS["track"]
 PLANE = re.compile(r"man_seg_(\d+)_.*\.tif")
 FRAME = re.compile(r"t(\d{3,})\.tiff?", re.IGNORECASE)
 SOCKETS: Mapping[str, Socket] = {
@@ -165,7 +166,8 @@ class FolderIndex:
     @property
     def task(self) -> str:
         """The first task that takes the images in, `detect` where points alone are the truth."""
-        socket, held = self.items[0].socket, {slug for item in self.items for slug in item.files}
+        socket = self.items[0].socket
+        held = {slug for item in self.items for slug in item.files}
         if POINTS.slug in held and LABELS.slug not in held:
             return "detect"
         return next(t.name for t in TASKS.values() if socket in {s.slug for s in t.inputs})
@@ -224,7 +226,8 @@ def index(
             raise InputError(f"{place}: expected a list of files in {root} (--data-root)")
         elif place.is_dir():
             deep = recursive or PUBLISHED.fullmatch(place.name) is not None
-            cases, home = _found(place, task, deep), place
+            cases = _found(place, task, deep)
+            home = place
         else:
             raise InputError(f"{place}: no such folder")
         table = home / FILE
@@ -368,7 +371,8 @@ def _matched(
 ) -> FolderIndex:
     """Return images with the files of the same name in the folders of other sockets."""
     views = pairs or (by_name(listing) if socket == VIEW else Views(listing))
-    listed, skipped = views.listing.images, dict(views.listing.skipped)
+    listed = views.listing.images
+    skipped = dict(views.listing.skipped)
     if not listed:
         end = f"; {summary(skipped)}" if skipped else ""
         raise InputError(f"{folder}: expected images ({', '.join(READABLE)}), found none{end}")
@@ -377,7 +381,8 @@ def _matched(
     labelled = {key: listed[name] for key, name in names.items() if name in listed}
     ends = {names[key] for key in labelled}
     images = {key: path for key, path in listed.items() if key not in ends}
-    sources, notes = dict[str, Mapping[str, Source]](), [*views.notes]
+    sources = dict[str, Mapping[str, Source]]()
+    notes = [*views.notes]
 
     def add(slug: str, paths: Mapping[str, Source], orphans: Names = ()) -> None:
         """Add the files of a socket, with notes on images without one, and on files without one."""
@@ -402,7 +407,8 @@ def _matched(
         elif room.name == "masks":  # of the objects of one image?
             skipped["masks/"] = "no file is named like an image"
         else:
-            image, file = next(iter(images.values())), paths[orphans[0]]
+            image = next(iter(images.values()))
+            file = paths[orphans[0]]
             raise InputError(
                 f"{room}: no file is named like an image; expected for example "
                 f"{image.stem}{file.suffix}, found {file.name}"

@@ -67,7 +67,8 @@ def annotated(folder: Path, rules: MaskRules | None = None) -> Annotations:
     """
     if not folder.is_dir() or (folder / "cases").is_dir():
         return Annotations()
-    rules, plain = rules or read_rules(folder), (folder / "labels").is_dir()
+    rules = rules or read_rules(folder)
+    plain = (folder / "labels").is_dir()
     others = () if plain else (_of_coco, _by_phase, _by_image, _by_class, _beside)
     pairs = next(filter(None, (layout(folder, rules) for layout in (*others, _of_rois))), None)
     if pairs is None:
@@ -126,7 +127,8 @@ def _by_phase(folder: Path, _: MaskRules) -> Pairs:
     images: list[tuple[str, Path]] = []
     labels: list[tuple[str, Path]] = []
     for phase, (end, others) in product(PHASES, ENDS.items()):
-        room, homes = folder / f"{phase}_{end}", [folder / f"{phase}_{name}" for name in others]
+        room = folder / f"{phase}_{end}"
+        homes = [folder / f"{phase}_{name}" for name in others]
         home = next((path for path in homes if path.is_dir()), None)
         if room.is_dir() and home is not None:
             for place, files in ((room, images), (home, labels)):
@@ -178,7 +180,8 @@ def _masks(folder: Path, home: Path, rules: MaskRules) -> Masks:
     masks = [mask(path) for path in _images(home)]
     left = Counter[str]()
     for inner in _folders(home):
-        paths, kind = _images(inner), rules.class_of(inner, inner.name)
+        paths = _images(inner)
+        kind = rules.class_of(inner, inner.name)
         if deeper := _folders(inner):
             raise InputError(f"{deeper[0]}: expected masks in {inner}, found a folder")
         left["empty folders"] += not paths
@@ -202,7 +205,8 @@ def _of_rois(folder: Path, rules: MaskRules) -> Pairs:
 
     Images without ROIs take label images in ``labels``.
     """
-    room, home = folder / "images", folder / "labels"
+    room = folder / "images"
+    home = folder / "labels"
     images = [(key_of(path), path) for path in readable(room if room.is_dir() else folder)]
     names = [name for name, _ in images]
     places = (folder, room, home, folder / "rois")

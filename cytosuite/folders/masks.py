@@ -172,7 +172,8 @@ class Masks:
     def read(self) -> Combined:
         """Return the labels; InputError for an unreadable mask, or one of another shape."""
         image = read(self.image, {"C": 0, "T": 0})
-        masks, others = self.objects, IntDict()
+        masks = self.objects
+        others = IntDict()
         if masks is None and is_rois(self.place):
             channels = 1
             with suppress(InputError):  # colours, and files without a header, are no hyperstacks
@@ -212,9 +213,11 @@ def combine(
 
     One mask is in memory at a time.
     """
-    canvas, least = Canvas(shape), max(1, rules.min_area)
+    canvas = Canvas(shape)
+    least = max(1, rules.min_area)
     drawn = np.zeros(len(masks) + 1, np.int64)  # areas; 0 is the background
-    flat, sharing = np.zeros(prod(shape), np.uint32), set[int]()
+    flat = np.zeros(prod(shape), np.uint32)
+    sharing = set[int]()
     for number, mask in enumerate(masks, 1):
         pixels = mask.pixels(canvas)
         drawn[number] = pixels.size
@@ -233,7 +236,8 @@ def combine(
             elif rules.overlap == "smallest":  # of equal ones the last
                 pixels = pixels[(under == 0) | (drawn[under] >= drawn[number])]
         flat[pixels] = number
-    areas, left = drawn[1:], np.bincount(flat, minlength=drawn.size)[1:]
+    areas = drawn[1:]
+    left = np.bincount(flat, minlength=drawn.size)[1:]
     labelled = np.array([mask.label for mask in masks], np.int64)
     free = labelled.max(initial=0) + np.cumsum((left >= least) & (labelled == 0))
     ids = np.where(left >= least, np.where(labelled > 0, labelled, free), 0)

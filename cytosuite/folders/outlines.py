@@ -34,7 +34,8 @@ def trace(plane: Array) -> Iterator[tuple[int, list[Path]]]:
     by_side = []
     for south, east in product((0, 1), (0, 1)):
         centre = pixels(south, east)
-        beside, below = centre == pixels(south, 1 - east), centre == pixels(1 - south, east)
+        beside = centre == pixels(south, 1 - east)
+        below = centre == pixels(1 - south, east)
         whole = beside & (
             centre == pixels(1 - south, 1 - east)
         )  # no corner: a straight line or none
@@ -66,16 +67,20 @@ def _cycles(following: Indices) -> tuple[Indices, Indices]:
 
     Steps are doubled until they reach around the longest cycle.
     """
-    first, step = np.arange(following.size), following
+    first = np.arange(following.size)
+    step = following
     while True:
         nearer = np.minimum(first, first[step])
         if np.array_equal(nearer, first):
             break
-        first, step = nearer, step[step]
+        first = nearer
+        step = step[step]
     ends = first == np.arange(following.size)
-    left, step = (~ends).astype(np.intp), np.where(ends, first, following)
+    left = (~ends).astype(np.intp)
+    step = np.where(ends, first, following)
     while not ends[step].all():
-        left, step = left + left[step], step[step]
+        left = left + left[step]
+        step = step[step]
     return first, -(left + left[step])
 
 

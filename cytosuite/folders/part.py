@@ -133,7 +133,8 @@ def read_part(
     head = whole or (header(path, part.scene, axes=axes, colours=coloured) if has_header else None)
     names = names or listed_channels(whole.metadata if whole else {})
     sizes = dict(zip(head.axes, head.shape, strict=True)) if head else {"C": len(names)}
-    count, grey = sizes.get("C", 1), coloured and part.channel is None
+    count = sizes.get("C", 1)
+    grey = coloured and part.channel is None
     names = names if len(names) == count else [""] * count
     if parts := part.of_channels(names):
         return merged([read_part(path, one, axes=axes, colours=colours) for one in parts])
@@ -153,10 +154,12 @@ def read_part(
 
 def frames(path: Path, part: Part) -> int:
     """Return the number of time points in a file; 1 where nobody can tell."""
-    form, suffix = format_of(path), path.suffix.lower()
+    form = format_of(path)
+    suffix = path.suffix.lower()
     with suppress(InputError), guarded(path, suffix):
         if form is not None and form is not PICTURE:
-            group, axes = part.group or "", part.axes or ""
+            group = part.group or ""
+            axes = part.axes or ""
             with form.opened(path, scene=part.scene, axes=axes, group=group, colours=True) as image:
                 return dict(zip(image.header.axes, image.header.shape, strict=True)).get("T", 1)
         if suffix in MODULES:

@@ -96,7 +96,8 @@ def _points(table: Iterator[list[str]], spacing: Lengths) -> Points:
                 f"expected the points of one image, so one value in the column {name}, found "
                 f"{len(values)}; give each a table of its own"
             )
-    places, scales = [], []
+    places = []
+    scales = []
     for axis, step in zip("zyx"[3 - len(spacing) :], spacing, strict=True):
         fitting = [name.format(axis) for name in PLACES if name.format(axis) in columns]
         if not fitting:

@@ -74,7 +74,8 @@ def write_rois(path: Path, labels: Volume) -> None:
 
     InputError for images that ROIs cannot hold.
     """
-    array, volume = labels.array, labels.axes == "ZYX"
+    array = labels.array
+    volume = labels.axes == "ZYX"
     if labels.axes not in ("YX", "ZYX") or array.dtype.kind not in "ui":
         raise InputError(
             "expected labels of a plane or volume, whole numbers, found "
@@ -129,8 +130,10 @@ def read_rois(path: Path, shape: Shape, channels: int = 1) -> tuple[list[RoiObje
     Those of one label are one region; in volumes also those of one name in successive planes.
     InputError for a file that is broken, of another image, or larger than ROIs can be.
     """
-    labelled, others = defaultdict[int, list[_Part]](list), defaultdict[str, list[_Part]](list)
-    counts, canvas = Counter[str](), Canvas(shape)
+    labelled = defaultdict[int, list[_Part]](list)
+    others = defaultdict[str, list[_Part]](list)
+    counts = Counter[str]()
+    canvas = Canvas(shape)
     with at(path):
         for name, roi in _rois(path):
             with at(f"ROI {name}"):
@@ -242,7 +245,8 @@ def _pixels(roi: "ImagejRoi", canvas: Canvas, counts: Counter[str]) -> Pixels | 
     """Return the places in a flat plane of a ROI, None of points, lines and texts."""
     from roifile import ROI_OPTIONS, ROI_SUBTYPE, ROI_TYPE
 
-    kind, shape = roi.roitype, canvas.shape[-2:]
+    kind = roi.roitype
+    shape = canvas.shape[-2:]
     drawn = kind in (ROI_TYPE.POLYGON, ROI_TYPE.FREEHAND, ROI_TYPE.TRACED)
     if roi.subtype in (ROI_SUBTYPE.TEXT, ROI_SUBTYPE.ARROW, ROI_SUBTYPE.IMAGE):
         return None

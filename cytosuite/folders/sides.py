@@ -52,7 +52,8 @@ def partners(names: Iterable[str], place: object, files: Paths) -> PathDict:
 
     ``a_label`` means ``a``, ``mask000`` the frame of ``man_seg000``.
     """
-    keys, pairs = dict.fromkeys(names), dict[str, Path]()
+    keys = dict.fromkeys(names)
+    pairs = dict[str, Path]()
     rest = {key: path for key, path in files.items() if key not in keys}
     meant = [(short, path) for key, path in rest.items() for short in _meanings(key)]
     for key in keys:

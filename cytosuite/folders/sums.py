@@ -28,7 +28,8 @@ def weighted_sum(paths: Sequence[Path], weights: Sequence[float]) -> Volume:
         kinds = [f"{volume.axes} {volume.shape} {volume.array.dtype}" for volume in (first, image)]
         if kinds[0] != kinds[1]:
             raise InputError(f"{path}: expected {kinds[0]} as in {paths[0]}, found {kinds[1]}")
-    result, clipped = np.empty_like(first.array), 0
+    result = np.empty_like(first.array)
+    clipped = 0
     most = np.iinfo(result.dtype) if result.dtype.kind in "iu" else None
     exact = np.float32 if result.dtype.itemsize < 3 else np.float64  # type of the sums
     for start, stop in slab_bounds(result.shape, SLAB):

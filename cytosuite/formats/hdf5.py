@@ -78,7 +78,8 @@ def _described(
     if dataset.ndim < len(named):
         warnings = (*warnings, f"axes {named} not used: the file has the shape {dataset.shape}")
     sources = dict.fromkeys([*metadata, "spacing"], "hdf5")
-    axes, shape = attributes.get("axes", {2: "YX", 3: "ZYX"}.get(dataset.ndim)), dataset.shape
+    axes = attributes.get("axes", {2: "YX", 3: "ZYX"}.get(dataset.ndim))
+    shape = dataset.shape
     stored = named if len(named) == dataset.ndim else ""
     if stored:
         pairs = sorted(zip(stored, shape, strict=True), key=lambda pair: AXES.find(pair[0]))
@@ -91,7 +92,8 @@ def _described(
             "name them as they are stored, by --axes to benchmark, segment and apply"
         )
     size = next((attributes[name] for name in SPACING if name in attributes), ())
-    numbers, steps = np.asarray(size), [axis for axis in stored or axes if axis in SPATIAL]
+    numbers = np.asarray(size)
+    steps = [axis for axis in stored or axes if axis in SPATIAL]
     if numbers.shape not in {(0,), (len(steps),)} or numbers.dtype.kind not in "uif":
         raise InputError(f"expected {len(steps)} numbers in µm as spacing, found {_shown(size)}")
     sizes, odd = counted_sizes(dict(zip(steps, numbers.tolist(), strict=False)), "hdf5")
@@ -135,9 +137,11 @@ def _dataset(file: "h5py.File", group: str = "") -> "h5py.Dataset":
     """Return the dataset of the image; links, which may lead into other files, are not followed."""
     if group and group != LABELS_FIRST:
         return _named(file, [name.strip() for name in group.split(",")])
-    kinds, place = _kinds(file), ""
+    kinds = _kinds(file)
+    place = ""
     if kinds == {GROUP: "a group"}:
-        file, place = file[GROUP], f" in {GROUP}"
+        file = file[GROUP]
+        place = f" in {GROUP}"
         kinds = _kinds(file)
     expected = LABELLED + NAMES if group else NAMES + LABELLED
     names = [name for name, kind in kinds.items() if not kind]

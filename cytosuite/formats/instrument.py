@@ -59,7 +59,8 @@ def ome_xml(
     notes = {"MapAnnotation": {"Namespace": NAMESPACE, **mapped}} if mapped else {}
     stored = (prod(shape[:-2]), 1, 1, shape[-2], shape[-1], 1)
     document.addimage(dtype, shape, stored, axes=axes, Channel=each, **notes, **image)
-    text, instrument = document.tostring(declaration=True), ""
+    text = document.tostring(declaration=True)
+    instrument = ""
     if "Detector" in parts:
         instrument += _element("Detector", "Detector", parts)
         text = text.replace("<LightPath/>", '<DetectorSettings ID="Detector:0"/><LightPath/>')

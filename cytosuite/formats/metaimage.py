@@ -113,7 +113,8 @@ def opened(path: Path) -> Iterator[Stored]:
         if not measured:
             metadata["spacing_source"] = sources["spacing"] = "assumed"
         origin = Origin(sources, "mm", warnings)
-        compressed, dtype = _is_compressed(fields, head), head.dtype.newbyteorder(_order(fields))
+        compressed = _is_compressed(fields, head)
+        dtype = head.dtype.newbyteorder(_order(fields))
         if compressed:
             yield Stored(head, metadata, origin, partial(_parts, fields, head, dtype))
             return
@@ -124,7 +125,8 @@ def opened(path: Path) -> Iterator[Stored]:
 
 def _fields(stream: BinaryIO) -> _Fields:
     """Return the keys and texts of a header; the key of the pixels' place ends it."""
-    head, start = stream.read(HEADER_BYTES), 0
+    head = stream.read(HEADER_BYTES)
+    start = 0
     texts = {}
     while "ElementDataFile" not in texts:
         end = head.find(b"\n", start)
@@ -221,7 +223,8 @@ def _parts(fields: _Fields, head: Header, dtype: DType, planes: int) -> Iterator
             raw = slab.reshape(-1).view(np.uint8)
             while raw.size and (part := inflated(min(raw.size, CHUNK))):
                 raw[: len(part)] = np.frombuffer(part, np.uint8)
-                raw, done = raw[len(part) :], done + len(part)
+                raw = raw[len(part) :]
+                done = done + len(part)
             if raw.size:
                 break
             yield slab.astype(head.dtype, copy=False)
@@ -236,7 +239,8 @@ def write(path: Path, volume: Volume, compress: bool) -> None:
     """Write a MetaImage: µm as mm, metadata as keys of the header."""
     if volume.axes not in {"YX", "ZYX"}:
         raise InputError(f"MetaImage holds the axes YX or ZYX, found {volume.axes}")
-    little, array = volume.array.dtype.newbyteorder("<"), volume.array
+    little = volume.array.dtype.newbyteorder("<")
+    array = volume.array
     if (kind := NAMES.get(little.str[1:])) is None:
         raise InputError(f"MetaImage cannot hold dtype {volume.array.dtype}")
     scale = 1.0 if volume.spacing_is_assumed else UM_PER_MM
@@ -264,7 +268,8 @@ def write(path: Path, volume: Volume, compress: bool) -> None:
     text = "".join(f"{key} = {value}\n" for key, value in head.items())
     with path.open("wb") as stream:
         stream.write(text.encode())
-        start, state = stream.tell(), zlib.compressobj(1)
+        start = stream.tell()
+        state = zlib.compressobj(1)
         for plane in planes_of(array):
             pixels = np.ascontiguousarray(plane, little).data
             stream.write(state.compress(pixels) if compress else pixels)

@@ -11,7 +11,8 @@ from cytosuite.volume import Origin, Volume
 from cytosuite.volume.memory import check_room
 
 COLOURS = ("red", "green", "blue")  # as channels
-PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
+PNG = b"\x89PNG\r\n\x1a\n"
+JPEG = b"\xff\xd8\xff"
 PIXELS = 2**28  # of a picture, 16,384 x 16,384: a small file may hold far more, and take minutes
 SCANS = 100  # of a progressive JPEG, which programs write in a dozen; each goes over all pixels
 COPIES = 3  # of the pixels while they become an array

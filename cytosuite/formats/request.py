@@ -71,7 +71,8 @@ def canvas_of(request: object) -> Volume:
             raise InputError(f"{key}: expected {expected}, found {entries[key]!r:.60}")
     if ("to" in entries) != ("share" in entries):
         raise InputError("to, share: expected both or none, found one")
-    shape, spacing = entries["shape"], entries["spacing"]
+    shape = entries["shape"]
+    spacing = entries["spacing"]
     if len(spacing) != len(shape):
         raise InputError(f"spacing: expected {len(shape)} numbers as of shape, found {spacing}")
     empty = np.broadcast_to(np.zeros((), np.uint8), shape)

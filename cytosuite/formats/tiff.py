@@ -243,7 +243,8 @@ def _layout(
     shape = tuple(int(size) for size in series.shape)
     if len(shape) == len(named) and "S" not in series.axes:
         return named, shape
-    axes, sizes = str(ours.get("axes", "")), tuple(ours.get("shape", ()))
+    axes = str(ours.get("axes", ""))
+    sizes = tuple(ours.get("shape", ()))
     letters = str(series.axes).upper()
     same = len(sizes) > 1 and sizes[-2:] == shape[-2:] and prod(sizes) == prod(shape)
     # Axes of length one have no place in ImageJ and OME; others must have the same names in both.
@@ -282,7 +283,8 @@ def _mapped(series: tifffile.TiffPageSeries, plan: _Series) -> Array:
 
 def _slabs(series: tifffile.TiffPageSeries, plan: _Series, count: int) -> Iterator[Array]:
     """Yield the wanted pixels in slabs; decoded as a whole where a page is not a plane."""
-    head, last = plan.header, len(plan.stored) - 2
+    head = plan.header
+    last = len(plan.stored) - 2
     dtype = head.dtype.newbyteorder("=")
     numbers = np.arange(prod(plan.stored[:last])).reshape(plan.stored[:last])[plan.index[:last]]
     if series.dataoffset is None:

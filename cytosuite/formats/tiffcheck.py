@@ -45,7 +45,8 @@ def check_directories(stream: BinaryIO) -> None:
     count, entry, pointer = (struct.Struct(order + form) for form in forms)
     if size < (16 if big else 8):
         raise TiffFileError(f"it ends after {size} bytes")
-    pending, seen = [(*pointer.unpack_from(mark, 8 if big else 4), True)], set()
+    pending = [(*pointer.unpack_from(mark, 8 if big else 4), True)]
+    seen = set()
     budget = size + SHARED
     while pending:
         start, chained = pending.pop()
@@ -102,7 +103,8 @@ def check_descriptions(file: tifffile.TiffFile) -> None:
             shaped = json.loads(page.shaped_description)
         except (ValueError, RecursionError):
             raise TiffFileError("the description that gives its shape is no JSON") from None
-        shape, axes = shaped.get("shape"), shaped.get("axes", "")
+        shape = shaped.get("shape")
+        axes = shaped.get("axes", "")
         if not isinstance(shape, list) or not all(map(_is_count, shape)):
             raise TiffFileError(f"the description has the shape {_short(shape)}")
         if not isinstance(axes, str):
@@ -164,7 +166,8 @@ def _count(values: Mapping[str, str], key: str, smallest: int) -> int:
 
 def check_pixels(series: tifffile.TiffPageSeries) -> None:
     """Refuse a series with missing, overlong or unknown parts, or of numbers that are none."""
-    page, size = series.keyframe, series.parent.filehandle.size
+    page = series.keyframe
+    size = series.parent.filehandle.size
     _check_numbers(page)
     if prod(series.shape) == 0 or prod(page.shape) == 0:
         raise TiffFileError(f"no pixel in the shape {tuple(series.shape)}")
@@ -196,14 +199,16 @@ def check_pixels(series: tifffile.TiffPageSeries) -> None:
 
 def _check_numbers(page: tifffile.TiffPage) -> None:
     if page.dtype is None or page.dtype.kind not in KINDS:
-        form, bits = page.sampleformat, page.bitspersample
+        form = page.sampleformat
+        bits = page.bitspersample
         raise TiffFileError(f"numbers of SampleFormat {form} with {_short(bits)} bits are not read")
 
 
 def check_pictures(pages: Iterable[tifffile.TiffPage | tifffile.TiffFrame]) -> None:
     """Refuse strips and tiles that are pictures of their own and larger than they should be."""
     for page in pages:
-        key, stream = page.keyframe, page.parent.filehandle
+        key = page.keyframe
+        stream = page.parent.filehandle
         if key.compression in BOUNDED:
             return
         for start, count in zip(page.dataoffsets, page.databytecounts, strict=True):

@@ -97,7 +97,8 @@ def _text(sizes: FloatMap) -> str:
 
 def _by_resolution(file: tifffile.TiffFile, entries: Entries) -> Stated:
     """Return the pixel size by the resolution tags, in ImageJ's files in its text's unit."""
-    tags, imagej = file.pages[0].tags, file.imagej_metadata
+    tags = file.pages[0].tags
+    imagej = file.imagej_metadata
     dots = {axis: n for axis in "YX" if (n := _ratio(tags.get(f"{axis}Resolution")))}
     unit = _resolution_unit(file)
     um = {INCH: UM_PER["inch"], CENTIMETER: UM_PER["cm"]}.get(unit)
@@ -142,7 +143,8 @@ def _by_description(file: tifffile.TiffFile, entries: Entries) -> list[Stated]:
     lower = {spelt(key): value for key, value in entries.items()}
     tags_in_cm = file.imagej_metadata and _resolution_unit(file) == CENTIMETER
     unit = UM_PER.get(str(lower.get("unit", "cm" if tags_in_cm else "um")).lower(), 1.0)
-    units, named = {}, {}
+    units = {}
+    named = {}
     for axis in SPATIAL:
         size = f"physicalsize{axis.lower()}"
         stated = lower.get(f"{size}unit", lower.get(f"{axis.lower()}unit"))
@@ -187,7 +189,8 @@ def description(file: tifffile.TiffFile) -> tuple[Json, Json, list[str]]:
     imagej = dict(file.imagej_metadata or {})
     comments = below([_ome(file)], "StructuredAnnotations", "CommentAnnotation")
     texts = [imagej.get("Info"), *(comment.get("Value") for comment in comments)]
-    first, infos = _json(file.pages[0].description, NO_NUMBERS), [_json(text) for text in texts]
+    first = _json(file.pages[0].description, NO_NUMBERS)
+    infos = [_json(text) for text in texts]
     warnings = [reason for _, reason in (first, *infos) if reason]
     return first[0] or imagej, next((info for info, _ in infos if _is_ours(info)), {}), warnings
 

@@ -66,7 +66,8 @@ def _describe_first(path: Path, text: bytes) -> None:
         file.seek(4)
         file.seek(*struct.unpack("=I", file.read(4)))
         (count,) = struct.unpack("=H", file.read(2))
-        tags, following = [file.read(12) for _ in range(count)], file.read(4)
+        tags = [file.read(12) for _ in range(count)]
+        following = file.read(4)
         place = file.seek(0, SEEK_END)
         file.write(text + bytes(2 - (place + len(text)) % 2))
         start = file.tell()
@@ -79,14 +80,16 @@ def _describe_first(path: Path, text: bytes) -> None:
 
 def _flavour(volume: Volume) -> Json:
     """Return the arguments of `tifffile.imwrite` that depend on the kind of TIFF."""
-    array, axes = volume.array, volume.axes
+    array = volume.array
+    axes = volume.axes
     held = array.dtype.char in IMAGEJ_TYPES and array.nbytes < IMAGEJ_BYTES
     channels = axes in {"CYX", "CZYX"} and not is_mapped(array)
     shape = array.shape
     # Of ImageJ's, tifffile takes a last axis of length one for samples.
     imagej = held and shape[-1] > 1 and (axes in {"YX", "ZYX"} or channels)
     if imagej and axes == "CZYX":
-        axes, shape = "ZCYX", (shape[1], shape[0], *shape[2:])
+        axes = "ZCYX"
+        shape = (shape[1], shape[0], *shape[2:])
     ours = {
         **scalars(volume.metadata)[0],
         "axes": axes,

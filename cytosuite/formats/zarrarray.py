@@ -153,7 +153,8 @@ def array_of(home: ZarrEntries, folder: str) -> ZarrArray:
 
 def _v3(fields: Json) -> ZarrArray:
     shape = _sizes(fields.get("shape"), "shape")
-    grid, keys = fields.get("chunk_grid"), fields.get("chunk_key_encoding", {"name": "default"})
+    grid = fields.get("chunk_grid")
+    keys = fields.get("chunk_key_encoding", {"name": "default"})
     if _name(grid) != "regular" or _name(keys) not in {"default", "v2"}:
         raise InputError(f"expected a regular grid of chunks, found {short(grid)}, {short(keys)}")
     outer = _sizes(_configuration(grid).get("chunk_shape"), "chunk_shape", len(shape))
@@ -223,7 +224,8 @@ def _codecs(listed: object, count: int) -> tuple[list[Json], Shape | None]:
     if len(listed) > CODECS:
         raise InputError(f"expected at most {CODECS} codecs, found {len(listed)}; save it anew")
     for codec in listed:
-        name, options = _name(codec), _configuration(codec)
+        name = _name(codec)
+        options = _configuration(codec)
         if name == "transpose":
             order = options.get("order")
             axes = [str(axis) for axis in range(count)]  # as texts: True is none of them

@@ -91,7 +91,8 @@ class Evidence(Generic[T]):
         InputError
             If the facts do not suit it, or it would take more memory than is free.
         """
-        names, form = self.needs + self.uses, self.form
+        names = self.needs + self.uses
+        form = self.form
         arguments = {name: facts.get(name, form) for name in names if facts.has(name, form)}
         if self.voxel_bytes:
             from cytosuite.volume.memory import need_memory  # NumPy

@@ -116,7 +116,8 @@ class Metric(Generic[T]):
     @property
     def family(self) -> str:
         """Folder of `cytosuite.metrics` that the metric is defined in; empty outside of it."""
-        package, module = __name__.rpartition(".")[0] + ".", self.function.__module__
+        package = __name__.rpartition(".")[0] + "."
+        module = self.function.__module__
         return module.removeprefix(package).split(".")[0] if module.startswith(package) else ""
 
     @property

@@ -81,11 +81,13 @@ def volume_of(tensor: Tensor) -> Volume:
     """Return the image in a tensor (C, Z, Y, X) or (C, Y, X), in its file's type if it fits."""
     meta = tensor.meta if isinstance(tensor, MetaTensor) else {}
     facts = json.loads(meta.get("volume", "{}"))  # nothing of the images of other readers
-    array, axes = tensor.detach().cpu().numpy(), f"C{SPATIAL[1 - tensor.ndim :]}"
+    array = tensor.detach().cpu().numpy()
+    axes = f"C{SPATIAL[1 - tensor.ndim :]}"
     steps = tensor.pixdim.tolist() if isinstance(tensor, MetaTensor) else [1.0] * 3
     spacing = tuple(steps[: len(axes) - 1])
     if len(array) == 1 and "C" not in facts.get("axes", ""):
-        array, axes = array[0], axes[1:]
+        array = array[0]
+        axes = axes[1:]
     with np.errstate(invalid="ignore"):
         stored = array.astype(facts.get("dtype", array.dtype), copy=False)
     array = stored if np.array_equal(stored, array) else array

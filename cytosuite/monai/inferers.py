@@ -115,7 +115,8 @@ def measured_halo(
             """Return how far NaN in the middle block of an image spread, None if to an end."""
             step = multiple[axis]
             shape = [blocks * step if n == axis else 2 * m for n, m in enumerate(multiple)]
-            image, first = torch.zeros(1, channels, *shape, device=device), blocks // 2 * step
+            image = torch.zeros(1, channels, *shape, device=device)
+            first = blocks // 2 * step
             image.narrow(2 + axis, first, step).fill_(torch.nan)
             touched = network(image, *args, **kwargs).isnan().movedim(2 + axis, 0).flatten(1).any(1)
             places = touched.nonzero().flatten().tolist() or [first]
@@ -157,7 +158,8 @@ class AlgorithmInferer(Inferer):
 
     def _made(self, image: MetaTensor, network: nn.Module) -> MetaTensor:
         """Return the output for an image (C, ...)."""
-        name, manifest = str(image.meta.get("filename_or_obj", "")), self.algorithm.manifest
+        name = str(image.meta.get("filename_or_obj", ""))
+        manifest = self.algorithm.manifest
         slug = self.socket or TASKS[manifest.task].inputs[0].slug
         with at(name), using(network):
             volume = described(volume_of(image), {}, Path(name).name)

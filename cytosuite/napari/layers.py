@@ -43,7 +43,8 @@ DOT = 5  # px of a point
 def read_image(path: str | Path) -> Layers:
     """Return the channels of an image, or label images, as layers; InputError if broken."""
     place = Path(path)
-    names, name = channels(place), image_name(place)
+    names = channels(place)
+    name = image_name(place)
     coloured = parts = read_colours(place)
     labelled = False
     if not coloured:
@@ -69,7 +70,8 @@ def read_image(path: str | Path) -> Layers:
 
 def is_labels(path: Path) -> bool:
     """Return whether an image of integers holds labels, by its folder, name, or record."""
-    name, home = image_name(path), path.absolute().parent.name
+    name = image_name(path)
+    home = path.absolute().parent.name
     if home in LABEL_FOLDERS or home.endswith(("_GT", "_RES")) or name.endswith(LABEL):
         return True
     return bool(MASKS.fullmatch(name)) or {"objects", "key"} <= set(_record(path))
@@ -166,7 +168,8 @@ def simulated_spheroid() -> Layers:
     """Return the first case of ``cytosuite simulate spheroid --size mini``: image and labels."""
     ((_, make),) = recipe(DataRequest("spheroid", "mini", cases=1)).makers
     sample = make()
-    image, labels = sample.volume(IMAGE.slug), sample.volume(LABELS.slug)
+    image = sample.volume(IMAGE.slug)
+    labels = sample.volume(LABELS.slug)
     return [image_layer(image, "spheroid"), labels_layer(labels, "spheroid labels")]
 
 
@@ -200,7 +203,8 @@ def volume_of(layer: Any, point: Sequence[float] = ()) -> Volume:  # noqa: ANN40
     if layer.ndim < 2:
         raise InputError(f"{layer.name}: expected an image of 2 axes or more, found {layer.ndim}")
     data = layer.data[0] if layer.multiscale else layer.data
-    axes, spacing = axes_of(layer), spacing_of(layer)
+    axes = axes_of(layer)
+    spacing = spacing_of(layer)
     extra = layer.ndim - len(axes)
     place = layer.world_to_data(point) if len(point) else (0.0,) * layer.ndim
     shown = np.clip(np.round(place[:extra]), 0, np.array(data.shape[:extra]) - 1).astype(int)
@@ -231,7 +235,8 @@ def labels_of(layer: Any, image: Volume, point: Sequence[float] = ()) -> Volume:
             f"{layer.name}: expected labels of the shape {image.shape} of the image, found "
             f"{labels.shape}"
         )
-    low, high = int(labels.array.min(initial=0)), int(labels.array.max(initial=0))
+    low = int(labels.array.min(initial=0))
+    high = int(labels.array.max(initial=0))
     if low < 0 or high >= 2**32:
         raise InputError(f"{layer.name}: expected labels from 0 to {2**32 - 1}, found {low, high}")
     return image.like(labels.array.astype(label_type(high)))

@@ -23,7 +23,8 @@ def save_pair(
     if not name or case_name(name) != name:
         raise InputError(f"name: expected one like {case_name(name)!r}, found {name!r}")
     need_folder(folder)
-    images, truths = folder / "images", folder / "labels"
+    images = folder / "images"
+    truths = folder / "labels"
     for home in (images, truths):
         for path in readable(home):
             if key_of(path).casefold() != name.casefold():

@@ -132,7 +132,8 @@ def run_layers(path: str | Path) -> Layers:
 def case_layers(run: OpenedRun, case: Case, first: str = "") -> Layers:
     """Return a case as layers, the answer and errors of one algorithm visible, on top."""
     task = run.run.task
-    output, inputs = task.main_output, case.inputs(task)
+    output = task.main_output
+    inputs = case.inputs(task)
     kinds = {socket.slug: socket.kind for socket in task.inputs}
     layers: Layers = []
     for slug, path in inputs.items():
@@ -143,9 +144,11 @@ def case_layers(run: OpenedRun, case: Case, first: str = "") -> Layers:
         layer_of(path, "image", f"{case.name} {name}", ()) for name, path in case.channels().items()
     ]
     layers += hidden
-    truth, truths = None, case.truth(task)
+    truth = None
+    truths = case.truth(task)
     if output and output.slug in truths:
-        path, table = truths[output.slug], truths.get(TRACKS.slug)
+        path = truths[output.slug]
+        table = truths.get(TRACKS.slug)
         truth, side = _side(path, output.kind, "truth", spacing, TRUTH, table)
         layers += side
     visible = first or folder_of(run.algorithms[0])
@@ -166,8 +169,10 @@ def _answer(
     run: OpenedRun, case: Case, name: str, truth: Volume | None, spacing: Spacing
 ) -> Layers:
     """Return the output of an algorithm, of labels with its errors by class; none if it failed."""
-    folder, task = run.run.folder / folder_of(name) / case.name, run.run.task
-    record, output = run.run.result(name, case.name), task.main_output
+    folder = run.run.folder / folder_of(name) / case.name
+    task = run.run.task
+    record = run.run.result(name, case.name)
+    output = task.main_output
     path = output_path(record, folder, task) if record else None
     if not record or not path or not output:
         return []

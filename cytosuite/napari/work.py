@@ -18,7 +18,8 @@ from cytosuite.files import Entries, Names
 
 GRACE_S = 10.0  # from the request to end to the end by force
 # Progress in the lines of a command: a share of a case, and steps of a training.
-SHARE, STEPS = re.compile(r"(\d{1,3})% of "), re.compile(r"step (\d+)/(\d+)")
+SHARE = re.compile(r"(\d{1,3})% of ")
+STEPS = re.compile(r"step (\d+)/(\d+)")
 
 
 class Work:

@@ -68,8 +68,10 @@ def to_working(image: Array, factor: Spacing, box: Box | None = None) -> Floats:
     if shape == image.shape:
         return np.asarray(taken(image, box), np.float32)
     sigma = _widths(image.shape, shape)
-    spans, parts = [], []
-    grid, reaches = stencils(image.shape, shape), reach_of(image.shape, shape)
+    spans = []
+    parts = []
+    grid = stencils(image.shape, shape)
+    reaches = reach_of(image.shape, shape)
     for stencil, part, old, reach in zip(grid, box, image.shape, reaches, strict=True):
         start = max(0, int(stencil.low[part][0]) - reach)
         spans.append(slice(start, min(old, int(stencil.high[part][-1]) + 1 + reach)))
@@ -99,7 +101,8 @@ def interpolate(image: Floats, grid: Sequence[Stencil]) -> Floats:
 
 
 def _between(values: Floats, place: Stencil, axis: int) -> Floats:
-    lower, upper = np.take(values, place.low, axis), np.take(values, place.high, axis)
+    lower = np.take(values, place.low, axis)
+    upper = np.take(values, place.high, axis)
     weight = place.weight.reshape(-1, *[1] * (values.ndim - 1 - axis))
     return np.asarray(lower + weight * (upper - lower), np.float32)
 
@@ -137,9 +140,11 @@ def labels_to_image(labels: Integers, foreground: Bools, grid: Sequence[Stencil]
     result = np.zeros(foreground.shape, np.int32)
     best = np.zeros(foreground.shape, np.float32)
     for label, box, mask in objects_in(labels):
-        part, inside = [], mask.astype(np.float32)
+        part = []
+        inside = mask.astype(np.float32)
         for axis, place in enumerate(grid):
-            start, stop = box[axis].start, box[axis].stop
+            start = box[axis].start
+            stop = box[axis].stop
             reached = np.flatnonzero((place.high >= start) & (place.low < stop))
             part.append(slice(int(reached[0]), int(reached[-1]) + 1) if reached.size else slice(0))
             inside = _indicator(inside, place.of(part[axis], start), axis)

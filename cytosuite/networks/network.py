@@ -42,7 +42,8 @@ _REUSING: ContextVar[bool] = ContextVar("reusing", default=False)
 _ARGUMENTS = {torch.conv2d: 7, torch.conv3d: 7, torch.conv_transpose3d: 8}  # that layers give
 # Options of glibc's mallopt; every value but those for reuse is its default after large arrays.
 _TRIM, _MAP, _MAPS = -1, -3, -4
-_FREED, _REUSED = {_TRIM: 2**26, _MAP: 2**25, _MAPS: 2**16}, {_TRIM: -1, _MAPS: 0}
+_FREED = {_TRIM: 2**26, _MAP: 2**25, _MAPS: 2**16}
+_REUSED = {_TRIM: -1, _MAPS: 0}
 
 
 class Lazy(NamedTuple):
@@ -304,7 +305,8 @@ class VoxelNorm(nn.Module):
         root = torch.linalg.vector_norm(values, dim=1, keepdim=True, dtype=torch.float32)
         scale = torch.rsqrt(root.square() / values.shape[1] + 1e-4).to(values.dtype)
         gain, shift = (part[None, :, None, None, None] for part in (self.gain, self.shift))
-        gain, shift = gain * (1 + more), shift * (1 + more) + lift
+        gain = gain * (1 + more)
+        shift = shift * (1 + more) + lift
         return torch.addcmul(shift.to(values.dtype), values * scale, gain.to(values.dtype))
 
 

@@ -98,7 +98,8 @@ def dtype_of(image: Array) -> Dtype:
 
 def sketch_of_labels(labels: Integers) -> Floats:
     """Return a sketch of integer labels: 1 inside, 0 outside and where objects touch, float32."""
-    size, inside = 3, labels > 0
+    size = 3
+    inside = labels > 0
     highest = ndimage.maximum_filter(labels, size)
     # Background would always be the lowest: it counts as the highest number here.
     most = min(np.iinfo(labels.dtype).max, 2**53)  # that a filter, which counts in float64, keeps

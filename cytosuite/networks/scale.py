@@ -149,11 +149,13 @@ def typical_slices(image: Array, quietest: float) -> Floats:
 
 def choose_scale(image: Array, volume: Volume, trained: Trained, parameters: Sizing) -> Scale:
     """Return the grid by `diameter_um` or an estimate; InputError for an image 40 times larger."""
-    voxel, diameter = trained.spacing, trained.diameter_um
+    voxel = trained.spacing
+    diameter = trained.diameter_um
     stated, ratio, source = stated_diameter(volume), 1.0, "trained"
     choices: Lengths = ()
     if stated is not None:
-        ratio, source = stated / diameter, str(volume.metadata.get("diameter_source", "given"))
+        ratio = stated / diameter
+        source = str(volume.metadata.get("diameter_source", "given"))
     elif parameters.diameter != "trained" or volume.spacing_is_assumed:
         slices = typical_slices(image, parameters.quietest)
         spread = _SPREAD_PX if voxel == PIXELS else _SPREAD
@@ -161,7 +163,8 @@ def choose_scale(image: Array, volume: Volume, trained: Trained, parameters: Siz
         estimate = estimate_diameter(slices, spacing, diameter, spread)
         tolerated = 1.0 if volume.spacing_is_assumed else parameters.diameter_tolerance
         if estimate is not None and abs(log(estimate / diameter)) > log(tolerated):
-            ratio, source = estimate / diameter, "estimated"
+            ratio = estimate / diameter
+            source = "estimated"
         if parameters.diameter == "flow":
             if voxel == PIXELS:
                 choices = tuple(ratio * _STEP**step for step in sorted(range(-3, 4), key=abs))
@@ -173,9 +176,11 @@ def choose_scale(image: Array, volume: Volume, trained: Trained, parameters: Siz
     scaled, factor = _grid(volume.spacing, ratio, trained, parameters)
     size = f"{text(volume.spacing)} µm"
     if (more := prod(factor)) > ENLARGED:
-        unit, cause = "µm", f"voxels of {size} (z, y, x) are too large"
+        unit = "µm"
+        cause = f"voxels of {size} (z, y, x) are too large"
         if voxel == PIXELS:
-            unit, cause = "px", f"{ratio * diameter:.3g} px are too few"
+            unit = "px"
+            cause = f"{ratio * diameter:.3g} px are too few"
         raise InputError(
             f"the model is for nuclei or cells of {diameter:.3g} {unit}, for which {cause}: the "
             f"image would be enlarged {more:.0f} times; check channel (--channel) and voxel size "
@@ -293,7 +298,8 @@ def _laplacian(slices: Floats, spacing: Spacing, sigma_um: float) -> Floats:
     total = np.zeros_like(slices)
     for axis in (1, 2):
         # Differences, as a truncated kernel of derivatives responds to a constant too.
-        inner, values = total.swapaxes(axis, 0)[1:-1], smooth.swapaxes(axis, 0)
+        inner = total.swapaxes(axis, 0)[1:-1]
+        values = smooth.swapaxes(axis, 0)
         inner += np.float32(sigma[axis] ** 2) * (2 * values[1:-1] - values[:-2] - values[2:])
     total[:, [0, -1]] = total[:, :, [0, -1]] = 0  # no neighbours beyond the border
     return total

@@ -51,7 +51,8 @@ class SecondOrder(Generic[Values]):
         """Return the expected image of a step between two levels, from that at the first."""
         if following == 1:
             return clean
-        before, last = self.rise, self.last
+        before = self.rise
+        last = self.last
         self.rise, self.last = _half_log_ratio(following) - _half_log_ratio(signal), clean
         if last is None:
             return clean

@@ -85,7 +85,8 @@ def bricks(shape: Sizes, brick: Sizes) -> list[Box]:
         return [tuple(slice(0, n) for n in shape)]
     brick = [min(side, n) for side, n in zip(brick, shape, strict=True)]
     room = np.array(shape) / brick  # bricks side by side
-    left, axes = SAMPLE / prod(brick), [int(axis) for axis in np.argsort(room)]
+    left = SAMPLE / prod(brick)
+    axes = [int(axis) for axis in np.argsort(room)]
     starts = {}
     for rank, axis in enumerate(axes):
         share = (left / prod(room[axes[rank:]])) ** (1 / (len(axes) - rank))

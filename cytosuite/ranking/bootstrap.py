@@ -96,7 +96,8 @@ def percentiles(values: Doubles) -> FloatTriple:
 
 def weighted_means(values: Doubles, counts: Counts) -> Doubles:
     """Return the mean of each row over the cases, (draws, rows); NaN is left out."""
-    size, infinite = sums(counts, ~np.isnan(values).T), np.isposinf(values)
+    size = sums(counts, ~np.isnan(values).T)
+    infinite = np.isposinf(values)
     total = sums(counts, np.nan_to_num(values, posinf=0.0).T)
     if infinite.any():
         total[sums(counts, infinite.T) > 0] = np.inf

@@ -61,7 +61,8 @@ def rank_measures(
     """Return the ranking of a long table, None without an algorithm or metric to rank by."""
     if scores.empty:
         return None
-    rules, arrays = rules or RankingRules(), score_arrays(scores)
+    rules = rules or RankingRules()
+    arrays = score_arrays(scores)
     names = [name for name in arrays.algorithms if name not in controls]
     if rules.scheme == "tests" and len(names) > MOST_BY_WINS:
         raise InputError(
@@ -130,9 +131,11 @@ def _by_metric(field: Field, measures: Sequence[Measure]) -> tuple[PairDict, Pai
 
     A lost case without a worst value leaves no mean.
     """
-    means, ranks = dict[Pair, float](), []
+    means = dict[Pair, float]()
+    ranks = []
     for measure in measures:
-        scores, sign = field.scores(measure), 1.0 if measure.higher_is_better else -1.0
+        scores = field.scores(measure)
+        sign = 1.0 if measure.higher_is_better else -1.0
         once = np.ones((1, scores.used.size), np.uint16)
         goodness = bootstrap.weighted_means(scores.goodness, once)[0]
         lost = scores.lost.any(axis=1) & (measure.worst is None)
@@ -140,6 +143,7 @@ def _by_metric(field: Field, measures: Sequence[Measure]) -> tuple[PairDict, Pai
             if not np.isnan(mean):
                 means[name, measure.name] = sign * mean + 0.0
         ranks.append(field.ranks(scores))
-    table, pairs = np.array(ranks), combinations([measure.name for measure in measures], 2)
+    table = np.array(ranks)
+    pairs = combinations([measure.name for measure in measures], 2)
     taus = (bootstrap.kendall_tau(one, table[n:]).tolist() for n, one in enumerate(table, start=1))
     return means, dict(zip(pairs, chain.from_iterable(taus), strict=True))

@@ -50,7 +50,8 @@ def tested(
     overall: Standoff,
 ) -> tuple[dict[str, Standoff], Standoff]:
     """Return the outcomes by each metric and by all with the tests of their chosen pairs."""
-    scheme, names = competition.rules.scheme, competition.names
+    scheme = competition.rules.scheme
+    names = competition.names
     tests = {
         measure.name: PairTests(competition.scores(measure), competition)
         for measure in measures
@@ -86,8 +87,10 @@ def chosen_wins(order: Names, tests: Sequence[PairTests]) -> frozenset[Pair]:
     while other < len(order):
         worse = beaten([(order[first], name) for name in order[other : other + step]])
         if True in worse:
-            first, step = other + worse.index(True), BLOCK
+            first = other + worse.index(True)
+            step = BLOCK
             other = first + 1
         else:
-            other, step = other + len(worse), 2 * step
+            other = other + len(worse)
+            step = 2 * step
     return frozenset(better)

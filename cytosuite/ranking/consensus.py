@@ -28,14 +28,16 @@ def consensus(field: Field, measures: Sequence[Measure]) -> Consensus | None:
     by_case = not any(measure.of_set for measure in measures)
     if len(datasets) < 2 or not by_case or field.rules.failures == "left out":
         return None
-    ranks, drawn = [], []
+    ranks = []
+    drawn = []
     for dataset in datasets:
         part = _within(field, dataset)
         by_metric = [part.scores(measure) for measure in measures]
         ranks.append(np.mean([part.ranks(scores) for scores in by_metric], axis=0))
         samples = mean_drawn([part.drawn(scores) for scores in by_metric])
         drawn.append(samples[~np.isnan(samples).any(axis=1)])
-    names, table = field.names, np.stack(ranks)
+    names = field.names
+    table = np.stack(ranks)
     mean = _mean(table)
     overall = minimum_ranks(_sampled(table, drawn, field.rules.draws, field.rules.seed))
     shares = bootstrap.place_shares(names, overall)

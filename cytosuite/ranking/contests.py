@@ -57,7 +57,8 @@ def case_ranks(scores: MetricScores, counts: Counts) -> Doubles:
 
 def win_ranks(scores: MetricScores, counts: Counts, alpha: float) -> Doubles:
     """Return the ranks by significant wins, of samples by `drawn_p`, of all cases by exact p."""
-    filled, counts = scores.filled[:, scores.used], counts[:, scores.used]
+    filled = scores.filled[:, scores.used]
+    counts = counts[:, scores.used]
 
     def ranked(p: Doubles) -> Doubles:
         """Return the ranks from p of all pairs in both directions, (2, draws, pairs)."""
@@ -72,7 +73,8 @@ def win_ranks(scores: MetricScores, counts: Counts, alpha: float) -> Doubles:
 def minimum_ranks(keys: Doubles) -> Doubles:
     """Return the ranks within each row, the smallest key being 1; ties share the smallest rank."""
     order = np.argsort(keys, axis=1)
-    ordered, ranks = np.take_along_axis(keys, order, axis=1), np.zeros(keys.shape)
+    ordered = np.take_along_axis(keys, order, axis=1)
+    ranks = np.zeros(keys.shape)
     larger = np.zeros(keys.shape, int)  # where it differs from the key before
     larger[:, 1:] = np.arange(1, keys.shape[1]) * (ordered[:, 1:] != ordered[:, :-1])
     np.put_along_axis(ranks, order, 1.0 + np.maximum.accumulate(larger, axis=1), axis=1)
@@ -102,7 +104,8 @@ def pairwise(
     differences = {}
     rows = np.stack((*ends, effect, p), axis=1).tolist()
     for (one, other), (median, low, high, r, adjusted) in zip(sides.T.tolist(), rows, strict=True):
-        first, second = names[one], names[other]
+        first = names[one]
+        second = names[other]
         differences[first, second] = Difference(median, low, high, r, adjusted)
         differences[second, first] = Difference(-median, -high, -low, -r, adjusted)
     return differences
@@ -138,7 +141,8 @@ class Field:
 
         There are no rows for few cases, and by a metric of a whole set.
         """
-        counts, rules = self.counts, self.rules
+        counts = self.counts
+        rules = self.rules
         if scores.used.sum() < FEWEST or scores.measure.of_set:
             counts = np.zeros((0, scores.used.size), np.uint16)
         drawn = bootstrap.in_blocks(
@@ -225,7 +229,8 @@ def mean_drawn(drawn: Sequence[Doubles]) -> Doubles:
 
 def contest(outcome: Standoff, field: Field) -> Contest:
     """Return a ranking by names."""
-    names, declared = field.names, outcome.ranks[field.rules.scheme]
+    names = field.names
+    declared = outcome.ranks[field.rules.scheme]
     order = best_first(declared, names)
     drawn = outcome.drawn[~np.isnan(outcome.drawn).any(axis=1)]
     drawn_places = bootstrap.in_blocks(minimum_ranks, drawn, len(names))

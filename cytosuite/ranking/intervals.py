@@ -34,12 +34,14 @@ def mean_interval(values: Doubles, strata: Sequence[str] = ()) -> Interval:
     squares, cubes = (np.bincount(at, apart**power) for power in (2, 3))
     variances = np.divide(sizes * squares, sizes - 1, out=np.zeros(sizes.size), where=sizes > 1)
     thirds = sizes**2 * cubes / np.maximum((sizes - 1) * (sizes - 2), 1)
-    mean, total = float(finite.mean()), variances.sum()
+    mean = float(finite.mean())
+    total = variances.sum()
     if total <= finite.size * (1e-12 * np.abs(finite).max()) ** 2:  # equal, but for rounding
         return mean, mean
     freedom = total**2 / (variances**2 / np.maximum(sizes - 1, 1)).sum()
     quantile = float(stdtrit(freedom, ENDS[1] / 100))
-    step, most = np.sqrt(total), STEEPEST / quantile
+    step = np.sqrt(total)
+    most = STEEPEST / quantile
     skew = float(np.clip(thirds.sum() / total**1.5, -most, most))
     moved = reach = quantile * np.array([1.0, -1.0])
     if abs(skew) > 1e-6:  # else both are the same

@@ -85,7 +85,8 @@ def score_arrays(scores: pd.DataFrame) -> ScoreArrays:
             f"scores: {shape[1]} algorithms x {shape[2]} cases x {shape[0]} metrics are more than "
             f"{LARGEST:.0e} values; expected columns in their places, see --case and --algorithm"
         )
-    values, states = np.full(shape, np.nan), np.full(shape, ABSENT, np.int8)
+    values = np.full(shape, np.nan)
+    states = np.full(shape, ABSENT, np.int8)
     at = np.ravel_multi_index((codes[3], codes[2], column), shape)
     if np.unique(at).size < at.size:
         repeat = scores.loc[pd.Series(at, scores.index).duplicated(), list(KEYS)].iloc[0]
@@ -117,7 +118,8 @@ def metric_scores(
     chosen = {*algorithms}
     rows = [name in chosen for name in arrays.algorithms]
     values, states = arrays.of(measure.name, measure.of_set)
-    values, states = values[rows], states[rows]
+    values = values[rows]
+    states = states[rows]
     sign = 1.0 if measure.higher_is_better else -1.0
     failed = failed_cells(states)
     worst = np.nan if measure.worst is None else sign * measure.worst

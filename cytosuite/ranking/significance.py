@@ -78,7 +78,8 @@ def _signed_ranks(differences: Doubles, counts: Counts) -> Doubles:
     """Return W+ - W- of drawn differences (pairs, cases), and its variance, (2, pairs, draws)."""
     order = np.argsort(np.abs(differences), axis=1)
     ascending = np.take_along_axis(differences, order, axis=1)
-    sizes, signs = np.abs(ascending)[..., None], np.sign(ascending)[..., None]
+    sizes = np.abs(ascending)[..., None]
+    signs = np.sign(ascending)[..., None]
     weights = np.ascontiguousarray(counts.T)
     totals = np.zeros((5, len(differences), len(counts)))
     below, ties, signed, excess, variance = totals
@@ -142,7 +143,8 @@ def tiers(order: Names, better: Collection[Pair], by_first: bool = False) -> Int
     tier = 1
     for name in order:
         if any((member, name) in better for member in current):
-            tier, current = tier + 1, []
+            tier = tier + 1
+            current = []
         if not (by_first and current):
             current.append(name)
         by_name[name] = tier

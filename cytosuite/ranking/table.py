@@ -73,7 +73,8 @@ def rank(
     scores = scores.reindex(columns=[*KEYS, "value", "status"], fill_value="")
     scores = scores.assign(**{n: texts(scores[n]) for n in KEYS}, status=states(scores["status"]))
     scores["value"] = numbers(scores["value"], "scores", 0)
-    present, unranked = {*scores["algorithm"]}, {*CONTROLS, *controls}
+    present = {*scores["algorithm"]}
+    unranked = {*CONTROLS, *controls}
     if "" in present:
         raise InputError("expected the name of an algorithm in every row, found an empty one")
     if unknown := sorted({*controls} - present):

@@ -27,14 +27,17 @@ def blur(taps: Doubles, image: Floats, first: int, stop: int) -> None:
 
     Sums are float64, from the outermost pair of taps inwards, as SciPy's.
     """
-    size, half = image.shape[1], len(taps) - 1
+    size = image.shape[1]
+    half = len(taps) - 1
     width = min(max(_WIDE // size, 16), stop - first)
-    lines, total = np.empty((size, width), np.float32), np.empty(width)
+    lines = np.empty((size, width), np.float32)
+    total = np.empty(width)
     for k in range(image.shape[0]):
         for left in range(first, stop, width):
             many = min(width, stop - left)
             for y in range(size):
-                line, row = lines[y], image[k, y, left : left + many]
+                line = lines[y]
+                row = image[k, y, left : left + many]
                 for x in range(len(row)):
                     line[x] = row[x]
             for y in range(size):
@@ -43,7 +46,8 @@ def blur(taps: Doubles, image: Floats, first: int, stop: int) -> None:
                     total[x] = line[x] * tap
                 for n in range(half, 0, -1):
                     tap = taps[n]
-                    low, high = lines[_mirrored(y - n, size)], lines[_mirrored(y + n, size)]
+                    low = lines[_mirrored(y - n, size)]
+                    high = lines[_mirrored(y + n, size)]
                     for x in range(len(row)):
                         total[x] += (np.float64(low[x]) + np.float64(high[x])) * tap
                 for x in range(len(row)):
@@ -53,8 +57,10 @@ def blur(taps: Doubles, image: Floats, first: int, stop: int) -> None:
 @compiled("void(float64[::1], float32[:, ::1])")
 def blur_rows(taps: Doubles, image: Floats) -> None:
     """Convolve the rows of (N, M) along M in place, as `blur`."""
-    size, half = image.shape[1], len(taps) - 1
-    line, total = np.empty(size + 2 * half), np.empty(size)
+    size = image.shape[1]
+    half = len(taps) - 1
+    line = np.empty(size + 2 * half)
+    total = np.empty(size)
     for y in range(image.shape[0]):
         for x in range(-half, 0):
             line[x + half] = image[y, _mirrored(x, size)]
@@ -103,14 +109,17 @@ def away(
     """
     size = image.shape[1]
     width = min(64, stop - first)
-    lines, best = np.empty((size, width), np.float32), np.empty(width, np.float32)
-    names, label = np.empty((size, width), np.int32), np.empty(width, np.int32)
+    lines = np.empty((size, width), np.float32)
+    best = np.empty(width, np.float32)
+    names = np.empty((size, width), np.int32)
+    label = np.empty(width, np.int32)
     for k in range(image.shape[0]):
         for left in range(first, stop, width):
             many = min(width, stop - left)
             some = many * labelled
             for y in range(size):
-                line, row = lines[y], image[k, y, left : left + many]
+                line = lines[y]
+                row = image[k, y, left : left + many]
                 for x in range(len(row)):
                     line[x] = row[x]
                 for x in range(some):
@@ -122,14 +131,16 @@ def away(
                 for x in range(some):
                     label[x] = names[y, x]
                 for n in range(1, max(y, size - 1 - y) + 1):
-                    more, most = square * np.float32(n * n), np.float32(0)
+                    more = square * np.float32(n * n)
+                    most = np.float32(0)
                     for x in range(many):
                         most = max(most, best[x])
                     if more >= most:
                         break
                     for z in (y - n, y + n):
                         if 0 <= z < size:
-                            other, others = lines[z], names[z]
+                            other = lines[z]
+                            others = names[z]
                             for x in range(some):
                                 label[x] = others[x] if other[x] + more < best[x] else label[x]
                             for x in range(len(row)):
@@ -145,9 +156,11 @@ def stretch(low: Longs, weight: Floats, image: Floats, out: Floats) -> None:
     """Write rows (N, M) between the values (N, m) at `low` and after it, by the latter's weight."""
     last = image.shape[1] - 1
     for y in range(image.shape[0]):
-        line, row = image[y], out[y]
+        line = image[y]
+        row = out[y]
         for x in range(len(row)):
-            below, above = line[low[x]], line[min(low[x] + 1, last)]
+            below = line[low[x]]
+            above = line[min(low[x] + 1, last)]
             row[x] = below + weight[x] * (above - below)
 
 
@@ -171,14 +184,17 @@ def curvature(image: Floats, factors: Floats, out: Floats, first: int, stop: int
     total = np.empty(nx, np.float32)
     for z in range(first, stop):
         for y in range(ny):
-            here, row = image[z, y], out[z, y]
+            here = image[z, y]
+            row = out[z, y]
             for x in range(nx):
                 total[x] = 0
             if nz > 1:
-                low, high = abs(z - 1), z + 1 if z < nz - 1 else z - 1
+                low = abs(z - 1)
+                high = z + 1 if z < nz - 1 else z - 1
                 _subtract(total, factors[0], here, image[low, y], image[high, y], low == high)
             if ny > 1:
-                low, high = abs(y - 1), y + 1 if y < ny - 1 else y - 1
+                low = abs(y - 1)
+                high = y + 1 if y < ny - 1 else y - 1
                 _subtract(total, factors[1], here, image[z, low], image[z, high], low == high)
             if nx > 1:
                 _subtract(total[:1], factors[2], here[:1], here[1:2], here[1:2], True)

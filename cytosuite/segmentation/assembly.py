@@ -48,7 +48,8 @@ class Assembly:
     def _write(self, part: Integers, mask: Bools, box: Box, *, lent: bool) -> None:
         """Write the objects under a mask, except in voxels that are owned."""
         here = taken(self._labels, box)
-        names, held = part[mask], here[mask].astype(np.int64)
+        names = part[mask]
+        held = here[mask].astype(np.int64)
         is_owned = (held > 0) & (self._lent[held] == 0)
         sizes = np.bincount(names)
         known = 2 * np.bincount(names[is_owned], minlength=sizes.size) > sizes
@@ -112,7 +113,8 @@ def renumber(labels: Labels, owner: Integers | None = None) -> Words:
     """Renumber labels, or their owners, by first voxels, in place; return new numbers (n + 1,)."""
     if owner is None:
         owner = np.arange(1 + int(extremes(labels)[1]))
-    final, count = np.zeros(owner.size, np.uint32), 0
+    final = np.zeros(owner.size, np.uint32)
+    count = 0
     for plane in labels:  # the whole at once would need several times its memory
         flat = plane.ravel()
         runs = np.append(flat[:1], flat[1:][flat[1:] != flat[:-1]])

@@ -54,7 +54,8 @@ def _filled(image: Array) -> Array:
     In memory whole faces of a single value are padding. Else it has one that is darker than noise
     gets, in a corner; rows leave and enter it once.
     """
-    draw, corners = np.random.default_rng(0), image[np.ix_(*[(0, -1)] * image.ndim)]
+    draw = np.random.default_rng(0)
+    corners = image[np.ix_(*[(0, -1)] * image.ndim)]
     for value in () if is_mapped(image) else (corners.max(), corners.min()):
         box = box_of(image != value) or ...
         field = image[box]
@@ -103,7 +104,8 @@ def _calm(image: Array, times: float) -> Array:
     for some in (planes[[image.argmax() // size, image.argmin() // size]], planes):
         native = some.astype(np.promote_types(some.dtype, np.int16), copy=False)
         near = ndimage.rank_filter(native, -3, (1, 3, 3), mode="constant", cval=image.min())
-        dark, bright = float(near.min()), float(near.max())
+        dark = float(near.min())
+        bright = float(near.max())
         reach = times * (bright - dark)
         odd = (some > dark + reach) | (some < bright - reach)
         if not odd.any():
@@ -124,11 +126,13 @@ def _levelled(image: Array) -> Array:
     ]
     y, x = (np.indices((_BLOCKS, _BLOCKS)).reshape(2, -1) + 0.5) / _BLOCKS
     terms = polyvander2d(y, x, (2, 2)) * np.tri(3)[::-1].ravel()  # of y and x, two at most
-    fit, ground = np.linalg.pinv(terms), np.array(dark)
+    fit = np.linalg.pinv(terms)
+    ground = np.array(dark)
     for _ in range(20):
         ground = np.minimum(ground, terms @ fit @ ground)
     rise = terms @ fit @ ground
-    span, light = np.ptp(rise), sampled_percentiles(image, 99.8)[0] - np.median(dark)
+    span = np.ptp(rise)
+    light = sampled_percentiles(image, 99.8)[0] - np.median(dark)
     low, middle = np.percentile(dark - rise, (25, 50))  # scatter by those that are no nuclei
     if not 0.05 * light < span < light or middle - low > 0.07 * span:
         return image

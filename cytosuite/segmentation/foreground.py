@@ -91,7 +91,8 @@ def distance_out(
 
     distance = np.empty(mask.shape, np.float32)
     labels = np.empty(mask.shape, np.int32) if owner is None else owner
-    labelled, free = owner is not None, owner == 0
+    labelled = owner is not None
+    free = owner == 0
     arrays: list[Array] = [np.ascontiguousarray(mask), distance, labels]
     rows, lines, names = (array.reshape(-1, mask.shape[-1]) for array in arrays)
     *others, step = np.asarray(spacing, np.float32)
@@ -139,12 +140,14 @@ def white_noise(residual: Floats, background: Bools, sigma: Spacing) -> float:
     With the kernel ``k``, white noise of variance ``v`` leaves ``v sum(k^2)`` in the smoothed
     image and ``v (1 - 2 k(0) + sum(k^2))`` in the residual, image minus smoothed image.
     """
-    centre, square = 1.0, 1.0
+    centre = 1.0
+    square = 1.0
     for width in sigma:
         impulse = np.zeros(2 * int(4 * width + 1) + 1)
         impulse[impulse.size // 2] = 1.0
         kernel = ndimage.gaussian_filter1d(impulse, width) if width > 0 else impulse
-        centre, square = centre * float(kernel.max()), square * float(np.sum(kernel**2))
+        centre = centre * float(kernel.max())
+        square = square * float(np.sum(kernel**2))
     left = 1 - 2 * centre + square
 
     def squares(part: slice) -> tuple[float, int]:
@@ -274,7 +277,8 @@ def li_threshold(values: Floats, background: float = 0.0) -> float:
         counts += sum(side_by_side(count, [slab[part] for part in parts_of(slab.shape)]))
     edges = np.histogram_bin_edges(np.zeros(0, np.result_type(values, 0.0)), _BINS, (0.0, top))
     centres = (edges[1:] + edges[:-1]) / 2
-    number, total = np.cumsum(counts), np.cumsum(counts * centres)
+    number = np.cumsum(counts)
+    total = np.cumsum(counts * centres)
     with np.errstate(divide="ignore", invalid="ignore"):
         low = total * np.log(total / number)
         above = total[-1] - total

@@ -38,7 +38,8 @@ def standing_out(volume: Array, labels: Labels, around: Labels) -> Doubles:
     """Return ``P(inside > around) + P(inside = around) / 2`` of each object (area under ROC)."""
     most = int(labels.max(initial=0)) + 1
     chosen = np.flatnonzero((labels != 0) | (around != 0))
-    value, own = volume.ravel()[chosen], labels.ravel()[chosen]
+    value = volume.ravel()[chosen]
+    own = labels.ravel()[chosen]
     group = np.where(own, own, around.ravel()[chosen]).astype(np.int64)
     order = np.lexsort((value, group))
     value, group, inside = value[order], group[order], own[order] != 0
@@ -88,7 +89,8 @@ def shifts(before: Floats, after: Floats, zones: Labels, spacing: Spacing) -> Do
     if not zone.size:
         return result
     first = np.flatnonzero(np.diff(zone, prepend=-1))
-    size, limit = np.diff(np.append(first, zone.size)), np.array(zones.shape)[:, np.newaxis] - 1
+    size = np.diff(np.append(first, zone.size))
+    limit = np.array(zones.shape)[:, np.newaxis] - 1
 
     def centred(volume: Floats, moved: Longs | int = 0) -> Doubles:
         """Return values at moved points, each zone with mean 0 and sum of squares 1 (or 0)."""
@@ -122,7 +124,8 @@ def shifts(before: Floats, after: Floats, zones: Labels, spacing: Spacing) -> Do
     part = np.zeros(place.shape)
     for axis in np.flatnonzero(free):
         step = np.eye(zones.ndim, dtype=np.int64)[axis]
-        low, high = similar(place - step), similar(place + step)
+        low = similar(place - step)
+        high = similar(place + step)
         bend = 2 * best - low - high
         flat = bend < _RISE
         part[:, axis] = np.clip((high - low) / np.where(flat, 1, 2 * bend), -0.5, 0.5) * ~flat
@@ -135,7 +138,8 @@ def _points(zones: Labels) -> LongPair:
     flat = np.flatnonzero(zones)
     zone = zones.ravel()[flat].astype(np.int64)
     order = np.argsort(zone, kind="stable")
-    zone, flat = zone[order], flat[order]
+    zone = zone[order]
+    flat = flat[order]
     count = np.bincount(zone, minlength=1)
     number = np.arange(zone.size) - (np.cumsum(count) - count)[zone]
     keep = number % np.maximum(-(-count // POINTS), 1)[zone] == 0

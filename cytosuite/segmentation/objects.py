@@ -34,7 +34,8 @@ def largest_pieces(labels: NDArray[Label]) -> NDArray[Label]:
     """Return the labels with only the largest face-connected piece of each object."""
     pieces, _ = _pieces(labels)
     inside = np.flatnonzero(labels)
-    piece, owner = pieces.ravel()[inside], labels.ravel()[inside]
+    piece = pieces.ravel()[inside]
+    owner = labels.ravel()[inside]
     size = np.bincount(piece)
     owner_of = np.zeros(size.size, np.uint32)
     owner_of[piece] = owner
@@ -92,7 +93,8 @@ def open_objects(labels: Ints, spacing: Spacing, radius_um: float) -> Ints:
     opened = (axis for axis, step in enumerate(spacing) if step <= radius_um)  # others stay
     inner = (labels > 0) & ~borders(labels, opened)  # between two of the same object along these
     around = [(int(radius_um / step) + 1,) * 2 for step in spacing]
-    padded, within = np.pad(labels, around), np.pad(inner, around, constant_values=True).ravel()
+    padded = np.pad(labels, around)
+    within = np.pad(inner, around, constant_values=True).ravel()
     del labels, inner  # room for later steps
     strides = [stride // padded.itemsize for stride in padded.strides]
     result = padded.ravel()

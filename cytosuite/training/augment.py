@@ -88,7 +88,8 @@ def joined_labels(rng: Rng, labels: Labels, share: float) -> Labels:
     touching = []
     for axis in range(labels.ndim):
         sides = labels.swapaxes(axis, 0)
-        low, high = sides[:-1].ravel(), sides[1:].ravel()
+        low = sides[:-1].ravel()
+        high = sides[1:].ravel()
         meet = (low != high) & (low > 0) & (high > 0)
         touching += [(low[meet], high[meet]), (high[meet], low[meet])]
     pairs = np.unique(np.concatenate(touching, axis=1), axis=1)
@@ -113,7 +114,8 @@ def _places(name: str, count: int, factor: int) -> tuple[Array, Bools]:
 
 def _repainted(rng: Rng, image: Image, settings: Augmentations, chosen: Sequence[str]) -> Image:
     """Return an image with changed intensities, in its range, in place."""
-    low, high = image.min(), image.max()
+    low = image.min()
+    high = image.max()
     if "scale" in chosen:
         image *= np.float32(rng.uniform(settings.scale_min, settings.scale_max))
         image.clip(low, high, out=image)

@@ -176,11 +176,13 @@ def metadata(card: ModelCard, algorithm: AlgorithmManifest, network: NetworkForm
 
 def inference(card: ModelCard, network: NetworkFormat) -> Json:
     """Return ``configs/inference.json``: the algorithm on the images of a folder, or on one."""
-    folder, package = "Path(@dataset_dir)", "cytosuite.monai"
+    folder = "Path(@dataset_dir)"
+    package = "cytosuite.monai"
     reader = _call(f"{package}.VolumeReader", stack=any(s.axes for s in TASKS[card.task].inputs))
     load = _call("LoadImaged", keys="image", reader=reader, ensure_channel_first=True)
     save = _call("Lambdad", keys="pred", func="$partial(save_volume, folder=@output_dir)")
-    weights, kind = "$str(Path(@bundle_root, 'models', 'model.pt'))", type(network.arguments)
+    weights = "$str(Path(@bundle_root, 'models', 'model.pt'))"
+    kind = type(network.arguments)
     arguments = network.arguments.model_dump(mode="json")
     return {
         **_head(card, "output"),

@@ -92,7 +92,8 @@ def _follow(parent: int) -> None:
 
 def inherited(parent: ModelCard, model: type[TrainingSettings]) -> Json:
     """Return the network of a parent, and the settings of its images, crops and losses."""
-    shared, trained = TrainingSettings.model_fields, parent.trained.get("settings", {})
+    shared = TrainingSettings.model_fields
+    trained = parent.trained.get("settings", {})
     stated = {
         key: trained[key] for key in model.model_fields if key in trained and key not in shared
     }
@@ -131,7 +132,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(arguments: Names | None = None) -> int:
     """Train as the command line asks for, and return the exit code."""
-    options, say = _parser().parse_args(arguments), partial(print, flush=True)
+    options = _parser().parse_args(arguments)
+    say = partial(print, flush=True)
     options.work = options.work or Path("runs/training") / options.algorithm / options.name
     changes = {"steps": options.steps, "seed": options.seed, "learning_rate": options.learning_rate}
     if options.threads < 1:
@@ -140,7 +142,8 @@ def main(arguments: Names | None = None) -> int:
     if options.ends_with:
         Thread(target=_follow, args=(options.ends_with,), daemon=True).start()
     home = ALGORITHMS / options.algorithm / "training"
-    outline, network = options.settings or home / OUTLINE, (home / "train.py").is_file()
+    outline = options.settings or home / OUTLINE
+    network = (home / "train.py").is_file()
     if (home / OUTLINE).is_file() and (
         not network
         or (options.settings and outline.suffix == ".toml" and "outline" in read_toml(outline))

@@ -29,7 +29,8 @@ def with_further(crops: Tensor, batch: Tensors, names: Iterable[str] = FURTHER) 
 def denoising_step(state: State, batch: Tensors, settings: Any) -> Tensors:  # noqa: ANN401
     """Take a step towards the noise, or the velocity, of noised crops, and return the loss."""
     angle = batch["phase"][:, None, None, None, None]
-    image, noise = batch["image"], batch["noise"]
+    image = batch["image"]
+    noise = batch["noise"]
     noised = angle.cos() * image + angle.sin() * noise
     noisy = settings.network.predicts == "noise"
     target = noise if noisy else angle.cos() * noise - angle.sin() * image

@@ -100,7 +100,8 @@ class PatchJudge(nn.Module):
 
     def features(self, image: Tensor) -> list[Tensor]:
         """Return the features of each layer, and the answers."""
-        values, layers = image.contiguous(memory_format=torch.channels_last_3d), []
+        values = image.contiguous(memory_format=torch.channels_last_3d)
+        layers = []
         for layer in self.layers:
             values = layer(values)
             if isinstance(layer, nn.LeakyReLU):
@@ -226,7 +227,8 @@ class ImagePool(nn.Module):
         """Return images for the judge: while the pool fills the given ones, then half are old."""
         exchanged = []
         for image in images.detach():
-            count, shown = int(self.count), image
+            count = int(self.count)
+            shown = image
             if count < len(self.kept):
                 self.kept[count] = image
                 self.count += 1
@@ -255,7 +257,8 @@ def apart(synthetic: Tensor, source: Tensor, soft: float, *, grain: bool = True)
     By the square below `soft`: Huber, Ann. Math. Stat. 35 (1964), doi:10.1214/aoms/1177703732.
     """
     if not grain:
-        synthetic, source = _smoothed(synthetic), _smoothed(source)
+        synthetic = _smoothed(synthetic)
+        source = _smoothed(source)
     return smooth_l1_loss(synthetic, source, beta=soft) if soft else l1_loss(synthetic, source)
 
 
@@ -272,7 +275,8 @@ def level_change(synthetic: Tensor, source: Tensor, window: Sizes, soft: float) 
 def _leveled(volume: Tensor, window: Sizes, stride: Sizes = (1, 1, 1)) -> Tensor:
     """Return means over windows; at the borders, and of planes, over their inner part."""
     fitting = [min(side, n - (n + 1) % 2) for side, n in zip(window, volume.shape[2:], strict=True)]
-    size, steps = (fitting[0], fitting[1], fitting[2]), (stride[0], stride[1], stride[2])
+    size = (fitting[0], fitting[1], fitting[2])
+    steps = (stride[0], stride[1], stride[2])
     return avg_pool3d(volume, size, steps, [side // 2 for side in fitting], count_include_pad=False)
 
 
@@ -283,13 +287,16 @@ def decorrelation(synthetic: Tensor, source: Tensor, window: Sizes) -> Tensor:
     neither has more variance than noise leaves hardly weigh. After Avants et al., Medical Image
     Analysis 12 (2008), doi:10.1016/j.media.2007.06.004.
     """
-    a, b = _smoothed(synthetic), _smoothed(source)
+    a = _smoothed(synthetic)
+    b = _smoothed(source)
     mean = partial(_leveled, window=window, stride=(1, 2, 2))
-    mean_a, mean_b = mean(a), mean(b)
+    mean_a = mean(a)
+    mean_b = mean(b)
     var_a = (mean(a * a) - mean_a.square()).clamp_min(0)
     var_b = (mean(b * b) - mean_b.square()).clamp_min(0)
     shared = mean(a * b) - mean_a * mean_b
-    most, least = torch.maximum(var_a, var_b), torch.minimum(var_a, var_b)
+    most = torch.maximum(var_a, var_b)
+    least = torch.minimum(var_a, var_b)
     spread = (most * torch.maximum(least, _LOST * most)).clamp_min(1e-12).sqrt()
     weight = most.square() / (most.square() + _FAINT**2)
     # Noise has nothing in common with noise: a window can lose its structure alone.
@@ -300,7 +307,8 @@ def decorrelation(synthetic: Tensor, source: Tensor, window: Sizes) -> Tensor:
 def structure_of(labels: Tensor) -> Tensor:
     """Return the structure (N, 2, Z, Y, X) of labels: 1 inside of objects, 1 at their borders."""
     values = labels.float()[:, None]
-    most, least = max_pool3d(values, 3, 1, 1), -max_pool3d(-values, 3, 1, 1)
+    most = max_pool3d(values, 3, 1, 1)
+    least = -max_pool3d(-values, 3, 1, 1)
     inside = values > 0
     return torch.cat([inside, (most != least) & inside], 1).float()
 

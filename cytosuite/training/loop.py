@@ -91,7 +91,8 @@ def train(
     A CPU with one thread repeats the weights; a GPU sums gradients in the order in which they come.
     """
     need_data(training, settings, data)
-    code, known = [ALGORITHMS / training.algorithm, LIBRARY], with_parameters(settings, parent)
+    code = [ALGORITHMS / training.algorithm, LIBRARY]
+    known = with_parameters(settings, parent)
     made_from = origin(data, known, code, parent)
     state = begin(training, settings, parent, device)
     if resume and settings.schedule.steps and (work / CHECKPOINT).is_file():
@@ -161,7 +162,8 @@ def begin(training: Trainer, settings: Settings, parent: Path | None, device: st
         )
     network = modules[training.published]
     if parent:
-        parent_card, arguments = read_card(parent), settings.network
+        parent_card = read_card(parent)
+        arguments = settings.network
         theirs = parent_card.parameters.get("network")
         wider = {name: getattr(arguments, name) for name in training.widened}
         if theirs is None or (
@@ -295,7 +297,8 @@ class _Course(Generic[Settings, Case]):
     def run(self, cases: Cases[Case], made_from: Origin) -> None:
         """Take the steps that are left; StoppedError once the user asks to stop."""
         training, settings, state = self.training, self.settings, self.state
-        schedule, every = settings.schedule, settings.validation.every
+        schedule = settings.schedule
+        every = settings.validation.every
         first, before, began = state.step, state.seconds, time.perf_counter()
         spoken = began
         used = state.cpu_seconds - time.process_time()
@@ -371,7 +374,8 @@ class _Course(Generic[Settings, Case]):
 
     def facts(self) -> Json:
         """Return a few points of every curve for the card, and whether the training ended early."""
-        state, steps = self.state, self.settings.schedule.steps
+        state = self.state
+        steps = self.settings.schedule.steps
         curves = self.log.curves | self.scores.curves
         course: Json = {"curves": {name: thinned(curve) for name, curve in curves.items()}}
         if steps:
@@ -384,7 +388,8 @@ class _Course(Generic[Settings, Case]):
     def compared(self, parent: State, settings: Settings) -> Json:
         """Return scores of a parent, the number of cases, and the `least_gain` over it."""
         metrics = wanted_metrics(self.settings.validation)
-        gains, cases = (list[float](), list[float]()), self.judged
+        gains = (list[float](), list[float]())
+        cases = self.judged
         both = ((self.state, self.settings), (parent, settings))
         for (state, its), values in zip(both, gains, strict=True):
             scores = score(metrics, self.training.validate(state, cases, its), values)
@@ -393,7 +398,8 @@ class _Course(Generic[Settings, Case]):
 
     def _validate(self) -> None:
         """Score the held-out cases, draw them, and keep the weights if they are the best so far."""
-        state, training = self.state, self.training
+        state = self.state
+        training = self.training
         metrics = wanted_metrics(self.settings.validation)
         began = time.perf_counter()
         scores_by_metric = self._scores(metrics)
@@ -413,7 +419,8 @@ class _Course(Generic[Settings, Case]):
 
     def _scores(self, metrics: Sequence[AnyMetric]) -> FloatDict:
         """Return scores of held-out cases; the first validation, of a few, bounds all others."""
-        state, validation = self.state, self.settings.validation
+        state = self.state
+        validation = self.settings.validation
         steps = self.settings.schedule.steps
 
         def scored(cases: Cases[Case]) -> FloatDict:
@@ -423,7 +430,8 @@ class _Course(Generic[Settings, Case]):
 
         if state.bound is not None or not steps or validation.share == 1:
             return scored(self.judged)
-        few, most = some(self.held, FEW), max(map(len, self.held.values()))
+        few = some(self.held, FEW)
+        most = max(map(len, self.held.values()))
         began = time.perf_counter()
         first_scores = scored(few)
         case_s = (time.perf_counter() - began) / max(map(len, few.values()))

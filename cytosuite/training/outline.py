@@ -51,7 +51,8 @@ def grow(columns: Floats, inside: Bools, weight: Floats, growth: Growth, seed: i
     Second-order boosting of the logistic loss: Chen and Guestrin, KDD (2016) 785,
     doi:10.1145/2939672.2939785, equations 5 to 7.
     """
-    rng, count = np.random.default_rng(seed), inside.size
+    rng = np.random.default_rng(seed)
+    count = inside.size
     seen = rng.choice(count, min(count, _SEEN), replace=False)
     inner = np.linspace(0, 1, growth.bins + 1)[1:-1]
     edges = [np.unique(np.quantile(values[seen], inner).astype(np.float32)) for values in columns]
@@ -60,9 +61,11 @@ def grow(columns: Floats, inside: Bools, weight: Floats, growth: Growth, seed: i
     )
     share = np.clip(np.average(inside, weights=weight), 1e-3, 1 - 1e-3)
     start = np.float32(np.log(share / (1 - share)))
-    odds, truth = np.full(count, start, np.float32), inside.astype(np.float32)
+    odds = np.full(count, start, np.float32)
+    truth = inside.astype(np.float32)
     shape = (growth.trees, growth.depth)
-    feature, threshold = np.zeros(shape, np.int32), np.zeros(shape, np.float32)
+    feature = np.zeros(shape, np.int32)
+    threshold = np.zeros(shape, np.float32)
     value = np.zeros((growth.trees, 2**growth.depth), np.float32)
     for tree in range(growth.trees):
         some = np.flatnonzero(rng.random(count) < growth.share)
@@ -71,7 +74,8 @@ def grow(columns: Floats, inside: Bools, weight: Floats, growth: Growth, seed: i
             np.asarray(weight[some] * change, np.float32)
             for change in (sure - truth[some], sure * (1 - sure))
         )
-        few, leaf = bins[:, some], np.zeros(some.size, np.int64)
+        few = bins[:, some]
+        leaf = np.zeros(some.size, np.int64)
         for depth in range(growth.depth):
             column, at = _best(few, leaf << 8, slope, bend, [edge.size for edge in edges])
             feature[tree, depth], threshold[tree, depth] = column, edges[column][at]
@@ -93,7 +97,8 @@ def _best(
     counts: Sequence[int],
 ) -> IntPair:
     """Return column and threshold that, asked in all leaves (times 256), lower the loss most."""
-    best, chosen = -1.0, (0, 0)
+    best = -1.0
+    chosen = (0, 0)
     size = (int(leaf.max(initial=0)) >> 8) + 1 << 8
     for column, count in enumerate(counts):
         if not count:  # a constant
@@ -102,11 +107,13 @@ def _best(
         low, curve = (
             np.cumsum(np.bincount(key, part, size).reshape(-1, 256), 1) for part in (slope, bend)
         )
-        high, rest = low[:, -1:] - low, curve[:, -1:] - curve
+        high = low[:, -1:] - low
+        rest = curve[:, -1:] - curve
         gain = (low**2 / (curve + _SHRINKAGE) + high**2 / (rest + _SHRINKAGE)).sum(0)[:count]
         at = int(gain.argmax())
         if gain[at] > best:
-            best, chosen = float(gain[at]), (column, at)
+            best = float(gain[at])
+            chosen = (column, at)
     return chosen
 
 
@@ -172,7 +179,8 @@ def fit(
 
     Few objects change the looseness of a parent's trees alone.
     """
-    began, old = time.perf_counter(), read_card(parent)
+    began = time.perf_counter()
+    old = read_card(parent)
     model = open_model(parent.parent, old)
     cases, held = _cases(algorithm, model, settings, folders, say)
     theirs = Trees.read(model.weights, COLUMNS) if KEY in old.parameters else None
@@ -237,11 +245,13 @@ def learnt(
 
 def sample(case: Example, most: int, seed: int) -> Samples | None:
     """Return at most so many voxels near the objects that stand for annotated ones, or None."""
-    found, spacing = case.found, case.volume.spacing
+    found = case.found
+    spacing = case.volume.spacing
     common = measure(found, case.volume.array, spacing)
     if common.threshold <= 0:
         return None
-    near, twin = look(found, case.volume.array, spacing, common), twins(found, case.truth)
+    near = look(found, case.volume.array, spacing, common)
+    twin = twins(found, case.truth)
     chosen = np.flatnonzero(twin[near.owner] > 0)
     if chosen.size > most:
         chosen = np.sort(np.random.default_rng(seed).choice(chosen, most, replace=False))
@@ -256,8 +266,10 @@ def sample(case: Example, most: int, seed: int) -> Samples | None:
 def twins(found: Labels, truth: Labels) -> Longs:
     """Return the annotated object (n + 1,) of most overlap with each object, 0 without; 1 to 1."""
     table = overlap(found, truth)
-    iou, sizes = table.iou(), [int(labels.max(initial=0)) + 1 for labels in (found, truth)]
-    result, taken = np.zeros(sizes[0], np.int64), np.zeros(sizes[1], bool)
+    iou = table.iou()
+    sizes = [int(labels.max(initial=0)) + 1 for labels in (found, truth)]
+    result = np.zeros(sizes[0], np.int64)
+    taken = np.zeros(sizes[1], bool)
     for place in np.argsort(-iou, kind="stable"):
         a = table.truth_labels[table.truth_index[place]]
         b = table.prediction_labels[table.prediction_index[place]]
@@ -295,7 +307,8 @@ def _cases(
         say(f"segmenting {folder}")
         loaded = list(_segmented(algorithm, model, folder, settings))
         parts, division = divided(folder, loaded, settings.files, say)
-        train, validate = parts.get("train", []), parts.get("validate", [])
+        train = parts.get("train", [])
+        validate = parts.get("validate", [])
         if not division and len(train) > 1:
             train, validate = hold_out(train, settings.cases, "images")
         learned += train
@@ -314,7 +327,8 @@ def _segmented(
     parameters = {key: value for key, value in model.card.parameters.items() if key != KEY}
     card = model.card.model_copy(update={"parameters": {**parameters, **settings.parameters}})
     for item in files.index(folder, "segment").labelled(folder):
-        path, volume = item.image, files.read(item.image)
+        path = item.image
+        volume = files.read(item.image)
         truth = files.labels(item.files[LABELS.slug]).array
         if truth.shape != volume.shape:
             raise InputError(

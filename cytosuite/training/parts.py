@@ -89,7 +89,8 @@ class State:
     @property
     def place(self) -> str:
         """Return device and precision, with the reason for another than the device's."""
-        place, fast = f"{self.device}, {self.precision}", precision(self.device)
+        place = f"{self.device}, {self.precision}"
+        fast = precision(self.device)
         if self.rounding is None or self.precision == fast:
             return place
         off = f"{self.rounding:.0%} off" if isfinite(self.rounding) else "not finite"
@@ -222,7 +223,8 @@ class Training(Generic[Settings, Case]):
         Answers are those of the algorithm's own `predict` with ``state.average``. A metric takes
         those facts that hold all that it needs.
         """
-        real, answers = self.real(cases, settings), list[Volume]()
+        real = self.real(cases, settings)
+        answers = list[Volume]()
         for number, case in enumerate(cases[self.roles[0]]):
             scene = self.held_out(case, number, settings)
             try:

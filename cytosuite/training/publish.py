@@ -35,7 +35,8 @@ def publish(
     steps = best.step if best else state.step
     parent = facts.get("parent", {})
     titles = [title(folder) for folders in data.values() for folder in folders]
-    of, scored = ", ".join(titles), judged(held, state)
+    of = ", ".join(titles)
+    scored = judged(held, state)
     known, out, few = (sum(map(len, part.values())) for part in (cases, held, scored))
     course = f"Trained for {steps} steps" if steps else "Measured"
     start = f", from {parent.get('name') or 'random weights'}" if steps else ""

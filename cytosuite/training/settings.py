@@ -69,7 +69,8 @@ class Schedule(Described):
         if self.fall == "halving":
             epochs = self.epochs or self.steps
             return halved(step * epochs // max(1, self.steps), epochs, self.learning_rate)
-        place, rise = step / max(1, self.steps - 1), self.warm_up
+        place = step / max(1, self.steps - 1)
+        rise = self.warm_up
         if place < rise:
             return self.learning_rate * (_FIRST + (1 - _FIRST) * (1 - cos(pi * place / rise)) / 2)
         passed = max(0.0, (place - rise) / (1 - rise) - self.hold) / (1 - self.hold)
@@ -144,7 +145,8 @@ class FileSettings(Described):
     def labels(self, source: Source) -> Volume:
         """Return the labels of an image; InputError for other than whole numbers from 0."""
         volume = read_labels(source, self.group or LABELS_FIRST)
-        kind, least = volume.array.dtype, volume.array.min(initial=0)
+        kind = volume.array.dtype
+        least = volume.array.min(initial=0)
         if kind.kind not in "iu" or least < 0:
             raise InputError(
                 f"{source}: expected labels as whole numbers, 0 for the background, found {kind} "

@@ -33,7 +33,8 @@ def divided(
     """Return cases by part, and the division of their folder; without rules or files all train."""
     if not all(hasattr(case, "path") for case in cases):
         return {"train": [*cases]}, None
-    table, by_part = files.index(folder), CaseLists[Case]()
+    table = files.index(folder)
+    by_part = CaseLists[Case]()
     if table.skipped:
         say(f"{folder.name}: {table.count}")
     if len(cases) < len(table.items):
@@ -100,12 +101,14 @@ def in_sight(facts: Iterable[Facts], count: int, say: Say) -> Iterator[Facts]:
     """Yield facts about `count` cases; say that they are scored, and at times how long it lasts."""
     say(f"validation of {count} held-out cases")
     began = spoken = time.perf_counter()
-    done, cases = 0, iter(facts)
+    done = 0
+    cases = iter(facts)
 
     def tell(share: float) -> None:
         """Say how far the validation is, with a share of the present case."""
         nonlocal spoken
-        now, there = time.perf_counter(), done + share
+        now = time.perf_counter()
+        there = done + share
         if now - spoken > _SILENT_S and there < count:
             # The first facts may come for all cases at once.
             rest = f", {left((now - began) / there * (count - there))}" if done else ""

@@ -152,7 +152,8 @@ class Volume:
     @property
     def channels(self) -> "list[Volume]":
         """Each channel as an image of its own; the image itself where it has no axis C."""
-        at, rest = self.axes.find("C"), self.axes.replace("C", "")
+        at = self.axes.find("C")
+        rest = self.axes.replace("C", "")
         if at < 0:
             return [self]
         parts = np.moveaxis(self.array, at, 0)
@@ -185,7 +186,8 @@ Volumes = Mapping[str, Volume]  # by the slugs of their sockets
 def scalars(entries: Mapping[str, object]) -> tuple[Scalars, Texts]:
     """Return the texts and numbers among a file's metadata that every program can hold."""
     metadata: Scalars = {}
-    refused, absent = [], WORDS - set(entries)
+    refused = []
+    absent = WORDS - set(entries)
     for name, entry in entries.items():
         value = entry.item() if isinstance(entry, np.generic) else entry
         if not isinstance(value, str | int | float):

@@ -33,7 +33,8 @@ def room(shape: Sizes, dtype: DTypeLike) -> Array:
     size = prod(shape) * kind.itemsize
     if not size or fits(size):
         return np.zeros(tuple(shape), kind)
-    folder, reason = scratch(), os.strerror(errno.ENOSPC)
+    folder = scratch()
+    reason = os.strerror(errno.ENOSPC)
     try:
         space = shutil.disk_usage(folder).free
         if size <= space - space // SPARED:  # a broken file may name any size
@@ -109,7 +110,8 @@ def converted(array: Array, dtype: DTypeLike) -> Array:
 
 def _planes(array: Array, box: Box) -> Iterator[tuple[Box, slice]]:
     """Yield some planes at a time of a box of a mapped array, and their place in it; release."""
-    first, rest = box[0], box[1:]
+    first = box[0]
+    rest = box[1:]
     span = range(*first.indices(len(array)))
     # A row is read by whole pages, also for a few voxels.
     step = max(1, SLAB * len(array) // max(1, array.size))

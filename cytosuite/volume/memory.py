@@ -11,7 +11,8 @@ from cytosuite.errors import InputError, RoomError
 # Any file may claim so many bytes of pixels, and beyond them so many times its own size:
 # zstd packs 128 KiB of one value into 4 bytes, other codecs in use less (blosc as we write it
 # 1,200, zlib 1,030 times), so that no whole image is refused.
-DECLARED, TIMES = 2**29, 2**15
+DECLARED = 2**29
+TIMES = 2**15
 GIB = 2**30  # bytes
 NO_MATTER = 2**24  # bytes that any program can have
 _LATER = 2**28  # bytes of libraries that are loaded on first use

@@ -50,7 +50,8 @@ def borders(labels: Array, axes: Iterable[int] | None = None) -> Bools:
     """Return the voxels with a neighbour of another label across a face, along some or all axes."""
     edge = np.zeros(labels.shape, bool)
     for axis in range(labels.ndim) if axes is None else axes:
-        values, flags = labels.swapaxes(axis, 0), edge.swapaxes(axis, 0)
+        values = labels.swapaxes(axis, 0)
+        flags = edge.swapaxes(axis, 0)
         differ = values[1:] != values[:-1]
         flags[1:] |= differ
         flags[:-1] |= differ
@@ -102,7 +103,8 @@ def hull_voxels(mask: Bools) -> float:
 
     Of every line of corners along the last axis the two ends matter, and of these the convex ones.
     """
-    some, points = mask.any(axis=-1), []
+    some = mask.any(axis=-1)
+    points = []
     for way in (1, -1):
         first = mask[..., ::way].argmax(axis=-1)
         ends = np.pad(np.where(some, first, np.inf), 1, constant_values=np.inf)

@@ -35,7 +35,8 @@ def percentiles(volume: Array, ranks: FloatTuple) -> FloatTuple:
     values = {place: _value(key, dtype) for place, (key, _) in starts.items()}
     levels = []
     for between in places:
-        below, above = values[floor(between)], values[ceil(between)]
+        below = values[floor(between)]
+        above = values[ceil(between)]
         levels.append(below + (above - below) * (between - floor(between)))
     return tuple(levels)
 

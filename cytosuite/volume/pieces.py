@@ -99,7 +99,8 @@ def extremes(array: Array) -> tuple[Any, Any]:
         return 0, 0
     low = high = array.flat[0]
     for (part,) in chunks(array):
-        low, high = np.minimum(low, part.min()), np.maximum(high, part.max())
+        low = np.minimum(low, part.min())
+        high = np.maximum(high, part.max())
     return low, high
 
 
@@ -193,8 +194,10 @@ def gathered(shape: Shape, dtype: DTypeLike, parts: Iterable[Array]) -> Array:
 
 def regrouped(header: "Header", parts: Iterable[Array], planes: int | None) -> Iterator[Array]:
     """Yield slabs of equal numbers of planes (see `planes_in`) from slabs of other numbers."""
-    count, done = planes_in(header, planes), 0
-    slab, filled = None, 0
+    count = planes_in(header, planes)
+    done = 0
+    slab = None
+    filled = 0
     for part in parts:
         start = 0
         while start < len(part):
@@ -205,7 +208,8 @@ def regrouped(header: "Header", parts: Iterable[Array], planes: int | None) -> I
             taken = min(len(slab) - filled, len(part) - start)
             slab[filled : filled + taken] = part[start : start + taken]
             release(part)
-            filled, start = filled + taken, start + taken
+            filled = filled + taken
+            start = start + taken
             if filled == len(slab):
                 yield slab
                 done, slab, filled = done + filled, None, 0

@@ -18,10 +18,12 @@ def neighbour(points: Doubles, nth: int = 1) -> Doubles:
 def apart(points: Doubles, distance: float) -> Indices:
     """Return the numbers of points without an earlier one of the result nearer than a distance."""
     first, second = cKDTree(points).query_pairs(distance, output_type="ndarray").T
-    open_, chosen = np.ones(len(points), bool), np.zeros(len(points), bool)
+    open_ = np.ones(len(points), bool)
+    chosen = np.zeros(len(points), bool)
     while open_.any():
         live = open_[first] & open_[second]
-        first, second = first[live], second[live]
+        first = first[live]
+        second = second[live]
         leading = open_.copy()
         leading[second] = False  # of each pair the first comes earlier
         chosen |= leading

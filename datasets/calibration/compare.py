@@ -38,7 +38,8 @@ RELATIVE = {  # distances relative to the mean of the real values
     **{name: f"per object: {OBJECT_STATISTICS[name]}" for name in COMPARED},
     **{f"stack_{name}": f"per stack: {VOLUME_STATISTICS[name]}" for name in PER_STACK},
 }
-RATIOS, SPECTRA = STATISTICS["ratio"], STATISTICS["spectrum"]
+RATIOS = STATISTICS["ratio"]
+SPECTRA = STATISTICS["spectrum"]
 PLACED = {f"placed_{name}": meaning for name, meaning in PROPERTIES.items()}
 MEANINGS = RATIOS | SPECTRA | RELATIVE | PLACED
 WORSE = 1.5  # times the distance between real stacks from which a fit counts as poor
@@ -91,7 +92,8 @@ def compared(
     """Return rows of real, default and simulated images, and of the distances in pairs of parts."""
     shown = [values(side) if side else {} for side in sides]
     earlier, later = (distances(sides[0], side) if side else {} for side in sides[1:])
-    between, rows = [distances(*pair) for pair in pairs], []
+    between = [distances(*pair) for pair in pairs]
+    rows = []
     for name in (name for name in meanings if name in later):
         real, before, after = (quantiles(side.get(name, np.zeros(0))) for side in shown)
         floor = finite_median(np.array([distance[name] for distance in between]))

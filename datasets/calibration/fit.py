@@ -252,7 +252,8 @@ def moments(knob: Knob, statistics: StackStatistics) -> Moments:
     values = np.array([on_scale(knob.seen, float(v)) for v in statistics.volumes[knob.statistic]])
     crowd = np.log(np.maximum(statistics.volumes["objects"], 1) / TYPICAL)
     finite = np.isfinite(values)
-    values, crowd = values[finite], crowd[finite]
+    values = values[finite]
+    crowd = crowd[finite]
     if not values.size:
         return Moments(nan, nan)
     spread = float(values.std(ddof=1)) if values.size > 1 else nan
@@ -302,12 +303,14 @@ class Search:
         self.knobs = _knobs(self.begin)
         counts = self.real.volumes["objects"].clip(1)
         for knob in self.knobs:
-            name, real = knob.parameter, moments(knob, self.real)
+            name = knob.parameter
+            real = moments(knob, self.real)
             self.places[name] = knob.place(self.begin.centres[name])
             half = sqrt(3) * real.spread / abs(knob.response)
             if name == COUNTED:
                 ends = nearest_range(counts)
-                low, high = log(max(ends[0], counts.min())), log(min(ends[1], 1.1 * counts.max()))
+                low = log(max(ends[0], counts.min()))
+                high = log(min(ends[1], 1.1 * counts.max()))
                 self.places[name], self.halves[name] = (low + high) / 2, (high - low) / 2
             elif knob.ranged:
                 self.halves[name] = min(half, knob.widest) if isfinite(half) else 0.0
@@ -317,7 +320,8 @@ class Search:
 
     def ends(self, knob: Knob) -> Interval:
         """Return the range of a parameter; of one that is no range, its value twice."""
-        place, half = self.places[knob.parameter], self.halves.get(knob.parameter, 0.0)
+        place = self.places[knob.parameter]
+        half = self.halves.get(knob.parameter, 0.0)
         low, high = sorted(knob.value(place + way * half) for way in (-1, 1))
         return low, high
 
@@ -386,7 +390,8 @@ class Search:
             **self.begin.fixed,
             **{k: short(v) for k, v in self.crowds.items()},
         }
-        comments, limits = dict(self.begin.sources), []
+        comments = dict(self.begin.sources)
+        limits = []
         for knob in self.knobs:
             name = knob.parameter
             low, high = self.ends(knob)

@@ -82,7 +82,8 @@ class Draft:
         return dict(rounded(self._parameters(), 4))
 
     def _parameters(self) -> Json:
-        middle, around = float(np.median(self.radii_um)), sqrt(self.discs)
+        middle = float(np.median(self.radii_um))
+        around = sqrt(self.discs)
         image = {"shape": self.shape, "spacing_um": self.spacing, "margin_um": self.margin_um}
         counts = self.counts.astype(int).tolist()
         objects: Json = {
@@ -113,7 +114,8 @@ class Draft:
     def cases(self, rng: Rng, number: int) -> list[Json]:
         """Return the parameters of cases, evenly drawn from all that differs between cases."""
         even = [((rng.permutation(number) + 0.5) / number).tolist() for _ in range(2)]
-        counts, recipes = self.counts, []
+        counts = self.counts
+        recipes = []
         for share, chance in zip(*even, strict=True):
             count = round(float(np.interp(share, np.linspace(0, 1, counts.size), counts)))
             factor = exp(self.case_spread * NormalDist().inv_cdf(chance))
@@ -164,7 +166,8 @@ class Fitting(NamedTuple):
     def fit(self, draft: Draft, rounds: int) -> Draft:
         """Return the draft after rounds of corrections; InputError if it finds no room."""
         for number in range(rounds):
-            rng, first = np.random.default_rng([self.seed, number]), number * self.cases
+            rng = np.random.default_rng([self.seed, number])
+            first = number * self.cases
             recipes = draft.cases(rng, self.cases)
             seeds = [self.seed + 1000 * (first + case) for case in range(self.cases)]
             try:
@@ -259,11 +262,13 @@ def learn(
     say(f"label images: {len(images)}, objects: {objects}")
     if empty := int(np.count_nonzero(real.density == 0)):
         say(f"note: {empty} images hold no object; the recipe's hold at least one")
-    few, count = max(rounds // TRIAL, 1), max(2 * cases, len(images))
+    few = max(rounds // TRIAL, 1)
+    count = max(2 * cases, len(images))
     drafts = _starts(dataset, images, real)
     total = (len(drafts) * (few + 1) + rounds) * cases + 2 * count
     model = _shapes(images, drafts[0].stretch, float(np.nanmedian(voxels)))
-    each, held = counted(each, step, total, "simulating"), seed + HELD_OUT
+    each = counted(each, step, total, "simulating")
+    held = seed + HELD_OUT
     fitting = Fitting(real, simulator(dataset), cases, seed, each)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / beside.name
@@ -306,14 +311,17 @@ def _shapes(images: Sequence[Volume], stretch: float, voxels: float) -> ShapeMod
 
 def _starts(dataset: str, images: Sequence[Volume], real: Look) -> list[Draft]:
     """Return a first draft for each foreground that objects may lie in."""
-    values, spacing = real.values(), images[0].spacing
+    values = real.values()
+    spacing = images[0].spacing
     heights = np.concatenate([table["height"] for table in real.tables])
     volume = np.isfinite(heights).any()
     stretch = exp(float(np.nanmedian(heights))) if volume else 1.0
     turn = 180.0 if volume else 2 * float(np.nanmedian(np.append(values["turn_deg"], 45.0)))
     shape = np.median([labels.shape for labels in images], axis=0).astype(int)
-    lengths, axes = shape * spacing, len(spacing)
-    radii, cut = real.radii_um * stretch ** (-1 / axes), float(values["cut"].mean())
+    lengths = shape * spacing
+    axes = len(spacing)
+    radii = real.radii_um * stretch ** (-1 / axes)
+    cut = float(values["cut"].mean())
     disc = (axes + 1) * real.thickness_um - real.reach_um  # mean depth in a disc: radius / 3
     disc = max(disc, LEAST_DISC * exp(real.level)) if isfinite(disc) else float(lengths.max())
     hidden = -log(1 - min(real.cover, FULL))

@@ -37,7 +37,8 @@ LONG = 1.2  # elongation from which an object has a direction
 STEPS = 10  # between quantiles
 TAILS = (0.01, 0.99)  # the first and the last one: extremes are chance
 TREND = 6, 2.0  # images, and standard errors, that make a trend of sizes with numbers
-PER_OBJECT, PER_IMAGE = STATISTICS["mask_object"], STATISTICS["mask_image"]
+PER_OBJECT = STATISTICS["mask_object"]
+PER_IMAGE = STATISTICS["mask_image"]
 
 
 def read_labels(
@@ -99,7 +100,8 @@ def objects_of(labels: Volume) -> dict[str, Array]:
     *_, yy, yx, xx = table["covariance"][:, *np.triu_indices(labels.array.ndim)].T
     turn = np.degrees(np.abs(np.arctan2(2 * yx, xx - yy))) / 2
     height = table["covariance"][:, 0, 0] / np.sqrt(yy * xx - yx**2)
-    whole, flat = ~table["cut"], labels.array.ndim == 2
+    whole = ~table["cut"]
+    flat = labels.array.ndim == 2
     placed = {name: table[name] for name in ("elongation", "neighbour_um", "contact", "radius")}
     return placed | {
         "size": table["volume_um3"],
@@ -153,7 +155,8 @@ def look(
         if (box := box_of(labels.array > 0)) is not None:
             sides = [(s.stop - s.start) / size for s, size in zip(box, labels.shape, strict=True)]
             extents.append(float(np.prod(sides) ** (1 / len(sides))))
-        axes, area = labels.array.ndim, float(np.prod(labels.shape) * np.prod(labels.spacing))
+        axes = labels.array.ndim
+        area = float(np.prod(labels.shape) * np.prod(labels.spacing))
         radius = (table["size"] / ball(axes)) ** (1 / axes)
         single = {
             "density": len(radius) * 100.0**axes / area,

@@ -48,7 +48,8 @@ GRAIN_UM = 1.6  # lateral distance at which structure in a core is compared
 LEAST_PAIRS = 30  # pairs of voxels in a core below which structure looks like noise
 FEW = 4  # objects below which a stack has no spread or trend of its own
 STATISTICS: Mapping[str, TextDict] = read_toml(Path(__file__).with_name("statistics.toml"))
-VOLUME_STATISTICS, OBJECT_STATISTICS = STATISTICS["volume"], STATISTICS["object"]
+VOLUME_STATISTICS = STATISTICS["volume"]
+OBJECT_STATISTICS = STATISTICS["object"]
 
 
 class Noise(NamedTuple):
@@ -194,7 +195,8 @@ def measure(
     """Return the statistics of ZYX stacks of one kind, with labels or None (found by `segment`)."""
     measured = in_order(each, partial(_measure, dark), stacks)
     rows, tables, arrangements, remarks, greys = zip(*measured, strict=True)
-    count, annotated = len(stacks), sum(labels is not None for _, labels in stacks)
+    count = len(stacks)
+    annotated = sum(labels is not None for _, labels in stacks)
     repeated = Counter(filter(None, remarks)).items()
     notes = [f"{times} of {count} stacks: {remark}" for remark, times in repeated]
     if annotated < count:
@@ -314,7 +316,8 @@ def _covariance(above: Doubles, core: Bools, shift: IntTriple) -> float:
     both = core[near] & core[far]
     if np.count_nonzero(both) < LEAST_PAIRS:
         return nan
-    first, second = above[near][both], above[far][both]
+    first = above[near][both]
+    second = above[far][both]
     return float(((first - first.mean()) * (second - second.mean())).mean())
 
 
@@ -326,7 +329,8 @@ def _summary(table: Columns, depth_um: Doubles) -> FloatDict:
         row["volume_cv"] = nan
     bright = table["signal"] > 0
     if bright.sum() > FEW and np.ptp(depth_um[bright]) > 0:
-        depth, light = depth_um[bright], np.log(table["signal"][bright])
+        depth = depth_um[bright]
+        light = np.log(table["signal"][bright])
         trend = np.polyfit(depth, light, 1)
         rest = light - np.polyval(trend, depth)
         row["dimming"] = -float(trend[0])

@@ -30,7 +30,8 @@ def segment(image: Volume) -> Shorts:
 
     Li and Tam (1998), doi:10.1016/S0167-8655(98)00057-9.
     """
-    array, spacing = stack(image).astype(np.float32), np.asarray(image.spacing)
+    array = stack(image).astype(np.float32)
+    spacing = np.asarray(image.spacing)
     smooth = ndimage.gaussian_filter(array, SMOOTH_UM / spacing)
     if smooth.max() <= smooth.min():
         return np.zeros(array.shape, np.uint16)
@@ -56,7 +57,8 @@ class Edge(NamedTuple):
 
 def edges(scene: Scene) -> tuple[Edge, Edge]:
     """Return the edges of the objects of a stack along z, and within planes: medians of rays."""
-    array, step = scene.image.array.astype(np.float32), scene.image.spacing
+    array = scene.image.array.astype(np.float32)
+    step = scene.image.spacing
     rays = []
     for axis in range(3):
         smooth = ndimage.uniform_filter(array, [1 if n == axis else 3 for n in range(3)])
@@ -73,7 +75,8 @@ def _rays(image: Floats, labels: Integers, axis: int, step: float) -> Iterator[D
             continue  # a hollow or crescent object
         line = (*centre[:axis], slice(None), *centre[axis + 1 :])
         for way in (1, -1):
-            owners, values = labels[line][centre[axis] :: way], image[line][centre[axis] :: way]
+            owners = labels[line][centre[axis] :: way]
+            values = image[line][centre[axis] :: way]
             end = int(np.argmax(owners != label))
             if end == 0:
                 continue  # cut by the face of the stack
@@ -107,7 +110,8 @@ def _level(stacked: Doubles) -> float:
     enough = np.isfinite(stacked).sum(axis=0) >= LEAST_RAYS
     distance = DISTANCES[enough]
     profile = np.nanmedian(stacked[:, enough], axis=0) if enough.any() else np.zeros(0)
-    inner, outer = profile[distance <= 0], profile[distance > 0]
+    inner = profile[distance <= 0]
+    outer = profile[distance > 0]
     if not (inner.size and outer.size and inner.max() > outer.min()):
         return nan
     height = (profile - outer.min()) / (inner.max() - outer.min())

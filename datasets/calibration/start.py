@@ -74,7 +74,8 @@ def start(real: StackStatistics) -> Start:
 
 def _tissue(real: StackStatistics, diameter_um: float, objective: str) -> tuple[Json, FloatDict]:
     """Return the fixed parameters and first estimates of tissue that lies within the image."""
-    width, height = real.median("tissue_width_um"), real.median("tissue_height_um")
+    width = real.median("tissue_width_um")
+    height = real.median("tissue_height_um")
     middle = finite_or(real.median("middle"), 0.5)
     nuclei = real.median("objects") * diameter_um**3
     apart = finite_or(real.median("neighbour_um"), diameter_um)
@@ -100,7 +101,8 @@ def _tissue(real: StackStatistics, diameter_um: float, objective: str) -> tuple[
 
 def _light(real: StackStatistics, camera: Entries) -> FloatDict:
     """Return first estimates of the parameters that do not depend on lengths."""
-    gain, offset = float(camera["camera.gain"]), float(camera["camera.offset"])
+    gain = float(camera["camera.gain"])
+    offset = float(camera["camera.offset"])
     return {
         "camera.photons": 1.5 * finite_or(real.median("signal"), 20 * gain) / gain,
         "camera.background_photons": finite_or(max(real.median("far") - offset, 0.0) / gain, 0.2),
@@ -140,7 +142,8 @@ def _detector(
 ) -> tuple[Json, TextDict, list[str]]:
     """Return the parameters of the camera that are measured directly."""
     notes = []
-    offset, excess = real.median("offset"), finite_or(real.median("excess"))
+    offset = real.median("offset")
+    excess = finite_or(real.median("excess"))
     # Of each stack: medians of gain and of multiplication do not belong to one camera.
     slope = finite_median(real.volumes["gain"] * (1 + np.nan_to_num(real.volumes["excess"])))
     gain = slope / (1 + excess)
@@ -150,7 +153,8 @@ def _detector(
     if correlation > CORRELATED:
         sigma, left = sensor_blur(correlation)
         fixed["camera.sensor_blur"] = sigma
-        gain, excess = slope / left, 0.0
+        gain = slope / left
+        excess = 0.0
         notes.append(
             f"noise of neighbours is correlated ({correlation:.2f}): gain is that of the image "
             f"before a blur of {sigma:g} voxels, multiplication noise cannot be measured"
@@ -158,7 +162,8 @@ def _detector(
     if not (isfinite(gain) and gain > 0):
         offset = float(np.quantile(real.outside, 0.001))
         above = max(real.median("background") - offset, 1e-6)
-        gain, excess = max(finite_or(real.median("noise"), 1.0) ** 2 / above, 1e-3), 0.0
+        gain = max(finite_or(real.median("noise"), 1.0) ** 2 / above, 1e-3)
+        excess = 0.0
         source = "variance of the background over its height above the darkest voxels"
         notes.append("gain and offset are rough: photon transfer cannot be read off these images")
     read = [finite_or(real.quantile("read_counts", q)) / gain for q in (0.1, 0.9)]

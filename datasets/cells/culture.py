@@ -74,7 +74,8 @@ def grow(rng: Rng, parameters: Parameters, source: Volume | None = None) -> Cult
     sheet, plane, stored = None, grid, None
     if not source:
         sheet = _sheet(for_cells, parameters, grid)
-        labels, states = sheet.labels[None], sheet.states
+        labels = sheet.labels[None]
+        states = sheet.states
         plane = grid.layer
     else:
         labels = on_grid(source, grid)
@@ -88,13 +89,16 @@ def grow(rng: Rng, parameters: Parameters, source: Volume | None = None) -> Cult
     nuclei = np.append(0, owners).astype(np.uint16)[label(bodies, centres, grid)]
     nuclei[nuclei != labels] = 0
     if not sheet:
-        depth, plain = placement.depth_um(labels, grid)[0], labels[0]
+        depth = placement.depth_um(labels, grid)[0]
+        plain = labels[0]
         deepest = np.append(np.inf, ndimage.maximum(depth, plain, np.arange(1, count + 1)))
-        cells, thickness = labels, _dome(np.asarray(1 - depth / deepest[plain], np.float32))
+        cells = labels
+        thickness = _dome(np.asarray(1 - depth / deepest[plain], np.float32))
     else:
         heights = for_kinds.uniform(*parameters.cells.height_um, count)
         heights = np.where(states >= DIVIDING, TALL * sheet.stars.semi_axes_um[:, 2], heights)
-        cells, thickness = _cells(sheet, heights, nuclei, grid, parameters), sheet.thickness
+        cells = _cells(sheet, heights, nuclei, grid, parameters)
+        thickness = sheet.thickness
     shares = np.cumsum(parameters.cells.kinds) / np.sum(parameters.cells.kinds)
     return Culture(
         grid=grid,
@@ -113,7 +117,8 @@ def grow(rng: Rng, parameters: Parameters, source: Volume | None = None) -> Cult
 def _sheet(rng: Rng, parameters: Parameters, grid: Grid) -> _Sheet:
     """Return the outlines of a case, packed and cut in the plane."""
     for_place, for_shape, for_state, for_processes = rng.spawn(4)
-    outlines, drawing = parameters.cells, _drawing(parameters)
+    outlines = parameters.cells
+    drawing = _drawing(parameters)
     stars = draw_population(for_shape, draw_whole(for_shape, outlines.n_cells), drawing)
     states = _states(for_state, outlines, len(stars))
     for state, factor in ROUND.items():
@@ -128,10 +133,12 @@ def _sheet(rng: Rng, parameters: Parameters, grid: Grid) -> _Sheet:
         ) from None
     flat = grid.layer
     shape = flat.shape[1:]
-    labels, thickness = np.zeros(shape, np.uint16), np.zeros(shape, np.float32)
+    labels = np.zeros(shape, np.uint16)
+    thickness = np.zeros(shape, np.float32)
     nearest, second = np.ones((2, *shape), np.float32)
     for patch in stars.patches(centres, flat):
-        box, distance = patch.box[1:], patch.on_box(patch.distance, 1.0)[0]
+        box = patch.box[1:]
+        distance = patch.on_box(patch.distance, 1.0)[0]
         closer = distance < nearest[box]
         labels[box][closer] = patch.index + 1
         second[box] = np.where(closer, nearest[box], np.minimum(second[box], distance))
@@ -158,7 +165,8 @@ def _states(rng: Rng, outlines: Outlines, count: int) -> Numbers:
 
 def _drawing(parameters: Parameters) -> sketches.Parameters:
     """Return the outlines' parameters as the dataset of nuclei packs them in a plane."""
-    outlines, colonies = parameters.cells, parameters.cells.colonies
+    outlines = parameters.cells
+    colonies = parameters.cells.colonies
     return sketches.Parameters(
         image=sketches.Voxels(
             shape=parameters.image.detector.shape[1:],
@@ -176,7 +184,8 @@ def _drawing(parameters: Parameters) -> sketches.Parameters:
 def _rounded(stars: Stars, chosen: Bools, factor: float) -> Stars:
     """Return outlines with the chosen ones turned into discs of another size."""
     radius = factor * np.sqrt(stars.axes_um[:, 1:].prod(axis=1, keepdims=True))
-    coefficients, column = stars.coefficients.copy(), chosen[:, None]
+    coefficients = stars.coefficients.copy()
+    column = chosen[:, None]
     coefficients[chosen, :, 1:] = 0.0
     axes = np.where(column, radius, stars.axes_um)
     whole = np.where(column, radius, stars.semi_axes_um)
@@ -194,7 +203,8 @@ def _cells(
     """Return the cells (Z, Y, X): as high as their domes, and higher over a nucleus."""
     if parameters.image.plane:
         return sheet.labels[None].copy()
-    glass, ticks = parameters.image.glass_um, grid.centres(0)
+    glass = parameters.image.glass_um
+    ticks = grid.centres(0)
     top = glass + np.append(0, heights_um).astype(np.float32)[sheet.labels] * sheet.dome
     step = np.float32(grid.spacing[0] / 2 + CLEAR_UM)
     for tick, plane in zip(ticks, nuclei, strict=True):
@@ -211,7 +221,8 @@ def _poses(
     sheet: _Sheet,
 ) -> Poses:
     """Return nuclei deep enough in their cells, turned along them."""
-    cores, count = parameters.nuclei, len(sheet.stars)
+    cores = parameters.nuclei
+    count = len(sheet.stars)
     radius = for_shape.uniform(*cores.radius_um, count)
     radius *= np.where(sheet.states == TWO, PART, 1.0)
     ratio = np.sqrt(for_shape.uniform(*cores.elongation, count))
@@ -243,7 +254,8 @@ def _fitted(
     axes = np.stack([heights / 2, radius / np.sqrt(ratio), radius * np.sqrt(ratio)], axis=1)
     axes *= parts[:, None]
     if cores.phantoms:
-        library, spread = stored_library(Path(cores.phantoms)), parameters.dyes.spread
+        library = stored_library(Path(cores.phantoms))
+        spread = parameters.dyes.spread
         stored = draw_stored(for_choice, count, library, brightness_spread=spread)
         sizes = stored.semi_axes_um
         axes = sizes * np.sqrt((axes / sizes)[:, 1:].prod(axis=1, keepdims=True))
@@ -260,7 +272,8 @@ def _nuclei(
     stored: StoredNuclei | None,
 ) -> tuple[Bodies, Doubles, Numbers]:
     """Return nuclei and their parts, centres (M, 3) in µm, and numbers of cells (M,)."""
-    cores, owners = parameters.nuclei, np.arange(1, len(states) + 1)
+    cores = parameters.nuclei
+    owners = np.arange(1, len(states) + 1)
     for_shape, for_mitosis, for_pieces = streams
     centres, axes, rotations = poses.centres_um, poses.semi_axes_um, poses.rotations
     two = states == TWO
@@ -289,7 +302,8 @@ def _nuclei(
     def _rest(chosen: Bools) -> Bodies:
         return _draw(for_shape, chosen, 0.0) if stored is None else stored.take(chosen)
 
-    resting, dividing = states <= TWO, states == DIVIDING
+    resting = states <= TWO
+    dividing = states == DIVIDING
     step = 1.05 * rotations[:, :, 2] * axes[:, 2:]
     parts = [
         (_rest(resting), (centres + step * two[:, None])[resting], owners[resting]),
@@ -302,11 +316,13 @@ def _nuclei(
     dead = states == DYING
     dying = _draw(for_pieces, dead, 0.0)
     for number, owner in enumerate(owners[dead]):
-        body, middle = dying.take(np.array([number])), centres[dead][[number]]
+        body = dying.take(np.array([number]))
+        middle = centres[dead][[number]]
         pieces, places = debris.fragments(for_pieces, body, middle, share=PIECES, factor=BRIGHT)
         parts.append((pieces, places, np.full(len(pieces), owner)))
     parts_alone, middles, of = zip(*parts, strict=True)
-    bodies, all_centres = Mixture(parts_alone), np.concatenate(middles)
+    bodies = Mixture(parts_alone)
+    all_centres = np.concatenate(middles)
     if parameters.image.plane:
         all_centres[:, 0] = 0.5
     elif not parameters.cells.source:

@@ -50,12 +50,14 @@ def _draw(rng: Rng, parameters: Parameters) -> Sample:
     culture = grow(for_cells, parameters, source)
     dyes, drawn = _dyes(for_dye, culture, parameters)
     parameters = parameters.seen_by(for_optics, drawn)
-    psf, detector = point_spread(parameters), parameters.image.detector
+    psf = point_spread(parameters)
+    detector = parameters.image.detector
     glow = _debris(for_stray, culture.grid, parameters)
     if glow is not None:
         dyes = {name: dye + glow for name, dye in dyes.items()}
     light = {name: render_whole(dye, culture.grid, detector, psf) for name, dye in dyes.items()}
-    spots, missed = None, 0
+    spots = None
+    missed = 0
     if parameters.spots:
         own_light = drawn["autofluorescence"] = for_own.uniform(*parameters.dyes.autofluorescence)
         spots, missed = points.draw(for_spots, culture, parameters)
@@ -89,7 +91,8 @@ def point_spread(parameters: Parameters) -> Gaussian:
 def _dyes(rng: Rng, culture: Culture, parameters: Parameters) -> tuple[dict[str, Image], FloatDict]:
     """Return the photons (Z, Y, X) of cytoplasm and nuclei before the blur, and drawn levels."""
     for_level, for_noise, for_clumps = rng.spawn(3)
-    dyes, grid = parameters.dyes, culture.grid
+    dyes = parameters.dyes
+    grid = culture.grid
     levels = dict([*dyes, *parameters.camera])
     drawn = {name: float(for_level.uniform(*levels[name])) for name in LEVELS}
     noise = Grid(grid.shape, (WHOLE_UM, *grid.spacing[1:])) if parameters.image.plane else grid
@@ -137,17 +140,20 @@ def _debris(rng: Rng, grid: Grid, parameters: Parameters) -> Image | None:
     places = rng.uniform(grid.origin, np.add(grid.origin, grid.size_um), (count, 3))
     if parameters.image.plane:
         places[:, 0] = 0.5
-    size, light = stray.debris_um, stray.debris_photons
+    size = stray.debris_um
+    light = stray.debris_photons
     blobs = draw_blobs(rng, places, sigma_z_um=size, sigma_xy_um=size, brightness=light)
     return paint_blobs(blobs, grid, np.zeros(grid.shape, np.float32))
 
 
 def _rays(rng: Rng, photons: Image, parameters: Parameters) -> None:
     """Add straight tracks of cosmic rays to the photons of an exposure, in place."""
-    stray, shape = parameters.stray, np.array(photons.shape[1:])
+    stray = parameters.stray
+    shape = np.array(photons.shape[1:])
     for _ in range(draw_whole(rng, stray.rays)):
         length = draw_whole(rng, stray.ray_voxels)
-        plane, turn = rng.integers(len(photons)), rng.uniform(0, 2 * np.pi)
+        plane = rng.integers(len(photons))
+        turn = rng.uniform(0, 2 * np.pi)
         steps = np.arange(length)[:, None] * [np.sin(turn), np.cos(turn)]
         track = np.unique(np.floor(rng.uniform(0, shape) + steps).astype(int), axis=0)
         y, x = track[((track >= 0) & (track < shape)).all(axis=1)].T
@@ -171,7 +177,8 @@ def _sample(
     numbers = numbers[numbers > 0]
     new = np.zeros(len(culture.kinds) + 1, np.uint16)
     new[numbers] = np.arange(1, len(numbers) + 1)
-    cells, of_cells = new[culture.cells[window]], new[culture.nuclei[window]]
+    cells = new[culture.cells[window]]
+    of_cells = new[culture.nuclei[window]]
     nuclei = _apart(culture, of_cells, window, len(numbers))
     target, by_cell, others = nuclei, of_cells, {"cell-labels": volume(cells)}
     if shown.target == "cells":
@@ -230,7 +237,8 @@ def _facts(
     parameters: Parameters,
 ) -> Scalars:
     """Return measured facts of a case."""
-    states, full = culture.states[numbers - 1], parameters.camera.full_scale
+    states = culture.states[numbers - 1]
+    full = parameters.camera.full_scale
     facts: Scalars = {
         "n_cells": len(numbers),
         "n_nuclei": int(np.count_nonzero(np.unique(nuclei))),
@@ -269,5 +277,6 @@ def _document(spots: Spots, table: Entries, parameters: Parameters) -> Entries:
     """Return the spots as the points of the task `detect`."""
     axes = "yx" if parameters.image.plane else "zyx"
     places = np.stack([table[f"{axis}_px"] for axis in axes], axis=1)
-    cells, photons = np.array(table["cell"], np.int64), spots.photons
+    cells = np.array(table["cell"], np.int64)
+    photons = spots.photons
     return Points(places, parameters.image.spacing_um, cells=cells, photons=photons).document()

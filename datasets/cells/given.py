@@ -67,7 +67,8 @@ def read_cells(rng: Rng, source: str, spacing_um: Lengths | Literal["auto"], axe
 
 def nearest(array: NDArray[T], source: Grid, grid: Grid) -> NDArray[T]:
     """Return the values (Z, Y, X) on a grid of the nearest voxels of another; 0 beyond it."""
-    index, outside = [], []
+    index = []
+    outside = []
     for axis, n in enumerate(source.shape):
         away = grid.origin[axis] - source.origin[axis]
         ticks = (np.arange(grid.shape[axis]) + 0.5) * grid.spacing[axis] + away

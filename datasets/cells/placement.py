@@ -69,7 +69,8 @@ class Placement(Described):
         points = np.log([columns["radius_um"], columns["cell_elongation"]]).T
         scale = np.maximum(points.std(axis=0), LEAST)
         few = min(max(int(np.ceil(NEIGHBOURS * len(points))), FEWEST), len(points))
-        goals, tree = np.log([cells.radius_um, cells.elongation]).T / scale, cKDTree(points / scale)
+        goals = np.log([cells.radius_um, cells.elongation]).T / scale
+        tree = cKDTree(points / scale)
         reach = np.maximum(tree.query(goals, k=[few])[0][:, 0] * (1 + 1e-9), ALIKE)
         rows = np.empty(len(goals), np.int64)
         for number, share in enumerate(rng.random(len(goals))):
@@ -127,7 +128,8 @@ def learn(pairs: Iterable[tuple[Volume, ...]]) -> Placement:
 
     Cells count that no face of the image cuts and that hold most of one nucleus.
     """
-    rows, axes = [np.zeros((0, len(COLUMNS)))], ""
+    rows = [np.zeros((0, len(COLUMNS)))]
+    axes = ""
     for cells, nuclei in pairs:
         axes = axes or cells.axes
         if cells.axes != axes or nuclei.shape != cells.shape:
@@ -155,13 +157,15 @@ def _rows(cells: Volume, nuclei: Volume) -> Doubles:
     around, cores, plane = measure(outer, grid), measure(inner, grid), outer.shape[0] == 1
     covered = inner > 0
     core, cell, counts = shared(inner[covered], outer[covered])
-    home, order = np.zeros(len(cores), np.int64), np.argsort(counts, kind="stable")
+    home = np.zeros(len(cores), np.int64)
+    order = np.argsort(counts, kind="stable")
     home[core[order] - 1] = cell[order]  # of several the last stays, which holds most
     home[np.bincount(inner.ravel())[1:] < MARKERS] = 0
     whole = [not on_face(box[plane:], outer.shape[plane:]) for box in around.boxes]
     once = np.bincount(home, minlength=len(around) + 1) == 1
     chosen = np.flatnonzero((home > 0) & once[home] & np.append(False, whole)[home])
-    hosts, away = home[chosen] - 1, depth_um(outer, grid)
+    hosts = home[chosen] - 1
+    away = depth_um(outer, grid)
     deepest = ndimage.maximum(away, outer, np.arange(1, len(around) + 1))
     index = np.floor(cores.centres_um[chosen] / grid.spacing).astype(np.int64)
     at = tuple(np.minimum(index, np.array(outer.shape) - 1).T)
@@ -205,8 +209,10 @@ def poses(
     Those that are wanted are multiplied by `parts` (N,); rigid ones keep their own proportions.
     """
     for_rows, for_place = rng.spawn(2)
-    cells, plane = measure(labels, grid), labels.shape[0] == 1
-    rows, depth = _drawn(for_rows, placing, cells, plane), depth_um(labels, grid)
+    cells = measure(labels, grid)
+    plane = labels.shape[0] == 1
+    rows = _drawn(for_rows, placing, cells, plane)
+    depth = depth_um(labels, grid)
     if "ratio" in rows:
         root = 1 / 2 if plane else 1 / 3
         long = rows["elongation"]
@@ -239,7 +245,8 @@ def poses(
 def _drawn(rng: Rng, placing: Placing, cells: Objects, plane: bool) -> Columns:
     """Return the wanted columns (N,), learned ones by whole rows; without those left open."""
     if placing.learned:
-        path, axes = Path(placing.learned), "YX" if plane else "ZYX"
+        path = Path(placing.learned)
+        axes = "YX" if plane else "ZYX"
         table = parse(path, read_json(path), Placement)
         if table.axes != axes:
             raise InputError(f"{path}: learned from labels {table.axes}, but the cells are {axes}")

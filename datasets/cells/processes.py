@@ -33,7 +33,8 @@ def grow_processes(
     grows none. Lengths and widths count in the smaller pixel side.
     """
     for_first, for_fork = rng.spawn(2)
-    pixel, before = min(spacing), dome.copy()
+    pixel = min(spacing)
+    before = dome.copy()
     middles, radius = places
     low, high = outlines.processes
     cells = np.repeat(np.arange(len(radius)), for_first.integers(low, high + 1, len(radius)))
@@ -95,7 +96,8 @@ def _walk(
             x += STEP * cos(heading)
             half = max(wide * (1 - (1 - TIP) * step * STEP / length), THINNEST)
             ahead = half + 1.5
-            i, j = int(y + ahead * sin(heading)), int(x + ahead * cos(heading))
+            i = int(y + ahead * sin(heading))
+            j = int(x + ahead * cos(heading))
             if not (0 <= i < rows and 0 <= j < columns) or labels[i, j] not in (0, number):
                 break
             ways[n, step] = y, x, heading, half

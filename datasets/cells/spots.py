@@ -39,7 +39,8 @@ class Spots(Rows):
         """Return the points of light: places (E, 3) in µm, photons (E,), rows of the spots (E,)."""
         balls = self.radius_um > 0
         rows = np.repeat(np.arange(len(self)), np.where(balls, EMITTERS, 1))
-        places, photons = self.places_um[rows], self.photons[rows].copy()
+        places = self.places_um[rows]
+        photons = self.photons[rows].copy()
         mask = balls[rows]
         shape = np.tile(ball(EMITTERS).T, (int(balls.sum()), 1))
         shape -= shape[:EMITTERS].mean(axis=0) if len(shape) else 0
@@ -54,7 +55,8 @@ class Spots(Rows):
 
 def draw(rng: Rng, culture: Culture, parameters: Parameters) -> tuple[Spots, int]:
     """Return the spots of all kinds, and how many found no room."""
-    parts, missed = [], 0
+    parts = []
+    missed = 0
     for number, (kind, stream) in enumerate(
         zip(parameters.spots, rng.spawn(len(parameters.spots)), strict=True)
     ):
@@ -62,7 +64,8 @@ def draw(rng: Rng, culture: Culture, parameters: Parameters) -> tuple[Spots, int
         if kind.cloud:
             mean = for_count.uniform(*kind.count)
             count = int(for_count.poisson(mean) if kind.law == "poisson" else round(mean))
-            cells, put = np.zeros(count, np.int64), _around(for_place, kind.cloud, parameters)
+            cells = np.zeros(count, np.int64)
+            put = _around(for_place, kind.cloud, parameters)
         else:
             room = _room(kind, culture, parameters)
             cells = np.repeat(
@@ -110,7 +113,8 @@ Put = Callable[[Indices], Doubles]
 
 def _places(rng: Rng, kind: SpotKind, room: Labels, cells: Numbers, grid: Grid) -> Put:
     """Return a function that draws places (n, 3) in µm, in their cells, of chosen spots."""
-    pool, depth = Pools.of(room), room.shape[0]
+    pool = Pools.of(room)
+    depth = room.shape[0]
 
     def _anywhere(numbers: Numbers) -> Doubles:
         index = pool.draw(rng, numbers)
@@ -147,7 +151,8 @@ def _places(rng: Rng, kind: SpotKind, room: Labels, cells: Numbers, grid: Grid) 
 
 def _around(rng: Rng, cloud: Cloud, parameters: Parameters) -> Put:
     """Return a function that draws places (n, 3) in µm of a cloud; in a plane z is its middle."""
-    grid, axes = parameters.image.detector, len(cloud.middle_um)
+    grid = parameters.image.detector
+    axes = len(cloud.middle_um)
     middle = np.add(cloud.middle_um, np.divide(grid.spacing[-axes:], 2))
     stretch = np.array(cloud.stretch or np.eye(axes))
 
@@ -162,7 +167,8 @@ def _around(rng: Rng, cloud: Cloud, parameters: Parameters) -> Put:
 
 def _apart(put: Put, cells: Numbers, distance_um: float) -> tuple[Doubles, Bools]:
     """Return places (N, 3), and which of them (N,) lie at least a distance apart."""
-    places, apart = put(np.arange(len(cells))), np.ones(len(cells), bool)
+    places = put(np.arange(len(cells)))
+    apart = np.ones(len(cells), bool)
     for number in range(ROUNDS if distance_um > 0 and len(cells) > 1 else 0):
         pairs = cKDTree(places).query_pairs(distance_um, output_type="ndarray")
         later = np.unique(pairs.max(axis=1, initial=0))
@@ -201,7 +207,8 @@ def _shares(places: Doubles, axis: tuple[Doubles, float], sigma_um: float) -> cs
     back = np.empty(len(places), np.int64)
     back[order] = np.arange(len(places))
     shares = means((places[order], POINT_UM), axis, sigma_um).astype(np.float64).tocsc()
-    low, high = middles[0] - step / 2, middles[-1] + step / 2
+    low = middles[0] - step / 2
+    high = middles[-1] + step / 2
     sharp = max(sigma_um, SHARP_UM)
     whole = ndtr((high - places[order]) / sharp) - ndtr((low - places[order]) / sharp)
     sums = np.asarray(shares.sum(axis=0)).ravel()

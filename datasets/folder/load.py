@@ -68,7 +68,8 @@ def load(
     ):
         line = "input assumed: instance-labels, since its values are integers"
         array = _checked(item.image, LABELS.slug, main.array)
-        socket, main = LABELS.slug, warned(replace(main, array=array), line)
+        socket = LABELS.slug
+        main = warned(replace(main, array=array), line)
     if ACQUISITION.slug in values:
         values[ACQUISITION.slug] = {**values[ACQUISITION.slug], **acquisition(main)}
     sockets: dict[str, Volume | Value | list[Track]] = {socket: main, **values}

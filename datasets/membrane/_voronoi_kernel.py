@@ -23,16 +23,20 @@ def assign(
     `squares` of the centres' weights multiply squared distances.
     """
     z, y, x = positions
-    near, floors = np.empty(len(centres), np.int32), np.empty(len(centres), np.float32)
-    best, owner = np.empty(BLOCK[2], np.float32), np.empty(BLOCK[2], np.int32)
+    near = np.empty(len(centres), np.int32)
+    floors = np.empty(len(centres), np.float32)
+    best = np.empty(BLOCK[2], np.float32)
+    owner = np.empty(BLOCK[2], np.int32)
     for z0 in range(0, len(z), BLOCK[0]):
         for y0 in range(0, len(y), BLOCK[1]):
             for x0 in range(0, len(x), BLOCK[2]):
                 box = slice(z0, z0 + BLOCK[0]), slice(y0, y0 + BLOCK[1]), slice(x0, x0 + BLOCK[2])
-                part, out = inside[box], labels[box]
+                part = inside[box]
+                out = labels[box]
                 if not part.any():
                     continue
-                ticks, rows = (z[box[0]], y[box[1]], x[box[2]]), shrink[box[1]]
+                ticks = (z[box[0]], y[box[1]], x[box[2]])
+                rows = shrink[box[1]]
                 count = _candidates(centres, squares, ticks, rows, floors, near)
                 for a in range(part.shape[0]):
                     for b in range(part.shape[1]):
@@ -55,13 +59,18 @@ def _candidates(
     """List the centres that may be the nearest of a voxel of a box."""
     most, narrow, wide = np.float32(np.inf), shrink.min(), shrink.max()
     for i in range(len(centres)):
-        low, high = np.float32(0), np.float32(0)
+        low = np.float32(0)
+        high = np.float32(0)
         for axis in range(3):
-            first, last = ticks[axis][0], ticks[axis][-1]
-            away, half = abs(centres[i, axis] - (first + last) / 2), (last - first) / 2
-            close, far = max(away - half, np.float32(0)), away + half
+            first = ticks[axis][0]
+            last = ticks[axis][-1]
+            away = abs(centres[i, axis] - (first + last) / 2)
+            half = (last - first) / 2
+            close = max(away - half, np.float32(0))
+            far = away + half
             if axis == 2:
-                close, far = close * narrow, far * wide
+                close = close * narrow
+                far = far * wide
             low += close * close
             high += far * far
         floors[i] = low * squares[i]
@@ -89,7 +98,8 @@ def _row(
     best[:], owner[:] = np.inf, -1
     for i in near:
         d0, d1, middle = z - centres[i, 0], y - centres[i, 1], centres[i, 2]
-        base, scale = (d0 * d0 + d1 * d1) * squares[i], shrink * shrink * squares[i]
+        base = (d0 * d0 + d1 * d1) * squares[i]
+        scale = shrink * shrink * squares[i]
         for j in range(len(x)):
             d2 = x[j] - middle
             key = base + d2 * d2 * scale

@@ -40,7 +40,8 @@ def _draw(rng: Rng, parameters: Parameters) -> Sample:
     annotation = extras(labels, parameters.labels.border_um)
     sketch = _sketch(annotation["boundary"], anatomy, parameters)
     facts = describe(labels)
-    volume, channel = parameters.image.volume, {"channel": "membrane", "study": STUDY}
+    volume = parameters.image.volume
+    channel = {"channel": "membrane", "study": STUDY}
     if drawn.nucleus > 0:
         annotation |= second_channel(for_nuclei, labels, annotation["boundary"], parameters, drawn)
     sockets = {"structure-sketch": volume(sketch, **channel), "instance-labels": labels}
@@ -136,7 +137,8 @@ def expose(
     """Return the counts of a camera, uint16; tissue beyond the image is as at its border."""
     light = sketch * np.float32(1 / 255)
     np.maximum(light, np.float32(parameters.glow) * inside, out=light)
-    spacing, camera = parameters.image.spacing_um, parameters.camera
+    spacing = parameters.image.spacing_um
+    camera = parameters.camera
     attenuate(light, inside, spacing[0], Attenuation(length_um=drawn.attenuation_um))
     widths = np.divide(parameters.optics.sigma_um, spacing)
     light = ndimage.gaussian_filter(light, widths, mode="nearest")

@@ -102,7 +102,8 @@ def meristem(rng: Rng, parameters: Parameters, drawn: Drawn) -> Anatomy:
         middle = top + edge / 2
         chosen = crowd[(below >= top) & (below < top + edge)]
         centres.append(layer(rng, chosen, region, middle, edge**2, parameters.jitter * edge))
-        top, edge = top + edge, edge * parameters.growth
+        top = top + edge
+        edge = edge * parameters.growth
     depth = -region.on(parameters.image.detector)
     return Anatomy(np.concatenate(centres), depth, depth > 0)
 
@@ -128,7 +129,8 @@ def shell(rng: Rng, parameters: Parameters, drawn: Drawn) -> Anatomy:
     crowd = candidates(rng, region, wide)
     thick = thickness(crowd[:, 2])
     within = -region.distance_at(crowd) < thick
-    crowd, thick = crowd[within], thick[within]
+    crowd = crowd[within]
+    thick = thick[within]
     jitter = parameters.jitter * drawn.thickness_um
     centres = layer(rng, crowd, region, thick / 2, area, jitter)
     depth = -region.on(parameters.image.detector)
@@ -147,7 +149,8 @@ def cartographic(rng: Rng, parameters: Parameters, drawn: Drawn) -> Anatomy:
             f"a sheet of {drawn.thickness_um:.3g} µm has no room in an image of {height:.3g} µm "
             "along z; lower thickness_um or raise shape"
         )
-    low, high = -drawn.cell_um, np.array([y, x]) + drawn.cell_um
+    low = -drawn.cell_um
+    high = np.array([y, x]) + drawn.cell_um
     area = np.pi / 4 * drawn.cell_um**2
     count = np.prod(high - low) / area
     if count > MOST:

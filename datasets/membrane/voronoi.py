@@ -38,7 +38,8 @@ def cells(
             f"expected at most {MOST} cells, found {len(centres_um)}; raise cell_um or lower shape"
         )
     labels = np.zeros(grid.shape, np.uint16)
-    places, squares = centres_um.astype(np.float32), np.square(factors.astype(np.float32))
+    places = centres_um.astype(np.float32)
+    squares = np.square(factors.astype(np.float32))
     ticks = (grid.centres(0), grid.centres(1), grid.centres(2))
     rows = np.ones(grid.shape[1], np.float32) if shrink is None else shrink
     _voronoi_kernel.assign(places, squares, ticks, rows, inside, labels)

@@ -58,11 +58,10 @@ def show(
     measures: ScalarMap,
 ) -> Sample:
     """Return sketch, image and extras of labels with grey values (M,)."""
-    image, volume = expose(rng, annotation, values, parameters), parameters.image.volume
-    labels, seen = (
-        volume(annotation.labels),
-        volume(image, **parameters.channel("nucleus", study=STUDY)),
-    )
+    image = expose(rng, annotation, values, parameters)
+    volume = parameters.image.volume
+    labels = volume(annotation.labels)
+    seen = volume(image, **parameters.channel("nucleus", study=STUDY))
     sockets = {"instance-labels": labels, "microscopy-image": seen}
     others: dict[str, Volume] = {}
     if parameters.extras:

@@ -118,7 +118,8 @@ def _layer(body: Region, parameters: Parameters) -> SurfaceLayer:
 
 def _discs(rng: Rng, parameters: Parameters, size: Doubles) -> Region:
     """Return a union of discs (balls) with centres anywhere in the image and its margin."""
-    count, radius = draw_whole(rng, parameters.discs), parameters.disc_radius_um
+    count = draw_whole(rng, parameters.discs)
+    radius = parameters.disc_radius_um
     more = np.full(3, parameters.image.margin_um)
     more[0] *= not parameters.image.plane
     centres = rng.uniform(-more, size + more, (count, 3))
@@ -211,7 +212,8 @@ def _packed(
     start_um: Doubles | None,
 ) -> Doubles:
     """Return centres (N, 3) in µm of nuclei that keep their rotations."""
-    gap, overlap = parameters.gap_um, parameters.packed_overlap
+    gap = parameters.gap_um
+    overlap = parameters.packed_overlap
     bodies = stars.semi_axes_um, stars.rotations
     try:
         return pack(rng, *bodies, room, gap_um=gap, max_overlap=overlap, start_um=start_um)

@@ -40,7 +40,8 @@ class Colony(NamedTuple):
     def present(self) -> Stars:
         """The nuclei in their present size."""
         size = self.size[:, None]
-        axes, semi_axes = self.stars.axes_um * size, self.stars.semi_axes_um * size
+        axes = self.stars.axes_um * size
+        semi_axes = self.stars.semi_axes_um * size
         return replace(self.stars, axes_um=axes, semi_axes_um=semi_axes)
 
 
@@ -64,9 +65,11 @@ def _step(rng: Rng, for_shape: Rng, old: Colony, parameters: Parameters) -> Colo
     axes = 2 if parameters.image.plane else 3
     half = 2 ** (-1 / axes)  # the radius of half the volume
     ripe = (rng.random(len(old.names)) < parameters.division) & (old.size >= 1)
-    mothers, rest = np.flatnonzero(ripe), np.flatnonzero(~ripe)
+    mothers = np.flatnonzero(ripe)
+    rest = np.flatnonzero(~ripe)
     origin = np.concatenate([rest, np.repeat(mothers, 2)])
-    count, born = len(origin), 2 * len(mothers)
+    count = len(origin)
+    born = 2 * len(mothers)
     stars = Stars.joined([old.stars.take(rest), draw_population(for_shape, born, parameters)])
     axes_um = old.stars.axes_um[origin]
     semi_axes = axes_um * (stars.semi_axes_um / stars.axes_um)
@@ -78,7 +81,8 @@ def _step(rng: Rng, for_shape: Rng, old: Colony, parameters: Parameters) -> Colo
     centres[len(rest) :] += np.stack([long, -long], axis=1).reshape(-1, 3)
     steps = rng.normal(0, parameters.step_um, (count, 3))
     steps[:, : 3 - axes] = 0
-    names, parents = old.names[origin], old.mothers[origin]
+    names = old.names[origin]
+    parents = old.mothers[origin]
     parents[len(rest) :] = names[len(rest) :]
     names[len(rest) :] = old.names.max(initial=0) + 1 + np.arange(born)
     return Colony(stars, centres + steps, size, names, parents)
@@ -93,7 +97,8 @@ def simulate_series(
     values = draw_values(for_grey, 0, parameters)
     for frame, colony in enumerate(colonies(for_cells, parameters, frames)):
         annotation = annotate(colony.present, colony.centres_um, parameters)
-        names, mothers = colony.names[annotation.numbers], colony.mothers[annotation.numbers]
+        names = colony.names[annotation.numbers]
+        mothers = colony.mothers[annotation.numbers]
         more = int(colony.names.max(initial=0)) - len(values)
         values = np.append(values, draw_values(for_grey, more, parameters))
         seen = show(for_camera, annotation, values[names - 1], parameters, {"frame": frame})
@@ -109,7 +114,8 @@ def by_track(
     the cell's own last one, or the mother's.
     """
     tracks: dict[int, list[Track]] = {}
-    last, renumbered = 0, []
+    last = 0
+    renumbered = []
     for frame, (image, *cells) in enumerate(zip(labels, presence, mothers, strict=True)):
         numbers = [0]
         for name, mother in np.transpose(cells).tolist():

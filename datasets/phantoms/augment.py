@@ -68,7 +68,8 @@ def augment(rng: Rng, phantom: Phantom) -> Phantom:
 
 def _draw_transform(rng: Rng, phantom: Phantom) -> Doubles:
     """Return the map (3, 3) from the phantom to the copy: rotation times mirror times scale."""
-    axial, lateral = phantom.spacing[0], min(phantom.spacing[1:])
+    axial = phantom.spacing[0]
+    lateral = min(phantom.spacing[1:])
     tilt = 180.0 if axial < NEARLY_CUBIC * lateral else np.degrees(np.arctan(lateral / axial))
     rotation = draw_rotations(rng, 1, float(tilt))[0]
     signs = np.where(rng.random(3) < 0.5, -1.0, 1.0)
@@ -105,7 +106,8 @@ def _altered(rng: Rng, light: Image, inside: Bools, spacing: Lengths) -> Image:
     """Return intensities blurred or sharpened, and with another contrast."""
     width = rng.uniform(0, BLUR_UM)
     sharpen = rng.random() < 0.5
-    contrast, gamma = rng.uniform(*CONTRAST), rng.uniform(*GAMMA)
+    contrast = rng.uniform(*CONTRAST)
+    gamma = rng.uniform(*GAMMA)
     blurred = ndimage.gaussian_filter(light, [width / step for step in spacing], mode="nearest")
     light = 2 * light - blurred if sharpen else blurred
     mean = light[inside].mean()

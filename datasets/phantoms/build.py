@@ -72,7 +72,8 @@ def extract(image: Volume, labels: Volume, options: Cutting = USUAL_CUTTING) -> 
     grey, marked, spacing = _checked(image, labels, options)
     margin = [int(np.ceil(options.margin_um / step)) for step in spacing]
     stack = cache(lambda: _most_frequent(grey[marked == 0]))  # rarely needed
-    cuts, objects = [], []
+    cuts = []
+    objects = []
     for label, box, inside in objects_in(marked):
         mask = largest_piece(inside)
         voxels = int(np.count_nonzero(mask))
@@ -207,7 +208,8 @@ def extract_to(
 ) -> LibrarySummary:
     """Cut nuclei of annotated stacks (two files, two folders, one and None) into a library."""
     need_folder(folder, new=True)
-    rng, skipped = np.random.default_rng(seed), Counter[str]()
+    rng = np.random.default_rng(seed)
+    skipped = Counter[str]()
     nuclei, sources, entries = list[Phantom](), list[Entry](), list[Entry]()
     with atomic(folder) as temporary:
         for name, image, labels in _pairs(image_path, labels_path):

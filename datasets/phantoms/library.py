@@ -114,7 +114,8 @@ def _level(values: Reals, cells: float, width: float) -> float:
     about = float(np.partition(values, rank)[rank])
     near = values[abs(values - about) < 2 * width]
     missing = cells - np.count_nonzero(values <= about - 2 * width)
-    low, high = about - 1.5 * width, about + 1.5 * width
+    low = about - 1.5 * width
+    high = about + 1.5 * width
     return float(brentq(lambda d: _covered(near - d, width) - missing, low, high, xtol=1e-5))
 
 
@@ -266,7 +267,8 @@ def write_phantom(folder: Path, phantom: Phantom) -> None:
 
 
 def _read_pair(name: str, image: Path, label: Path, spacing: Lengths | None) -> Phantom:
-    grey, marked = read(image), read(label)
+    grey = read(image)
+    marked = read(label)
     if grey.axes != "ZYX" or grey.shape != marked.shape:
         raise InputError(
             f"{label}: expected a 3D label of the image's shape {grey.shape}, found {marked.shape}"
@@ -298,7 +300,8 @@ def _read_pair(name: str, image: Path, label: Path, spacing: Lengths | None) -> 
             f"{image}: expected a volume_um3 like that of the label, {np.count_nonzero(mask)} "
             f"voxels, found {voxels:.4g} voxels"
         )
-    volume, ratio = voxels * z * y * x, _positive(image, grey, "volume_ratio", 1.0)
+    volume = voxels * z * y * x
+    ratio = _positive(image, grey, "volume_ratio", 1.0)
     with at(image):
         return replace(from_mask(name, light, mask, step, volume), volume_ratio=ratio)
 

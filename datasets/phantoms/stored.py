@@ -47,9 +47,11 @@ class StoredNuclei(Rows):
     def patches(self, centres_um: Doubles, grid: Grid, rim_um: float = 0.0) -> Iterator[Patch]:
         """Yield each nucleus that touches a grid; distance is 1 + signed distance / radius."""
         for i in range(len(self)):
-            phantom, scale = self._phantom(i), self._scale(i)
+            phantom = self._phantom(i)
+            scale = self._scale(i)
             points = phantom.surface_um @ self.transforms[i].T
-            low, high = points.min(axis=0), points.max(axis=0)
+            low = points.min(axis=0)
+            high = points.max(axis=0)
             pad = rim_um + scale * min(phantom.spacing) / 2  # cells bulge a little between lines
             box = grid.box(centres_um[i] + (low + high) / 2, (high - low) / 2 + pad)
             if box is None:
@@ -73,7 +75,8 @@ class StoredNuclei(Rows):
     def density(self, patch: Patch, grid: Grid, tile: Image) -> Image:
         """Return the stored dye (n,), not the tile's, averaged over larger voxels."""
         del tile
-        i, phantom = patch.index, self._phantom(patch.index)
+        i = patch.index
+        phantom = self._phantom(patch.index)
         to_index = self._to_index(i)
         index = _turned(to_index @ (self.rotations[i] * self.semi_axes_um[i]), patch.position)
         index += np.reshape(phantom.centre_um / phantom.spacing, (3, 1))

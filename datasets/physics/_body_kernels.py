@@ -106,10 +106,12 @@ def cut(
     for i in range(total):
         p[i] += bend * (q[i] * q[i] + r[i] * r[i] - BALL)
         distance[i] = length(p[i], q[i], r[i])
-    unit, height = np.empty((3, BLOCK), np.float32), np.empty(BLOCK, np.float32)
+    unit = np.empty((3, BLOCK), np.float32)
+    height = np.empty(BLOCK, np.float32)
     for begin in range(0, total, BLOCK):
         end = min(begin + BLOCK, total)
-        away, size = distance[begin:end], end - begin
+        away = distance[begin:end]
+        size = end - begin
         for i in range(size):
             inverse = ONE / (away[i] + TINY)
             for axis in range(3):
@@ -145,7 +147,8 @@ def _gather(tile: Floats, shape: Longs, start: Longs, inside: Longs, out: Floats
     for i in range(x.size):
         x[i] = (start[2] + i) % tile.shape[2]
     end = np.int64(0)
-    j, k = np.int64(0), np.int64(0)
+    j = np.int64(0)
+    k = np.int64(0)
     for i in range(inside.size):
         if inside[i] >= end:
             row = inside[i] // shape[2]
@@ -205,16 +208,20 @@ def dye(
 ) -> Floats:
     """Return the dye (n,), mean 1 over `ball`; `texture`: contrast, threads, rim, its width."""
     contrast, threads, strength, width = texture[0], texture[1], texture[2], texture[3]
-    clumps, specks = np.empty(inside.size, np.float32), np.empty(inside.size, np.float32)
+    clumps = np.empty(inside.size, np.float32)
+    specks = np.empty(inside.size, np.float32)
     _gather(tile, shape, starts[0], inside, clumps)
     _gather(tile, shape, starts[1], inside, specks)
     radius_um = np.float32((semi_axes[0] * semi_axes[1] * semi_axes[2]) ** (1 / 3))
-    depth, out = _depth(position, distance, semi_axes), np.empty(inside.size, np.float32)
-    edge, rim = max(EDGE, voxel_um), (strength, width)
+    depth = _depth(position, distance, semi_axes)
+    out = np.empty(inside.size, np.float32)
+    edge = max(EDGE, voxel_um)
+    rim = (strength, width)
     _structures(position, depth, specks, nucleoli, rim, radius_um, edge, out)
 
     size = ball.shape[1]
-    away, still = np.empty(size, np.float32), np.empty(size, np.float32)
+    away = np.empty(size, np.float32)
+    still = np.empty(size, np.float32)
     for i in range(size):
         z, y, x = ball[0, i], ball[1, i], ball[2, i]
         away[i], still[i] = length(z, y, x), ZERO
@@ -226,8 +233,10 @@ def dye(
     factor = brightness / np.float32(total / size)
 
     # the mean of exp(-square) is 1/3, times exp(-contrast² / 3) where clumps weigh it
-    shift, unit = HALF * contrast * contrast, np.float32(1.0 / np.sqrt(1.0 + FINE * FINE))
-    less, more = ONE - threads, np.float32(3.0 * np.exp(contrast * contrast / 3.0)) * threads
+    shift = HALF * contrast * contrast
+    unit = np.float32(1.0 / np.sqrt(1.0 + FINE * FINE))
+    less = ONE - threads
+    more = np.float32(3.0 * np.exp(contrast * contrast / 3.0)) * threads
     for i in range(out.size):
         square = clumps[i] * clumps[i] + specks[i] * specks[i]
         grain = (clumps[i] + FINE * clumps[i] * specks[i]) * unit

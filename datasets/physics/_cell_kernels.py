@@ -109,7 +109,8 @@ def _waves(table: Table, z: float, y: float, ripples: Floats, out: Floats) -> No
     """Write cosine and sine of the waves (2, K, W) along a row, from those (2, K, W) of its x."""
     for k in range(len(table.waves)):
         start = table.waves[k, 0] * z + table.waves[k, 1] * y
-        c, s = cos(start), sin(start)
+        c = cos(start)
+        s = sin(start)
         for j in range(ripples.shape[2]):
             out[0, k, j] = c * ripples[0, k, j] - s * ripples[1, k, j]
             out[1, k, j] = s * ripples[0, k, j] + c * ripples[1, k, j]
@@ -124,7 +125,8 @@ def _keys(table: Table, i: int, z: float, y: Floats, x: Floats, waves: Floats, o
     for j in range(len(x)):
         out[j] = cell.weight
     for k in range(waves.shape[1]):
-        c, s = table.turns[i, 0, k], table.turns[i, 1, k]
+        c = table.turns[i, 0, k]
+        s = table.turns[i, 1, k]
         for j in range(len(x)):
             out[j] += c * waves[0, k, j] + s * waves[1, k, j]
     centre, axes, frame = cell.centre, cell.axes, cell.frame
@@ -134,7 +136,8 @@ def _keys(table: Table, i: int, z: float, y: Floats, x: Floats, waves: Floats, o
     f0, f1, f2 = frame[0, 1], frame[1, 1], frame[2, 1]
     g0, g1, g2 = frame[0, 2], frame[1, 2], frame[2, 2]
     for j in range(len(x)):
-        d1, d2 = y[j] - cy, x[j] - cx
+        d1 = y[j] - cy
+        d2 = x[j] - cx
         weight = min(max(out[j], lightest), heaviest)
         s = distance(
             b0 + f0 * d1 + g0 * d2, b1 + f1 * d1 + g1 * d2, b2 + f2 * d1 + g2 * d2, a0, a1, a2
@@ -147,7 +150,8 @@ def _sum(table: Table, i: int, turn: int, start: float, waves: Floats, at: int) 
     """Return a sum of waves at a point: `turn` is 0 for the weight of a cell, 2 for its stain."""
     total = start
     for k in range(len(table.waves)):
-        cosine, sine = table.turns[i, turn, k], table.turns[i, turn + 1, k]
+        cosine = table.turns[i, turn, k]
+        sine = table.turns[i, turn + 1, k]
         total += cosine * waves[0, k, at] + sine * waves[1, k, at]
     return total
 
@@ -157,7 +161,8 @@ def _ball(z: Floats, y: Floats, x: Floats, middle: Floats) -> float:
     """Write the centre of a block of voxels and return the radius of the ball around them."""
     middle[0], middle[1] = HALF * (z[0] + z[-1]), HALF * (y[0] + y[-1])
     middle[2] = HALF * (x[0] + x[-1])
-    half0, half1 = z[-1] - middle[0], y[-1] - middle[1]
+    half0 = z[-1] - middle[0]
+    half1 = y[-1] - middle[1]
     return length(half0, half1, x[-1] - middle[2]) + MARGIN
 
 
@@ -208,7 +213,8 @@ def _width(slope: Floats, spacing: Floats) -> float:
 @compiled
 def _stain(table: Table, i: int, waves: Floats, at: int) -> float:
     """Return the brightness of the membrane of a cell at a point."""
-    level, uneven = _sum(table, i, 2, ZERO, waves, at), table.look[4]
+    level = _sum(table, i, 2, ZERO, waves, at)
+    uneven = table.look[4]
     bright: float = table.cells[i].brightness
     return bright * exp(uneven * (level - HALF * uneven))
 
@@ -262,10 +268,12 @@ def _dyes(
     out: Floats,
 ) -> None:
     """Add the dye of membranes in a plane (Y, X) of voxels."""
-    reach, slopes = table.look[5], np.empty((2, 3), np.float32)
+    reach = table.look[5]
+    slopes = np.empty((2, 3), np.float32)
     for j in range(outside.size):
         row, column = divmod(j, len(x))
-        difference, away = work[2, j] - work[1, j], outside[row, column]
+        difference = work[2, j] - work[1, j]
+        away = outside[row, column]
         most = steepest(work[1, j], table.scale[3])
         close = difference < reach * most
         if away < reach and (close or away > -reach):
@@ -298,7 +306,8 @@ def _plane(
     owner: Ints,
 ) -> None:
     """Write the waves of a plane of voxels, the two smallest keys there, and their owners."""
-    wide, size = len(x), len(y) * len(x)
+    wide = len(x)
+    size = len(y) * len(x)
     for b in range(len(y)):
         row = slice(b * wide, b * wide + wide)
         work[3, row] = y[b]

@@ -36,9 +36,12 @@ def rows(labels: Labelled, step: float, out: Floats) -> None:
 def across(labels: Labelled, step: float, out: Floats) -> None:
     """Lower squared distances (A, N, B) in µm² to nearer places along the middle axis."""
     outer, size, inner = labels.shape
-    squares, numbers = np.empty((LINES, size), np.float64), np.empty((LINES, size), labels.dtype)
-    place, value = np.empty(size + 2, np.int64), np.empty(size + 2, np.float64)
-    border, scale = np.empty(size + 2, np.float64), 1 / (step * step)
+    squares = np.empty((LINES, size), np.float64)
+    numbers = np.empty((LINES, size), labels.dtype)
+    place = np.empty(size + 2, np.int64)
+    value = np.empty(size + 2, np.float64)
+    border = np.empty(size + 2, np.float64)
+    scale = 1 / (step * step)
     for a in range(outer):
         for b in range(0, inner, LINES):
             count = min(LINES, inner - b)
@@ -64,8 +67,10 @@ def _envelope(
     squares: Doubles, start: int, stop: int, place: Longs, value: Doubles, border: Doubles
 ) -> None:
     """Lower the squares of a part of a line, in voxels², by the parabolas of its sites."""
-    top, size = -1, len(squares)
-    low, high = (start - 1 if start > 0 else 0), (stop + 1 if stop < size else size)
+    top = -1
+    size = len(squares)
+    low = start - 1 if start > 0 else 0
+    high = stop + 1 if stop < size else size
     for j in range(low, high):
         square = squares[j] if start <= j < stop else 0.0
         if square == np.inf:
@@ -123,11 +128,13 @@ def along_planes(image: Floats, weights: Doubles, out: Floats) -> None:
     total = np.empty(width, np.float64)
     for z in range(planes):
         for y in range(height):
-            middle, row = image[z + reach, y], out[z, y]
+            middle = image[z + reach, y]
+            row = out[z, y]
             for x in range(width):
                 total[x] = np.float64(middle[x]) * weights[0]
             for away in range(reach, 0, -1):
-                before, after = image[z + reach - away, y], image[z + reach + away, y]
+                before = image[z + reach - away, y]
+                after = image[z + reach + away, y]
                 weight = weights[away]
                 for x in range(width):
                     total[x] += (np.float64(before[x]) + np.float64(after[x])) * weight

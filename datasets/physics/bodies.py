@@ -86,11 +86,14 @@ class Mixture:
 
 def pressed(parts: Sequence[tuple[Bodies, Doubles]]) -> tuple[tuple[Bodies, Doubles], ...]:
     """Return bodies with centres (N, 3) that flatten where they overlap any of the others."""
-    everyone, centres = Mixture(tuple(part for part, _ in parts)), [points for _, points in parts]
-    places, axes = np.concatenate(centres), everyone.semi_axes_um
+    everyone = Mixture(tuple(part for part, _ in parts))
+    centres = [points for _, points in parts]
+    places = np.concatenate(centres)
+    axes = everyone.semi_axes_um
     scaled = everyone.rotations / axes[:, None, :]
     forms = (scaled @ scaled.transpose(0, 2, 1))[:, (0, 1, 2, 0, 0, 1), (0, 1, 2, 1, 2, 2)]
-    rows, reach = np.concatenate([places, forms], axis=1), BULGE * axes.max(axis=1)
+    rows = np.concatenate([places, forms], axis=1)
+    reach = BULGE * axes.max(axis=1)
     near = []
     for number, place in enumerate(places):
         away = np.sqrt(((places - place) ** 2).sum(axis=1))

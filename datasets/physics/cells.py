@@ -31,7 +31,8 @@ VOXELS = 250  # per cell on the grid on which volumes are relaxed
 LENGTH_UM = 6.0  # of the shortest waves; the longest have twice as much
 UNEVEN = 0.2  # standard deviation of ln(brightness) along a membrane
 BLOCK_UM = 3.0  # edge of the blocks that share a list of candidates
-NO_LABELS, NO_IMAGE = np.zeros((0, 0, 0), np.uint16), np.zeros((0, 0, 0), np.float32)
+NO_LABELS = np.zeros((0, 0, 0), np.uint16)
+NO_IMAGE = np.zeros((0, 0, 0), np.float32)
 
 
 @frozen
@@ -76,8 +77,10 @@ class Tessellation(Rows):
 
         if not len(self):
             return
-        smallest, largest = self.semi_axes_um.min(axis=1), self.semi_axes_um.max(axis=1)
-        ratio, radii = largest / smallest, self.semi_axes_um.prod(axis=1) ** (1 / 3)
+        smallest = self.semi_axes_um.min(axis=1)
+        largest = self.semi_axes_um.max(axis=1)
+        ratio = largest / smallest
+        radii = self.semi_axes_um.prod(axis=1) ** (1 / 3)
         cells = np.zeros(len(self), CELL)
         cells["centre"], cells["axes"] = self.centres_um, self.semi_axes_um
         cells["frame"] = np.swapaxes(self.rotations, 1, 2)

@@ -65,7 +65,8 @@ def draw_blobs(
 ) -> Blobs:
     """Return blobs at places (N, 3): deviations uniform in ranges, brightness log-uniform."""
     count = len(centres_um)
-    z, across = rng.uniform(*sigma_z_um, count), rng.uniform(*sigma_xy_um, count)
+    z = rng.uniform(*sigma_z_um, count)
+    across = rng.uniform(*sigma_xy_um, count)
     light = _log_uniform(rng, brightness, count)
     return Blobs(centres_um, np.stack([z, across, across], axis=1), light)
 

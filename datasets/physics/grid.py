@@ -29,9 +29,11 @@ def area_average(image: Image, grid: Grid, detector: Grid) -> Image:
     """Return the mean of an image on a grid, dark outside, over the voxels of a coarser one."""
     for axis, size in enumerate(detector.shape):
         step = grid.spacing[axis]
-        ratio, start = detector.spacing[axis] / step, detector.origin[axis] - grid.origin[axis]
+        ratio = detector.spacing[axis] / step
+        start = detector.origin[axis] - grid.origin[axis]
         edges = np.round(start / step + ratio * np.arange(size + 1), 9)  # in samples
-        low, high = edges[:-1], edges[1:]
+        low = edges[:-1]
+        high = edges[1:]
         first = np.floor(low).astype(int)
         terms = int((np.ceil(high) - first).max())
         form = [size if a == axis else 1 for a in range(image.ndim)]

@@ -69,7 +69,8 @@ class Globe:
 
     def __post_init__(self) -> None:
         """Refuse a map that shows a place twice."""
-        wide, equator = self.size_um[2], 2 * np.pi * self.radius_um
+        wide = self.size_um[2]
+        equator = 2 * np.pi * self.radius_um
         if wide > equator * (1 + 1e-6):
             raise InputError(
                 f"the map is {wide:.4g} µm wide, but the equator {equator:.4g} µm long; lower "
@@ -97,8 +98,10 @@ class Globe:
     def spread(self, stars: Stars, centres_um: Doubles) -> tuple[Stars, Doubles]:
         """Return bodies at points (N, 3) of the ball as the map shows them, and their places."""
         z, y, x = centres_um.T
-        ring, away = np.hypot(z, x), np.maximum(np.linalg.norm(centres_um, axis=1), 1e-9)
-        cosine, sine = ring / away, y / away
+        ring = np.hypot(z, x)
+        away = np.maximum(np.linalg.norm(centres_um, axis=1), 1e-9)
+        cosine = ring / away
+        sine = y / away
         about = np.arctan2(-x, z)
         zero = np.zeros_like(z)
         down = -centres_um / away[:, None]

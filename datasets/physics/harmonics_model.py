@@ -71,7 +71,8 @@ class ShapeModel(Described):
         displaced[:, higher] = np.array(self.mean) + scores @ modes
         stars = stars_of(axes_um, rotations, displaced)
         directions, basis = _harmonics(self.order, plane)
-        radius, axes = np.tensordot(stars.coefficients, basis, higher.ndim), 2 if plane else 3
+        radius = np.tensordot(stars.coefficients, basis, higher.ndim)
+        axes = 2 if plane else 3
         moments = radius ** (axes + 2) @ np.square(directions[-axes:]).T
         semi_axes = stars.semi_axes_um.copy()
         semi_axes[:, -axes:] *= np.sqrt(moments / moments.prod(axis=1, keepdims=True) ** (1 / axes))
@@ -107,7 +108,8 @@ def fit(labels: Iterable[Volume], *, order: int = 8, min_voxels: int = 100) -> S
     """Return the shape model of whole objects by second moments; InputError below 3."""
     if not 1 <= order <= HIGHEST:
         raise InputError(f"the order of harmonics must be 1 to {HIGHEST}, found {order}")
-    vectors, axes = [], set()
+    vectors = []
+    axes = set()
     for volume in labels:
         axes.add(volume.axes)
         if volume.axes not in ("ZYX", "YX") or len(axes) > 1 or volume.array.dtype.kind not in "iu":

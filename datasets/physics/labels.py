@@ -48,7 +48,8 @@ def tidy(labels: Labels, min_voxels: int) -> tuple[Labels, Longs]:
     """Return the largest piece of each label, without gaps, and old numbers; disk in place."""
     result = labels if large.is_mapped(labels) else labels.copy()
     boxes = {number: box for number, box in enumerate(_find(result), start=1) if box is not None}
-    numbers, last = [0], 0
+    numbers = [0]
+    last = 0
     for number in sorted(boxes, key=lambda number: boxes[number][0].start):
         if boxes[number][0].start > last:  # all before has been seen
             large.release(result)
@@ -159,7 +160,8 @@ def widen(
         for number, box in enumerate(_find(labels), start=1)
         if box is not None
     )
-    wide, grid = large.room(labels.shape, labels.dtype), Grid(labels.shape, spacing)
+    wide = large.room(labels.shape, labels.dtype)
+    grid = Grid(labels.shape, spacing)
     _cut(drawn, wide, grid, blur, (level, plane_level), margin_um)
     return wide
 
@@ -179,7 +181,8 @@ def _cut(
     pad = np.ceil(np.divide(margin_um, grid.spacing)).astype(int)
     for number, box, share, depth_um, strength in drawn:
         low = np.array([span.start for span in box]) - pad - beyond
-        start, stop = low.clip(0), np.minimum(low + share.shape + 2 * pad, grid.shape)
+        start = low.clip(0)
+        stop = np.minimum(low + share.shape + 2 * pad, grid.shape)
         if (start >= stop).any():
             continue
         seen = blur(np.pad(share, [(n, n) for n in pad]), float(depth_um))
@@ -244,7 +247,8 @@ def type_map(labels: Labels, kinds: Integers) -> Bytes:
 
 def _lookup(labels: Labels, values: Integers, dtype: DTypeLike) -> Array:
     """Return the value of every voxel's object, 0 in the background."""
-    lookup, voxels = np.append(0, values).astype(dtype), large.room(labels.shape, dtype)
+    lookup = np.append(0, values).astype(dtype)
+    voxels = large.room(labels.shape, dtype)
     for part, numbers in in_slabs(voxels, labels):
         part[:] = lookup[numbers]
     return voxels

@@ -93,7 +93,8 @@ def _along_z(
     depth, height, width = shape
     reach = _reach(sigma)
     planes = np.arange(start - reach, stop + reach).clip(0, depth - 1)
-    low, high = int(planes[0]), int(planes[-1]) + 1
+    low = int(planes[0])
+    high = int(planes[-1]) + 1
     light = np.empty((stop - start, height, width), np.float32)
     rows = max(1, ROWS // (len(planes) * width))
     for top in range(0, height, rows):

@@ -54,7 +54,8 @@ class Hulls(NamedTuple):
     def forms(self, first: Indices, second: Indices) -> Doubles:
         """Return the six different entries (6, P) of the matrices of the forms F of pairs."""
         s = self.radii[first] / (self.radii[first] + self.radii[second])
-        rows, columns = (0, 1, 2, 0, 0, 1), (0, 1, 2, 1, 2, 2)
+        rows = (0, 1, 2, 0, 0, 1)
+        columns = (0, 1, 2, 1, 2, 2)
         entries = self.matrices[:, rows, columns].T
         a, b, c, d, e, f = (1 - s) * entries[:, first] + s * entries[:, second]
         diagonal = b * c - f * f, a * c - e * e, a * b - d * d
@@ -188,7 +189,8 @@ def _relax(
             pace = now / max(before, TOLERANCE)  # by which the depth shrinks in a window
             if now * pace ** ((rounds - number) / WINDOW) > TOLERANCE:
                 break  # at this pace the rounds left do not suffice
-            before, now = now, np.inf
+            before = now
+            now = np.inf
     raise InputError(_explain(centres, shrunk, whole, homes, number))
 
 
@@ -206,7 +208,8 @@ def press(
     They are drawn together across a gap that grows by the round: near ones become clusters, others
     stay apart. Bodies with more contact at first are moved apart.
     """
-    centres, home = centres_um.copy(), [(np.arange(len(centres_um)), region)]
+    centres = centres_um.copy()
+    home = [(np.arange(len(centres_um)), region)]
     whole = hulls(semi_axes_um, rotations)
     share = contact_share(centres, semi_axes_um, rotations)
     apart = share > contact
@@ -376,7 +379,8 @@ def scatter(
         tried, last = len(bodies), -1 - failures  # number of trials, and the last success
         new = []
         while len(free) and free[0] - last <= break_criterion:
-            last, rest = int(free[0]), free[1:]
+            last = int(free[0])
+            rest = free[1:]
             new.append(last)
             if len(line) < len(bodies):  # the batch tries each of them several times
                 tried = last + 1
@@ -408,7 +412,8 @@ def _hit(
         near = cKDTree(points[rest]).sparse_distance_matrix(
             tree, 2 * bodies.reach.max(), output_type="ndarray"
         )
-        i, j = rest[near["i"]], near["j"]
+        i = rest[near["i"]]
+        j = near["j"]
         hit[i[bodies.closeness(candidates[i], placed[j], points[i] - tree.data[j]) < 1]] = True
     return np.asarray(hit)
 

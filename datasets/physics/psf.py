@@ -58,7 +58,8 @@ class Kernel(NamedTuple):
         halves = self.half_um(KEPT)
         image = self.image.astype(np.float64)
         for axis in range(3):
-            offsets, step = self.offsets_um(axis), self.spacing[axis]
+            offsets = self.offsets_um(axis)
+            step = self.spacing[axis]
             size = int(np.ceil(halves[axis] / spacing[axis] - 0.5 - 1e-9))
             edges = np.asarray((np.arange(-size, size + 2) - 0.5) * spacing[axis], np.float64)
             image = _rebinned(image, axis, offsets, step, edges)
@@ -237,7 +238,8 @@ class Objective(NamedTuple):
 
     def _paths(self, squared: Doubles, focus_um: Doubles, depth_um: float) -> Doubles:
         """Return the optical path (rays, z) of rays of squared aperture, from the axial ray's."""
-        sample, glass = self.index_sample, self.index_immersion
+        sample = self.index_sample
+        glass = self.index_immersion
         below = np.sqrt(sample**2 - squared) - sample
         above = (np.sqrt(glass**2 - squared) - glass) * glass / sample
         return depth_um * below[:, None] - np.outer(above, depth_um + focus_um)

@@ -93,7 +93,8 @@ class Region:
         """Return the height (Y, X) in µm of the region before the first plane of a grid."""
         total = np.zeros(grid.shape[1:], np.float32)
         ticks = self.grid.centres(0)
-        low, stop = np.float32(self.box_um[0, 0]), np.float32(grid.origin[0])
+        low = np.float32(self.box_um[0, 0])
+        stop = np.float32(grid.origin[0])
         ticks = np.unique(np.concatenate([[low - max(self.spacing)], ticks, [stop]]))
         ticks = ticks[ticks <= stop]
         planes = pairwise(plane.copy() for plane in self._planes(grid, ticks))

@@ -39,7 +39,8 @@ def means(
     inside = column < len(sources)
     column = np.minimum(column, len(sources) - 1)
     distance = np.abs(targets[:, None] - sources[column])
-    far, near = (size + length) / 2, abs(size - length) / 2
+    far = (size + length) / 2
+    near = abs(size - length) / 2
     weight = np.zeros(column.shape)
     for sign, edge in ((1, far), (-1, near), (-1, -near), (1, -far)):
         weight += sign * _ramp(distance + edge, widths[column])
@@ -120,7 +121,8 @@ class _Haze:
         self._share = np.float32(psf.haze)
         self._there, self._back = [], []
         for axis in range(3):
-            source, target = axis_um(grid, axis), axis_um(detector, axis)
+            source = axis_um(grid, axis)
+            target = axis_um(detector, axis)
             sigma = psf.haze_sigma_um[axis]
             step = sigma / FINE
             if step <= source[1]:  # a grid for this axis would be finer than the simulation's
@@ -129,7 +131,8 @@ class _Haze:
                 continue
             half = np.sqrt((sigma**2 - step**2 / 6) / 2)  # a voxel, too, has its variance
             margin = REACH * half + step
-            low, high = target[0][0] - margin, target[0][-1] + margin
+            low = target[0][0] - margin
+            high = target[0][-1] + margin
             middle = (low + np.arange(int(np.ceil((high - low) / step)) + 1) * step, step)
             self._there.append(means(source, middle, half))
             self._back.append(means(middle, target, half))

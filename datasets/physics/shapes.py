@@ -77,7 +77,8 @@ class Nuclei(Rows):
         sphere = SPHERE.astype(np.float32)
         for index in grid.near(centres_um, farthest).tolist():
             waves = self.waves[index].astype(np.float32)
-            roughness, bend = np.float32(self.roughness[index]), np.float32(self.bend[index])
+            roughness = np.float32(self.roughness[index])
+            bend = np.float32(self.bend[index])
             surface = _body_kernels.measure(sphere, waves, roughness)
             reach = bounds(surface[2] * rims[index], float(bend))
             spokes = self.rotations[index] * self.semi_axes_um[index] * reach
@@ -98,7 +99,8 @@ class Nuclei(Rows):
         """
         from cytosuite.datasets.physics import _body_kernels  # compiled on first use
 
-        i, phase = patch.index, int(self.phase[patch.index])
+        i = patch.index
+        phase = int(self.phase[patch.index])
         contrast = float(self.contrast[i])
         threads = min(THREADS[phase] * contrast, 0.8)
         begin = np.array([span.start for span in patch.box]) + grid.first + self.offsets[i]
@@ -137,7 +139,8 @@ def draw_nuclei(
     limits = 1 - mitotic_fraction * (1 - np.cumsum((0.0, *MITOSIS[:-1])))
     phase = np.searchsorted(limits, rng.random(count), side="right").astype(np.int64)
     flat = (rng.random(count) < flat_fraction) & (phase < METAPHASE)
-    condensed, stages = rng.uniform(*CONDENSED, count), [phase == PROPHASE, phase == METAPHASE]
+    condensed = rng.uniform(*CONDENSED, count)
+    stages = [phase == PROPHASE, phase == METAPHASE]
     radius = np.select(stages, [1.2, condensed], 1.0) ** (1 / 3)
     factor = np.select(stages, [1.4, condensed**-CONDENSING], 1.0)
     radius *= diameter_um / 2 * np.exp(rng.normal(0.0, diameter_spread, count))
@@ -181,7 +184,8 @@ def turns(axes: Doubles, goals: Doubles) -> Doubles:
 
     ``R = c I + [v]x + v vᵀ / (1 + c)`` with ``v = a x g``, ``c = a . g``.
     """
-    v, c = np.cross(axes, goals), (axes * goals).sum(axis=1)[:, None, None]
+    v = np.cross(axes, goals)
+    c = (axes * goals).sum(axis=1)[:, None, None]
     cross = np.cross(np.eye(3), v[:, None])
     return np.asarray(c * np.eye(3) + cross + v[:, :, None] * v[:, None, :] / (1 + c))
 
@@ -247,7 +251,8 @@ def divide(rng: Rng, nuclei: Nuclei, centres_um: Doubles) -> tuple[Nuclei, Doubl
     They fill `CONDENSED` of the ellipsoid; a plate with points ``(x, r)`` along and across, in
     semi-axes, may shift by ``-x`` (its side) to ``sqrt(1 - r²) - x`` (inside).
     """
-    rest, late = np.flatnonzero(nuclei.phase != LATE), np.flatnonzero(nuclei.phase == LATE)
+    rest = np.flatnonzero(nuclei.phase != LATE)
+    late = np.flatnonzero(nuclei.phase == LATE)
     count, before, middles = len(late), nuclei.take(late), centres_um[late]
     volume = rng.uniform(*CONDENSED, count)  # of both
     aspect = rng.uniform(*THICKNESS, count)
@@ -258,7 +263,8 @@ def divide(rng: Rng, nuclei: Nuclei, centres_um: Doubles) -> tuple[Nuclei, Doubl
     along = (aspect * width)[:, None] * (SPHERE[0] - curve)
     most = (np.sqrt(np.maximum(1 - across**2, 0.0)) - along).min(axis=1) * MARGIN
     shift = rng.uniform(np.minimum(-along.min(axis=1) * CLEAR, most), most)
-    outer, turn = before.semi_axes_um, before.rotations
+    outer = before.semi_axes_um
+    turn = before.rotations
     step = turn[:, :, 2] * (shift * outer[:, 2])[:, None]
     forward = turn[:, :, [2, 0, 1]]
     one = replace(

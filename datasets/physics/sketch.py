@@ -53,7 +53,8 @@ def boundary(labels: Volume, width_um: float, distance: Volume | None = None) ->
     mask = large.room(array.shape, np.uint8)
     for start, stop in slabs(array.shape):
         low, high = max(start - 1, 0), min(stop + 1, len(array))  # a face lies between two planes
-        numbers, part = array[low:high], np.abs(away[low:high]) <= width_um / 2 * (1 + 1e-6)
+        numbers = array[low:high]
+        part = np.abs(away[low:high]) <= width_um / 2 * (1 + 1e-6)
         part |= borders(numbers)
         mask[start:stop] = part[start - low : stop - low]
         large.release(array, away, mask)
@@ -67,7 +68,8 @@ def seeds(labels: Volume) -> Volume:
     array, spacing = _planes(labels)
     spans = slabs(array.shape)
     count = int(extremes(array)[1])
-    totals, nearest = np.zeros((count + 1, 4)), np.full(count + 1, np.inf)
+    totals = np.zeros((count + 1, 4))
+    nearest = np.full(count + 1, np.inf)
     places = np.full((count + 1, 3), -1, np.int64)
     for start, stop in spans:
         part = array[start:stop]

@@ -42,14 +42,16 @@ class Truth(NamedTuple):
 
 def annotate(specimen: Specimen, spread: Psf, photons: Image) -> Truth:
     """Return the labels of a spheroid on the detector's voxels; `spread` widens visible ones."""
-    rules, detector = specimen.parameters.labels, specimen.parameters.image.detector
+    rules = specimen.parameters.labels
+    detector = specimen.parameters.image.detector
     drawn, levels = _nuclei(specimen, spread, detector)
     nuclei, numbers = labels.tidy(drawn, rules.min_voxels)
     if rules.visibility > 0:
         seen = labels.visibility(
             nuclei, photons, read_noise=specimen.drawn["read_noise"], level=rules.visibility
         )
-        nuclei, numbers = labels.drop(nuclei, seen), numbers[seen]
+        nuclei = labels.drop(nuclei, seen)
+        numbers = numbers[seen]
     around = None
     if specimen.cells is not None and specimen.parameters.cells.enabled:
         around, _ = labels.tidy(specimen.cells.label(detector), rules.min_voxels)
@@ -62,7 +64,8 @@ def annotate(specimen: Specimen, spread: Psf, photons: Image) -> Truth:
 def _nuclei(specimen: Specimen, spread: Psf, detector: Grid) -> tuple[Labels, Image | None]:
     """Return the labels of the nuclei in the wanted style, by their numbers, and levels."""
     parts, places = zip(*specimen.spheroid.bodies(specimen.drawn["loose_um"]), strict=True)
-    nuclei, centres = Mixture(parts), np.concatenate(places)
+    nuclei = Mixture(parts)
+    centres = np.concatenate(places)
     style = specimen.parameters.labels.style
     limits = {name: specimen.drawn[name] for name in ("level", "plane_level")}
     if style == "shape":
@@ -73,7 +76,8 @@ def _nuclei(specimen: Specimen, spread: Psf, detector: Grid) -> tuple[Labels, Im
     elif isinstance(spread, Gaussian):
         spread = spread._replace(haze=0.0)  # a haze has no visible border
     reach = np.maximum(spread.reach_um(detector.size_um[0]), np.multiply(HAZE_REACH, wide))
-    blur, margin = _blur(spread, detector), tuple(reach.tolist())
+    blur = _blur(spread, detector)
+    margin = tuple(reach.tolist())
     if style == "visible":
         return labels.visible(nuclei, centres, detector, blur, **limits, margin_um=margin)
     drawn = label(nuclei, centres, detector)
@@ -85,7 +89,8 @@ def _blur(spread: Psf, detector: Grid) -> labels.Blur:
     if isinstance(spread, Gaussian):
 
         def _gaussian(image: Image, depth_um: float) -> Image:
-            depth, spacing = np.array(depth_um), detector.spacing
+            depth = np.array(depth_um)
+            spacing = detector.spacing
             sigma = [float(spread.sigma_at(axis, depth)) / spacing[axis] for axis in range(3)]
             sharp = np.asarray(ndimage.gaussian_filter(image, sigma, mode="constant"), np.float32)
             if spread.haze == 0:
@@ -97,7 +102,8 @@ def _blur(spread: Psf, detector: Grid) -> labels.Blur:
         return _gaussian
     from scipy.signal import fftconvolve  # slow to load
 
-    resampled, last = spread.resampled(detector.spacing), detector.size_um[0]
+    resampled = spread.resampled(detector.spacing)
+    last = detector.size_um[0]
 
     def _sampled(image: Image, depth_um: float) -> Image:
         nearest = int(resampled.weights(np.array([depth_um]), last)[:, 0].argmax())
@@ -109,7 +115,8 @@ def _blur(spread: Psf, detector: Grid) -> labels.Blur:
 def _means(objects: Labels, photons: Image) -> Doubles:
     """Return the mean of the background and of each object (N + 1,), plane by plane."""
     count = int(extremes(objects)[1]) + 1
-    sizes, sums = np.zeros(count), np.zeros(count)
+    sizes = np.zeros(count)
+    sums = np.zeros(count)
     for plane, light in zip(objects, photons, strict=True):
         sizes += np.bincount(plane.ravel(), minlength=count)
         sums += np.bincount(plane.ravel(), light.ravel(), minlength=count)
@@ -119,7 +126,8 @@ def _means(objects: Labels, photons: Image) -> Doubles:
 
 def describe(specimen: Specimen, truth: Truth, photons: Image) -> Scalars:
     """Return measured facts of a case; `snr` is (mean - background) / sqrt(mean + read noise²)."""
-    spheroid, living = specimen.spheroid, specimen.spheroid.outline.living
+    spheroid = specimen.spheroid
+    living = specimen.spheroid.outline.living
     means = _means(truth.nuclei, photons)
     snr = (means[1:] - means[0]) / np.sqrt(means[1:] + specimen.drawn["read_noise"] ** 2)
     z, y, x = np.diff(living.box_um, axis=0)[0].tolist()
@@ -145,8 +153,10 @@ def describe(specimen: Specimen, truth: Truth, photons: Image) -> Scalars:
 
 def _packing(specimen: Specimen) -> Scalars:
     """Return how dense the nuclei are, and in `missed`, one line, values that were not reached."""
-    spheroid, drawn = specimen.spheroid, specimen.drawn
-    room, asked = spheroid.outline, list[tuple[str, float, float]]()
+    spheroid = specimen.spheroid
+    drawn = specimen.drawn
+    room = spheroid.outline
+    asked = list[tuple[str, float, float]]()
     facts: Scalars = {"nuclear_volume_fraction": spheroid.volume_fraction}
     if spheroid.contact_share is not None:
         facts["contact_share"] = spheroid.contact_share
@@ -229,7 +239,8 @@ def _sample(
     metadata: ScalarMap,
 ) -> Sample:
     """Return all images and labels of the case."""
-    channel, volume = specimen.parameters.output.channel, specimen.volume
+    channel = specimen.parameters.output.channel
+    volume = specimen.volume
     main, name, second = truth.nuclei, "cell-labels", truth.cells
     if channel == "membrane":
         assert truth.cells is not None  # cells are simulated where their channel is shown

@@ -146,7 +146,8 @@ def _packed(
                 raise
             if room.homes and fraction > LEAST_MASS:  # more room for the layer and for the mass
                 if room.fixed:
-                    wider, thicker = drawn["width_um"] / LOOSEN**0.25, drawn["core"] * LOOSEN
+                    wider = drawn["width_um"] / LOOSEN**0.25
+                    thicker = drawn["core"] * LOOSEN
                     drawn = drawn | {"width_um": wider, "core": max(thicker, LEAST_INSIDE)}
                 fraction *= LOOSEN
                 continue
@@ -164,7 +165,8 @@ def _in_cells(
 ) -> tuple[Outline, PackedNuclei, GivenCells]:
     """Return tissue, nuclei and cells of a user's labels, a nucleus in each."""
     (for_source, for_order), (for_kinds, for_shape) = (rng.spawn(2) for rng in rngs[:2])
-    section, view = parameters.cells, parameters.image.detector.size_um
+    section = parameters.cells
+    view = parameters.image.detector.size_um
     middle = (view[0] * drawn["middle"], view[1] / 2, view[2] / 2)
     cells = GivenCells.of(read_cells(for_source, section.source, section.source_um, "ZYX"), middle)
     room = tissue.from_mask(Volume(cells.labels, cells.grid.spacing), middle)
@@ -173,7 +175,8 @@ def _in_cells(
     parts = populate(for_shape, parameters, drawn, counts.tolist())
     rigid = np.repeat([isinstance(part, StoredNuclei) for part in parts], list(map(len, parts)))
     lookup = np.append(0, for_order.permutation(len(cells)) + 1).astype(np.uint16)
-    labels, grid = lookup[cells.labels], cells.grid
+    labels = lookup[cells.labels]
+    grid = cells.grid
     where = (parameters.placement, labels, grid)
     bodies = Mixture(parts)
     placed = poses(rngs[2], *where, bodies.semi_axes_um, rigid=rigid)
@@ -232,7 +235,8 @@ def _place(
     groups: Groups,
 ) -> PackedNuclei:
     """Return the nuclei that found a place, at their places."""
-    tissue, gap_um = parameters.tissue, drawn["gap_um"]
+    tissue = parameters.tissue
+    gap_um = drawn["gap_um"]
     ends = np.cumsum([0, *map(len, parts)])
     free = ends[:-1:2].copy()  # of each kind the first nucleus without a home
     homes = []
@@ -245,12 +249,14 @@ def _place(
         points = _starts(rng, int(ends[-1]), homes[0], rest)
         parts = _aligned(PackedNuclei(parts, points), parameters, room).parts
     bodies = Mixture(parts)
-    axes, rotations = bodies.semi_axes_um, bodies.rotations
+    axes = bodies.semi_axes_um
+    rotations = bodies.rotations
     for kind, count, ball in groups:
         homes.append((np.arange(free[kind], free[kind] + count), ball))
         free[kind] += count
         rest = rest.minus(ball)
-    most, limit = tissue.max_overlap, tissue.break_criterion
+    most = tissue.max_overlap
+    limit = tissue.break_criterion
     if tissue.arrangement == "packed" or points is not None:
         centres = pack(
             *(rng, axes, rotations, rest),
@@ -261,7 +267,8 @@ def _place(
             start_um=points,
         )
         return PackedNuclei(parts, centres)
-    centres, placed = np.zeros((len(bodies), 3)), np.zeros(len(bodies), bool)
+    centres = np.zeros((len(bodies), 3))
+    placed = np.zeros(len(bodies), bool)
     homeless = np.setdiff1d(np.arange(len(bodies)), [i for home, _ in homes for i in home])
     for members, region in [*homes, (homeless, rest)]:
         points, chosen = scatter(
@@ -309,7 +316,8 @@ def _aligned(packed: PackedNuclei, parameters: Parameters, room: Outline) -> Pac
             surface, layer, _ = room.homes
             near = layer.distance_at(points) < 0
         else:
-            surface, flat = room.living, axes.max(axis=1) > FLAT * axes.min(axis=1)
+            surface = room.living
+            flat = axes.max(axis=1) > FLAT * axes.min(axis=1)
             near = flat & (surface.distance_at(points) > -axes.max(axis=1) * 2)
         chosen = np.flatnonzero(near)
         parts[2 * number] = align(nuclei, chosen, surface.normals_at(points[chosen]))
@@ -332,7 +340,8 @@ def _debris(
     packed: PackedNuclei,
 ) -> tuple[tuple[Placed, ...], debris.Blobs]:
     """Return fragments and small bodies at their places, and diffuse glow."""
-    section, around = parameters.debris, room.living.scaled(AROUND, room.centre_um)
+    section = parameters.debris
+    around = room.living.scaled(AROUND, room.centre_um)
     placed = [
         debris.fragments(
             *(rng, dying, points),

@@ -57,7 +57,8 @@ class Specimen:
 
     def grow_cells(self, rng: Rng) -> None:
         """Grow a cell around each nucleus, the dying ones included."""
-        cells, packed = self.parameters.cells, self.spheroid.packed
+        cells = self.parameters.cells
+        packed = self.spheroid.packed
         living = self.spheroid.outline.living
         self.cells = self.spheroid.cells or grow_cells(
             rng,
@@ -75,7 +76,8 @@ class Specimen:
     def share(self, grid: Grid) -> Image:
         """Return the share (Z, Y, X) of each voxel that is tissue; the core by its density."""
         if self._share is None or self._share[0] != grid:
-            room, step = self.spheroid.outline, np.float32(1 / grid.voxel_um)
+            room = self.spheroid.outline
+            step = np.float32(1 / grid.voxel_um)
             share = np.clip(0.5 - room.living.on(grid) * step, 0, 1)
             density = np.float32(self.drawn["core_tissue"])
             if room.core and density > 0:
@@ -150,9 +152,12 @@ def expected_photons(
     watch: Watch | None,
 ) -> Image:
     """Return the photons (Z, Y, X) expected of a channel (`paint`), background included."""
-    drawn, room = specimen.drawn, specimen.spheroid.outline
-    detector, optics = specimen.parameters.image.detector, specimen.parameters.optics
-    delay, floor = optics.attenuation_delay_um, optics.attenuation_floor
+    drawn = specimen.drawn
+    room = specimen.spheroid.outline
+    detector = specimen.parameters.image.detector
+    optics = specimen.parameters.optics
+    delay = optics.attenuation_delay_um
+    floor = optics.attenuation_floor
     law = Attenuation(optics.attenuation, drawn["attenuation_um"], delay, floor)
     above = room.living.above_um(grid)
     if room.core:

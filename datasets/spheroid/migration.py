@@ -80,7 +80,8 @@ def migrate(path: Path, home: Path | None = None) -> Migration:
             f"{path}: expected the parameters of a published spheroid simulation (a JSON object "
             "with keys like input_spheroid_mask), found none of its keys"
         )
-    home, log = home or path.parent, Migration()
+    home = home or path.parent
+    log = Migration()
     known = {key: value for key, value in values.items() if key in KEYS}
     old = parse(path, known, Published).model_dump(mode="json")
     folders, shares = (old[f"input_phantom_folders{end}"] or () for end in ("", "_prop"))
@@ -176,7 +177,8 @@ def _tissue(old: Json, log: Migration) -> Json:
         tissue["outline"] = "file"
         if size := old["px_size_mask_img"] or old["px_size_desired"]:
             tissue["masks_um"] = size
-    places, nuclei = old["break_criterion_positions"], old["break_criterion_objects"]
+    places = old["break_criterion_positions"]
+    nuclei = old["break_criterion_objects"]
     if tries := places * nuclei if places and nuclei else old["break_criterion"]:
         tissue["break_criterion"] = min(tries, MOST_PLACES)
     if places and nuclei:
@@ -185,7 +187,8 @@ def _tissue(old: Json, log: Migration) -> Json:
         tissue["max_overlap"] = min(overlap, 0.5)
         if overlap > 0.5:
             log.note("overlap", overlap=overlap)
-    gap, size = old["min_dist"], old["px_size_sim_img"]
+    gap = old["min_dist"]
+    size = old["px_size_sim_img"]
     if gap is not None and size:
         tissue["gap_um"] = tidy(gap * size[2])
         if gap:
@@ -195,7 +198,8 @@ def _tissue(old: Json, log: Migration) -> Json:
 
 def _nuclei(old: Json, log: Migration) -> Json:
     """Return the sources of nuclei, clusters of another kind, fragments, and cells around them."""
-    alone, dying = old["input_phantom_folder"], old["fragment_probability"]
+    alone = old["input_phantom_folder"]
+    dying = old["fragment_probability"]
     folders = old["input_phantom_folders"] or ([alone] if alone else [])
     spacing = {"phantoms_um": size} if (size := old["px_size_phantom_img"]) else {}
     shares = old["input_phantom_folders_prop"] or (1.0,) * len(folders)
@@ -235,7 +239,8 @@ def _subcultures(old: Json, log: Migration) -> list[Json]:
         log.lose("subcultures")
         return []
     cluster = {"kind": "subculture", "count": old["num_of_subcultures"]}
-    width, height = old["subculture_radius_xy"], old["subculture_radius_z"]
+    width = old["subculture_radius_xy"]
+    height = old["subculture_radius_z"]
     if width and height and (size := old["px_size_sim_img"]):
         steps = max(int(width / height), 1)  # voxels across per voxel along z
         diameter = min(width, height * steps)
@@ -269,7 +274,8 @@ def _attenuation(old: Json, image: Json, first: bool, log: Migration) -> Json:
     ``f3 = ((d - 10) / 200 + 1)^-6``, ``f3p = ((d - 10) / b + 1)^-6``, ``None = 1`` (Bruch et al.,
     PLoS ONE 18 (2023), doi:10.1371/journal.pone.0283828).
     """
-    law, size = old["brightness_red_fuction"], old["px_size_desired"]
+    law = old["brightness_red_fuction"]
+    size = old["px_size_desired"]
     if law in (None, "None"):
         return {"attenuation": "none"} if law else {}
     published = TABLES["laws"][law]
@@ -292,7 +298,8 @@ def _attenuation(old: Json, image: Json, first: bool, log: Migration) -> Json:
 
 def _simulated_slices(old: Json, image: Json) -> float | None:
     """Return the height of the published simulation in slices, with those appended below."""
-    fine, out = old["px_size_sim_img"], old["px_size_desired"]
+    fine = old["px_size_sim_img"]
+    out = old["px_size_desired"]
     if "shape" not in image or not (fine and out):
         return None
     finest = old["px_size_phantom_img"] or fine

@@ -127,7 +127,8 @@ def spheroid_semi_axes(volume_um3: float, flattening: float) -> ZYX:
 
 def _mistakes(parameters: Parameters) -> Iterator[str]:
     """Yield mistakes: an image that takes hours, kinds, the tissue, files that are not there."""
-    image, tissue = parameters.image, parameters.tissue
+    image = parameters.image
+    tissue = parameters.tissue
     samples = prod(image.shape) * prod(image.oversampling)
     if samples > MAX_SAMPLES:
         yield (
@@ -160,7 +161,8 @@ def _mistakes(parameters: Parameters) -> Iterator[str]:
 
 def _tissue(parameters: Parameters) -> Iterator[str]:
     """Yield mistakes of a tissue without a size, or one that is larger than the image."""
-    tissue, kinds = parameters.tissue, parameters.all_kinds()
+    tissue = parameters.tissue
+    kinds = parameters.all_kinds()
     free = set(tissue.outline) - {"fill", "file"}
     if tissue.n_nuclei == "auto" and "blastocyst" in free and not parameters.cells.source:
         yield "tissue.n_nuclei is auto, but a blastocyst needs a number; give it"
@@ -184,7 +186,8 @@ def _tissue(parameters: Parameters) -> Iterator[str]:
     bulge = 1 + 2 * tissue.bumps[1] if "irregular" in free else 1.0
     widest = bulge * spheroid_semi_axes(volume, tissue.flattening[0])[1]
     highest = bulge * spheroid_semi_axes(volume, tissue.flattening[1])[0]
-    size, view = (2 * highest, 2 * widest, 2 * widest), parameters.image.detector.size_um
+    size = (2 * highest, 2 * widest, 2 * widest)
+    view = parameters.image.detector.size_um
     if any(a > b for a, b in zip(size, view, strict=True)):
         diameter = max(kind.diameter_um[1] for kind in kinds)
         yield (

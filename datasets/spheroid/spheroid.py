@@ -55,7 +55,8 @@ def outline(
     diameter_um: float,
 ) -> Outline:
     """Return the tissue of a volume, in µm³, in the middle of the image."""
-    section, view = parameters.tissue, parameters.image.detector.size_um
+    section = parameters.tissue
+    view = parameters.image.detector.size_um
     middle = (view[0] * drawn["middle"], view[1] / 2, view[2] / 2)
     kind = section.outline[int(rng.integers(len(section.outline)))]
     if kind == "fill":
@@ -70,7 +71,8 @@ def outline(
         hollow = 1 - min(drawn["core"], 0.95) ** 3 if kind in ("shell", "blastocyst") else 1.0
         room_um3 = max((volume_um3 - mass_um3) / hollow, mass_um3 / max(drawn["core"], 0.1) ** 3)
         axes = spheroid_semi_axes(room_um3, drawn["flattening"])
-    core, homes = None, tuple[Region, ...]()
+    core = None
+    homes = tuple[Region, ...]()
     if kind == "irregular":
         living = tissue.irregular(rng, middle, axes, drawn["bumps"])
     elif kind == "ellipsoid":

@@ -43,7 +43,8 @@ def draw_shadows(
     shadows = []
     for _ in range(drawn.shadows):
         place = rng.uniform(0.2, 0.8, 3) * detector.size_um
-        depth, sigma = rng.uniform(*parameters.shadow_depth), rng.uniform(*parameters.shadow_um)
+        depth = rng.uniform(*parameters.shadow_depth)
+        sigma = rng.uniform(*parameters.shadow_um)
         shadows.append(Shadow(tuple(place.tolist()), float(depth), float(sigma), axis))
     return shadows
 

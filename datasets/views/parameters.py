@@ -26,7 +26,8 @@ LEAST = (12, 64, 64)  # voxels of a scaled volume: room for the window of SSIM a
 
 Ends = FloatPair
 
-DEEP, SIDE = (0.08, 0.35), (0.08, 0.35)
+DEEP = (0.08, 0.35)
+SIDE = (0.08, 0.35)
 Content = Literal["nucleus", "membrane"]
 Extent = Annotated[float, Field(gt=0, le=4)]
 CROWD = 0.4  # of the specimen's shortest side: largest cell that leaves room for several

@@ -167,12 +167,16 @@ def tally(t: Doubles, p: Doubles) -> FloatTuple:
         squares += t[i] * t[i]
         sum_t += t[i]
         sum_p += p[i]
-        low_t, high_t = min(low_t, t[i]), max(high_t, t[i])
-        low_p, high_p = min(low_p, p[i]), max(high_p, p[i])
-    mean_t, mean_p = sum_t / t.size, sum_p / t.size
+        low_t = min(low_t, t[i])
+        high_t = max(high_t, t[i])
+        low_p = min(low_p, p[i])
+        high_p = max(high_p, p[i])
+    mean_t = sum_t / t.size
+    mean_p = sum_p / t.size
     var_t = var_p = product = 0.0
     for i in range(t.size):
-        a, b = t[i] - mean_t, p[i] - mean_p
+        a = t[i] - mean_t
+        b = p[i] - mean_p
         var_t += a * a
         var_p += b * b
         product += a * b

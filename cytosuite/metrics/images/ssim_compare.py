@@ -96,7 +96,8 @@ def compare(
 def _all_columns(work: _Work, shape: Shape) -> list[float]:
     """Return the sum of the values of each column."""
     width = kernel.WIDTH - 2 * (work.window[2].size - 1)
-    rows, widths = _parts(shape[1], kernel.ROWS), _parts(shape[2], width)
+    rows = _parts(shape[1], kernel.ROWS)
+    widths = _parts(shape[2], width)
     # Pages of a file hold whole rows: of volumes on disk, columns side by side are read together.
     on_disk = any(is_mapped(volume) for volume in work.volumes)
     bands = [(y, widths) for y in rows] if on_disk else [(y, [x]) for y in rows for x in widths]
@@ -120,7 +121,8 @@ def _band(
 ) -> list[float]:
     """Return the sum of the values of each of some columns."""
     _, ry, rx = (half.size - 1 for half in work.window)
-    planes, left = work.volumes[0].shape[0], widths[0].start
+    planes = work.volumes[0].shape[0]
+    left = widths[0].start
     across = slice(rows.start, rows.stop + 2 * ry), slice(left, widths[-1].stop + 2 * rx)
     for buffer in buffers:
         buffer[-1][:] = 0.0

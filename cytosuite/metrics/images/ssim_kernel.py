@@ -51,7 +51,8 @@ def _windowed(source: Doubles, step: int, weights: Doubles, out: Doubles, second
 def _maps(x: Doubles, y: Doubles, out: Doubles, length: int) -> None:
     """Write sum, difference and their squares side by side."""
     for i in range(length):
-        total, difference = x[i] + y[i], x[i] - y[i]
+        total = x[i] + y[i]
+        difference = x[i] - y[i]
         out[i] = total
         out[i + WIDTH] = difference
         out[i + 2 * WIDTH] = total * total
@@ -63,9 +64,12 @@ def _similarity(means: Doubles, constants: FloatTriple, out: Doubles, length: in
     """Write the similarity from the window means of the four maps."""
     c1, c2, shift = constants
     for i in range(length):
-        s, d = means[i], means[i + WIDTH]
-        var_s, var_d = means[i + 2 * WIDTH] - s * s, means[i + 3 * WIDTH] - d * d
-        s, d = (s + shift) * (s + shift), d * d
+        s = means[i]
+        d = means[i + WIDTH]
+        var_s = means[i + 2 * WIDTH] - s * s
+        var_d = means[i + 3 * WIDTH] - d * d
+        s = (s + shift) * (s + shift)
+        d = d * d
         out[i] = ((s - d + c1) * (var_s - var_d + c2)) / ((s + d + c1) * (var_s + var_d + c2))
 
 
@@ -79,7 +83,8 @@ def _smooth_plane(
 ) -> None:
     """Smooth the maps of one plane along Y and X."""
     for r in range(0, rows, TOGETHER):
-        source, goal = maps[r * LINE :], out[r * LINE :]
+        source = maps[r * LINE :]
+        goal = out[r * LINE :]
         _windowed(source, LINE, weights[1], lines, LINE)
         _windowed(lines, 1, weights[2], goal, LINE)
 
@@ -95,7 +100,8 @@ def _values(
 ) -> None:
     """Smooth the stack along Z; add the similarities to `sums`."""
     rows, columns = size
-    means, values = np.empty(TOGETHER * LINE), np.empty(WIDTH)
+    means = np.empty(TOGETHER * LINE)
+    values = np.empty(WIDTH)
     for p in range(0, ready, TOGETHER):
         for r in range(rows):
             source = stack[p * PLANE + r * LINE :]
@@ -140,7 +146,8 @@ def advance(
     """
     maps, lines, stack, sums = work
     rows, columns = size
-    halo, rows_read = 2 * (weights[0].size - 1), rows + 2 * (weights[1].size - 1)
+    halo = 2 * (weights[0].size - 1)
+    rows_read = rows + 2 * (weights[1].size - 1)
     length = columns + 2 * (weights[2].size - 1)
     for z in range(len(truth)):
         for r in range(rows_read):

@@ -57,14 +57,19 @@ class ObjectErrors(NamedTuple):
 
 def object_classes(table: Overlap) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
     """Return the classes of the objects of a truth (T,) and of a prediction (P,)."""
-    truths, predictions = table.truth_sizes.size, table.prediction_sizes.size
-    pairs, inside = matches(table), table.contained
-    owner, match = table.truth_index[pairs], table.prediction_index[pairs]
-    holder, piece = table.truth_index[inside], table.prediction_index[inside]
+    truths = table.truth_sizes.size
+    predictions = table.prediction_sizes.size
+    pairs = matches(table)
+    inside = table.contained
+    owner = table.truth_index[pairs]
+    match = table.prediction_index[pairs]
+    holder = table.truth_index[inside]
+    piece = table.prediction_index[inside]
     detected = np.bincount(owner, minlength=truths) > 0
     matching = np.bincount(match, minlength=predictions)
     split = np.bincount(holder, minlength=truths) > 1
-    merged, of_split = np.zeros(truths, bool), np.zeros(predictions, bool)
+    merged = np.zeros(truths, bool)
+    of_split = np.zeros(predictions, bool)
     merged[owner] = matching[match] > 1
     of_split[piece] = split[holder]
     return (
@@ -91,7 +96,8 @@ def object_errors(table: Overlap) -> tuple[ObjectErrors, ObjectErrors]:
     of_truth, of_prediction = object_classes(table)
     truth = _Side(table.truth_labels, table.truth_sizes, table.truth_index)
     prediction = _Side(table.prediction_labels, table.prediction_sizes, table.prediction_index)
-    pairs, iou = matches(table), table.iou()
+    pairs = matches(table)
+    iou = table.iou()
     return (
         _judged(truth, prediction, table.shared, iou, pairs, of_truth),
         _judged(prediction, truth, table.shared, iou, pairs, of_prediction),
@@ -110,12 +116,14 @@ def _judged(
     own: _Side, other: _Side, shared: Longs, iou: Values, pairs: Longs, classes: NDArray[np.str_]
 ) -> ObjectErrors:
     """Return how the objects of one side were judged, given the positions of the matches."""
-    best, most = np.zeros(own.sizes.size), np.zeros(own.sizes.size, np.int64)
+    best = np.zeros(own.sizes.size)
+    most = np.zeros(own.sizes.size, np.int64)
     np.maximum.at(best, own.positions, iou)
     np.maximum.at(most, own.positions, shared)
     # Ascending by IoU, of equal ones the smaller label last: the last one is kept.
     order = pairs[np.lexsort((-other.positions[pairs], iou[pairs]))]
-    matched, seg = np.zeros(own.sizes.size, np.uint64), np.zeros(own.sizes.size)
+    matched = np.zeros(own.sizes.size, np.uint64)
+    seg = np.zeros(own.sizes.size)
     matched[own.positions[order]] = other.labels[other.positions[order]]
     seg[own.positions[order]] = iou[order]
     return ObjectErrors(own.labels, classes, matched, seg, best, most / own.sizes)

@@ -45,7 +45,8 @@ def _add(
     for y in range(rows):
         x = 0
         while x < columns:
-            begin, label = x, plane[y, x]
+            begin = x
+            label = plane[y, x]
             x += 1
             while x < columns and plane[y, x] == label:
                 x += 1
@@ -60,7 +61,8 @@ def _add(
                 first[label, axis] = min(first[label, axis], low)
                 last[label, axis] = max(last[label, axis], high)
             if image.size:
-                total, top = light[label], brightest[label]
+                total = light[label]
+                top = brightest[label]
                 for i in range(begin, x):
                     value = image[y, i]
                     total += value
@@ -164,9 +166,12 @@ def _summed(labels: Array, image: Array | None) -> tuple[Array, ObjectSums]:
         names = names[names != 0]
         top = names.size if names.size <= most else 0
     three = (top + 1, 3)
-    places, last = np.zeros(three, np.int64), np.full(three, -1)
-    first, brightest = np.full(three, np.iinfo(np.int64).max), np.full(top + 1, -np.inf)
-    voxels, total = np.zeros(top + 1, np.int64), np.zeros(top + 1)
+    places = np.zeros(three, np.int64)
+    last = np.full(three, -1)
+    first = np.full(three, np.iinfo(np.int64).max)
+    brightest = np.full(top + 1, -np.inf)
+    voxels = np.zeros(top + 1, np.int64)
+    total = np.zeros(top + 1)
     sums = ObjectSums(voxels, places, first, last, total, brightest)
     stack = labels.reshape(-1, *labels.shape[-2:])
     light = np.zeros((len(stack), 0, 0)) if image is None else image.reshape(stack.shape)
@@ -188,7 +193,8 @@ def _most(labels: Array) -> int:
 def _refuse_noise(objects: int, sums: ObjectSums, labels: Array) -> None:
     """Refuse labels that are no objects: a table of them serves nobody."""
     sides = np.where(sums.voxels[:, None] > 0, sums.last - sums.first + 1, 0)
-    within, most = int(sides.prod(axis=1).sum()), _most(labels)
+    within = int(sides.prod(axis=1).sum())
+    most = _most(labels)
     if objects > most or within > MOST * labels.size:
         raise InputError(
             f"objects are not measured: expected up to {most} compact ones, found "
@@ -199,9 +205,12 @@ def _refuse_noise(objects: int, sums: ObjectSums, labels: Array) -> None:
 
 def _measured(names: Array, sums: ObjectSums, shape: Shape, spacing: Lengths) -> Columns:
     """Return the columns of place, size and brightness, in ascending order of the label."""
-    there, axes = np.flatnonzero(sums.voxels), slice(-len(shape), None)
-    voxels, voxel = sums.voxels[there], prod(spacing)
-    first, last = sums.first[there, axes], sums.last[there, axes] + 1
+    there = np.flatnonzero(sums.voxels)
+    axes = slice(-len(shape), None)
+    voxels = sums.voxels[there]
+    voxel = prod(spacing)
+    first = sums.first[there, axes]
+    last = sums.last[there, axes] + 1
     centres = sums.places[there, axes] / voxels[:, None] * spacing
     faces = ((first == 0) | (last == shape)) & (np.array(shape) > 1)
     lengths = (last - first) * np.array(spacing)

@@ -73,7 +73,8 @@ class Overlap:
 
         Of those that overlap with any predicted object, ascending.
         """
-        cells, iou = self.truth_index, self.iou()
+        cells = self.truth_index
+        iou = self.iou()
         first = np.flatnonzero(np.diff(cells, prepend=-1))
         highest = np.maximum.reduceat(iou, first)
         equal = np.flatnonzero(iou == np.repeat(highest, np.diff(first, append=cells.size)))
@@ -82,7 +83,8 @@ class Overlap:
     @property
     def partners(self) -> tuple[Labels, Doubles]:
         """Label and IoU of the predicted object in the `best` pair of each true one, else 0."""
-        pairs, labels = self.best, np.zeros(self.truth_sizes.size, self.prediction_labels.dtype)
+        pairs = self.best
+        labels = np.zeros(self.truth_sizes.size, self.prediction_labels.dtype)
         iou = np.zeros(labels.size)
         labels[self.truth_index[pairs]] = self.prediction_labels[self.prediction_index[pairs]]
         iou[self.truth_index[pairs]] = self.iou(pairs)
@@ -151,7 +153,8 @@ def overlap(truth: Array, prediction: Array) -> Overlap:
     >>> table.truth_sizes.tolist(), table.prediction_sizes.tolist(), table.shared.tolist()
     ([3, 1], [3], [2, 1])
     """
-    truth, prediction = np.asarray(truth), np.asarray(prediction)
+    truth = np.asarray(truth)
+    prediction = np.asarray(prediction)
     for name, array in (("truth", truth), ("prediction", prediction)):
         if array.dtype.kind not in "iu":
             raise InputError(

@@ -52,7 +52,8 @@ def _hashed(truth: Array, prediction: Array, dtype: DType, on_disk: bool) -> Pai
     if on_disk:
         allowed = int(min(allowed, free_gib() * GIB // LARGE_SHARE))
     most = max(allowed // (2 * dtype.itemsize + 8), 4 * SLOTS)
-    table, in_use = _new_table(SLOTS, dtype), 0
+    table = _new_table(SLOTS, dtype)
+    in_use = 0
     for t, p in chunks(truth, prediction, dtype=dtype, size=CHUNK):
         t.flags.writeable = p.flags.writeable = False  # one compiled version for all
         position = 0
@@ -168,7 +169,8 @@ def count_runs(
         if stop < start + BLOCK:
             changed[:] = False
             changed[stop - start] = True  # the end closes the last run
-        now, before = slice(start, stop), slice(start - 1, stop - 1)
+        now = slice(start, stop)
+        before = slice(start - 1, stop - 1)
         _mark_changes(truth[now], truth[before], prediction[now], prediction[before], changed)
         for w in range(words.size):
             word = words[w]
@@ -187,7 +189,8 @@ def count_runs(
                     voxels[slot] += here - run
                 run = here
                 if here < size:
-                    t, p = truth[np.uint64(here)], prediction[np.uint64(here)]
+                    t = truth[np.uint64(here)]
+                    p = prediction[np.uint64(here)]
     return size, used
 
 

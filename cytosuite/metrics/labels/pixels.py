@@ -24,7 +24,8 @@ def pixel_share(table: Overlap, weights: FloatPair) -> float:
     >>> pixel_share(table, (0, 1)), pixel_share(table, (1, 1))
     (0.6666666666666666, 0.5)
     """
-    truth, prediction = int(table.truth_sizes.sum()), int(table.prediction_sizes.sum())
+    truth = int(table.truth_sizes.sum())
+    prediction = int(table.prediction_sizes.sum())
     if not truth or not prediction:
         return float(truth == prediction)
     right = int(table.shared.sum())

@@ -111,7 +111,8 @@ def without_small(
     """
     table = overlap(truth, prediction)
     small = table.truth_sizes < min_object_voxels
-    predicted, of_small = table.prediction_index, small[table.truth_index]
+    predicted = table.prediction_index
+    of_small = small[table.truth_index]
     matches = 2 * table.shared > table.truth_sizes[table.truth_index]
     count = table.prediction_sizes.size
     inside = np.bincount(predicted[of_small], table.shared[of_small], minlength=count)

@@ -53,11 +53,15 @@ def surface_table(truth: Array, prediction: Array, spacing: Spacing) -> SurfaceT
     """
     table = overlap(truth, prediction)
     volumes = np.asarray(truth), np.asarray(prediction)
-    shape, pairs = volumes[0].shape, table.above_half
-    step, size = voxel_size(spacing, len(shape)), prod(shape)
-    rows, columns = table.truth_index[pairs], table.prediction_index[pairs]
+    shape = volumes[0].shape
+    pairs = table.above_half
+    step = voxel_size(spacing, len(shape))
+    size = prod(shape)
+    rows = table.truth_index[pairs]
+    columns = table.prediction_index[pairs]
     objects = (table.truth_labels, rows), (table.prediction_labels, columns)
-    sides, last = [_Kept(*wanted) for wanted in objects], _last(volumes, objects)
+    sides = [_Kept(*wanted) for wanted in objects]
+    last = _last(volumes, objects)
     apart = 2 * dist(np.zeros(len(shape)), np.multiply(shape, step)) + 1
 
     def points(voxels: Longs) -> Doubles:
@@ -76,7 +80,8 @@ def surface_table(truth: Array, prediction: Array, spacing: Spacing) -> SurfaceT
             distance[away], _ = tree.query(points(voxels[away]), workers=THREADS)
         return distance[np.lexsort((distance, voxels // size))]
 
-    distances, done = np.zeros((3, pairs.size)), np.zeros(pairs.size, bool)
+    distances = np.zeros((3, pairs.size))
+    done = np.zeros(pairs.size, bool)
     for part in slabs(*volumes) if pairs.size else ():
         for volume, side in zip(volumes, sides, strict=True):
             side.add(volume, part)
@@ -185,7 +190,8 @@ class _Kept:
         """
         ended = done[self.pairs]
         order = np.argsort(self.pairs[ended], kind="stable")
-        pairs, places = self.pairs[ended][order].astype(np.int64), self.places[ended][order]
+        pairs = self.pairs[ended][order].astype(np.int64)
+        places = self.places[ended][order]
         self.pairs, self.places = self.pairs[~ended], self.places[~ended]
         first = np.flatnonzero(np.diff(pairs, prepend=-1))
         return pairs * size + places, np.append(first, pairs.size)

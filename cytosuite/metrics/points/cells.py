@@ -63,7 +63,8 @@ def cell_points(
         np.bincount(np.searchsorted(cells, names[names > 0]), minlength=cells.size)
         for names in sides
     ]
-    one, other = sides[0][matched.truth_index], sides[1][matched.prediction_index]
+    one = sides[0][matched.truth_index]
+    other = sides[1][matched.prediction_index]
     return CellPoints(counts[0], counts[1], (one == other)[one > 0])
 
 

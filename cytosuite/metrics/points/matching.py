@@ -103,11 +103,13 @@ def pooled(parts: Sequence[MatchedPoints]) -> MatchedPoints:
     """Return the pairs of several images taken together."""
     parts = parts or [matched_points(np.zeros((0, 2)), np.zeros((0, 2)), (1.0, 1.0))]
     truths = predictions = 0  # points of the images before
-    first, second = [], []
+    first = []
+    second = []
     for part in parts:
         first.append(part.truth_index + truths)
         second.append(part.prediction_index + predictions)
-        truths, predictions = truths + part.truths, predictions + part.predictions
+        truths = truths + part.truths
+        predictions = predictions + part.predictions
     return MatchedPoints(
         truths,
         predictions,
@@ -134,7 +136,8 @@ def _near(truth: Doubles, prediction: Doubles, radius: float) -> tuple[Longs, Lo
     """Return positions and distances of all pairs within a radius [µm]."""
     if not (len(truth) and len(prediction)):
         return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
-    true_tree, tree = KDTree(truth), KDTree(prediction)
+    true_tree = KDTree(truth)
+    tree = KDTree(prediction)
     if (number := int(true_tree.count_neighbors(tree, radius))) > MOST_PAIRS:
         raise InputError(
             f"points: expected at most {MOST_PAIRS} pairs within the radius of {radius:g} µm, "
@@ -147,7 +150,8 @@ def _near(truth: Doubles, prediction: Doubles, radius: float) -> tuple[Longs, Lo
 def _most(rows: Longs, columns: Longs, shape: IntPair) -> int:
     """Return the largest number of pairs, one to one: the flow through points that hold one."""
     # scipy's maximum_bipartite_matching does not end for 2,000 points with 20 neighbours each.
-    truths, size = shape[0], sum(shape)
+    truths = shape[0]
+    size = sum(shape)
     points = np.arange(size)
     starts = np.concatenate([rows, np.full(truths, size), points[truths:]])
     ends = np.concatenate([truths + columns, points[:truths], np.full(shape[1], size + 1)])
@@ -165,7 +169,8 @@ def _nearest(
     order = np.argsort(groups, kind="stable")
     starts = np.flatnonzero(np.diff(groups[order], prepend=-1))
     alone = order[starts[np.diff(starts, append=rows.size) == 1]]
-    parts, steps = [(rows[alone], columns[alone])], 0
+    parts = [(rows[alone], columns[alone])]
+    steps = 0
     for group in np.split(order, starts[1:]):
         if group.size > 1:
             truths, first = np.unique(rows[group], return_inverse=True)

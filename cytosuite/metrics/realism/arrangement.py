@@ -87,7 +87,8 @@ def arrangement(labels: Array, spacing: Spacing, image: Array | None = None) -> 
     names, dense = numbered(labels)
     voxels = np.bincount(dense.ravel(), minlength=names.size + 1)[1:]
     large = voxels >= SCRAP * np.median(voxels) if names.size else np.zeros(0, bool)
-    names, dense = names[large], keep_by(dense, np.append(False, large))
+    names = names[large]
+    dense = keep_by(dense, np.append(False, large))
     places = np.nonzero(dense)
     owner = dense[places] - 1
     size, centre, covariance = _moments(places, owner, names.size, step)
@@ -121,7 +122,8 @@ def numbers(properties: Properties) -> FloatDict:
     ``neighbour_um``, ``neighbour``, ``valley``, ``elongation`` and ``tilt_deg``, means of
     ``radius``, ``tangential`` and ``fraction``.
     """
-    contact, surface = properties["contact"], properties["surface"]
+    contact = properties["contact"]
+    surface = properties["surface"]
     spreads = ("volume", "relative_volume"), ("brightness", "relative_brightness")
     return {
         "objects": float(contact.size),

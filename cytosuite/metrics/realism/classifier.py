@@ -26,7 +26,8 @@ BRIGHT = 90  # percentile of the smoothed stack from which patches have their mi
 GROUND, LIGHT, STEPS = 20, 99, 30  # percentiles of the reference, and units between them
 QUANTILES = (5, 25, 50, 75, 95, 99.5)
 WIDTHS = (1, 2, 4)  # of the smoothings, voxels; half as wide along z
-FOLDS, DRAWS = 5, 4
+FOLDS = 5
+DRAWS = 4
 SHRINKAGE = 0.05  # of the covariance towards a ball
 TINY = 1e-6
 

@@ -162,7 +162,8 @@ def edge_curve(images: Stacks, settings: EdgeSettings = WHOLE) -> DoublePair:
     finest = min(step for step, _ in curves)
     lengths = [int((curve.size - 1) * step / finest + 1e-9) + 1 for step, curve in curves]
     depth = np.arange(max(lengths), dtype=np.float64) * finest
-    total, reached = np.zeros(depth.size), np.zeros(depth.size)
+    total = np.zeros(depth.size)
+    reached = np.zeros(depth.size)
     for (step, curve), length in zip(curves, lengths, strict=True):
         total[:length] += np.interp(depth[:length], np.arange(curve.size) * step, curve)
         reached[:length] += 1

@@ -53,8 +53,10 @@ def object_features(scene: Scene) -> dict[str, Array]:
     ([1.0], [2.0])
     """
     names, dense = numbered(scene.labels)
-    spacing, count = np.asarray(scene.image.spacing), names.size
-    rows, centres = np.full((count, len(FEATURES)), nan), np.zeros((count, 3))
+    spacing = np.asarray(scene.image.spacing)
+    count = names.size
+    rows = np.full((count, len(FEATURES)), nan)
+    centres = np.zeros((count, 3))
     cut = np.zeros(count, bool)
     for label, box, mask in objects_in(dense):
         place = label - 1

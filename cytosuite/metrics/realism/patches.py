@@ -74,8 +74,10 @@ def patch_features(
     (first, first_volume), (second, second_volume) = drawn
     if len(first) and len(second):
         spread = first.std(axis=0)
-        centre, scale = first.mean(axis=0), np.where(spread > 0, spread, 1.0)
-        first, second = (first - centre) / scale, (second - centre) / scale
+        centre = first.mean(axis=0)
+        scale = np.where(spread > 0, spread, 1.0)
+        first = (first - centre) / scale
+        second = (second - centre) / scale
     return PatchFeatures(first, second, first_volume, second_volume)
 
 
@@ -105,7 +107,8 @@ def patch_kid(features: PatchFeatures) -> float:
     >>> patch_kid.of(PatchFeatures(x, y, none, none))
     -13.0
     """
-    x, y = features.real, features.synthetic
+    x = features.real
+    y = features.synthetic
     a, b = (
         (np.unique(volume)[:, None] == volume).astype(np.float64)
         for volume in (features.real_volume, features.synthetic_volume)

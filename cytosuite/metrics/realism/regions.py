@@ -105,7 +105,8 @@ def region_scores(real: Scenes, synthetic: Scenes) -> RegionScores:
         [(scene, regions(scene.labels, scene.image.spacing)) for scene in members(side, Scene)]
         for side in (real, synthetic)
     )
-    depths, scores = [], []
+    depths = []
+    scores = []
     for scene, parts in first:
         for z, plane in enumerate(scene.image.array):
             depth = (z + 0.5) / len(scene.labels)
@@ -190,7 +191,8 @@ def dilated(mask: Bools, spacing: Spacing, radius_um: float) -> Bools:
     if mask.ndim == 2:
         flat: Bools = dilated(mask[np.newaxis], (1.0, *spacing), radius_um)[0]
         return flat
-    near, limit = np.zeros_like(mask), radius_um * (1 + 1e-9)
+    near = np.zeros_like(mask)
+    limit = radius_um * (1 + 1e-9)
     reach = int(limit / spacing[0])
     for z, plane in enumerate(mask):
         if not plane.any():

@@ -174,7 +174,8 @@ def _by_band(frequency: Doubles, power: Doubles, weight: Doubles, edges: Doubles
     """Return the weighted mean power in each band."""
     band = np.floor((frequency - edges[0]) / (edges[1] - edges[0]) + 1e-9).astype(np.intp).ravel()
     inside = (band >= 0) & (band < edges.size - 1)
-    band, share = band[inside], weight.ravel()[inside]
+    band = band[inside]
+    share = weight.ravel()[inside]
     count = np.bincount(band, weights=share, minlength=edges.size - 1)
     total = np.bincount(band, weights=share * power.ravel()[inside], minlength=edges.size - 1)
     return total / np.maximum(count, 1e-300)

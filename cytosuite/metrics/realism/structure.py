@@ -142,7 +142,8 @@ def brighter(inside: Array, around: Array) -> float:
     """Return the probability that one value exceeds another, equal ones counting half."""
     if not (inside.size and around.size):
         return nan
-    inside, around = np.sort(inside), np.sort(around)
+    inside = np.sort(inside)
+    around = np.sort(around)
     below, not_above = (int(np.searchsorted(around, inside, s).sum()) for s in ("left", "right"))
     return (below + not_above) / (2 * inside.size * around.size)
 

@@ -72,12 +72,14 @@ def transport(real: Array | Sequence[Array], synthetic: Array | Sequence[Array])
 
     All three agree up to rounding in float64. Integers beyond 2**53 are rounded to it.
     """
-    first, second = _sample("real", real), _sample("synthetic", synthetic)
+    first = _sample("real", real)
+    second = _sample("synthetic", synthetic)
     if not (first.size and second.size):
         return Transport(nan, nan, nan)
     values = first.size + second.size
     dtypes = {array.dtype for side in (first, second) for array in side.arrays}
-    low, high = min(first.low, second.low), max(first.high, second.high)
+    low = min(first.low, second.low)
+    high = max(first.high, second.high)
     if values > SMALL and all(dtype.kind in "iu" and dtype.itemsize < 3 for dtype in dtypes):
         distance, squares = _by_histograms(first, second, int(low), int(high))
     elif values > SMALL and high > low and isfinite(BINS / (high - low)):
@@ -87,7 +89,8 @@ def transport(real: Array | Sequence[Array], synthetic: Array | Sequence[Array])
             np.sort(np.concatenate([np.ravel(array).astype(np.float64) for array in side.arrays]))
             for side in (first, second)
         )
-        distance, squares = sorted_distance(a, b), float(np.square(a - first.mean).sum())
+        distance = sorted_distance(a, b)
+        squares = float(np.square(a - first.mean).sum())
     return Transport(distance, sqrt(squares / first.size), first.high - first.low)
 
 
@@ -172,13 +175,15 @@ def _sample(side: str, images: Array | Sequence[Array]) -> _Sample:
                 f"found {array.dtype}; convert the image"
             )
         for chunk in _chunks(array):
-            smallest, largest = float(chunk.min()), float(chunk.max())
+            smallest = float(chunk.min())
+            largest = float(chunk.max())
             if not (isfinite(smallest) and isfinite(largest)):
                 raise InputError(
                     f"{side} image {place}: grey values must be finite numbers, found NaN or "
                     "infinity; replace such voxels or leave them out"
                 )
-            low, high = min(low, smallest), max(high, largest)
+            low = min(low, smallest)
+            high = max(high, largest)
             total += float(chunk.sum(dtype=np.float64))
             size += chunk.size
     return _Sample(arrays, size, low, high, ratio(total, size))
@@ -212,7 +217,8 @@ def _by_histograms(first: _Sample, second: _Sample, low: int, high: int) -> Mome
 def _by_bins(first: _Sample, second: _Sample, low: float, high: float) -> Moments:
     """Return the moments of two samples, sorting only where the shares cross."""
     scale = (BINS - 1) / (high - low)
-    counts, sums = np.zeros((2, BINS), np.int64), np.zeros((2, BINS))
+    counts = np.zeros((2, BINS), np.int64)
+    sums = np.zeros((2, BINS))
 
     def fill(side: _Sample, count: Array, total: Array) -> float:
         """Count one side into its bins; return its sum of squares."""
@@ -242,7 +248,8 @@ def _by_bins(first: _Sample, second: _Sample, low: float, high: float) -> Moment
     def gathered(side: _Sample, size: int) -> Array:
         """Return all values of these bins in ascending order."""
         single = all(array.dtype == np.float32 for array in side.arrays)
-        values, done = np.empty(size, np.float32 if single else np.float64), 0
+        values = np.empty(size, np.float32 if single else np.float64)
+        done = 0
         for array in side.arrays if size else []:
             for chunk in _chunks(array):
                 done = gather(chunk, low, scale, crossing, values, done)
@@ -307,13 +314,15 @@ def merge(a: Array, b: Array, low: float, counts: Longs, edges: Doubles, bins: L
     limits less `low`, `bins` (K,) those to integrate over, ascending.
     """
     total, i, j, k, below_a, below_b = 0.0, 0, 0, 0, 0, 0
-    size_a, size_b = counts[0].sum(), counts[1].sum()
+    size_a = counts[0].sum()
+    size_b = counts[1].sum()
     for place in bins:
         while k < place:
             below_a += counts[0, k]
             below_b += counts[1, k]
             k += 1
-        end_a, end_b = i + counts[0, k], j + counts[1, k]
+        end_a = i + counts[0, k]
+        end_b = j + counts[1, k]
         past = edges[k]
         left_a, left_b = below_a - i, below_b - j  # values below this bin that were not gathered
         while True:

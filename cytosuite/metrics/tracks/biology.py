@@ -147,14 +147,17 @@ def branching_correctness(tracks: MatchedTracks, within: int) -> float:
     same one, and wants different daughters, which differs only where tracks are exchanged within
     those i frames).
     """
-    truth, prediction = tracks.truth, tracks.prediction
-    divisions, predicted = truth.divisions(), prediction.divisions()
+    truth = tracks.truth
+    prediction = tracks.prediction
+    divisions = truth.divisions()
+    predicted = prediction.divisions()
     if not divisions:
         return nan
 
     def same(true: int, other: int, frame: int) -> bool:
         """Return whether two tracks match uniquely in a frame."""
-        vertex, true_vertex = prediction.vertex(other, frame), truth.vertex(true, frame)
+        vertex = prediction.vertex(other, frame)
+        true_vertex = truth.vertex(true, frame)
         return vertex >= 0 and true_vertex >= 0 and int(tracks.counterpart[vertex]) == true_vertex
 
     def begin_alike(true: int, other: int) -> bool:
@@ -164,7 +167,8 @@ def branching_correctness(tracks: MatchedTracks, within: int) -> float:
 
     def divide_alike(true: int, other: int) -> bool:
         """Return whether a predicted mother and her daughters are the truth's."""
-        daughters, others = divisions[true].tolist(), predicted[other].tolist()
+        daughters = divisions[true].tolist()
+        others = predicted[other].tolist()
         ends = int(truth.ends[true]), int(prediction.ends[other])
         return (
             len(daughters) == len(others)
@@ -173,7 +177,8 @@ def branching_correctness(tracks: MatchedTracks, within: int) -> float:
             and all(any(begin_alike(a, b) for b in others) for a in daughters)
         )
 
-    right, taken = set[int](), set[int]()
+    right = set[int]()
+    taken = set[int]()
     for mother, true in np.transpose(longest_runs(tracks)[:2]).tolist():
         free = mother not in right and true not in taken
         if free and mother in predicted and true in divisions and divide_alike(true, mother):

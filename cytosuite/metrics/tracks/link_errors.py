@@ -56,7 +56,8 @@ def _errors(tracks: MatchedTracks) -> Iterator[LinkError]:
     goes_on[prediction.sources[prediction.sources >= 0]] = True
 
     absent = changes.absent_links
-    target, source = guess[absent], guess[truth.sources[absent]]
+    target = guess[absent]
+    source = guess[truth.sources[absent]]
     elsewhere = goes_on[source] | (np.append(prediction.sources, -1)[target] >= 0)
     lost = [_daughters(truth)[absent], (target < 0) | (source < 0), elsewhere]
     yield from _named(truth, "truth", absent, np.select(lost, (DIVISION, GAP, SWAP), BREAK))

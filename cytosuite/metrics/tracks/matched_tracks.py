@@ -68,7 +68,8 @@ def match_tracks(truth: TrackedSequence, prediction: TrackedSequence) -> Matched
         if not 0 <= frame < counts[1]
         for mask in masks[frame]
     ]
-    match, cells = np.full(true.graph.vertices, -1, np.int64), [np.zeros((0, 4))]
+    match = np.full(true.graph.vertices, -1, np.int64)
+    cells = [np.zeros((0, 4))]
 
     def match_frame(frame: int, drawn: Array, labels: Array) -> None:
         """Enter the matches of one frame, and its problems."""

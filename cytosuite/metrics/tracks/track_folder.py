@@ -26,10 +26,12 @@ from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Array
 
 MOST_FRAMES = 100_000
-MARKERS, RESULT = "TRA/man_track", "mask"
+MARKERS = "TRA/man_track"
+RESULT = "mask"
 WHOLE = re.compile(r"man_seg(\d+)\.tiff?$")
 PLANE = re.compile(r"man_seg_(\d+)_(\d+)\.tiff?$")
-TRUTH_TABLE, RESULT_TABLE = "TRA/man_track.txt", "res_track.txt"
+TRUTH_TABLE = "TRA/man_track.txt"
+RESULT_TABLE = "res_track.txt"
 
 
 def read_sequence(folder: Path) -> TrackedSequence:
@@ -63,7 +65,8 @@ def open_sequence(folder: Path) -> TrackedSequence:
     try:
         tracks, problems = tracks_of(read_text(table).splitlines())
     except InputError as error:
-        tracks, problems = [], [reason_of(error, table)]
+        tracks = []
+        problems = [reason_of(error, table)]
     paths, missing = _frame_paths(folder, MARKERS if truth else RESULT)
     return TrackedSequence(
         tracks=tracks,
@@ -104,7 +107,8 @@ def write_sequence(
     with atomic(folder) as temporary:
         for number in range(len(frames)):
             labels = np.asarray(frames[number]).astype(np.uint16)
-            axes, assumed = "ZYX"[-labels.ndim :], {"spacing_source": "assumed"}
+            axes = "ZYX"[-labels.ndim :]
+            assumed = {"spacing_source": "assumed"}
             plain = Volume(labels, (1.0,) * labels.ndim, axes, assumed)
             image = like.like(labels) if like else plain
             for prefix in prefixes:
@@ -160,7 +164,8 @@ def _frame_paths(folder: Path, prefix: str) -> tuple[tuple[Path, ...], list[str]
     if max(by_frame) >= MOST_FRAMES:
         return (), [f"{_short(last, folder)}: expected at most {MOST_FRAMES} frames"]
     digits = len(last.stem) - len(start.name)
-    paths, problems = [], []
+    paths = []
+    problems = []
     for frame in range(max(by_frame) + 1):
         files = by_frame.get(frame, [start.with_name(f"{start.name}{frame:0{digits}d}.tif")])
         if frame not in by_frame:
@@ -173,11 +178,13 @@ def _frame_paths(folder: Path, prefix: str) -> tuple[tuple[Path, ...], list[str]
 
 def _masks(folder: Path, frames: Sequence[Path]) -> list[Mask]:
     """Return the masks of whole cells in a folder, none if it does not exist."""
-    masks, start = [], f"{folder.parent.name}/SEG/"
+    masks = []
+    start = f"{folder.parent.name}/SEG/"
     for path in sorted(folder.glob("*.tif*")):
         single = PLANE.match(path.name)
         if match := single or WHOLE.match(path.name):
-            frame, plane = int(match[1]), int(single[2]) if single else None
+            frame = int(match[1])
+            plane = int(single[2]) if single else None
             same = not single and frame < len(frames) and frames[frame].exists()
             same = same and cmp(path, frames[frame], False)
             masks.append(Mask(frame, partial(_labels, path), plane, start + path.name, same))

@@ -172,7 +172,8 @@ def op_ctb(tracks: MatchedTracks) -> float:
     return (seg.of(tracks) + tra.of(tracks)) / 2
 
 
-CELLS, LINKS = ("splits", "missed", "spurious"), ("extra_links", "absent_links", "wrong_links")
+CELLS = ("splits", "missed", "spurious")
+LINKS = ("extra_links", "absent_links", "wrong_links")
 # Of repairing one error by hand.
 COSTS = dict(zip(CELLS + LINKS, (SPLIT, MISSED, SPURIOUS, 1.0, 1.5, 1.0), strict=True))
 

@@ -6,7 +6,8 @@ from cytosuite.files import Scalar
 KEY = "outline"  # of the looseness in a card's parameters and in an image's metadata
 PREFIX = f"{KEY}."  # of the trees in a file of weights
 STEP = 0.15  # by which looser and tighter differ from the card
-_LOOSEST, _TIGHTEST = 0.95, 0.05
+_LOOSEST = 0.95
+_TIGHTEST = 0.05
 
 
 def looseness_of(own: float, given: Scalar | None) -> float:

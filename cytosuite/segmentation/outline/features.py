@@ -66,14 +66,16 @@ def measure(labels: Labels, image: Array, spacing: Spacing) -> Common:
 
 def look(labels: Labels, image: Array, spacing: Spacing, common: Common) -> Near:
     """Return the voxels in and around the objects of an image, or of a part of it."""
-    objects, nearest = labels > 0, labels.astype(np.int32)
+    objects = labels > 0
+    nearest = labels.astype(np.int32)
     distance = distance_out(~(borders(labels) & objects), spacing, nearest, REACH * common.radius)
     np.negative(distance, out=distance, where=objects)
     distance /= np.float32(common.radius)
     voxels = np.flatnonzero(distance <= REACH)
     owner = nearest.ravel()[voxels]
     inside = objects.ravel()[voxels]
-    own, count = owner[inside], np.maximum(np.bincount(labels.ravel()), 1)
+    own = owner[inside]
+    count = np.maximum(np.bincount(labels.ravel()), 1)
     radius = _radii(count, spacing)
     places = [
         (along * step).astype(np.float32)

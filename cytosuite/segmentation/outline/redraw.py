@@ -44,7 +44,8 @@ def redraw(
     shape = labels.shape
     flat = [axis for axis, size in enumerate(shape) if size > 1]  # a slice is a plane
     if len(flat) < len(shape):
-        thin, steps = tuple(shape[axis] for axis in flat), [spacing[axis] for axis in flat]
+        thin = tuple(shape[axis] for axis in flat)
+        steps = [spacing[axis] for axis in flat]
         if not thin:
             return labels
         found = redraw(labels.reshape(thin), image.reshape(thin), steps, trees, looseness)
@@ -52,7 +53,8 @@ def redraw(
     common = measure(labels, image, spacing)
     if common.threshold <= 0:
         return labels
-    found, length = room(shape, labels.dtype), (REACH + 3 * SCALES[-1]) * common.radius
+    found = room(shape, labels.dtype)
+    length = (REACH + 3 * SCALES[-1]) * common.radius
     reaches = [ceil(length / step) for step in spacing]  # outlines lie and smoothing reaches there
     blocks = _blocks(shape, [ceil(_MARGIN * common.radius / step) for step in spacing])
 

@@ -43,7 +43,8 @@ def draw_camera(rng: Rng, ranges: CameraRanges) -> DrawnCamera:
     """Return a camera drawn from ranges."""
     low, high = np.log(ranges.photons)
     photons = float(np.exp(rng.uniform(low, high)))
-    haze, read_noise = rng.uniform(*ranges.haze), rng.uniform(*ranges.read_noise)
+    haze = rng.uniform(*ranges.haze)
+    read_noise = rng.uniform(*ranges.read_noise)
     multiplies, resampled = rng.random(2) < (ranges.multiplying, ranges.resampled)
     blur = rng.uniform(*ranges.blur)
     return DrawnCamera(photons, haze, read_noise, bool(multiplies), blur if resampled else 0.0)

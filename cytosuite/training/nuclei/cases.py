@@ -199,7 +199,8 @@ def load_case(
     volume = read_grey(files.image, files.group)
     others = volume.channels
     if len(others) != channels:
-        first, as_many = volume.axes[0], volume.shape[0] == channels
+        first = volume.axes[0]
+        as_many = volume.shape[0] == channels
         remedy = (
             f"save those that were read as {first} as axis C" if as_many else "set network.channels"
         )
@@ -226,7 +227,8 @@ def load_case(
     if files.simulated:
         # The unit is the median nucleus as it is seen, after the blur.
         unit = np.float32(np.median(means[means > 0])) if (means > 0).any() else np.float32(1)
-        image, means = image / unit, means / unit
+        image = image / unit
+        means = means / unit
         if len(diameters):
             spread = tails(image, spacing, float(np.median(diameters)), stray, files.name)
     light_of_label = own_light(image, labels, level, means)
@@ -310,7 +312,8 @@ def _level_within_cells(labels: Integers) -> Floats:
 def _means(fields: Iterable[Array | int], labels: Shorts, weight: Array) -> Doubles:
     """Return the weighted means (F, N + 1) of fields over labels, 0 where nothing weighs."""
     inside = labels > 0
-    names, shares = labels[inside], weight[inside].astype(np.float64)
+    names = labels[inside]
+    shares = weight[inside].astype(np.float64)
     total = np.bincount(names, shares, int(names.max(initial=0)) + 1)
     values = [shares * np.broadcast_to(field, labels.shape)[inside] for field in fields]
     total_or_1 = np.where(total > 0, total, 1)

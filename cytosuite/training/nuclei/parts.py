@@ -66,7 +66,8 @@ class NucleiTraining(Training[Given, TrainingCase]):
 
     def case(self, item: Files, role: str, settings: Given) -> TrainingCase:
         """Return a volume with its targets."""
-        patches, quietest = settings.patches, self.quietest(settings)
+        patches = settings.patches
+        quietest = self.quietest(settings)
         return load_case(
             item,
             patches.shape,

@@ -118,7 +118,8 @@ def _volume(rng: Rng, case: TrainingCase, settings: Patches) -> tuple[Image, Ima
         image = normalise(image, background_of(whole))[None]
     else:
         image = np.stack(_channels(case, box))
-    labels, where = case.labels[box], (slice(None), *box)
+    labels = case.labels[box]
+    where = (slice(None), *box)
     if settings.cut:
         targets = case.make_targets(labels)
     else:
