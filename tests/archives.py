@@ -83,7 +83,8 @@ class Image:
 
     def text(self):
         """Return the bytes of the config."""
-        rootfs = {"type": "layers", "diff_ids": [f"sha256:{sha(layer)}" for layer in self.tars()]}
+        tars = [f"sha256:{sha(layer)}" for layer in self.tars()]
+        rootfs = {"type": "layers", "diff_ids": tars}
         return json.dumps({"rootfs": rootfs, **self.config}).encode()
 
     def docker(self):

@@ -61,12 +61,12 @@ class Page:
 
     def __init__(self, browser):
         self._browser = browser
-        self._session = None
         self.complaints = []
         self.requests = []
         self._context = browser.call("Target.createBrowserContext")
         target = browser.call("Target.createTarget", url="about:blank", **self._context)
-        self._session = browser.call("Target.attachToTarget", flatten=True, **target)["sessionId"]
+        opened = browser.call("Target.attachToTarget", flatten=True, **target)
+        self._session = opened["sessionId"]
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.call(f"{domain}.enable")
 

@@ -211,6 +211,7 @@ def browse(window):
     def run(page, last="ready"):
         window.open(page)
         window.wait(f"'{last}' in document.documentElement.dataset")
+        window.run("new Promise((done) => setTimeout(done, 200))")  # complaints may come late
         return window.run("({...document.documentElement.dataset})"), window.complaints
 
     return run

@@ -101,18 +101,16 @@ def one_reader():
 def report(out, *sources, **options):
     """Make a report in a folder: exit code and output."""
     said = Console(file=StringIO(), width=2000)
-    code = report_command(
-        ReportOptions(sources=[str(source) for source in sources], out=out, **options), said
-    )
+    given = ReportOptions(sources=[str(source) for source in sources], out=out, **options)
+    code = report_command(given, said)
     assert (Path(out) / "report/index.html").is_file()
     return code, said.file.getvalue()
 
 
 def scored(truth, prediction, metrics=(), **more):
     """Return the scores of files as JSON has them."""
-    return layout(
-        score_files(ScoreOptions(truth=truth, prediction=prediction, metrics=metrics, **more))
-    )
+    given = ScoreOptions(truth=truth, prediction=prediction, metrics=metrics, **more)
+    return layout(score_files(given))
 
 
 def scores(out, algorithm):

@@ -133,9 +133,8 @@ def test_what_is_imported_while_a_program_runs_comes_with_an_extra():
 
 
 def test_tensorflow_is_in_the_image_of_stardist_alone_and_torchvision_in_no_base():
-    assert not {"tensorflow", "keras", "torchvision"} & set(
-        follow(modules(), ROOT / "cytosuite", later=True)
-    )
+    found = follow(modules(), ROOT / "cytosuite", later=True)
+    assert not {"tensorflow", "keras", "torchvision"} & set(found)
     # Not of docker/packages, which comes and goes while an image is built.
     bases = [p for place in ("", "e*/**/") for p in ROOT.glob(f"docker/{place}requirements*.txt")]
     assert not [path for path in bases if "torchvision" in path.read_text()]

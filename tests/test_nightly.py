@@ -195,7 +195,8 @@ def test_its_commands_run_as_they_are(tmp_path):
     assert summary.read_text() == (report / "comparison.md").read_text()
 
     scores = report / "scores.csv"  # a regression must stop the job, and stand in its summary
-    scores.write_text("\n".join([_worse(line) for line in scores.read_text().splitlines()]) + "\n")
+    lines = [_worse(line) for line in scores.read_text().splitlines()]
+    scores.write_text("\n".join(lines) + "\n")
     (compare,) = (line for line in others if " compare " in line)
     done = shell(folder, compare)
     assert done.returncode == 1

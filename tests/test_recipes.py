@@ -38,9 +38,8 @@ def _follow(readme, place):
     for language, content, path in _blocks(readme):
         if language == "sh":
             for line in content.splitlines():
-                house.printed(
-                    house.command(place, *line.removeprefix(".venv/bin/cytosuite ").split())
-                )
+                words = line.removeprefix(".venv/bin/cytosuite ").split()
+                house.printed(house.command(place, *words))
         elif path:
             write_text(place / path, content)
 

@@ -81,12 +81,8 @@ def test_segment_and_measure(page, checkout, tmp_path):
 
 
 def test_enter_a_challenge(page, checkout):
-    follow(
-        NETWORK.sub("", page("enter-a-challenge").partition(DOCKER)[0]),
-        checkout,
-        checkout,
-        **pages.PLAIN,
-    )
+    text = page("enter-a-challenge").partition(DOCKER)[0]
+    follow(NETWORK.sub("", text), checkout, checkout, **pages.PLAIN)
     assert (checkout / "runs/second/report/index.html").is_file()
 
 

@@ -63,9 +63,8 @@ def _value(made):
 def _sample(sockets, number):
     """Return a case: each socket is an array, or a function of the case's number."""
     made = {slug: make(number) if callable(make) else make for slug, make in sockets.items()}
-    return Sample(
-        {slug: _value(value) for slug, value in made.items()}, conditions={"number": number}
-    )
+    values = {slug: _value(value) for slug, value in made.items()}
+    return Sample(values, conditions={"number": number})
 
 
 @pytest.fixture

@@ -29,13 +29,8 @@ def engine_name(word: str) -> TextPair:
         )
     if word == "auto":
         if not CHECKOUT:
-            return (
-                "process",
-                (
-                    "process (plain processes: an installed package, containers are built from a "
-                    "checkout)"
-                ),
-            )
+            why = "an installed package, containers are built from a checkout"
+            return "process", f"process (plain processes: {why})"
         if isinstance(reason := find_docker(), str):
             return "process", f"process (plain processes: no Docker daemon, {reason})"
         return "docker", "docker (a Docker daemon answers)"

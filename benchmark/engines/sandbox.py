@@ -27,7 +27,7 @@ LATE_S = 5.0  # for the events of a daemon
 PYTHON = ("python3", "-I", "-S", "-c")
 PAUSE = "import signal; signal.pause()"
 LAST_LINES = 20  # of a log in which a progress is looked for
-END_BYTES = 4096
+END_BYTES = 4096  # at its end that are read
 
 
 class ContainerState(NamedTuple):

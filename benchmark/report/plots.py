@@ -16,18 +16,18 @@ from cytosuite.files import TextPair, Texts
 from cytosuite.volume.arrays import Doubles
 
 LEFT = 9.0  # % of the width for the numbers of the axis
-RIGHT = 3.0  # and right of points
+RIGHT = 3.0  # % of the width right of points
 HEIGHT, TOP, BOTTOM = 250.0, 12.0, 40.0  # px of a figure of points, above and below its frame
 LOW = 210.0  # px: height of curves of few algorithms
-HIGH = 320.0  # of more than have colours
+HIGH = 320.0  # px: height of curves of more algorithms than there are colours
 STEP = 1.7  # % between algorithms, so that their intervals do not cover each other
 WIDEST = 8.0  # % of a box and the gap to the next
 WIDE = 5  # groups from which a figure has the width of the page
 LETTERS = 62  # of all labels below the axis together
-LETTERS_WIDE = 130
+LETTERS_WIDE = 130  # the same in a figure of the width of the page
 WIDTHS = (440.0, 290.0)  # px for which labels are placed: narrowest column, and phone
 LETTER = 6.3  # px that a letter of a label takes up
-LINE = 13.0  # and a line
+LINE = 13.0  # px that a line of a label takes up
 GAP = 9  # px between a point and its label
 MANY = 300  # points above which they are small and have no tooltip
 Point = tuple[float, float]  # across and up, in units of the axes

@@ -27,7 +27,7 @@ from cytosuite.files import Json, Paths, TextDict, parse_json
 from cytosuite.volume import Header
 
 READ_S = 60.0  # longest time to decode the outputs of a case
-BYTES_PER_S = 10**6
+BYTES_PER_S = 10**6  # of the outputs: large ones may take longer
 VOXELS_PER_S = 10**7  # of its main input: large outputs may be much smaller in a file
 ROOM_BYTES = 4 * 2**30  # of memory: libraries with their threads
 BYTES_PER_VOXEL = 32  # of an image

@@ -30,7 +30,7 @@ from cytosuite.folders.splits import PART
 
 SETTINGS = "learn.toml"
 DAYS_S = 7 * 24 * 3600.0  # of a training
-OUTPUT_GIB = 64.0  # with the tool's own files
+OUTPUT_GIB = 64.0  # of the output of a training, with the tool's own files
 MOST_BYTES = 10_000_000  # of a card
 
 

@@ -38,9 +38,12 @@ def ranking_path(metric: AnyMetric) -> str:
 def platform_layout(entry: Standing, metrics: Metrics, scores: "pd.DataFrame") -> Json:
     """Return one algorithm's ``case``, ``aggregates`` and ``failed``, finite numbers alone."""
     rows = scores[(scores["algorithm"] == entry.algorithm) & (scores["case"] != "")]
-    states, values = dict[str, str](), defaultdict[str, FloatDict](dict)
+    states = dict[str, str]()
+    values = defaultdict[str, FloatDict](dict)
     columns = (rows[name].tolist() for name in ("case", "status", "metric", "value"))
-    for case, status, name, value in zip(*columns, strict=True):  # faster than a group of each
+    for case, status, name, value in zip(
+        *columns, strict=True
+    ):  # faster than a group of rows for each metric
         states[case] = status
         if isfinite(value):
             values[name][case] = value

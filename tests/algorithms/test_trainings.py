@@ -70,9 +70,8 @@ def test_a_training_publishes_a_model_that_answers_as_it_was_judged(tiny, tmp_pa
     answer = next(iter(outputs.values()))
     facts = [*scene.facts(answer), *facts_of_sets(training.real(held, settings), [answer])]
     # Published weights have half the digits.
-    assert score(wanted_metrics(settings.validation), facts) == pytest.approx(
-        scores, rel=0.02, abs=1e-3
-    )
+    found = score(wanted_metrics(settings.validation), facts)
+    assert found == pytest.approx(scores, rel=0.02, abs=1e-3)
 
 
 def test_a_step_is_drawn_from_seed_and_number_alone(begun):
@@ -124,10 +123,6 @@ def test_a_held_out_case_that_the_algorithm_refuses_counts_as_empty(begun, monke
 
     monkeypatch.setattr(type(training), "answer", refuse)
     state = begin(training, settings, None, "cpu")
-    assert (
-        score(wanted_metrics(settings.validation), [*training.validate(state, cases, settings)])[
-            "SEG"
-        ]
-        == 0.0
-    )
+    found = score(wanted_metrics(settings.validation), [*training.validate(state, cases, settings)])
+    assert found["SEG"] == 0.0
     assert "held-out case 1 counts as empty: no background" in caplog.text

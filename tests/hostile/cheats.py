@@ -112,9 +112,8 @@ def _stolen(number, folder, name, output):
         if number % 6 == turn:
             (place / name).symlink_to(f"{where}/{name}")
         elif number % 6 == turn + 2:
-            (place / "a.mha").write_text(
-                "\n".join([*head, f"ElementDataFile = {where}/{name}", ""])
-            )
+            lines = [*head, f"ElementDataFile = {where}/{name}", ""]
+            (place / "a.mha").write_text("\n".join(lines))
     if number % 6 == 5:
         os.mkfifo(place / name)
 
@@ -201,7 +200,8 @@ def by_server(client, image, truth, teams, folder):
         for team in teams:
             for path in [*team.iterdir()]:
                 path.rename(exchange / path.name)
-            code = box.exec_run(["timeout", str(LATE_S), *ASK, "POST /invoke", "0", "0"]).exit_code
+            asked = ["timeout", str(LATE_S), *ASK, "POST /invoke", "0", "0"]
+            code = box.exec_run(asked).exit_code
             log = box.logs()
             for path in [*exchange.iterdir()]:
                 path.rename(team / path.name)

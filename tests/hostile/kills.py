@@ -164,10 +164,8 @@ class Train(Command):
         name = f"m-{home.name}"
         home = self.place.home
         card = facts_of(home / "weights" / NETWORK / f"{name}.json")
-        return {
-            **card,
-            "validation": (home / "runs/training" / NETWORK / name / "validation.csv").read_text(),
-        }
+        rows = (home / "runs/training" / NETWORK / name / "validation.csv").read_text()
+        return {**card, "validation": rows}
 
 
 class Trainer(Train):

@@ -51,10 +51,8 @@ def home(tmp_path_factory):
     for name, middle in (("a", 12), ("b", 25)):
         ball = (z - 8) ** 2 * 4 + (y - 20) ** 2 + (x - middle) ** 2 < 120
         for kind, array in (("images", rng.poisson(20, ball.shape) + 200 * ball), ("labels", ball)):
-            write(
-                folder / "own" / kind / f"{name}.tif",
-                Volume(array.astype(np.uint16), (1.0, 0.5, 0.5), "ZYX"),
-            )
+            volume = Volume(array.astype(np.uint16), (1.0, 0.5, 0.5), "ZYX")
+            write(folder / "own" / kind / f"{name}.tif", volume)
     (folder / "train.toml").write_text(SETTINGS)
     return folder
 
@@ -106,7 +104,8 @@ def _start(home, words, stdout=subprocess.DEVNULL):
 def _ended(home, words):
     """Return exit code and stderr of a command that nobody disturbs."""
     process = _start(home, words)
-    return process.returncode, process.communicate(timeout=300)[1]
+    errors = process.communicate(timeout=300)[1]
+    return process.returncode, errors
 
 
 def _stopped(process, number, group):

@@ -9,7 +9,8 @@ from cytosuite.contract.sizes import Size, consent, probes
 from cytosuite.files import Entries, Texts
 from cytosuite.folders.index import FRAME, Item
 
-SHARED = "size_shared"  # keys of an image's record
+# keys of an image's record
+SHARED = "size_shared"
 ALONE = "size_alone"
 SAME = 1e-3  # of a size: rounding moves it less
 

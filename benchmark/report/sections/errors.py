@@ -22,7 +22,7 @@ from cytosuite.volume.arrays import Bools, Doubles
 CLASSES = (MATCHED, SPLIT, MERGED, MISSED, FALSE)
 OF_POINTS = (MATCHED, MISSED, FALSE)
 GROUPS = 10  # deciles
-LEAST = 5  # objects of one
+LEAST = 5  # objects of a decile
 LONGEST = 1.5  # true objects: a longer bar is cut, its numbers stand next to it
 OBJECT = ["algorithm", "missed", "depth", "size", "seg", KIND, "matched_label"]  # µm, µm³
 PART = 100_000  # true objects that become columns at a time

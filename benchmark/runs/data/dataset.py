@@ -55,8 +55,8 @@ from cytosuite.volume.pieces import slabs_of
 
 Progress = Callable[[int, int], None]
 SUMMARY = "dataset.json"
-FACTS = "case.json"  # of a case
-ROOMS = ("sockets", "extras")  # that its readers look at
+FACTS = "case.json"  # facts of a case
+ROOMS = ("sockets", "extras")  # folders of a case that its readers look at
 NAMED = 5  # files that are unfit in one line
 STAGE = "step-"  # names of extras that are stages of the image
 

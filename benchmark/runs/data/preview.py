@@ -27,7 +27,7 @@ from cytosuite.volume.pieces import distinct, thinned
 
 READABLE = 1000  # px of the longest side to which a small result is enlarged
 SIDE = 360  # px of the longest side of a volume
-STRIP_SIDE = 180
+STRIP_SIDE = 180  # the same in a strip
 SHOWN = 4  # stacks of each side of a strip
 MARGIN = 8  # px between pictures
 LINE = 18  # px of a caption

@@ -17,7 +17,7 @@ from cytosuite.files.tarball import (
 
 UploadKind = Literal["image", "tarball", "output"]
 FIRST = 8  # members that tell the kind
-FIRST_BYTES = 2**24  # and expanded bytes
+FIRST_BYTES = 2**24  # expanded bytes that tell the kind
 MEMBER = re.compile(
     r"(\./)?(manifest\.json|repositories|oci-layout|index\.json|blobs(/.*)?|sha256:.*"
     r"|[0-9a-f]{64}(\.json|\.tar|/.*)?)"

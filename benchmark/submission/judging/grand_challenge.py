@@ -15,8 +15,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from cytosuite.files import TextDict
-
 HERE = Path(__file__).resolve().parent  # of cases.json
 COLUMNS = ("case", "status", "seconds", "version", "job")  # of jobs.csv
 
@@ -69,7 +67,7 @@ def fetch(client: Any, algorithm: str, out: Path) -> bool:
     return not missing
 
 
-def cases() -> Iterator[tuple[str, TextDict]]:
+def cases() -> Iterator[tuple[str, dict[str, str]]]:
     """Yield each case in the list with the paths of its inputs by socket."""
     for files in json.loads((HERE / "cases.json").read_text("utf-8")):
         yield PurePosixPath(next(iter(files.values()))).parts[0], files

@@ -63,9 +63,8 @@ def fake(monkeypatch):
 
 
 def run(array, model, spacing=SPACING, axes="ZYX", **metadata):
-    return predict({"microscopy-image": Volume(array, spacing, axes, metadata)}, model)[
-        "instance-labels"
-    ]
+    volume = Volume(array, spacing, axes, metadata)
+    return predict({"microscopy-image": volume}, model)["instance-labels"]
 
 
 def names_at_centres(labels, spacing=SPACING):

@@ -52,9 +52,8 @@ def test_walls_are_no_nuclei_and_wide_nuclei_are_whole(kind, changes, least, see
     for seed in seeds:
         sample = generate(np.random.default_rng(seed), values)
         truth = sample.volume("instance-labels").array
-        labels = predict({"microscopy-image": sample.volume("microscopy-image")}, model)[
-            "instance-labels"
-        ].array
+        outputs = predict({"microscopy-image": sample.volume("microscopy-image")}, model)
+        labels = outputs["instance-labels"].array
         scores.append(f1_at(overlap(truth, labels), 50))
         found = found + labels.max()
         true = true + truth.max()

@@ -66,9 +66,8 @@ def _noise_by_level(scene, style, **source):
 def test_noise_of_the_style_is_reached(style, gain, read):
     scene = light(1, shape=(24, 96, 96), blur_um=(2.5, 1.0))
     for level, variance in _noise_by_level(scene, style, gain=gain, read=read):
-        assert variance == pytest.approx(
-            float(style.noise.variance(np.array(level, np.float32))), rel=0.2
-        )
+        wanted = float(style.noise.variance(np.array(level, np.float32)))
+        assert variance == pytest.approx(wanted, rel=0.2)
 
 
 def test_noise_of_light_is_skewed_as_that_of_the_camera(style):

@@ -20,9 +20,8 @@ SCORED = {"held-out images": {"W1_by_std": 0.1}}
 def _card(name, **describes):
     """Return the card of a trained network, with the entries that every training writes."""
     known = {"axes": "ZYX", "spacing": SPACING, **describes}
-    return ModelCard.model_validate(
-        PLAIN.model_dump() | {"name": name, "scores": SCORED, "describes": known}
-    )
+    entries = PLAIN.model_dump() | {"name": name, "scores": SCORED, "describes": known}
+    return ModelCard.model_validate(entries)
 
 
 VOLUME = volume(np.zeros((4, 16, 16), np.uint8))

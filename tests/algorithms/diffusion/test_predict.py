@@ -83,14 +83,16 @@ CAMERA = {"gain": 20.0, "offset": 100.0, "read_noise": 0.1, "excess": 1.0}
 def test_a_camera_counts_the_light_of_a_network_by_the_image_alone(model):
     light = {"target": {"mean": 100.0, "sd": 20 / 3, "dtype": "float32"}}
     given = _sketch()
-    expected = _run(given, model(**light, tile=(96, 320, 320))).array
+    whole = {"tile": (96, 320, 320)}
+    expected = _run(given, model(**light, **whole)).array
     made, again = (
         _run(given, model(**light, camera=CAMERA, tile=tile))
         for tile in ((96, 320, 320), (48, 128, 128))
     )
     assert_array_equal(made.array, again.array)
     photons = (expected - 100).clip(0) / 20
-    off = (made.array - 100 - 20 * photons) / np.sqrt(20**2 * (2 * photons + 0.01))
+    variance = 20**2 * (2 * photons + 0.01)
+    off = (made.array - 100 - 20 * photons) / np.sqrt(variance)
     assert off.mean() == pytest.approx(0, abs=0.05)
     assert off.std() == pytest.approx(1, abs=0.1)
 
@@ -118,7 +120,8 @@ def test_the_light_of_layers_adds_up_and_the_ground_is_that_of_one(model):
     assert (made.shape, made.metadata["diffusion_layers"]) == ((64, 64), 2)
     light = made.array - 100
     once = light[14:26, 14:26].mean()
-    assert light[14:26, 33:37].mean() == pytest.approx(2 * once, rel=0.1)
+    twice = light[14:26, 33:37].mean()
+    assert twice == pytest.approx(2 * once, rel=0.1)
     assert light[40:].std() == pytest.approx(5, rel=0.15)
     given["layered-labels"] = volume(layers[:, 1:])
     refused(r"layered-labels: expected .* \(64, 64\), joined", predict, given, plain)
@@ -132,9 +135,8 @@ def test_the_card_says_whether_sketch_or_labels_count(model):
     assert not np.array_equal(by_sketch, by_labels)
     both = {"structure-sketch": sketch, "instance-labels": labels}
     for given, wanted in (("sketch", by_sketch), ("labels", by_labels)):
-        assert_array_equal(
-            predict(both, model(seed=1, given=given))["synthetic-image"].array, wanted
-        )
+        made = predict(both, model(seed=1, given=given))["synthetic-image"]
+        assert_array_equal(made.array, wanted)
     refused(
         "expected instance-labels, found structure-sketch alone",
         _run,

@@ -35,7 +35,9 @@ def _pairs(truth, image, spacing):
 @pytest.mark.parametrize("shape", [(96, 96), (12, 48, 48)])
 def test_places_are_found_to_a_fraction_of_a_pixel(shape):
     rng = np.random.default_rng(1)
-    truth = rng.uniform(np.full(len(shape), 3.0), np.array(shape) - 4.0, (12, len(shape)))
+    low = np.full(len(shape), 3.0)
+    high = np.array(shape) - 4.0
+    truth = rng.uniform(low, high, (12, len(shape)))
     image, spacing = _image(shape, truth)
     found = find(image, spacing, Parameters(sigmas_um=(0.13,)))
     pairs = matched_points(truth, found.places, spacing)
@@ -52,7 +54,8 @@ def test_lone_spots_lie_near_the_least_error_that_light_allows(photons, rng):
     image, spacing = _image((240, 240), places, photons)
     area = 2 * np.pi * 1.3**2  # pixels; 6.25 is the variance without a spot
     t = (np.arange(10**5) + 0.5) / 10**5
-    bound = 0.13 * np.sqrt(2 / photons / (1 + np.mean(np.log(t) / (1 + t * photons / area / 6.25))))
+    loss = np.mean(np.log(t) / (1 + t * photons / area / 6.25))
+    bound = 0.13 * np.sqrt(2 / photons / (1 + loss))
     assert 0.8 < rmse_lateral.of(_pairs(places, image, spacing)) / bound < 1.2
 
 

@@ -104,10 +104,8 @@ def packed(tmp_path):
 
     def pack(*without, **changes):
         kept = tmp_path / "kept"
-        write_json(
-            kept / "config.json",
-            {"axes": "YXC", "n_channel_in": 1, "n_dim": 2, "n_rays": 32} | changes,
-        )
+        own = {"axes": "YXC", "n_channel_in": 1, "n_dim": 2, "n_rays": 32}
+        write_json(kept / "config.json", own | changes)
         write_json(kept / "thresholds.json", {"prob": 0.6, "nms": 0.2})
         with h5py.File(kept / "weights_best.h5", "w") as stored:
             stored["w"] = np.full(3, 4.0, np.float32)

@@ -56,9 +56,8 @@ def test_all_grey_values_of_16_bits_come_back(units):
 
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "uint64", "float16", "bool"])
 def test_grey_values_stay_within_the_range_of_the_dtype(dtype):
-    made = to_counts(
-        np.array([-1e30, -1.0, 0, 1, 1e30, np.nan, np.inf, -np.inf]), Units(0.0, 1e19), dtype
-    )
+    values = np.array([-1e30, -1.0, 0, 1, 1e30, np.nan, np.inf, -np.inf])
+    made = to_counts(values, Units(0.0, 1e19), dtype)
     assert made.dtype == dtype
     assert np.isfinite(made.astype(float)).all()
     assert (np.diff(made[:5].astype(float)) >= 0).all()

@@ -77,7 +77,8 @@ def test_basins_merge_when_the_saddle_is_high_enough(ratio, objects):
 
 
 def test_chains_are_joined_in_the_order_of_their_saddles():
-    assert len(np.unique(merge(relief_of(np.array([[9, 7, 8, 2, 8, 7, 9]], np.float32)), 0.5))) == 2
+    height = np.array([[9, 7, 8, 2, 8, 7, 9]], np.float32)
+    assert len(np.unique(merge(relief_of(height), 0.5))) == 2
 
 
 def test_a_top_below_one_at_its_corner_joins_the_basin_that_floods_it():

@@ -134,11 +134,8 @@ def test_the_algorithm_is_told_what_the_user_knows(images, out, fakes, use):
 
 def test_choices_and_removals_of_the_algorithm_stand_in_the_record(images, out, fakes, use):
     def talk(image, output):
-        said = {
-            "watershed_tau": 0.3,
-            "watershed_removed_table": json.dumps([{"reason": "small"}]),
-            "other": 1,
-        }
+        rows = json.dumps([{"reason": "small"}])
+        said = {"watershed_tau": 0.3, "watershed_removed_table": rows, "other": 1}
         fakes.bright(replace(image, metadata=said), output)
 
     use(fakes.Engine(talk))
@@ -562,5 +559,7 @@ def test_the_command_takes_tables_for_a_dry_run_alone(cli, images, tmp_path, out
 
 
 def test_a_failed_image_is_exit_code_1(cli, images, out, used):
+    words = ("segment", images, "--algorithm watershed --out", out)
+    assert cli(*words).exit_code == 0
     (images / "broken.tif").write_bytes(b"no image")
-    assert cli("segment", images, "--algorithm watershed --out", out).exit_code == 1
+    assert cli(*words).exit_code == 1

@@ -79,10 +79,8 @@ def test_tables_are_checked_without_a_change(cli, monkeypatch):
 def test_a_parameter_file_becomes_a_recipe_with_its_gaps_named(cli, tmp_path):
     path = tmp_path / "params.json"
     write_json(path, {"dc_baseline": 15, "noise_poisson_factor": 0.5, "use_gpu_conv": 1})
-    assert (
-        "not translated: use_gpu_conv"
-        in cli("maintain migrate", path, "--out", tmp_path / "old.toml").output
-    )
+    found = cli("maintain migrate", path, "--out", tmp_path / "old.toml")
+    assert "not translated: use_gpu_conv" in found.output
     recipe = read_recipe(tmp_path / "old.toml")
     assert (recipe.parameters["camera"]["offset"], recipe.parameters["camera"]["gain"]) == (15, 2)
     assert "# not translated: use_gpu_conv" in (tmp_path / "old.toml").read_text()

@@ -350,7 +350,8 @@ def net(place):
 
 @pytest.mark.slow
 def test_added_weights_are_the_same(net, place, cli):
-    done = cli(net[1]({}), "--describes sample=organoid,study= --authors 'A. C.'")
+    words = net[1]({})
+    done = cli(words, "--describes sample=organoid,study= --authors 'A. C.'")
     assert "pass  3D: finds one nucleus" in done.output
     home = place / "weights/cellpose3d"
     found = read_card(home / "theirs.json")

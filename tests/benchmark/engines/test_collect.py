@@ -24,7 +24,7 @@ from cytosuite.files import write_text
 
 
 def refused(message, call, *given):
-    """Return what is found by a call: a line in which an expression is found."""
+    """Return the line by which a call is refused, in which an expression is found."""
     with pytest.raises(Refused, match=message) as caught:
         call(*given)
     return str(caught.value)

@@ -41,9 +41,8 @@ def run(make):
         for metric, wide in (("SEG", 0.08), ("DET", 0.2), ("AP50", 0.1)):
             own = (scores["algorithm"] == name) & (scores["metric"] == metric)
             own &= scores["status"] == "ok"
-            scores.loc[own, "value"] = np.round(
-                level + wide * rng.normal(size=int(own.sum())), 2
-            ).clip(0, 1)
+            values = np.round(level + wide * rng.normal(size=int(own.sum())), 2).clip(0, 1)
+            scores.loc[own, "value"] = values
     halves = [
         Group(word, list(part), 1, {}) for word, part in (("low", CASES[:9]), ("high", CASES[9:]))
     ]

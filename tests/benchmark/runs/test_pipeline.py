@@ -66,10 +66,8 @@ def test_the_output_becomes_the_input_and_all_else_is_kept(dataset, fakes):
 def test_extras_stay_but_for_the_stages_of_the_former_image(dataset, fakes):
     for case in dataset.cases:
         for name in ("visible-level", "step-3-light"):
-            write(
-                case.folder / "extras" / name / f"{case.name}.tif",
-                read(case.main(TASKS["segment"])),
-            )
+            image = read(case.main(TASKS["segment"]))
+            write(case.folder / "extras" / name / f"{case.name}.tif", image)
     made = _through(dataset, "brighten", fakes.Engine(_brighten))
     for old, new in zip(dataset.cases, made.cases, strict=True):
         kept = new.folder / "extras"

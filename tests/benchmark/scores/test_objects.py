@@ -131,9 +131,8 @@ def test_objects_have_the_class_of_their_annotation(tmp_path):
     truth = Volume(np.array([[1, 1, 0, 2]]), (1.0, 1.0), "YX")
     answer = truth.like(np.array([[7, 7, 8, 0]]))
     places = replace(measured_places(truth), kinds={"1": "basal", "2": "activated"})
-    write_object_scores(
-        tmp_path / "t.csv", overlap(truth.array, answer.array), places, measured_places(answer)
-    )
+    table = overlap(truth.array, answer.array)
+    write_object_scores(tmp_path / "t.csv", table, places, measured_places(answer))
     assert columns(tmp_path / "t.csv", "side", "label", "kind") == [
         ("truth", "1", "basal"),
         ("truth", "2", "activated"),

@@ -121,9 +121,8 @@ def judged(folder, answers):
     """Return a function that scores points, or a failure, as an answer to a case, by a radius."""
 
     def judge(found, radius=None):
-        dataset = made_in(
-            folder / "made", recipe(DataRequest(str(folder / "d"), task="detect", radius=radius))
-        )
+        wanted = recipe(DataRequest(str(folder / "d"), task="detect", radius=radius))
+        dataset = made_in(folder / "made", wanted)
         task = TASKS["detect"]
         found = found.document() if isinstance(found, Points) else found
         jobs = answers(dataset, task, "output.json", watershed=lambda _: found)

@@ -96,9 +96,8 @@ def test_the_interval_of_a_mean_is_that_of_student():
 
 @pytest.mark.parametrize("shift, cut", [(0.0, True), (-0.4, False)])
 def test_an_interval_ends_with_the_range_unless_values_lie_beyond(shift, cut):
-    summary = board(table(a=[shift + value for value in (0.0, 0.0, 0.0, 0.0, 0.1, 0.3)]))[
-        0
-    ].summaries["SEG"]
+    values = [shift + value for value in (0.0, 0.0, 0.0, 0.0, 0.1, 0.3)]
+    summary = board(table(a=values))[0].summaries["SEG"]
     assert (summary.low == 0.0) is cut
     assert summary.low < summary.mean < summary.high
 

@@ -84,9 +84,8 @@ def test_the_launcher_runs_the_evaluation(client, base, segmented, evaluated, tm
     write_tarball(folder / "in/ground_truth.tar.gz", files)
     inputs = {"submission": segmented.submission}
     seconds = {"submission": 300}
-    assert launch(engine, "watershed", Limits(), inputs, seconds, folder, "exec") == {
-        "submission": [0, ""]
-    }
+    results = launch(engine, "watershed", Limits(), inputs, seconds, folder, "exec")
+    assert results == {"submission": [0, ""]}
     _, expected = evaluated(segmented)
     assert read_json(folder / "out/submission/metrics.json") == expected
     assert expected["aggregates"]["SEG"]["mean"] == 1

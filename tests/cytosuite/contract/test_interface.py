@@ -190,8 +190,7 @@ def test_undeclared_outputs_are_refused(tmp_path):
 
 
 def test_truth_values_are_an_image_of_0_and_1():
-    array = image_of(
-        {"microscopy-image": Volume(np.eye(3, dtype=bool), (1.0, 1.0), "YX")}, offset=False
-    ).array
+    image = Volume(np.eye(3, dtype=bool), (1.0, 1.0), "YX")
+    array = image_of({"microscopy-image": image}, offset=False).array
     assert array.dtype.kind == "u"
     assert_array_equal(array, np.eye(3))

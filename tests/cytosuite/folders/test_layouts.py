@@ -118,10 +118,8 @@ def test_the_folder_of_images_is_one_beside_the_masks(tmp_path):
     line = f"{tmp_path}: found images; name one in masks.toml: images = 'images'"
     refused(line, annotated, _write(tmp_path, "images/X.png", "masks/X/1.png"), rules)
     _write(tmp_path, "images-color/X.png")
-    assert (
-        annotated(tmp_path, MaskRules(images="images-color")).items[0].image.parent.name
-        == "images-color"
-    )
+    named = MaskRules(images="images-color")
+    assert annotated(tmp_path, named).items[0].image.parent.name == "images-color"
 
 
 def test_names_pair_by_an_expression_and_its_groups_are_conditions(tmp_path):

@@ -79,10 +79,8 @@ def test_small_and_empty_masks_are_left_out_and_ids_stay_consecutive():
     labels, objects, counts = combine((1, 3), masks, MaskRules(min_area=2))
     assert labels.tolist() == [[0, 1, 1]]
     assert [own.id for own in objects] == [0, 0, 1]
-    assert (
-        sentence(counts, "smallest")
-        == "3 masks: 1 are smaller than min_area and left out, 1 are empty."
-    )
+    words = sentence(counts, "smallest")
+    assert words == "3 masks: 1 are smaller than min_area and left out, 1 are empty."
 
 
 @given(

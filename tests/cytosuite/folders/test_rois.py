@@ -294,7 +294,6 @@ def test_a_roi_of_a_stack_needs_a_plane(zipped):
 def test_labels_that_rois_cannot_hold_are_refused_and_nothing_is_left(
     tmp_path, zipped, array, line
 ):
-    refused(
-        line, write_rois, zipped, Volume(array, (1.0,) * min(array.ndim, 3), "TZYX"[-array.ndim :])
-    )
+    volume = Volume(array, (1.0,) * min(array.ndim, 3), "TZYX"[-array.ndim :])
+    refused(line, write_rois, zipped, volume)
     assert list(tmp_path.iterdir()) == []

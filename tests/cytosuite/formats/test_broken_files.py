@@ -214,9 +214,8 @@ def test_odd_attributes_describe_nothing(h5):
     _hdf5(h5, channel="DAPI", study=np.int16(4), who=b"\xff", **odd)
     with h5py.File(h5, "a") as file:
         file["image"].attrs["self"] = file["image"].ref
-        h5py.h5a.create(
-            file["image"].id, b"\xfe", h5py.h5t.NATIVE_INT16, h5py.h5s.create(h5py.h5s.SCALAR)
-        )
+        named = file["image"].id
+        h5py.h5a.create(named, b"\xfe", h5py.h5t.NATIVE_INT16, h5py.h5s.create(h5py.h5s.SCALAR))
     found = read(h5)
     kept = {"channel": "DAPI", "study": 4, "who": "\\udcff"}
     assert found.metadata == {**kept, "spacing_source": "assumed"}

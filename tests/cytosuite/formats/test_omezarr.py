@@ -22,9 +22,8 @@ BY_PLACE = [{"name": "t"}, {"name": "c"}, *({"name": a, "unit": "micrometer"} fo
 
 
 def _volume(shape, axes="ZYX", **metadata):
-    return Volume(
-        (np.arange(np.prod(shape)) % 2048).reshape(shape).astype("u2"), SIZES, axes, metadata
-    )
+    array = (np.arange(np.prod(shape)) % 2048).reshape(shape).astype("u2")
+    return Volume(array, SIZES, axes, metadata)
 
 
 def _scales(axes=AXES, steps=(SCALE,), **more):
@@ -165,8 +164,5 @@ def test_scales_of_image_and_level_are_multiplied_by_the_unit(tmp_path):
         [{"type": "scale", "scale": [3.0, 1.5, 0.25]}],
         coordinateTransformations=[{"type": "scale", "scale": [2, 2, 2]}],
     )
-    assert read(_group(tmp_path / "a.zarr", {"ome": {"multiscales": scales}})).spacing == (
-        6000.0,
-        3000.0,
-        500.0,
-    )
+    found = read(_group(tmp_path / "a.zarr", {"ome": {"multiscales": scales}}))
+    assert found.spacing == (6000.0, 3000.0, 500.0)

@@ -31,13 +31,11 @@ def test_its_images_are_those_of_the_diffusion_model(kind):
     image = start
     for step in scheduler.timesteps:
         signal = float(scheduler.alphas_cumprod[step])
-        image, _ = scheduler.step(
-            ANSWERS[kind](_expected(image, signal), image, signal), step, image
-        )
+        answer = ANSWERS[kind](_expected(image, signal), image, signal)
+        image, _ = scheduler.step(answer, step, image)
     levels = np.append(scheduler.alphas_cumprod[scheduler.timesteps].double(), 1.0)
-    np.testing.assert_allclose(
-        image, sample(start.numpy().copy(), _expected, levels, lambda _: None), atol=2e-4
-    )
+    wanted = sample(start.numpy().copy(), _expected, levels, lambda _: None)
+    np.testing.assert_allclose(image, wanted, atol=2e-4)
 
 
 def test_an_unknown_answer_or_too_many_steps_are_one_line():

@@ -121,9 +121,8 @@ def test_an_estimate_counts_only_where_it_differs_much():
 
 
 def test_without_a_voxel_size_the_estimate_is_all_there_is():
-    found = scale(
-        spots(30.0, (1.0, 1.0, 1.0)), (1.0, 1.0, 1.0), estimate=False, spacing_source="assumed"
-    )
+    image = spots(30.0, (1.0, 1.0, 1.0))
+    found = scale(image, (1.0, 1.0, 1.0), estimate=False, spacing_source="assumed")
     assert found.source == "estimated"
     assert found.factor[0] == pytest.approx(found.factor[1] / 2)
 

@@ -93,8 +93,7 @@ def test_a_tier_begins_behind_any_member_that_is_better():
 def test_failures_without_a_worst_value_have_a_place_in_the_test_and_none_in_the_median(scored):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = pairwise(
-            scored(Measure("MAE", False), a=[1.0, None, None], b=[3.0, 4.0, None]), "ab"
-        )["a", "b"]
+        own = scored(Measure("MAE", False), a=[1.0, None, None], b=[3.0, 4.0, None])
+        found = pairwise(own, "ab")["a", "b"]
     assert found.median == -2.0
     assert found.rank_biserial == pytest.approx((1 - 2) / 3)

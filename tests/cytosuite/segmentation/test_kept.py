@@ -41,9 +41,8 @@ def test_probability_is_that_of_all_pairs_of_each_object(volume, reach):
     assert np.isnan(found[[0, 3]]).all()
     for number in (1, 2, 4):
         difference = volume[labels == number][:, None] - volume[around == number].astype(float)
-        assert found[number] == pytest.approx(
-            ((difference > 0) + 0.5 * (difference == 0)).mean(), abs=1e-12
-        )
+        expected = ((difference > 0) + 0.5 * (difference == 0)).mean()
+        assert found[number] == pytest.approx(expected, abs=1e-12)
     assert_allclose(standing_out(-volume.astype(int), labels, around), 1 - found)
 
 
@@ -64,7 +63,8 @@ def test_an_increasing_map_is_undone():
 
 def test_edges_are_gradients_per_micrometre():
     z, y, x = np.indices((6, 7, 8), dtype=np.float32)
-    assert_allclose(edges(3 * z * SPACING[0] + 4 * x * SPACING[2] + 0 * y, SPACING), 5, rtol=1e-5)
+    ramp = 3 * z * SPACING[0] + 4 * x * SPACING[2] + 0 * y
+    assert_allclose(edges(ramp, SPACING), 5, rtol=1e-5)
     assert not edges(np.full((1, 5, 5), 2, np.float32), (1, 1, 1)).any()
 
 

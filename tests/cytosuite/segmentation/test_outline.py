@@ -38,9 +38,8 @@ def scene():
     away = np.stack([away_from(centre, (18, 50, 46), SPACING) for centre in centres])
     nearest = away.min(axis=0)
     labels = np.where(nearest < 5, away.argmin(axis=0) + 1, 0).astype(np.uint16)
-    return np.random.default_rng(0).poisson(100 + 400 / (1 + np.exp(nearest - 7))).astype(
-        np.float32
-    ), labels
+    image = np.random.default_rng(0).poisson(100 + 400 / (1 + np.exp(nearest - 7)))
+    return image.astype(np.float32), labels
 
 
 def test_a_leaf_is_the_bits_of_the_answers():

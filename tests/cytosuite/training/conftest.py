@@ -138,9 +138,8 @@ def settings():
 
     def settings(validation=None, **schedule):
         schedule = {"steps": 12, "report": 4, "checkpoint": 5, "learning_rate": 0.02, **schedule}
-        return ToySettings.model_validate(
-            {"schedule": schedule, "card": CARD, "validation": validation or {}}
-        )
+        given = {"schedule": schedule, "card": CARD, "validation": validation or {}}
+        return ToySettings.model_validate(given)
 
     return settings
 

@@ -95,9 +95,8 @@ def test_a_list_is_known_by_its_rows_and_their_files_alone(tmp_path, settings):
     for rows, third in (("a.tif;b.tif", "c"), ("a.tif;b.tif", "d"), ("a.tif\nb.tif", "d")):
         path.write_text(rows)
         (tmp_path / "data/c.tif").write_text(third)
-        seen.append(
-            origin({"images": [path]}, settings().with_files(root=tmp_path / "data"), [], None)
-        )
+        given = settings().with_files(root=tmp_path / "data")
+        seen.append(origin({"images": [path]}, given, [], None))
     assert seen[0] == seen[1] != seen[2]
     assert str(tmp_path) not in str(seen)
 

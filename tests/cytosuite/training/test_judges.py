@@ -96,9 +96,8 @@ def test_changes_move_all_channels_alike_and_gain_that_of_the_image_alone():
     for image, given in found:
         gain = (image - image.mean()).std() / given.std()
         torch.testing.assert_close(image, gain * given + (image.mean() - gain * given.mean()))
-    torch.testing.assert_close(
-        found[:, 1].flatten(1).sort(1).values, crops[:, 1].flatten(1).sort(1).values
-    )
+    values = found[:, 1].flatten(1).sort(1).values
+    torch.testing.assert_close(values, crops[:, 1].flatten(1).sort(1).values)
     assert changed(crops, Changes(0.6).drawn(20), 1) is crops  # none at first
 
 

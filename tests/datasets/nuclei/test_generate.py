@@ -95,9 +95,8 @@ def test_smoothing_is_as_wide_in_space_in_any_voxels():
 
 def _softened(labels, widths_um, parameters):
     """Return the blurred sketch of one nucleus of the value 1."""
-    parts = soften(
-        Annotation(labels, (labels,), np.array([0])), np.ones(1, np.float32), widths_um, parameters
-    )
+    found = Annotation(labels, (labels,), np.array([0]))
+    parts = soften(found, np.ones(1, np.float32), widths_um, parameters)
     return np.concatenate([part for _, part in parts])
 
 

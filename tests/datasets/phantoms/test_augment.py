@@ -87,9 +87,8 @@ def test_blurring_and_sharpening_change_detail_not_the_mean(ellipsoid, augmented
 def test_contrast_scales_the_differences_from_the_mean(ellipsoid, augmented):
     phantom = ellipsoid(ramp=0.5)
     same, flat = (augmented(phantom, CONTRAST=(each, each)) for each in (1.0, 0.5))
-    assert flat.intensity[flat.inside] == pytest.approx(
-        1 + 0.5 * (same.intensity[flat.inside] - 1), abs=1e-3
-    )
+    expected = 1 + 0.5 * (same.intensity[flat.inside] - 1)
+    assert flat.intensity[flat.inside] == pytest.approx(expected, abs=1e-3)
     bent = augmented(phantom, GAMMA=(2.0, 2.0))
     squared = same.intensity[bent.inside] ** 2
     assert bent.intensity[bent.inside] == pytest.approx(squared / squared.mean(), abs=1e-3)

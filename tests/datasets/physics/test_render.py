@@ -47,7 +47,8 @@ def test_means_are_those_of_a_brute_force_sum(sigma, size):
     kernel = np.exp(-((np.arange(-2400, 2401) * 0.005 / sigma) ** 2) / 2)
     inside = np.abs(finest - target[0][:, None]) < size / 2
     for column, place in zip(matrix.T, source[0], strict=True):
-        blurred = np.convolve(np.abs(finest - place) < 0.25, kernel / kernel.sum(), mode="same")
+        light = np.abs(finest - place) < 0.25
+        blurred = np.convolve(light, kernel / kernel.sum(), mode="same")
         assert column == pytest.approx(inside @ blurred / inside.sum(1), abs=0.01)
 
 

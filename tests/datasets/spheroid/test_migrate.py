@@ -144,9 +144,8 @@ def test_attenuation_laws(translated, law, length, delay, floor):
 
 
 def test_subcultures_are_a_kind_in_balls(translated):
-    parameters = translated(FIRST, num_of_subcultures=2, input_subculture_folder="./other").recipe[
-        "parameters"
-    ]
+    made = translated(FIRST, num_of_subcultures=2, input_subculture_folder="./other")
+    parameters = made.recipe["parameters"]
     assert parameters["subcultures"] == [
         # 17 voxels across per voxel along z: 170 voxels wide, 10 voxels high
         {"kind": "subculture", "count": 2, "diameter_um": 21.25, "flattening": 0.4235294}
@@ -172,9 +171,8 @@ def test_each_missing_key_is_named_and_leaves_a_recipe(translated, key):
 
 
 def test_cells_are_grown_instead_of_given(translated):
-    made = translated(
-        SECOND | {"volume_ratio_phantom": 0.5, "px_size_mask_img": [0.75, 0.25, 0.25]}
-    )
+    values = SECOND | {"volume_ratio_phantom": 0.5, "px_size_mask_img": [0.75, 0.25, 0.25]}
+    made = translated(values)
     assert made.recipe["parameters"]["cells"] == {"enabled": True}
     assert made.recipe["parameters"]["tissue"]["masks_um"] == [0.75, 0.25, 0.25]
     assert any(line.startswith("volume_ratio_phantom: 0.5") for line in made.untranslated)
@@ -186,11 +184,8 @@ def test_an_empty_shape_is_that_of_the_mask(translated, tmp_path):
     assert "shape" not in lost.recipe["parameters"]["image"]
     assert any("mask_0.tif was not found" in line for line in lost.untranslated)
     write(tmp_path / "masks/mask_0.tif", mask)
-    assert translated(FIRST, generated_image_shape=[]).recipe["parameters"]["image"]["shape"] == [
-        5,
-        6,
-        7,
-    ]
+    found = translated(FIRST, generated_image_shape=[])
+    assert found.recipe["parameters"]["image"]["shape"] == [5, 6, 7]
     path = tmp_path / "params.json"
     write_json(path, FIRST | {"generated_image_shape": []})
     again = migrate(path, tmp_path / "a/new/folder")

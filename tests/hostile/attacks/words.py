@@ -16,11 +16,8 @@ def record_with_html():
 
 def record_with_escape_codes():
     """ok | bad output: record.json"""
-    report(
-        json.dumps(
-            {"model": "\x1b[31mred", "warnings": ["\x1b]0;x\x07: \u202eabc\0", "a\nfailed: b"]}
-        )
-    )
+    lines = ["\x1b]0;x\x07: \u202eabc\0", "a\nfailed: b"]
+    report(json.dumps({"model": "\x1b[31mred", "warnings": lines}))
 
 
 def crash_after_writing():

@@ -57,7 +57,8 @@ def _settings():
     given["loss"] |= {"pool": 0, "judge_every": 1, "keep": "correlation"}
     settings = parse("published.toml", given, Settings)
     network = settings.network.model_copy(update={"widths": (NARROW, 2 * NARROW, 4 * NARROW)})
-    judges = settings.judge.model_copy(update={"widths": tuple(NARROW * 2**n for n in range(4))})
+    widths = tuple(NARROW * 2**n for n in range(4))
+    judges = settings.judge.model_copy(update={"widths": widths})
     return settings.model_copy(update={"network": network, "judge": judges})
 
 

@@ -53,7 +53,8 @@ def test_a_grey_count_of_integers_is_known_where_crops_are_dithered(tmp_path):
     _write(tmp_path / "a/a.tif", real())
     _write(tmp_path / "b/b.tif", real().astype(np.float32))
     floats = _load(tmp_path / "b", "real")
-    assert floats[0].counts == _load(tmp_path / "a", keep="levels")[0].counts == ()
+    simulated = _load(tmp_path / "a", keep="levels")
+    assert floats[0].counts == simulated[0].counts == ()
     (item,) = _load(tmp_path / "a", "real")
     assert item.counts == pytest.approx([1 / 3 / background_of(real()).sd], rel=1e-3)
     (item,) = _load(tmp_path / "a", "real", "dtype")
@@ -113,7 +114,8 @@ def test_whole_grey_counts_are_dithered_by_half_a_count(scale, units, counts):
     grey = np.arange(4 * 40 * 40).reshape(4, 40, 40) % 300
     whole = replace(_item(grey), image=units(grey)[None].astype(np.float32), scale=scale)
     counted = replace(whole, counts=(1 / 8,))
-    found = _draw([whole], [counted], Crops(shape=(4, 40, 40), batch=1, alike=1))
+    crops = Crops(shape=(4, 40, 40), batch=1, alike=1)
+    found = _draw([whole], [counted], crops)
     simulated, real = (counts(found[name].astype(float)) for name in ("simulated", "real"))
     assert np.abs(simulated - simulated.round()).max() < 0.01
     away = np.sort(real.ravel()) - np.sort(simulated.ravel())

@@ -31,9 +31,8 @@ def unpacked(runs, data, shape):
     """Return labels from their runs, by the words of `deflated`."""
     stream = np.frombuffer(zlib.decompress(base64.b64decode(data)), np.uint8)
     low, high, *labels = stream.reshape(-1, runs).astype(np.int64)
-    return np.repeat(
-        sum(part << (8 * n) for n, part in enumerate(labels)), low + 256 * high
-    ).reshape(shape)
+    found = sum(part << (8 * n) for n, part in enumerate(labels))
+    return np.repeat(found, low + 256 * high).reshape(shape)
 
 
 @given(SHAPES, EDGES, st.integers(1, 10**5))

@@ -79,7 +79,8 @@ def test_cases_of_other_images_are_never_paired(made):
 def test_cases_algorithms_and_metrics_that_came_or_went_are_named(made):
     def more(table):
         table = table[table["case"] != "case_00"]
-        return pd.concat([table, table[table["algorithm"] == "net"].assign(algorithm="new_net")])
+        extra = table[table["algorithm"] == "net"].assign(algorithm="new_net")
+        return pd.concat([table, extra])
 
     found = compared(made("a"), edited(made("b"), more), metrics=["SEG"])
     assert {"new algorithm: new_net", "missing case: case_00"} <= set(found.remarks)

@@ -134,7 +134,8 @@ def test_undefined_when_no_tile_qualifies(small):
 
 def test_integers_are_shares_of_their_largest_value(small):
     image = bright_at_the_top(fade=1.0)
-    assert difference(image, Volume(np.round(image.array * 65535).astype(np.uint16), UNIT)) < 2e-3
+    whole = Volume(np.round(image.array * 65535).astype(np.uint16), UNIT)
+    assert difference(image, whole) < 2e-3
     twelve_bits = Volume(np.round(image.array * 4095).astype(np.uint16), UNIT)
     strength = edge_curve(twelve_bits, replace(SMALL, white=4095.0))[1]
     assert strength == pytest.approx(edge_curve(image, SMALL)[1], rel=1e-2)
@@ -171,7 +172,8 @@ def test_tiles_without_edges_beside_others_are_left_out():
     faint = Volume(100 + 0.2 * (image.array - 100.0), image.spacing)
     settings = suited(image)
     alone = edge_curve(image, settings)
-    np.testing.assert_array_equal(alone, edge_curve([image, faint], settings))
+    together = edge_curve([image, faint], settings)
+    np.testing.assert_array_equal(alone, together)
     every = edge_curve([image, faint], replace(settings, least_share=0.0))
     assert every[1] == pytest.approx(0.6 * alone[1], rel=1e-6)
 

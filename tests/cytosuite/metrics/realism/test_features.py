@@ -97,9 +97,8 @@ def test_a_distance_is_that_of_scipy_over_the_real_spread_of_the_set():
         assert set(found) == set(FEATURES)
         tables = [[object_features(s)["diameter_um"] for s in side] for side in (real, [other])]
         a, b = (own[~np.isnan(own)] for own in map(np.concatenate, tables))
-        assert found["diameter_um"] == pytest.approx(
-            wasserstein_distance(a, b) / a.std(), rel=1e-9, abs=1e-12
-        )
+        expected = wasserstein_distance(a, b) / a.std()
+        assert found["diameter_um"] == pytest.approx(expected, rel=1e-9, abs=1e-12)
     assert feature_distance(real, real) == 0
 
 

@@ -12,10 +12,8 @@ from cytosuite.metrics.tracks.matched_tracks import longest_runs, match_tracks
 
 def test_more_than_half_is_a_match_half_exactly_is_none():
     truth = films.sequence([(1, 0, 1)], "1111", "1111")
-    assert match_tracks(truth, films.sequence([(5, 0, 1)], "555.", "55..")).match.tolist() == [
-        0,
-        -1,
-    ]
+    found = films.sequence([(5, 0, 1)], "555.", "55..")
+    assert match_tracks(truth, found).match.tolist() == [0, -1]
 
 
 def test_one_object_may_match_several_cells_and_is_then_not_unique():
@@ -77,9 +75,8 @@ def test_explains(message):
     truth = replace(films.one_track(2), **TRUTHS.get(message, {}))
     found = replace(films.one_track(2), name="RES", table="RES/tracks.txt")
     found = replace(found, **RESULTS.get(message, {}))
-    refused(
-        rf"^1 format error, nothing was scored: {re.escape(message)}", match_tracks, truth, found
-    )
+    expected = rf"^1 format error, nothing was scored: {re.escape(message)}"
+    refused(expected, match_tracks, truth, found)
 
 
 def test_longest_runs_of_a_track_that_is_lost_and_found():

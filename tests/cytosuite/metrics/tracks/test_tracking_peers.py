@@ -46,6 +46,5 @@ def test_agrees_with_py_ctcmetrics(tmp_path, seed):
     found = films.corrupt(truth, seed, rate=0.03 + 0.01 * seed)
     expected = peer_scores(tmp_path, truth, found)
     tracks = match_tracks(truth, found)
-    assert {name: NAMES[name].of(tracks) for name in expected} == pytest.approx(
-        expected, abs=1e-9, nan_ok=True
-    )
+    values = {name: NAMES[name].of(tracks) for name in expected}
+    assert values == pytest.approx(expected, abs=1e-9, nan_ok=True)

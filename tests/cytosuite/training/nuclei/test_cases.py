@@ -54,7 +54,8 @@ def test_light_is_in_units_of_the_median_nucleus_and_diameters_of_the_largest_sl
     assert_allclose(case.own + case.rest, [0, *(means / np.median(means))], rtol=1e-5)
     assert case.centres.tolist() == [[5, 7, 7], [5, 16, 15]]
     # The level falls to 0.3 at sqrt(2 ln(1 / 0.3)) standard deviations of 3 voxels.
-    assert_allclose(case.diameters_um, 2 * 3 * np.sqrt(2 * np.log(1 / 0.3)) * SPACING[1], rtol=0.08)
+    expected = 2 * 3 * np.sqrt(2 * np.log(1 / 0.3)) * SPACING[1]
+    assert_allclose(case.diameters_um, expected, rtol=0.08)
 
 
 def test_a_real_case_is_normalised_and_has_full_level_inside(tmp_path):
@@ -65,10 +66,8 @@ def test_a_real_case_is_normalised_and_has_full_level_inside(tmp_path):
     assert abs(np.median(case.image[case.labels == 0])) < 0.2
     assert case.image.max() > 1
     array = read(files.image).array
-    write(
-        files.image,
-        Volume(np.stack([array[::-1], array]), SPACING, "CZYX", {"channels": "DAPI, cytosol"}),
-    )
+    both = Volume(np.stack([array[::-1], array]), SPACING, "CZYX", {"channels": "DAPI, cytosol"})
+    write(files.image, both)
     main = load_case(files._replace(channel="cytoplasm"), PATCH, channels=2).image
     assert_array_equal(main, case.image)  # the channel of the settings by its name
 
