@@ -43,8 +43,9 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Entries:
     else:
         movie = image_of(inputs, MOVIE.slug, "TZYX")
         frames = [*_segmented(movie, settings, model)]
-        lines = (line for frame in frames for line in frame.origin.warnings)
-        labels = warned(movie.like(np.stack([frame.array for frame in frames])), *lines)
+        lines = {line.partition(":")[0]: line for frame in frames for line in frame.origin.warnings}
+        labels = warned(movie.like(np.stack([frame.array for frame in frames])), *lines.values())
+        del frames  # room for the links
         state(cells=f"by {settings.segmenter}")
     if labels.axes not in {"TYX", "TZYX"}:
         raise InputError(f"expected a movie with the axes TYX or TZYX, found {labels.axes}")

@@ -182,7 +182,8 @@ def candidates(
     ring = places.T[..., None] + wide[:, None] * _RING
     near = ndimage.map_coordinates(best, ring, float, 1, "nearest")
     fall = 2 * best[at][:, None] - near[:, :8] - near[:, 8:]
-    score *= fall.max(axis=1) < _RIDGE * fall.min(axis=1)
+    if min(best.shape[-2:]) > 1:  # along the other axis alone nothing falls
+        score *= fall.max(axis=1) < _RIDGE * fall.min(axis=1)
     rank = np.argsort(-score, kind="stable")
     return spots[rank[score[rank] >= threshold]], variance, skew
 

@@ -40,7 +40,7 @@ PHASES: Mapping[str, SplitName] = {"train": "train", "val": "validate", "test": 
 ENDS = {"B": ("A",), "img": ("inst", "label")}  # of folders of images, and of labels: first counts
 Place = TypeVar("Place", bound=Source)
 # Images and labels, files that become masks or masks, by the names by which they pair.
-# Images and labels of a folder by name; None of one in another layout.
+# Images and labels of a folder by name; None: the folder has another layout.
 Pairs = tuple[Sequence[tuple[str, Path]], Sequence[tuple[str, Source]]] | None
 
 

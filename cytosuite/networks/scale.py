@@ -109,25 +109,26 @@ def with_size(facts: Facts, volume: Volume | None, cards: Sequence[ModelCard]) -
     """Return the facts that choose a model: with the width of nuclei [µm], stated or measured.
 
     Without it in planes and membranes, and where the voxels are near those of a card, unless the
-    nuclei are wider than its by `APART`: debris makes them look narrow. Of a movie the first frame
-    is measured.
+    nuclei are wider than the card's by `APART`: debris makes them look narrow. Of a movie the
+    first frame is measured.
     """
     plain = {key: value for key, value in facts.items() if key != SIZE}
     if not volume or volume.axes not in ("ZYX", "TZYX") or "spacing" not in facts:
         return plain
-    usual = {
-        distance("spacing", facts["spacing"], described.get("spacing", "")): described.get(SIZE)
-        for described in (card.describes for card in cards)
-    }
-    nearest = min(usual, default=inf)
+    near = [
+        (distance("spacing", facts["spacing"], card.describes.get("spacing", "")), card)
+        for card in cards
+    ]
+    nearest = min((apart for apart, _ in near), default=inf)
     if nearest < _SAME or plain.get("channel", "nucleus") != "nucleus":
         return plain
     if not (width := stated_diameter(volume)):
         image = volume.array[0] if "T" in volume.axes else volume.array
         slices = typical_slices(image, QUIETEST)[::3]
         width = estimate_diameter(slices, volume.spacing, _NUCLEUS, inf)
-    least = usual.get(nearest)
-    wide = width and isinstance(least, float) and width > exp(APART) * least
+    usual = [card.describes.get(SIZE) for apart, card in near if apart == nearest]
+    widths = [size for size in usual if isinstance(size, int | float)]
+    wide = widths and width and width > exp(APART) * max(widths)
     return {**plain, SIZE: width} if width and (wide or nearest >= _FOREIGN) else plain
 
 

@@ -21,28 +21,37 @@ _BLOCKS = 8  # along y and x: each has some background in most images
 
 
 def mended(inputs: Entries, kind: Kind) -> Entries:
-    """Return inputs with mended images, with a warning of each defect, for outputs of a kind."""
+    """Return inputs with defects of images mended for outputs of a kind, and a warning of each.
+
+    Frames of a movie have padding and lone pixels of their own; light is uneven in all or in none.
+    """
     times = 8.0 if kind == "points" else 2.0  # spots may be a pixel wide
     mends = (
-        (_filled, "image padded: parts at its border of a single value are filled with noise"),
+        (_filled, any, "image padded: parts at its border of a single value are filled with noise"),
         (
             lambda image: _calm(image, times),
+            any,
             "pixels odd: lone ones or pairs, far from all others, are taken as neighbours",
         ),
-        (_levelled, "light uneven: the background's smooth rise over the image is subtracted"),
+        (_levelled, all, "light uneven: the background's smooth rise over the image is subtracted"),
     )
     for slug in {IMAGE.slug, MOVIE.slug} & set(inputs):
         array = inputs[slug].array
-        large = _BLOCKS <= min(array.shape[-2:]) <= array.size
-        if not large or array.dtype == bool or not is_finite(array) or FRAME_LABELS.slug in inputs:
-            continue  # nobody reads these grey values
+        small = not array.size or min(array.shape[-2:]) < _BLOCKS
+        if FRAME_LABELS.slug in inputs or small or array.dtype == bool or not is_finite(array):
+            continue  # labels alone are read, or nothing can be mended
         several = inputs[slug].axes[0] in "TC"
         images = [*array] if several else [array]
-        for mend, line in mends:
+        for mend, enough, line in mends:
             changed = [*map(mend, images)]
-            if any(map(is_not, changed, images)):
+            if enough(map(is_not, changed, images)):
                 images = changed
-                array = np.stack(changed) if several else changed[0]
+                array = changed[0]
+                if several:
+                    array = room((len(images), *array.shape), np.result_type(*images))
+                    for number, image in enumerate(images):
+                        array[number] = image
+                        release(array)
                 inputs = {**inputs, slug: warned(inputs[slug].like(array), line)}
     return inputs
 
@@ -56,6 +65,7 @@ def _filled(image: Array) -> Array:
     """
     draw = np.random.default_rng(0)
     corners = image[np.ix_(*[(0, -1)] * image.ndim)]
+    steps = [slice(None, None, 1 + n // 64) for n in image.shape[:-1]]
     for value in () if is_mapped(image) else (corners.max(), corners.min()):
         box = box_of(image != value) or ...
         field = image[box]
@@ -66,13 +76,13 @@ def _filled(image: Array) -> Array:
         ):
             mean, sd = background_of(field)
             # Of pixels beside each other: cells out of focus are no noise.
-            sd = min(sd, np.median(np.abs(np.diff(field.astype(np.float32)))))
+            sd = min(sd, np.median(np.abs(np.diff(field[*steps].astype(np.float32)))))
             image = image.copy()
             for part in image:
                 part[...] = in_dtype(draw.normal(mean, sd, part.shape), image.dtype)
             image[box] = field
     lowest = float(corners.min())
-    rows = image[tuple(slice(None, None, 1 + n // 64) for n in image.shape[:-1])]
+    rows = image[*steps]
     padded = rows <= lowest  # in rows enough to see padding
     ragged = np.mean(np.diff(padded).sum(-1) > 2) > 0.1
     if ragged or not _LEAST <= padded.mean() <= _MOST:
@@ -90,27 +100,35 @@ def _filled(image: Array) -> Array:
 
 
 def _calm(image: Array, times: float) -> Array:
-    """Return an image without lone pixels, `times` as far from the others as these lie apart.
+    """Return an image without lone pixels: farther from all others than `times` their range.
 
     One sets the scale of thresholds, and looks like an object once it is smoothed. Of 3 x 3 pixels
-    the third takes its place: a bright line stays. An image on disk stays as it is.
+    the third brightest takes the place of a bright one, the third darkest of a dark one: lines
+    stay. An image on disk stays as it is.
     """
     low, high = sampled_percentiles(image, 1, 99)
-    if is_mapped(image) or max(image.max() - low, high - image.min()) <= times * (high - low):
+    top = float(image.max())
+    bottom = float(image.min())
+    if is_mapped(image) or max(top - low, high - bottom) <= times * (high - low):
         return image
     planes = image.reshape(-1, *image.shape[-2:])
     size = planes[0].size
-    # Where those with the extremes have none, no other has.
+    # If the planes with the highest and the lowest value have no lone pixel, no plane has.
     for some in (planes[[image.argmax() // size, image.argmin() // size]], planes):
         native = some.astype(np.promote_types(some.dtype, np.int16), copy=False)
-        near = ndimage.rank_filter(native, -3, (1, 3, 3), mode="constant", cval=image.min())
-        dark = float(near.min())
-        bright = float(near.max())
+        cool, warm = (
+            ndimage.rank_filter(native, rank, (1, 3, 3), mode="constant", cval=outside)
+            for rank, outside in ((-3, bottom), (2, top))
+        )
+        dark = float(warm.min())
+        bright = float(cool.max())
         reach = times * (bright - dark)
-        odd = (some > dark + reach) | (some < bright - reach)
-        if not odd.any():
+        hot = some > dark + reach
+        cold = some < bright - reach
+        if reach == 0 or not (hot | cold).any():
             return image
-    return np.where(odd, near, planes).reshape(image.shape).astype(image.dtype)
+    calm = np.where(hot, cool, np.where(cold, warm, planes))
+    return calm.reshape(image.shape).astype(image.dtype)
 
 
 def _levelled(image: Array) -> Array:
@@ -133,7 +151,7 @@ def _levelled(image: Array) -> Array:
     rise = terms @ fit @ ground
     span = np.ptp(rise)
     light = sampled_percentiles(image, 99.8)[0] - np.median(dark)
-    low, middle = np.percentile(dark - rise, (25, 50))  # scatter by those that are no nuclei
+    low, middle = np.percentile(dark - rise, (25, 50))  # blocks without nuclei must fit the rise
     if not 0.05 * light < span < light or middle - low > 0.07 * span:
         return image
     y, x = ((np.arange(size) + 0.5) / size for size in image.shape[-2:])

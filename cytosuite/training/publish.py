@@ -37,7 +37,7 @@ def publish(
     titles = [title(folder) for folders in data.values() for folder in folders]
     of = ", ".join(titles)
     scored = judged(held, state)
-    known, out, few = (sum(map(len, part.values())) for part in (cases, held, scored))
+    learned, left_out, judged_on = (sum(map(len, part.values())) for part in (cases, held, scored))
     course = f"Trained for {steps} steps" if steps else "Measured"
     start = f", from {parent.get('name') or 'random weights'}" if steps else ""
     scores = rounded({settings.validation.metric: best.score, **best.also}) if best else {}
@@ -56,7 +56,7 @@ def publish(
     ]
     enough = parent.get("cases", LEAST) >= LEAST
     behind += [parent["name"]] if "scores" in parent and enough and not adopted else []
-    purpose = card_facts["description"] or f"{course} on {known} cases of {of}{start}."
+    purpose = card_facts["description"] or f"{course} on {learned} cases of {of}{start}."
     if behind:
         purpose += (
             f" Did not beat {' and '.join(behind)} on its held-out images: used only by name."
@@ -74,7 +74,9 @@ def publish(
         "authors": card_facts["authors"] or user(),
         "algorithm": training.algorithm,
         "task": algorithm.task,
-        "scores": {f"held-out {few} of {known + out} cases of {of}": scores} if best else {},
+        "scores": {f"held-out {judged_on} of {learned + left_out} cases of {of}": scores}
+        if best
+        else {},
         "baselines": simpler,
         "adopted": adopted,
         "trained": {

@@ -240,7 +240,7 @@ def listed_channels(metadata: Mapping[str, object]) -> list[str]:
 def guessed_spacing(axes: str, sizes: FloatMap, metadata: Scalars) -> Lengths:
     """Return known sizes in µm along z, y, x; one that is not is guessed, as the metadata say.
 
-    One of a pixel's edges alone tells nothing.
+    Without both Y and X no size counts.
     """
     spatial = [axis for axis in axes if axis in SPATIAL]
     sizes = sizes if {*"YX"} <= sizes.keys() else {}

@@ -118,9 +118,11 @@ def test_a_model_in_use_is_taken_for_its_folder_in_a_mounted_folder_of_models(ca
     write_json(models / "mine.json", card | {"describes": {"axes": "ZYX"}})
     write_json(models / "use.rules", {"use": [{"model": "mine", "images": {"folder": "/a"}}]})
     given = {"CYTOSUITE_MODEL": str(models), "CYTOSUITE_RECORD": str(case / "r.json")}
-    assert _run(case, CYTOSUITE_FOLDER="/a", **given).returncode == 0
-    record = read_json(case / "r.json")
-    assert (record["by"], record["model"]) == ("use", "mine")
+    for folder in ("/a", "/b"):
+        assert _run(case, CYTOSUITE_FOLDER=folder, **given).returncode == 0
+        record = read_json(case / "r.json")
+        used = folder == "/a"
+        assert (record["by"] == "use", record["model"] == "mine") == (used, used)
 
 
 def test_warnings_on_metadata_and_shapes_stand_in_the_record(case, rng):

@@ -100,7 +100,7 @@ def test_a_training_without_objects_of_both_kinds_or_of_small_images_is_refused(
 
 @pytest.fixture
 def packed(tmp_path):
-    """Return a function that zips a model as StarDist stores it, without some files: the path."""
+    """Return a function that zips a model as StarDist stores it, and can leave files out."""
 
     def pack(*without, **changes):
         kept = tmp_path / "kept"

@@ -36,6 +36,7 @@ def test_its_images_are_those_of_the_diffusion_model(kind):
     levels = np.append(scheduler.alphas_cumprod[scheduler.timesteps].double(), 1.0)
     wanted = sample(start.numpy().copy(), _expected, levels, lambda _: None)
     np.testing.assert_allclose(image, wanted, atol=2e-4)
+    assert abs(float(image.std()) - SD) < 0.05
 
 
 def test_an_unknown_answer_or_too_many_steps_are_one_line():

@@ -70,8 +70,9 @@ def test_a_frame_of_a_single_value_is_padding_whatever_the_noise(rng, value):
     assert _mended(frame, **{"frame-labels": 0}) == (frame, [])  # whose grey values nobody reads
 
 
-def test_lone_pixels_are_taken_as_their_neighbours(rng):
-    plane = rng.poisson(100, (40, 40)).astype(">i4")
+@pytest.mark.parametrize("dtype", [">i4", "f2"])
+def test_lone_pixels_are_taken_as_their_neighbours(rng, dtype):
+    plane = rng.poisson(100, (40, 40)).astype(dtype)
     odd = plane.copy()
     line = plane.copy()
     line[30] = 60000  # of pixels that are not alone
@@ -79,10 +80,15 @@ def test_lone_pixels_are_taken_as_their_neighbours(rng):
     odd[tuple(rng.integers(1, 40, (2, 8)))] = 300
     odd[0, [0, 15, 16]] = 300  # a corner, and a pair at an edge
     assert _mended(odd, kind="points") == (odd, [])  # single pixels may be spots
-    odd[20, 20] = 0
+    odd[20, 20] = -1000
     array, lines = _mended(odd)
     assert (array.dtype, lines) == (odd.dtype, ["pixels odd"])
     assert plane.min() <= array.min() <= array.max() <= plane.max()
+    odd[10:12, 10:13] = -1000  # of pixels that are not alone
+    assert _mended(odd)[0].min() == -1000
+    spots = np.zeros((40, 40))
+    spots[::8, ::8] = 9  # above a ground without noise
+    assert _mended(spots, kind="points") == (spots, [])
 
 
 def test_light_that_rises_over_the_whole_image_is_level_afterwards():
@@ -90,6 +96,14 @@ def test_light_that_rises_over_the_whole_image_is_level_afterwards():
     even, lines = _mended(image + np.linspace(0, 10, image.shape[2]) ** 2, "ZYX")
     assert lines == ["light uneven"]
     assert np.ptp(even - image) < 10
+
+
+def test_frames_of_a_movie_are_levelled_all_or_none():
+    frames = np.stack([noisy("YX", 300)[0]] * 2)
+    rise = np.linspace(0, 10, frames.shape[2]) ** 2
+    assert _mended(frames + rise, "TYX")[1] == ["light uneven"]
+    one = frames + np.multiply.outer([0, 1], rise)[:, None]
+    assert _mended(one, "TYX") == (one, [])
 
 
 def test_each_frame_of_a_movie_has_padding_of_its_own():

@@ -70,6 +70,7 @@ def test_objects_grow_to_where_the_trees_say_and_touching_ones_keep_their_sides(
     common = measure(labels, image, SPACING)
     bright = ndimage.gaussian_filter(image, 1) - common.background > common.threshold / 2
     assert np.mean(bright[found > 0]) > 0.98
+    assert set(np.unique(found)) <= {0, 1, 2, 3}
     assert np.mean(found[:, :24, :20][found[:, :24, :20] > 0] == 1) > 0.95
 
 

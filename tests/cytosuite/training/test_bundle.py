@@ -216,3 +216,14 @@ def test_a_mistake_is_one_line_and_leaves_nothing(copied, tmp_path, given, messa
     with pytest.raises((InputError, ModelError), match=message):
         write_bundle(copied, tmp_path / "dist")
     assert not (tmp_path / "dist").exists()
+
+
+def test_a_users_own_licence_is_named(copied, tmp_path):
+    write_json(copied, {**read_json(copied), "license": "CC-BY-4.0", "authors": "A. User"})
+    with zipfile.ZipFile(write_bundle(copied, tmp_path)) as archive:
+        text = archive.read("view_fusion-nucleus-study1/docs/license.txt").decode()
+    assert text.splitlines()[:2] == [
+        "nucleus-study1: A. User",
+        "SPDX-License-Identifier: CC-BY-4.0",
+    ]
+    assert "Apache" not in text

@@ -60,7 +60,7 @@ def sorting(monkeypatch):
     [(1, np.uint8), (1 << 20, np.int32), (1 << 60, np.int64), ((1 << 64) // 5, np.uint64)],
 )
 def test_sorting_gives_the_table_of_hashing(sorting, factor, dtype, rng):
-    # Labels lie so far apart.
+    # Labels are multiples of the factor.
     for pair in rng.integers(0, 5, (4, 2, 3, 4, 5)).astype(dtype) * np.array(factor, dtype):
         assert counted(overlap(*pair)) == slowly(*pair)
 
