@@ -83,8 +83,7 @@ class Image:
 
     def text(self):
         """Return the bytes of the config."""
-        tars = [f"sha256:{sha(layer)}" for layer in self.tars()]
-        rootfs = {"type": "layers", "diff_ids": tars}
+        rootfs = {"type": "layers", "diff_ids": [f"sha256:{sha(layer)}" for layer in self.tars()]}
         return json.dumps({"rootfs": rootfs, **self.config}).encode()
 
     def docker(self):

@@ -71,8 +71,7 @@ def grey(path, array):
 
 def card(path):
     """Write a copy of a card."""
-    own = read_json(path.parent / "spheroid-nuclei-3d.json")
-    write_json(path, own | {"name": path.stem})
+    write_json(path, read_json(path.parent / "spheroid-nuclei-3d.json") | {"name": path.stem})
 
 
 def parameters(path):
@@ -240,8 +239,7 @@ def weights(path, card="cellpose3d/spheroid-nuclei-3d"):
 
 def request(home):
     """Write a request for masks."""
-    content = {"seed": 7, "shape": [64, 64], "spacing": [0.8, 0.8], "number": 6}
-    write_json(home / "a.json", content)
+    write_json(home / "a.json", {"seed": 7, "shape": [64, 64], "spacing": [0.8, 0.8], "number": 6})
 
 
 def site(path):

@@ -53,8 +53,7 @@ def test_files_that_no_container_uses_are_left_out(packages, name, useless):
 
 @pytest.mark.parametrize("library", ["llvmlite/binding/libllvmlite.so", "h5py/_conv*.so"])
 def test_a_library_without_symbols_is_shorter_and_works(packages, tmp_path, library):
-    package = library.partition("/")[0]
-    (path,) = Path(__import__(package).__file__).parents[1].glob(library)
+    (path,) = Path(__import__(library.partition("/")[0]).__file__).parents[1].glob(library)
     before = path.read_bytes()
     after = packages.without_symbols(before)
     assert len(after) < len(before)
@@ -178,8 +177,7 @@ def test_an_index_without_cpu_build_is_named_as_the_cause(
 
 
 def test_a_lock_that_is_not_closed_is_refused(packages, tmp_path, index, capsys):
-    needy = index("needy", needs="Requires-Dist: absent>2\n")
-    assert _locked(packages, tmp_path, needy) == 1
+    assert _locked(packages, tmp_path, index("needy", needs="Requires-Dist: absent>2\n")) == 1
     assert capsys.readouterr().err == f"{tmp_path}/lock.txt: needy 1.0 needs absent>2, found none\n"
 
 

@@ -46,8 +46,7 @@ def test_a_file_system_without(runs, refused, undisturbed, tmp_path, kind):
     before = forks.results(tmp_path)
     (image,) = tmp_path.glob(f"run/watershed/{forks.CASES[0]}/output/images/*/*.tif")
     os.truncate(image, 100)
-    text = runs.well(runs.start(tmp_path, *ALONE, **lack))
-    assert "5 results are there already" in text
+    assert "5 results are there already" in runs.well(runs.start(tmp_path, *ALONE, **lack))
     after = forks.results(tmp_path)
     assert {key for key in after if after[key] != before[key]} <= {("watershed", forks.CASES[0])}
     forks.as_if_nothing(tmp_path, undisturbed[0])

@@ -12,8 +12,7 @@ def light(seed=0, shape=(24, 72, 72), balls=10, blur_um=(0.0, 0.0)):
     """Return balls of 4 to 6 µm radius and of 60 to 200 counts, and faint light around them."""
     rng, scene, (high, wide) = np.random.default_rng(seed), np.zeros(shape), blur_um
     for _ in range(balls):
-        middle = rng.uniform(0.15, 0.85, 3) * shape
-        inside = away_from(middle, shape, SPACING) < rng.uniform(4, 6)
+        inside = away_from(rng.uniform(0.15, 0.85, 3) * shape, shape, SPACING) < rng.uniform(4, 6)
         scene[inside] = rng.uniform(60, 200)
     scene += 4 * (away_from(np.divide(shape, 2), shape, SPACING) < shape[-1] * SPACING[-1] / 3)
     return ndimage.gaussian_filter(scene, np.divide((high, wide, wide), SPACING))

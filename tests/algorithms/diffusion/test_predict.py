@@ -83,8 +83,7 @@ CAMERA = {"gain": 20.0, "offset": 100.0, "read_noise": 0.1, "excess": 1.0}
 def test_a_camera_counts_the_light_of_a_network_by_the_image_alone(model):
     light = {"target": {"mean": 100.0, "sd": 20 / 3, "dtype": "float32"}}
     given = _sketch()
-    whole = {"tile": (96, 320, 320)}
-    expected = _run(given, model(**light, **whole)).array
+    expected = _run(given, model(**light, tile=(96, 320, 320))).array
     made, again = (
         _run(given, model(**light, camera=CAMERA, tile=tile))
         for tile in ((96, 320, 320), (48, 128, 128))
@@ -120,8 +119,7 @@ def test_the_light_of_layers_adds_up_and_the_ground_is_that_of_one(model):
     assert (made.shape, made.metadata["diffusion_layers"]) == ((64, 64), 2)
     light = made.array - 100
     once = light[14:26, 14:26].mean()
-    twice = light[14:26, 33:37].mean()
-    assert twice == pytest.approx(2 * once, rel=0.1)
+    assert light[14:26, 33:37].mean() == pytest.approx(2 * once, rel=0.1)
     assert light[40:].std() == pytest.approx(5, rel=0.15)
     given["layered-labels"] = volume(layers[:, 1:])
     refused(r"layered-labels: expected .* \(64, 64\), joined", predict, given, plain)

@@ -78,8 +78,7 @@ def test_tracks_of_a_movie_backwards_are_the_same():
 @pytest.mark.parametrize("missed", [1, 2])
 def test_a_gap_is_closed_by_a_parent(missed):
     parents = groups(cells(drop={(2 + frame, 3) for frame in range(missed)}))
-    late = frozenset((f, 4) for f in range(2 + missed, 6))
-    assert parents[late] == frozenset({(0, 4), (1, 4)})
+    assert parents[frozenset((f, 4) for f in range(2 + missed, 6))] == frozenset({(0, 4), (1, 4)})
     assert len(parents) == 6
 
 

@@ -350,8 +350,7 @@ def net(place):
 
 @pytest.mark.slow
 def test_added_weights_are_the_same(net, place, cli):
-    words = net[1]({})
-    done = cli(words, "--describes sample=organoid,study= --authors 'A. C.'")
+    done = cli(net[1]({}), "--describes sample=organoid,study= --authors 'A. C.'")
     assert "pass  3D: finds one nucleus" in done.output
     home = place / "weights/cellpose3d"
     found = read_card(home / "theirs.json")

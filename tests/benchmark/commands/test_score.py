@@ -196,8 +196,7 @@ def test_sets_of_images_need_no_pairs(tmp_path):
 
 def test_metrics_of_objects_need_their_labels(tmp_path, rng):
     labels = _labels((0, 1, 1), (0, 6, 6), (2, 6, 1))
-    noise = rng.random(labels.shape).astype(np.float32)
-    _write(tmp_path / "images/a.tif", noise + labels)
+    _write(tmp_path / "images/a.tif", rng.random(labels.shape).astype(np.float32) + labels)
     _write(tmp_path / "labels/a.tif", labels)
     given = tmp_path / "images", tmp_path / "images", ["object_similarity"]
     refused("object_similarity needs --truth-labels", scored, *given)
@@ -250,8 +249,7 @@ def test_tracks_are_scored_by_sequence(tracks):
 
 
 def test_a_grey_image_in_place_of_labels_is_a_doubt(tmp_path, cli, rng):
-    touching = _labels((0, 0, 0), (0, 0, 3), (2, 6, 6))
-    truth = _write(tmp_path / "t.tif", touching)
+    truth = _write(tmp_path / "t.tif", _labels((0, 0, 0), (0, 0, 3), (2, 6, 6)))
     noisy = _write(tmp_path / "p.tif", (100 + rng.poisson(20, (4, 12, 12))).astype(np.uint16))
     (line,) = scored(truth, noisy, ["SEG"])["doubts"]
     assert line.startswith("grey values in place of labels? in 1 file (prediction t): ")
@@ -263,8 +261,7 @@ def test_a_grey_image_in_place_of_labels_is_a_doubt(tmp_path, cli, rng):
 def test_the_given_voxel_size_border_and_least_size_hold_for_objects(folders, tmp_path):
     path = tmp_path / "objects.csv"
     scored(*folders, ["det"], objects=path, spacing=(1.0, 1.0, 1.0), border=4)
-    found = columns(path, "case", "label", "volume_um3")
-    assert found == [(name, "2", "18") for name in "aabc"]
+    assert columns(path, "case", "label", "volume_um3") == [(name, "2", "18") for name in "aabc"]
     sizes = {size: scored(*folders, ["SEG"], min_object_voxels=size)["case"] for size in (18, 19)}
     assert sizes == {
         18: {"a": {"SEG": 1.0}, "b": {"SEG": 0.5}, "c": {"SEG": 0.0}},
@@ -365,8 +362,7 @@ def test_explains(folders, tmp_path, monkeypatch, change, line):
     (tmp_path / "prediction/list.csv").write_text("case_1.tif")
     (tmp_path / "truth/doses.csv").write_text("case,dose\na,1\n")
     given = {"truth": "truth", "prediction": "prediction"} | change
-    own = {n: Path(v) if isinstance(v, str) else v for n, v in given.items()}
-    refused(line, scored, **own)
+    refused(line, scored, **{n: Path(v) if isinstance(v, str) else v for n, v in given.items()})
     assert not (tmp_path / "o.csv").exists()
 
 

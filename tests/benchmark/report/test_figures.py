@@ -78,8 +78,7 @@ def test_an_axis_near_values_has_room_for_them_and_little_else(values, beyond):
     assert 0.0 <= axis.low <= min(values) <= max(values) <= axis.high <= 1.0
     spread = max(values) - min(values)
     assert axis.high - axis.low <= max(1.1 * spread + 1e-9, 0.11 * max(values), 0.5 * (spread == 0))
-    drawn = WHISKER(axis, Summary(beyond)).count("<circle")
-    assert drawn == (axis.low <= beyond <= axis.high)
+    assert WHISKER(axis, Summary(beyond)).count("<circle") == (axis.low <= beyond <= axis.high)
 
 
 def test_strip_escapes_names_and_crosses_failures():

@@ -52,8 +52,7 @@ def test_valid_files_are_found_by_socket(examiner, output):
 
 def test_a_finding_is_that_of_the_check(examiner, output, tmp_path_factory):
     line = r"expected shape \(3, 4, 6\), found \(3, 4, 5\)"
-    other = replace(INPUT, shape=(3, 4, 6))
-    assert refused(line, examiner, output, other) == "bad output"
+    assert refused(line, examiner, output, replace(INPUT, shape=(3, 4, 6))) == "bad output"
     assert refused("found none", examiner, tmp_path_factory.mktemp("none")) == "missing output"
 
 

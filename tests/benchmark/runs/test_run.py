@@ -305,8 +305,7 @@ def test_results_that_are_there_or_a_word_of_the_user_keep_it_going(
     tmp_path, run, make_dataset, fakes, watershed
 ):
     engine = _failing(fakes)
-    dataset = make_dataset(1, 2, 3, 4, 5)
-    (job,) = plan(dataset, [watershed], engine, tmp_path / "going")
+    (job,) = plan(make_dataset(1, 2, 3, 4, 5), [watershed], engine, tmp_path / "going")
     run_job(job, SEGMENT, engine, fakes.limits, "invoke", lambda *_: None, keep_going=True)
     assert len(engine.calls) == 5
     run(make_dataset(1), fakes.Engine(fakes.perfect))

@@ -108,8 +108,7 @@ def test_imagej_reads_all_three_and_what_it_saves_is_read(tmp_path):
     }
     for name, volume in wanted.items():
         write(tmp_path / f"{name}.tif", volume)
-    files = " ".join(str(tmp_path / f"{name}.tif") for name in wanted)
-    lines = printed(tmp_path, MACRO, files)
+    lines = printed(tmp_path, MACRO, " ".join(str(tmp_path / f"{name}.tif") for name in wanted))
     assert lines[:3] == ["4 16 1.5 0.25 0.2 µm", "4 32 1.5 0.25 0.2 µm", "4 8 1 0.25 0.2 µm"]
     for name in ("a", "b", "c"):
         found = read(tmp_path / f"{name}.tif.saved.tif")

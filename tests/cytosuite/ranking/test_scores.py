@@ -60,8 +60,7 @@ def test_rounding_is_relative_to_the_largest_value():
 
 
 def test_a_ranking_as_json_is_whole_and_finite(ranking):
-    found = ranking(a=[0.5, None, 0.9], b=[0.1, 0.2, 0.3])
-    value = parse_json(json_text(ranking_json(found)))
+    value = parse_json(json_text(ranking_json(ranking(a=[0.5, None, 0.9], b=[0.1, 0.2, 0.3]))))
     assert [row["algorithm"] for row in value["overall"]["algorithms"]] == ["a", "b"]
     (one, _) = value["metrics"]["SEG"]["differences"]
     assert (one["algorithm"], one["other"]) == ("a", "b")

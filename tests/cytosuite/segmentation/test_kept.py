@@ -63,8 +63,7 @@ def test_an_increasing_map_is_undone():
 
 def test_edges_are_gradients_per_micrometre():
     z, y, x = np.indices((6, 7, 8), dtype=np.float32)
-    ramp = 3 * z * SPACING[0] + 4 * x * SPACING[2] + 0 * y
-    assert_allclose(edges(ramp, SPACING), 5, rtol=1e-5)
+    assert_allclose(edges(3 * z * SPACING[0] + 4 * x * SPACING[2] + 0 * y, SPACING), 5, rtol=1e-5)
     assert not edges(np.full((1, 5, 5), 2, np.float32), (1, 1, 1)).any()
 
 

@@ -180,8 +180,7 @@ def test_a_child_has_its_parents_network_the_settings_to_fine_tune_and_the_given
 ):
     monkeypatch.setattr(command, "ALGORITHMS", tmp_path / "algorithms")
     own = {"network": toy.network(width=6), "side": 6}
-    wide = settings(steps=1).model_copy(update=own).with_card(parameters={"tau": 0.5})
-    parent = toy(wide)
+    parent = toy(settings(steps=1).model_copy(update=own).with_card(parameters={"tau": 0.5}))
     home = tmp_path / "algorithms/toy/training"
     home.mkdir()
     (home / "train.toml").write_text("schedule.steps = 9\nnetwork.width = 6")

@@ -75,8 +75,7 @@ def test_a_model_is_adopted_by_a_margin_on_six_held_out_images(toy, settings, ca
         with torch.inference_mode():
             made = float(state.average(torch.full((1, 1, 12, 12), 0.2)).mean())
         for number in range(cases):
-            truth = TRUTH + 1.5 + number / 50
-            yield facts(truth=truth, prediction=TRUTH + made, data_range=1.0)
+            yield facts(truth=TRUTH + 1.5 + number / 50, prediction=TRUTH + made, data_range=1.0)
 
     training = toy.altered(validate=validate)
     lines = []

@@ -120,8 +120,7 @@ def test_pairs_that_teach_nothing_are_refused(tmp_path):
     grid = Grid((1, 9, 9), (1.0, 1.0, 1.0))
     refused("one nucleus each, clear of the faces", _learned, cells, cells, grid)
     flat = Volume(cells[0], (1.0, 1.0), "YX")
-    solid = Volume(cells, (1.0,) * 3, "ZYX")
-    refused("of the same shape", learn, [(flat, solid)])
+    refused("of the same shape", learn, [(flat, Volume(cells, (1.0,) * 3, "ZYX"))])
     path = tmp_path / "rows.json"
     path.write_text(Placement(**dict.fromkeys(COLUMNS, (0.5,)) | {"axes": "ZYX"}).model_dump_json())
     message = "learned from labels ZYX, but the cells are YX"

@@ -101,8 +101,7 @@ def test_neighbours_cover_no_more_than_the_allowed_share(rng):
     region = _filled(ball((0, 0, 0), 30), axes, 0.65)  # too full without overlap
     centres = pack(rng, axes, rotations, region, max_overlap=0.2)
     height = 1 - _apart(centres) / 9  # of the cap that a neighbour covers, in radii
-    covered = np.where(height > 0, height**2 * (3 - height) / 2, 0)
-    assert 0.7 * 0.2 < covered.max() < 0.2 + 0.02
+    assert 0.7 * 0.2 < np.where(height > 0, height**2 * (3 - height) / 2, 0).max() < 0.2 + 0.02
     assert _outermost(axes, rotations, centres, region) < 0.2
 
 
@@ -182,8 +181,7 @@ def test_bodies_are_drawn_together_until_they_touch_as_wanted(wanted, fraction, 
     axes, rotations = _population(60, axis_spread=0.15)
     region = _filled(ball((0, 0, 0), 40), axes, fraction)
     options = {"gap_um": 0.5} if fraction < 0.4 else {"max_overlap": 0.2}
-    centres = pack(rng, axes, rotations, region, **options)
-    bodies = (centres, axes, rotations)
+    bodies = (pack(rng, axes, rotations, region, **options), axes, rotations)
     limits = {"contact": wanted, "max_overlap": 0.1}
     moved, share = press(*bodies, region, **limits)
     assert share == contact_share(moved, axes, rotations) == pytest.approx(wanted, abs=0.015)

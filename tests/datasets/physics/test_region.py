@@ -56,8 +56,7 @@ def test_slab_has_the_values_of_the_whole(start, size, step):
     grid = Grid((30, 9, 9), (step, 5.0, 7.0), (-15.1, -10.0, 0.0))
     stop = min(start + size, 30)
     whole = BALL.on(grid)[start:stop]
-    part = BALL.on(grid.slab(start, stop))
-    assert part.tobytes() == whole.tobytes()
+    assert BALL.on(grid.slab(start, stop)).tobytes() == whole.tobytes()
 
 
 def test_tissue_above_the_grid_is_the_length_of_the_chord():

@@ -82,8 +82,7 @@ def save(out, reader, found, job):
     (folder / "tree.txt").write_text(repr(found["tree"]))
     for key, content in found["tree"].items():
         if isinstance(content, bytes):
-            safe = re.sub(r"[^a-zA-Z0-9.-]", "_", key)[-100:]
-            (folder / safe).write_bytes(content)
+            (folder / re.sub(r"[^a-zA-Z0-9.-]", "_", key)[-100:]).write_bytes(content)
     return folder
 
 

@@ -114,8 +114,7 @@ def test_whole_grey_counts_are_dithered_by_half_a_count(scale, units, counts):
     grey = np.arange(4 * 40 * 40).reshape(4, 40, 40) % 300
     whole = replace(_item(grey), image=units(grey)[None].astype(np.float32), scale=scale)
     counted = replace(whole, counts=(1 / 8,))
-    crops = Crops(shape=(4, 40, 40), batch=1, alike=1)
-    found = _draw([whole], [counted], crops)
+    found = _draw([whole], [counted], Crops(shape=(4, 40, 40), batch=1, alike=1))
     simulated, real = (counts(found[name].astype(float)) for name in ("simulated", "real"))
     assert np.abs(simulated - simulated.round()).max() < 0.01
     away = np.sort(real.ravel()) - np.sort(simulated.ravel())

@@ -52,8 +52,7 @@ def run(tmp_path, fakes, watershed, monkeypatch):
         seen = {}
         engine._identity = identity
         limits = {"watershed": fakes.limits}
-        apis = {"watershed": "invoke"}
-        session = OpenSession("fake", "cpu", "segment", limits, apis, {}, {}, "")
+        session = OpenSession("fake", "cpu", "segment", limits, {"watershed": "invoke"}, {}, {}, "")
         spread(jobs, session, worker, lambda _, case, status: seen.update({case: status}))
         return seen
 

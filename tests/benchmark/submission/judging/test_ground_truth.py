@@ -120,8 +120,7 @@ def test_it_holds_what_metrics_take_and_no_more(name, held, toys_of, unpacked):
 
 def test_real_images_keep_their_order(toys_of, unpacked):
     dataset = toys_of("synthesise")
-    task = TASKS["synthesise"]
-    truth = unpacked(dataset, task)
+    truth = unpacked(dataset, TASKS["synthesise"])
     found = read_evaluation(truth).dataset_in(truth)
     given = sorted(dataset.reference, key=lambda path: path.name)
     for ours, theirs in zip(found.reference, given, strict=True):

@@ -134,8 +134,7 @@ def test_undefined_when_no_tile_qualifies(small):
 
 def test_integers_are_shares_of_their_largest_value(small):
     image = bright_at_the_top(fade=1.0)
-    whole = Volume(np.round(image.array * 65535).astype(np.uint16), UNIT)
-    assert difference(image, whole) < 2e-3
+    assert difference(image, Volume(np.round(image.array * 65535).astype(np.uint16), UNIT)) < 2e-3
     twelve_bits = Volume(np.round(image.array * 4095).astype(np.uint16), UNIT)
     strength = edge_curve(twelve_bits, replace(SMALL, white=4095.0))[1]
     assert strength == pytest.approx(edge_curve(image, SMALL)[1], rel=1e-2)
