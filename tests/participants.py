@@ -109,8 +109,9 @@ def report(out, *sources, **options):
 
 def scored(truth, prediction, metrics=(), **more):
     """Return the scores of files as JSON has them."""
-    given = ScoreOptions(truth=truth, prediction=prediction, metrics=metrics, **more)
-    return layout(score_files(given))
+    return layout(
+        score_files(ScoreOptions(truth=truth, prediction=prediction, metrics=metrics, **more))
+    )
 
 
 def scores(out, algorithm):

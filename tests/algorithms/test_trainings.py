@@ -70,8 +70,9 @@ def test_a_training_publishes_a_model_that_answers_as_it_was_judged(tiny, tmp_pa
     answer = next(iter(outputs.values()))
     facts = [*scene.facts(answer), *facts_of_sets(training.real(held, settings), [answer])]
     # Published weights have half the digits.
-    found = score(wanted_metrics(settings.validation), facts)
-    assert found == pytest.approx(scores, rel=0.02, abs=1e-3)
+    assert score(wanted_metrics(settings.validation), facts) == pytest.approx(
+        scores, rel=0.02, abs=1e-3
+    )
 
 
 def test_a_step_is_drawn_from_seed_and_number_alone(begun):

@@ -126,5 +126,6 @@ def test_a_peak_gives_way_to_a_higher_one_within_the_distance(distance, count):
 def test_of_equal_peaks_the_first_stays():
     mask = np.ones((1, 1, 4), bool)
     ends = np.float32([[0, 0, 0], [0, 0, 0], [0, 0, 2], [0, 0, 2]])
-    found = instances(ends, mask, (1, 1, 1), sigma_um=0, distance_um=2)
-    assert_array_equal(found, [[[1, 1, 1, 1]]])
+    assert_array_equal(
+        instances(ends, mask, (1, 1, 1), sigma_um=0, distance_um=2), [[[1, 1, 1, 1]]]
+    )

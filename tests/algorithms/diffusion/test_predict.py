@@ -133,8 +133,9 @@ def test_the_card_says_whether_sketch_or_labels_count(model):
     assert not np.array_equal(by_sketch, by_labels)
     both = {"structure-sketch": sketch, "instance-labels": labels}
     for given, wanted in (("sketch", by_sketch), ("labels", by_labels)):
-        made = predict(both, model(seed=1, given=given))["synthetic-image"]
-        assert_array_equal(made.array, wanted)
+        assert_array_equal(
+            predict(both, model(seed=1, given=given))["synthetic-image"].array, wanted
+        )
     refused(
         "expected instance-labels, found structure-sketch alone",
         _run,

@@ -81,8 +81,9 @@ def rehearsed(client, base, runs, quiet):
     Builder(client, ROOT).build("watershed")
 
     def run(**options):
-        given = RehearseOptions(engine="docker", runs=runs, cases=2, **options)
-        code = rehearse_command(given, quiet)
+        code = rehearse_command(
+            RehearseOptions(engine="docker", runs=runs, cases=2, **options), quiet
+        )
         (path,) = (runs / "rehearsals").iterdir()
         return code == 0, quiet.export_text(), read_json(path)
 

@@ -40,7 +40,8 @@ def test_interpolation_is_exact_at_samples_and_errs_little_between(rng):
     for degree in range(21):
         for m in range(-degree, degree + 1):
             exact += drawn[int(m < 0), abs(m), degree] * rows[:, degree * (degree + 1) + m]
-    found = [radius_at(*direction, table) for direction in directions.T]
-    assert found == pytest.approx(exact, abs=4e-3)
+    assert [radius_at(*direction, table) for direction in directions.T] == pytest.approx(
+        exact, abs=4e-3
+    )
     assert radius_at(1.0, 0.0, 0.0, table) == pytest.approx(table[0, 0])
     assert radius_at(0.0, 0.0, -1.0, table) == pytest.approx(table[30, 90])  # φ = 270°

@@ -65,8 +65,10 @@ def test_parts_of_an_object_are_one_and_crowds_and_excluded_ones_are_left_out(tm
 
 def test_a_polygon_holds_the_pixels_whose_centres_it_holds(tmp_path):
     corners = [[0.6, -1, 9, -1, 9, 9, 0.6, 9], [0, 0, 0.2, 0, 0, 0.2]]
-    found = _read(_coco(tmp_path, [{"segmentation": corners}]))
-    assert found.volume.array.tolist() == [[0, 1, 1, 1]] * 3
+    assert (
+        _read(_coco(tmp_path, [{"segmentation": corners}])).volume.array.tolist()
+        == [[0, 1, 1, 1]] * 3
+    )
 
 
 WHOLE = [0, 0, 4, 0, 4, 3, 0, 3]

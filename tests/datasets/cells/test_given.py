@@ -105,8 +105,9 @@ def test_what_is_no_labels_is_refused_in_one_line(tmp_path, volume, words, rng):
     if volume is not None:
         write(tmp_path / "cells.tif", volume)
     image = {"shape": (9, 9), "spacing_um": (1.0, 1.0)}
-    wanted = {"image": image, "cells": {"source": str(tmp_path / "cells.tif")}}
-    refused(words, generate, rng, wanted)
+    refused(
+        words, generate, rng, {"image": image, "cells": {"source": str(tmp_path / "cells.tif")}}
+    )
 
 
 def test_the_size_of_labels_needs_labels():

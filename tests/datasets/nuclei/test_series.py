@@ -101,8 +101,9 @@ def test_a_sequence_is_not_written_over_another(tmp_path, rng):
 
 def _run(frames, step_um, division, seed=0, **changes):
     rng = np.random.default_rng(seed)
-    wanted = Parameters(**(ROOMY | changes), step_um=step_um, division=division)
-    return list(colonies(rng, wanted, frames))
+    return list(
+        colonies(rng, Parameters(**(ROOMY | changes), step_um=step_um, division=division), frames)
+    )
 
 
 def test_steps_have_the_length_asked_for_and_stay_in_the_plane():

@@ -25,8 +25,9 @@ def test_the_outline_of_a_real_tissue_is_a_mask_that_a_recipe_reads(tmp_path, rn
     recipe = tmp_path / "mine.toml"
     tissue = '[parameters.tissue]\noutline = "file"\nmasks = ["masks/real_mask.tif"]\n'
     recipe.write_text(f'dataset = "spheroid"\ntitle = "Mine"\ncases = 1\n{tissue}')
-    found = simulated(str(recipe), None).parameters.tissue
-    assert found.masks == (str(tmp_path / "masks/real_mask.tif"),)
+    assert simulated(str(recipe), None).parameters.tissue.masks == (
+        str(tmp_path / "masks/real_mask.tif"),
+    )
 
 
 def test_what_has_no_outline_is_refused_and_nothing_is_written(tmp_path):

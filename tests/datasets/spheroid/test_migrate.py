@@ -184,8 +184,11 @@ def test_an_empty_shape_is_that_of_the_mask(translated, tmp_path):
     assert "shape" not in lost.recipe["parameters"]["image"]
     assert any("mask_0.tif was not found" in line for line in lost.untranslated)
     write(tmp_path / "masks/mask_0.tif", mask)
-    found = translated(FIRST, generated_image_shape=[])
-    assert found.recipe["parameters"]["image"]["shape"] == [5, 6, 7]
+    assert translated(FIRST, generated_image_shape=[]).recipe["parameters"]["image"]["shape"] == [
+        5,
+        6,
+        7,
+    ]
     path = tmp_path / "params.json"
     write_json(path, FIRST | {"generated_image_shape": []})
     again = migrate(path, tmp_path / "a/new/folder")

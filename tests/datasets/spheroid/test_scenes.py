@@ -60,8 +60,9 @@ def test_new_ranges_leave_the_draws_of_a_recipe_as_they_were():
 
 def test_nuclei_too_faint_to_see_lose_their_labels():
     faint = {"camera": {"photons": 2, "read_noise": 2}}
-    seen = make(faint, {"labels": {"visibility": 1.0}})
-    assert labels_of(seen).max() < labels_of(make(faint)).max()
+    assert (
+        labels_of(make(faint, {"labels": {"visibility": 1.0}})).max() < labels_of(make(faint)).max()
+    )
 
 
 def test_a_draw_too_dense_to_pack_is_lowered_within_its_range(rng):

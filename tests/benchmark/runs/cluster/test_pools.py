@@ -115,8 +115,9 @@ def test_an_error_comes_home_without_those_behind_it(pool):
 
 def test_a_piece_whose_worker_ends_is_done_by_another(pool, tmp_path):
     mark = str(tmp_path / "ended")
-    found = dict(pool.each(end, [(n, mark if n == 2 else "") for n in range(6)]))
-    assert found == {n: n for n in range(6)}
+    assert dict(pool.each(end, [(n, mark if n == 2 else "") for n in range(6)])) == {
+        n: n for n in range(6)
+    }
     assert Path(mark).exists()
 
 

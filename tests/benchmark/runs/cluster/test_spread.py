@@ -90,8 +90,9 @@ def test_a_case_that_ends_its_workers_is_a_failed_one_and_costs_no_other(
 
 def test_an_algorithm_whose_first_cases_fail_alike_is_given_up(run, make_dataset, fakes, tmp_path):
     engine = fakes.Engine(lambda *_: Outcome("non-zero exit", 0.1, None, 1, "no weights"))
-    seen = run(make_dataset(*range(1, 8)), engine)
-    assert seen == {f"case_{n}": "non-zero exit" for n in range(1, 8)}
+    assert run(make_dataset(*range(1, 8)), engine) == {
+        f"case_{n}": "non-zero exit" for n in range(1, 8)
+    }
     assert engine.calls == ["case_1", "case_2", "case_3"]
     assert read_record(tmp_path / "run/watershed/case_7").message == f"{LEFT}no weights"
 

@@ -29,8 +29,9 @@ def test_cases_have_the_same_voxels_as_alone(tmp_path):
         array[1:3, 2:6, 2:6] += 100
         put(folder / f"images/{name}.tif", array)
         put(folder / f"labels/{name}.tif", (array >= 100).astype(np.uint16))
-    wanted = DataRequest(f"spheroid,{folder}", "mini", 5, 2)
-    made = made_in(tmp_path / "all", recipe_of_all(wanted), 2)
+    made = made_in(
+        tmp_path / "all", recipe_of_all(DataRequest(f"spheroid,{folder}", "mini", 5, 2)), 2
+    )
     assert [case.name for case in made.cases] == ["spheroid_01", "spheroid_02", "a", "z"]
     own = DataRequest("spheroid", "mini", 5, 2), DataRequest(str(folder))
     alone = [made_in(tmp_path / f"{n}", recipe(one)) for n, one in enumerate(own)]

@@ -48,5 +48,6 @@ def test_det_does_not_fall_below_zero():
 def test_accuracy_without_penalty_by_hand(situations):
     known = {"spurious": 1, "split": 1, "missed": 1 / 2, "merged": 1 - 5 / 20, "empty": nan}
     for name, value in known.items():
-        found = det_without_penalty(*situations.ALL[name]())
-        assert found == pytest.approx(value, nan_ok=True), name
+        assert det_without_penalty(*situations.ALL[name]()) == pytest.approx(value, nan_ok=True), (
+            name
+        )

@@ -94,8 +94,9 @@ def test_distances_are_in_micrometres_along_long_voxels_too():
     assert points_f1(truth, near, spacing) == 1
     assert points_f1(truth, far, spacing) == 0
     assert [points_f1([[0, 0]], [[0, x]], (9.0, 0.1)) for x in (3, 3.1)] == [1, 0]
-    both = matched_points(truth, [[6, 7, 5]], spacing, 1.0)
-    assert both.distances == pytest.approx(np.hypot(0.5, 0.2))
+    assert matched_points(truth, [[6, 7, 5]], spacing, 1.0).distances == pytest.approx(
+        np.hypot(0.5, 0.2)
+    )
     assert rmse_axial(truth, [[6, 7, 5]], spacing, 1.0) == pytest.approx(0.5)
     assert rmse_lateral(truth, [[6, 7, 5]], spacing, 1.0) == pytest.approx(0.2)
 

@@ -127,8 +127,9 @@ def test_flat_objects_along_the_surface_are_seen():
     gaps = np.abs(turn % 1 - 0.5) < 0.4
     shell = (radius > 28) & (radius < 34) & gaps & (z > 5) & (z < 12)
     labels[shell] = (turn.astype(int) % 12)[shell] + 1  # 6 µm thick and some 13 µm wide
-    found = arrangement(labels, (2, 1, 1))["tangential"]
-    assert found.mean() == pytest.approx(np.log(13 / 6), abs=0.15)
+    assert arrangement(labels, (2, 1, 1))["tangential"].mean() == pytest.approx(
+        np.log(13 / 6), abs=0.15
+    )
     assert np.isnan(arrangement(np.where(labels < 8, labels, 0), (2, 1, 1))["tangential"]).all()
 
 

@@ -12,8 +12,10 @@ from cytosuite.metrics.tracks.matched_tracks import longest_runs, match_tracks
 
 def test_more_than_half_is_a_match_half_exactly_is_none():
     truth = films.sequence([(1, 0, 1)], "1111", "1111")
-    found = films.sequence([(5, 0, 1)], "555.", "55..")
-    assert match_tracks(truth, found).match.tolist() == [0, -1]
+    assert match_tracks(truth, films.sequence([(5, 0, 1)], "555.", "55..")).match.tolist() == [
+        0,
+        -1,
+    ]
 
 
 def test_one_object_may_match_several_cells_and_is_then_not_unique():
