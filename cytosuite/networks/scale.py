@@ -17,7 +17,6 @@ from cytosuite.contract.manifest import (
     parse,
 )
 from cytosuite.contract.select import SIZE, Facts, Value, distance
-from cytosuite.contract.sizes import APART
 from cytosuite.contract.spacing import text
 from cytosuite.errors import InputError
 from cytosuite.files import Scalars, Texts
@@ -41,8 +40,7 @@ _ENOUGH = 5  # objects away from the border show the typical size
 _NEAR = 0.1  # |ln| of a diameter by the network over the one it saw that changes nothing
 _BRIGHT = 0.6  # 192 fluorescent planes of BBBC038 have 1.4 or more
 _NUCLEUS = 7.0  # µm, in the middle of the widths that are looked for in any volume
-_SAME = 0.2  # distance of the voxels from a model's within which widths never count
-_FOREIGN = 0.5  # least one from every model at which they always count
+_FOREIGN = 0.5  # least distance of the voxels from every model at which widths count
 _STEP = sqrt(2)  # factor between sizes that are tried, at most
 _STRONG = 0.7  # blobs weaker than this part of the strongest do not count
 
@@ -108,28 +106,21 @@ def stated_diameter(volume: Volume) -> float | None:
 def with_size(facts: Facts, volume: Volume | None, cards: Sequence[ModelCard]) -> dict[str, Value]:
     """Return the facts that choose a model: with the width of nuclei [µm], stated or measured.
 
-    Without it in planes and membranes, and where the voxels are near those of a card, unless the
-    nuclei are wider than the card's by `APART`: debris makes them look narrow. Of a movie the
-    first frame is measured.
+    Without it in planes and membranes, and where the voxels are near those of a card: there they
+    tell more than an estimate. Of a movie the first frame is measured.
     """
     plain = {key: value for key, value in facts.items() if key != SIZE}
     if not volume or volume.axes not in ("ZYX", "TZYX") or "spacing" not in facts:
         return plain
-    near = [
-        (distance("spacing", facts["spacing"], card.describes.get("spacing", "")), card)
-        for card in cards
-    ]
-    nearest = min((apart for apart, _ in near), default=inf)
-    if nearest < _SAME or plain.get("channel", "nucleus") != "nucleus":
+    edges = (card.describes.get("spacing", "") for card in cards)
+    nearest = min((distance("spacing", facts["spacing"], size) for size in edges), default=inf)
+    if nearest < _FOREIGN or plain.get("channel", "nucleus") != "nucleus":
         return plain
     if not (width := stated_diameter(volume)):
         image = volume.array[0] if "T" in volume.axes else volume.array
         slices = typical_slices(image, QUIETEST)[::3]
         width = estimate_diameter(slices, volume.spacing, _NUCLEUS, inf)
-    usual = [card.describes.get(SIZE) for apart, card in near if apart == nearest]
-    widths = [size for size in usual if isinstance(size, int | float)]
-    wide = widths and width and width > exp(APART) * max(widths)
-    return {**plain, SIZE: width} if width and (wide or nearest >= _FOREIGN) else plain
+    return {**plain, SIZE: width} if width else plain
 
 
 def typical_slices(image: Array, quietest: float) -> Floats:

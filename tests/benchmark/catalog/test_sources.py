@@ -19,18 +19,8 @@ def test_an_image_contains_all_that_the_algorithm_imports_and_nothing_else(algor
     assert {path.resolve() for path, _ in found.values()} - set(there) == set()
     names = {path.relative_to(ROOT).as_posix() for path in there}
     used = (f"algorithms/{name}/" for name in algorithms()[algorithm].uses)
-    assert all(
-        name.startswith(
-            (
-                "cytosuite/",
-                "algorithms/__init__.py",
-                f"algorithms/{algorithm}/",
-                f"weights/{algorithm}/",
-                *used,
-            )
-        )
-        for name in names
-    )
+    own = (f"algorithms/{algorithm}/", f"weights/{algorithm}/", *used)
+    assert all(name.startswith(("cytosuite/", "algorithms/__init__.py", *own)) for name in names)
     assert {"cytosuite/container.py", f"algorithms/{algorithm}/algorithm.toml"} <= names
 
 

@@ -26,7 +26,13 @@ def test_recipes_look_as_people_write_them():
     assert to_toml(recipe, {"parameters.camera.gain": "photon transfer"}, ["Measured."]) == (
         '# Measured.\n\ndataset = "spheroid"\n\n[parameters.camera]\ngain = 2.5 # photon transfer\nphotons = [4.0, 8.0]\n\n[[parameters.kinds]]\nname = "small"\n\n[[parameters.kinds]]\nname = "large"\nshare = 0.5\n'
     )
-    refused(r"parameters\.gain: None has no form in TOML", to_toml, {"parameters": {"gain": None}})
+    refused(
+        r"parameters\.gain: None has no form in TOML",
+        to_toml,
+        {"parameters": {"gain": None}},
+        {},
+        (),
+    )
 
 
 @pytest.fixture
