@@ -95,8 +95,9 @@ def test_a_card_without_room_is_not_used(free, device, monkeypatch):
 
 def segment(labels, spacing=(1, 1, 1), **lengths):
     mask = labels > 0
-    flow = smooth_flow(flow_targets(labels), mask, (1, 1, 1))
-    ends = follow(flow, mask, steps=150, step_size=0.7)
+    ends = follow(
+        smooth_flow(flow_targets(labels), mask, (1, 1, 1)), mask, steps=150, step_size=0.7
+    )
     return instances(ends, mask, spacing, **{"sigma_um": 1.5, "distance_um": 4.0} | lengths)
 
 

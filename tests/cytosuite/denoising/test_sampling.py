@@ -65,8 +65,9 @@ def test_images_have_the_distribution_of_the_denoiser(predicts, solver):
 
     arguments = TINY.model_copy(update={"predicts": predicts})
     process = _process(solver=solver, eta=1, t_start=1000, steps=100)
-    sketch = np.zeros((4, 32, 64), np.float32)
-    made = synthesise(sketch, network, arguments, process, tile=WIDE).values
+    made = synthesise(
+        np.zeros((4, 32, 64), np.float32), network, arguments, process, tile=WIDE
+    ).values
     assert made.mean() == pytest.approx(MEAN, abs=0.02)
     assert made.std() == pytest.approx(SD, rel=0.1 if solver == "ddim" else 0.05)
 

@@ -40,8 +40,9 @@ def test_sketches_are_found_beside_images_or_made_of_labels(tmp_path):
 
 
 def test_a_stack_of_one_plane_passes_for_a_plane(tmp_path):
-    network = {"dimensions": 2, "conditioned": False}
-    plane = partial(_load, crops={"shape": (1, 8, 8)}, network=network)
+    plane = partial(
+        _load, crops={"shape": (1, 8, 8)}, network={"dimensions": 2, "conditioned": False}
+    )
     flat = plane(real_folder(tmp_path / "a", 1, (24, 20)))
     write(tmp_path / "b/r_0.tif", volume(image_of(labels_of(0, (24, 20)))[None]))
     (item,) = plane(tmp_path / "b")

@@ -139,8 +139,9 @@ def test_unpaired_training_makes_images(tmp_path):
     settings = _settings(adversary=ADVERSARY | unpaired | {"game": "logistic"})
     data = {"images": [real], "sketches": [masks]}
 
-    card = tmp_path / "a/mine.json"
-    whole = read_card(train(TRAINING, settings, data, card, work=tmp_path / "w"))
+    whole = read_card(
+        train(TRAINING, settings, data, tmp_path / "a/mine.json", work=tmp_path / "w")
+    )
     assert (whole.parameters["given"], whole.parameters["process"]["steps"]) == ("labels", 1)
     given = {"instance-labels": volume(labels_of(0))}
     made = predict(given, open_model(tmp_path / "a", whole))["synthetic-image"]
