@@ -120,8 +120,9 @@ def test_a_card_that_is_never_chosen_fails_but_for_one_beside_exact_images(root)
     title = "model cards: each chosen for the images it describes"
     _only(_failed(root), title, "plain is chosen for the images of twin")
     (place / "twin.json").unlink()  # those of a card for exact images may be taken from another
-    exact = {"name": "habit", "exact": {"spacing": [2.0, 1.0, 1.0]}}
-    write_json(place / "habit.json", twin | exact)
+    write_json(
+        place / "habit.json", twin | {"name": "habit", "exact": {"spacing": [2.0, 1.0, 1.0]}}
+    )
     assert _failed(root) == {}
 
 

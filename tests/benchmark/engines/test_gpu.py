@@ -41,8 +41,9 @@ def visible(words):
     ],
 )
 def test_the_scheduler_restricts_them(machine, words, expected):
-    parts = [{"uuid": "MIG-1"}, {"uuid": "MIG-2"}]
-    machine(A, B, {"uuid": C, "name": "NVIDIA A100", "parts": parts})
+    machine(
+        A, B, {"uuid": C, "name": "NVIDIA A100", "parts": [{"uuid": "MIG-1"}, {"uuid": "MIG-2"}]}
+    )
     assert [gpu.uuid for gpu in gpus(visible(words))] == expected
     assert [gpu.index for gpu in gpus({})] == [0, 1, 2, 2]
     assert [gpu.environment for gpu in gpus()] == [

@@ -148,8 +148,9 @@ def test_a_metric_of_the_whole_set_ranks_without_interval_and_test(table):
     assert found.metrics["SSIM"].interval
     assert found.overall.interval == {}  # it would be that of SSIM alone
     assert found.overall.ranks["mean"] == {"a": 2.0, "b": 2.0, "c": 2.0}
-    better = found.overall.better
-    assert better == found.metrics["SSIM"].better == {("c", "b"), ("c", "a"), ("b", "a")}
+    assert (
+        found.overall.better == found.metrics["SSIM"].better == {("c", "b"), ("c", "a"), ("b", "a")}
+    )
     assert "W1 has one value for the whole set: no tests" in found.rule
     alone = rank_measures(scores, [w1], ["W1"], rules=FEW)
     assert (alone.overall.tier, alone.overall.better) == ({}, frozenset())
@@ -171,8 +172,9 @@ def test_units_of_the_controls(table):
 
 @pytest.mark.parametrize("scheme", ["mean", "cases", "tests"])
 def test_an_infinite_value_is_the_best(ranking, scheme):
-    rules = RankingRules(scheme=scheme)
-    found = ranking(rules=rules, exact=[math.inf] * 7 + [28.0], good=[34.0] * 8)
+    found = ranking(
+        rules=RankingRules(scheme=scheme), exact=[math.inf] * 7 + [28.0], good=[34.0] * 8
+    )
     assert found.overall.ranks[scheme] == {"exact": 1, "good": 2}
     assert found.overall.better == {("exact", "good")}
     assert found.means["exact", "SEG"] == math.inf
