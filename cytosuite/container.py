@@ -41,7 +41,7 @@ from cytosuite.contract.weights import (
     trained_on,
 )
 from cytosuite.errors import CytosuiteError, InputError, RoomError
-from cytosuite.files import Entries, Json, Names, remove, write_json
+from cytosuite.files import Entries, Json, TextSeq, remove, write_json
 from cytosuite.volume import Volume
 
 MODELS = (Path("/opt/ml/model"), Path("/opt/app/model"))  # a mounted tarball; part of the image
@@ -99,7 +99,7 @@ class Algorithm:
                 write_json(folder / place.name if place.parent == self.outputs else place, record)
         return record
 
-    def answer(self, inputs: Entries) -> tuple[Entries, Selection, Names]:
+    def answer(self, inputs: Entries) -> tuple[Entries, Selection, TextSeq]:
         """Return the outputs for one case, the choice of the model, and the warnings on it."""
         if absent := set(self.manifest.needs) - set(inputs):
             raise InputError(
@@ -245,7 +245,7 @@ def serve(program: Program, listener: socket.socket) -> NoReturn:
     raise SystemExit(0)
 
 
-def main(arguments: Names | None = None) -> int:
+def main(arguments: TextSeq | None = None) -> int:
     """Execute a command of the container and return its exit code."""
     parser = command_parser("cytosuite.container", str(__doc__))
     model = os.environ.get("CYTOSUITE_MODEL") or None

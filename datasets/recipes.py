@@ -17,7 +17,7 @@ from cytosuite.contract.manifest import (
     read_recipe,
 )
 from cytosuite.errors import InputError, at, pick, reason_of
-from cytosuite.files import Entries, Json, Names, Paths, TextDict, Texts, digest
+from cytosuite.files import Entries, Json, Paths, TextDict, Texts, TextSeq, digest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,7 +64,7 @@ def simulate(
     *,
     size: str | None = None,
     seed: int = 0,
-    settings: Names = (),
+    settings: TextSeq = (),
 ) -> "Iterator[Sample]":
     """Yield simulated images with their annotation, the same as ``cytosuite simulate`` makes.
 
@@ -124,7 +124,7 @@ def simulate_case(name: str, stream: "np.random.SeedSequence", parameters: BaseM
 
 
 def simulated(
-    dataset: str, size: str | None, cases: int | None = None, settings: Names = ()
+    dataset: str, size: str | None, cases: int | None = None, settings: TextSeq = ()
 ) -> Simulated | None:
     """Return a dataset by ``name``, ``name/recipe`` or ``.toml``; None if it is not simulated."""
     if cases is not None and not 0 < cases <= MOST_CASES:
@@ -187,7 +187,7 @@ def files(parameters: BaseModel) -> TextDict:
     return {str(path): digest([path], path.parent) for path in files_in(parameters)}
 
 
-def _settings(settings: Names) -> Json:
+def _settings(settings: TextSeq) -> Json:
     """Return settings like ``camera.photons=5`` as nested parameters."""
     values: Json = {}
     for setting in settings:
@@ -210,7 +210,7 @@ def _with_settings(
     manifest: DatasetManifest,
     changes: Entries,
     folder: Path | None,
-    settings: Names,
+    settings: TextSeq,
 ) -> BaseModel:
     """Return checked parameters of a size or recipe, with a user's own settings over them."""
     values = merged(manifest.parameters, changes)

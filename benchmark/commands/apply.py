@@ -45,7 +45,7 @@ from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.words import ASSUME, Say
 from cytosuite.datasets.folder.load import load
 from cytosuite.errors import CytosuiteError, InputError
-from cytosuite.files import Entries, TextPair, value_digest, work_folder, write_json
+from cytosuite.files import Entries, TextPair, TextSeq, value_digest, work_folder, write_json
 from cytosuite.files.working import alone
 from cytosuite.folders.index import Item
 from cytosuite.folders.masks import files_of
@@ -240,7 +240,7 @@ class _Application:
             self._finish(target, target.failed(str(reason)))
         return chosen
 
-    def _still(self, warnings: Sequence[str]) -> bool:
+    def _still(self, warnings: TextSeq) -> bool:
         """Return whether the algorithms that an earlier command had to replace still cannot run."""
         second = {line for line in warnings if line.startswith(SECOND)}
         return not second or second <= {SECOND + self.unable(name) for name in self.names}

@@ -33,7 +33,7 @@ from cytosuite.contract.select import FOLDER, SIZE, Facts, Selection, Value, des
 from cytosuite.contract.tasks import ACQUISITION, TASKS
 from cytosuite.datasets.folder.load import load
 from cytosuite.errors import CytosuiteError, InputError, ModelError, pick, printable
-from cytosuite.files import Json, TextMap
+from cytosuite.files import Json, TextMap, TextSeq
 from cytosuite.folders.entries import is_folder
 from cytosuite.folders.index import SOCKETS, Item, by_part, index
 from cytosuite.folders.names import case_name, is_picture, key_of
@@ -127,7 +127,7 @@ class Decision(NamedTuple):
     facts: Facts
     sources: TextMap  # of each fact
     selection: Selection  # the chosen card, with all others
-    warnings: Sequence[str]  # on metadata and choice, as a record has them
+    warnings: TextSeq  # on metadata and choice, as a record has them
 
     def as_json(self) -> Json:
         """Return all of it as JSON, with the keys of a record."""

@@ -1,6 +1,5 @@
 """Containers that others built, for the commands: found or loaded, and given to the engine."""
 
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,7 @@ from cytosuite.benchmark.submission.checks.rules import ARCHITECTURE, RULES
 from cytosuite.contract.manifest import AlgorithmManifest, parse
 from cytosuite.contract.tasks import TASKS, Task
 from cytosuite.errors import InputError, pick
-from cytosuite.files import read_toml
+from cytosuite.files import TextSeq, read_toml
 from cytosuite.metrics.boards import CONTROLS
 
 LOADED = "cytosuite-external/archive"  # our name: an image without any goes when others are cleaned
@@ -40,8 +39,8 @@ LOAD_S = 3600  # an archive of tens of GB
 
 
 def take_in(
-    words: Sequence[str],
-    taken: Sequence[str],
+    words: TextSeq,
+    taken: TextSeq,
     task: Task,
     engine: Engine,
     options: ExternalOptions,
@@ -106,7 +105,7 @@ def subject(options: RehearseOptions, screen: Console) -> tuple[Engine, Algorith
     return engine, manifest
 
 
-def need_externals(words: Sequence[str], sockets: Path | None) -> None:
+def need_externals(words: TextSeq, sockets: Path | None) -> None:
     """Refuse a file of sockets without an image of others, which alone has other ones."""
     if sockets is not None and not words:
         raise InputError(

@@ -21,7 +21,7 @@ from cytosuite.benchmark.scores.platform import platform_layout
 from cytosuite.benchmark.scores.score import Scores, scores_of
 from cytosuite.benchmark.scores.standings import leaderboard
 from cytosuite.errors import InputError, pick, printable
-from cytosuite.files import FloatDict, Json, Lists
+from cytosuite.files import FloatDict, Json, Lists, TextSeq
 from cytosuite.metrics import FAMILIES, AnyMetric, Metrics, board_metrics, evidence, metrics_of
 from cytosuite.metrics.images.n_iou import MASKS
 from cytosuite.metrics.labels import overlap
@@ -154,7 +154,7 @@ def _score_sequence(
         return replace(answer, refused={"": str(error)})
 
 
-def _metrics(names: Sequence[str], families: Sequence[str]) -> list[AnyMetric]:
+def _metrics(names: TextSeq, families: TextSeq) -> list[AnyMetric]:
     """Return metrics of some families by their names in any case; others compare other things."""
     ordered = sorted(FAMILIES, key=families.__contains__)  # of one name the last counts
     every = {m.name.lower(): m for family in ordered for m in metrics_of(family)}

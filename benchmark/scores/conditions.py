@@ -15,7 +15,7 @@ from cytosuite.benchmark.runs.data.dataset import Dataset
 from cytosuite.benchmark.scores.results import CaseValues, Condition, Group
 from cytosuite.benchmark.scores.score import Scores
 from cytosuite.benchmark.scores.standings import FEWEST_LEFT_OUT, Summary, in_range, pooled_interval
-from cytosuite.files import Json, Lists, ScalarMap, TextPair
+from cytosuite.files import Json, Lists, ScalarMap, TextPair, TextSeq
 from cytosuite.folders.conditions import text_of
 from cytosuite.metrics import AnyMetric
 from cytosuite.metrics.labels.overlap import OVERLAP
@@ -63,7 +63,7 @@ def by_condition(dataset: Dataset, scores: Scores) -> list[Condition]:
 
 
 def _group(
-    label: str, cases: Sequence[str], scores: Scores, answers: Sequence[str], values: CaseValues
+    label: str, cases: TextSeq, scores: Scores, answers: TextSeq, values: CaseValues
 ) -> Group:
     """Return the scores of some cases by algorithms and controls."""
     pooled = {}

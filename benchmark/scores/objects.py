@@ -1,7 +1,7 @@
 """Tables of label objects as CSV: measured ones, judged ones, and all cases in one."""
 
 import csv
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import field
 from itertools import chain
@@ -12,7 +12,7 @@ import numpy as np
 
 from cytosuite.benchmark.runs.store.csvfile import read_rows, write_rows
 from cytosuite.errors import InputError, last_line
-from cytosuite.files import TextMap, Texts, frozen
+from cytosuite.files import TextMap, Texts, TextSeq, frozen
 from cytosuite.metrics.labels.object_errors import ObjectErrors, object_errors
 from cytosuite.metrics.labels.object_table import SIZES, Columns, object_table
 from cytosuite.metrics.labels.overlap import Overlap
@@ -55,7 +55,7 @@ def table_rows(path: Path) -> Iterator[Iterator[list[str]]]:
         ) from None
 
 
-def join_tables(path: Path, columns: Sequence[str], files: Mapping[Names, Path]) -> None:
+def join_tables(path: Path, columns: TextSeq, files: Mapping[Names, Path]) -> None:
     """Write several CSV tables as one, after values of first columns; gaps are empty."""
     heads: dict[str, None] = {}
     for table in files.values():

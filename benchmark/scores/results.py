@@ -23,6 +23,7 @@ from cytosuite.files import (
     TextDict,
     TextMap,
     TextPair,
+    TextSeq,
     frozen,
 )
 from cytosuite.metrics import AnyMetric, Metrics
@@ -69,7 +70,7 @@ class Group:
     """The cases that a condition has in common."""
 
     label: str  # a word, or the ends of a range
-    cases: Sequence[str]  # their names; annotated ones only
+    cases: TextSeq  # their names; annotated ones only
     objects: int  # objects or points in their truth; 0 where the truth is an image
     scores: Mapping[TextPair, "Summary"]  # controls included
     failed: IntMap = field(default_factory=dict)  # count as empty answers
@@ -125,7 +126,7 @@ class Results:
     provenance: TextMap  # engine, seed, versions, machine, fingerprint, revision
     algorithms: Sequence[AlgorithmManifest]  # those that ran, controls not among them
     metrics: Metrics  # in the order of showing, those to rank by first
-    primary: Sequence[str]  # names of those to rank by
+    primary: TextSeq  # names of those to rank by
     standings: Sequence["Standing"]  # the algorithms, best first, and the controls below
     scores: "pd.DataFrame"  # `standings.COLUMNS`: a row per case and metric, see `Scores.table`
     records: Records = field(default_factory=dict)  # how each case went
@@ -139,8 +140,8 @@ class Results:
     reference: Sequence[Path] = ()  # real images that unpaired outputs are compared with
     sets: Mapping[str, Gathered] = field(default_factory=dict)  # by answer
     conditions: Sequence[Condition] = ()  # empty where no fact divides the cases
-    notes: Sequence[str] = ()  # sentences for the reader, shown at the top
-    broken: Sequence[str] = ()  # a sentence for each control that misses its value
+    notes: TextSeq = ()  # sentences for the reader, shown at the top
+    broken: TextSeq = ()  # a sentence for each control that misses its value
     ranking: Ranking | None = None  # of the algorithms; None where nothing ranks
 
     @property

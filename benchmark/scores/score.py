@@ -20,7 +20,7 @@ from cytosuite.benchmark.scores.controls import control_answer
 from cytosuite.benchmark.scores.standings import CASE, COLUMNS
 from cytosuite.contract.tasks import LABELS, Task
 from cytosuite.errors import InputError
-from cytosuite.files import TextMap, TextPair, Texts
+from cytosuite.files import TextMap, TextPair, Texts, TextSeq
 from cytosuite.metrics import AnyMetric, Metrics, board_metrics
 from cytosuite.metrics.boards import BOARDS, Control
 from cytosuite.metrics.evidence import Facts, Gathered
@@ -185,7 +185,7 @@ def _of_case(piece: tuple[Case, Task, Sequence[Answerer]]) -> list[Answer]:
     return list(cases.score_case(case, task, metrics, answerers))
 
 
-def _table(answers: Sequence[Answer], datasets: Sequence[str], shown: Metrics) -> pd.DataFrame:
+def _table(answers: Sequence[Answer], datasets: TextSeq, shown: Metrics) -> pd.DataFrame:
     """Return a row per answer and metric; a case without any has one row without a metric."""
     rows = []
     for dataset, answer in zip(datasets, answers, strict=True):

@@ -15,9 +15,9 @@ from cytosuite.errors import InputError, at
 from cytosuite.files import (
     Entries,
     Json,
-    Names,
     TextDict,
     TextMap,
+    TextSeq,
     frozen,
     link,
     read_json,
@@ -49,7 +49,7 @@ class Inputs:
     name: str  # stem of the main image's file and of image outputs; empty without an image
     suffix: str  # of the main image's file and of image outputs; ``.ozx`` for a folder of OME-Zarr
     sources: TextMap  # of voxel size and metadata of the main input, see `volume.Origin`
-    warnings: Names = ()  # on the metadata, one short line each
+    warnings: TextSeq = ()  # on the metadata, one short line each
 
     @property
     def sockets(self) -> Json:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cytosuite.errors import InputError, at
-from cytosuite.files import Json, Names, Texts, read_json
+from cytosuite.files import Json, Texts, TextSeq, read_json
 from cytosuite.volume.arrays import Array, Doubles, Lengths, Longs
 
 KIND = "Multiple points"  # of the platform
@@ -64,7 +64,7 @@ class Points:
 
     array: Doubles
     spacing: Lengths
-    names: Names = ()
+    names: TextSeq = ()
     cells: Longs = field(default_factory=lambda: np.zeros(0, np.int64))
     confidence: Doubles = field(default_factory=lambda: np.zeros(0))
     photons: Doubles = field(default_factory=lambda: np.zeros(0))

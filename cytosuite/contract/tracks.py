@@ -6,7 +6,7 @@ from dataclasses import astuple
 from pathlib import Path
 
 from cytosuite.errors import InputError
-from cytosuite.files import Names, frozen, read_text
+from cytosuite.files import TextSeq, frozen, read_text
 
 LARGEST = 65535  # labels are 16-bit numbers
 HEAD = "label,begin,end,parent"
@@ -40,7 +40,7 @@ def read_tracks(path: Path) -> list[Track]:
     return tracks
 
 
-def tracks_of(lines: Names, separator: str | None = None) -> tuple[list[Track], list[str]]:
+def tracks_of(lines: TextSeq, separator: str | None = None) -> tuple[list[Track], list[str]]:
     """Return the tracks in the lines of a table, and the problems of its rows."""
     if len(lines) > LARGEST:
         return [], [f"{len(lines)} rows, expected at most one for each of {LARGEST} labels"]

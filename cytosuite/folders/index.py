@@ -25,7 +25,7 @@ from cytosuite.contract.tasks import (
 )
 from cytosuite.contract.words import SPLITS
 from cytosuite.errors import InputError, count, plain
-from cytosuite.files import Names, PathDict, Paths, ScalarMap, TextDict, TextMap, Texts, frozen
+from cytosuite.files import PathDict, Paths, ScalarMap, TextDict, TextMap, Texts, TextSeq, frozen
 from cytosuite.folders.conditions import FILE, read_conditions
 from cytosuite.folders.entries import DEEPER, Entries, entries, first_channels, summary
 from cytosuite.folders.layouts import Annotations, annotated
@@ -384,7 +384,7 @@ def _matched(
     sources = dict[str, Mapping[str, Source]]()
     notes = [*views.notes]
 
-    def add(slug: str, paths: Mapping[str, Source], orphans: Names = ()) -> None:
+    def add(slug: str, paths: Mapping[str, Source], orphans: TextSeq = ()) -> None:
         """Add the files of a socket, with notes on images without one, and on files without one."""
         if not paths:
             return

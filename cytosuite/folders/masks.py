@@ -17,7 +17,7 @@ from cytosuite.contract.manifest import Described, parse
 from cytosuite.contract.spacing import warned
 from cytosuite.contract.words import Overlap
 from cytosuite.errors import InputError, at, printable
-from cytosuite.files import IntDict, IntMap, Names, TextDict, Texts, read_toml
+from cytosuite.files import IntDict, IntMap, TextDict, Texts, TextSeq, read_toml
 from cytosuite.folders.canvas import Canvas, Pixels
 from cytosuite.folders.colours import read_grey
 from cytosuite.folders.conditions import cell_of
@@ -56,7 +56,7 @@ class MaskRules(Described):
         kind = self.classes.get(name, name)
         return None if {name, kind} & set(self.exclude) else cell_of(place, kind)
 
-    def named(self, names: Names) -> Iterator[tuple[str, TextDict] | None]:
+    def named(self, names: TextSeq) -> Iterator[tuple[str, TextDict] | None]:
         """Yield the key by which image and masks pair, and conditions; None for other names."""
         with at(RULES):
             groups = groups_of(self.pairs, names)

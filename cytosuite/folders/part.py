@@ -15,7 +15,7 @@ from cytosuite.contract.metadata import channel_of
 from cytosuite.contract.spacing import warned
 from cytosuite.errors import InputError, at, plain
 from cytosuite.errors.packages import install
-from cytosuite.files import FloatDict, Names, Scalars, Texts, frozen
+from cytosuite.files import FloatDict, Scalars, Texts, TextSeq, frozen
 from cytosuite.folders.colours import mean_colour
 from cytosuite.formats import channels, guarded, header, read
 from cytosuite.formats.imagefiles import PICTURE, format_of
@@ -52,7 +52,7 @@ class Part:
     axes: str | None = None  # of files with as many, as they are stored
     stains: Texts = ()  # where no channel is wanted, the first that a name means counts
 
-    def channel_of(self, names: Names) -> tuple[int, str]:
+    def channel_of(self, names: TextSeq) -> tuple[int, str]:
         """Return the number of the channel with a wanted name, number or stain, and a warning."""
         channel = self.channel
         if channel in names and names.count(channel) == 1:
@@ -68,7 +68,7 @@ class Part:
             )
         return _chosen("channel", "--channel-index", names, channel)
 
-    def of_channels(self, names: Names) -> "list[Part]":
+    def of_channels(self, names: TextSeq) -> "list[Part]":
         """Return a part for each of several wanted channels; of one alone, or in a file, none."""
         words = [] if self.channel in names else (self.channel or "").split(",")
         several = len(words) > 1 and len(names) > 1
@@ -79,7 +79,7 @@ class Part:
         return _chosen("frame", "--frame", [""] * count, self.frame)
 
 
-def _chosen(noun: str, option: str, names: Names, choice: int | str | None) -> tuple[int, str]:
+def _chosen(noun: str, option: str, names: TextSeq, choice: int | str | None) -> tuple[int, str]:
     """Return the number of a choice, 0 of one name alone, and a warning if the choice is unlike."""
     if len(names) == 1:
         only = f"the file has one {noun} {names[0]}".strip()

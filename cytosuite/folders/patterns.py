@@ -8,7 +8,7 @@ import sys
 from contextlib import suppress
 
 from cytosuite.errors import InputError
-from cytosuite.files import Names
+from cytosuite.files import TextSeq
 
 ANY = ".*"
 LONGEST = 500  # characters
@@ -27,7 +27,7 @@ def expression(text: str) -> str:
     return text
 
 
-def groups_of(pattern: str, names: Names) -> list[Groups | None]:
+def groups_of(pattern: str, names: TextSeq) -> list[Groups | None]:
     """Return the named groups of each name that fits as a whole, else None.
 
     InputError for an expression that needs more time than `LIMIT_S`.
@@ -46,7 +46,7 @@ def groups_of(pattern: str, names: Names) -> list[Groups | None]:
     return matched
 
 
-def _matched(pattern: str, names: Names) -> list[Groups | None]:
+def _matched(pattern: str, names: TextSeq) -> list[Groups | None]:
     """Return the groups of each name, in this process."""
     matches = map(re.compile(pattern).fullmatch, names)
     return [m and {key: text for key, text in m.groupdict().items() if text} for m in matches]

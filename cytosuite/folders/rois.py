@@ -16,7 +16,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 import numpy as np
 
 from cytosuite.errors import InputError, at
-from cytosuite.files import IntPair, Names, Paths, atomic, open_regular
+from cytosuite.files import IntPair, Paths, TextSeq, atomic, open_regular
 from cytosuite.files.archive import ZipReader
 from cytosuite.folders.canvas import CORNERS, Canvas, Pixels
 from cytosuite.folders.names import natural, one_per_name
@@ -60,7 +60,7 @@ def name_of(path: Path) -> str:
     return path.name[: -len(ending)]
 
 
-def roi_files(folder: Path, names: Names) -> Paths:
+def roi_files(folder: Path, names: TextSeq) -> Paths:
     """Return the files of ROIs in a folder by the image's name, ``RoiSet.zip`` by the only one."""
     lone = names[0] if len(names) == 1 else ""
     paths = sorted(folder.iterdir()) if folder.is_dir() else ()

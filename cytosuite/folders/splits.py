@@ -13,11 +13,11 @@ from cytosuite.contract.manifest import Described, Whole, parse
 from cytosuite.contract.words import SPLITS, SplitName
 from cytosuite.errors import InputError, at
 from cytosuite.files import (
-    Names,
     ScalarMap,
     TextDict,
     TextMap,
     Texts,
+    TextSeq,
     read_table,
     read_toml,
 )
@@ -95,7 +95,7 @@ class Division(NamedTuple):
 
     placed: Sequence[Placed]
     conditions: Conditions
-    lines: Names
+    lines: TextSeq
 
 
 def read_splits(path: Path) -> Splits:

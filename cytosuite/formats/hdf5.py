@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cytosuite.errors import InputError
-from cytosuite.files import Json, Names, Scalars, TextDict, Texts
+from cytosuite.files import Json, Scalars, TextDict, Texts, TextSeq
 from cytosuite.formats.stored import Stored, rows_of
 from cytosuite.volume import (
     AXES,
@@ -68,7 +68,7 @@ def opened(path: Path, axes: str = "", group: str = "") -> Iterator[Stored]:
 
 
 def _described(
-    dataset: "h5py.Dataset", named: str, unread: Names
+    dataset: "h5py.Dataset", named: str, unread: TextSeq
 ) -> tuple[Header, Scalars, Origin]:
     """Return header, metadata and origin of a dataset, with a warning on those not read."""
     attributes = {name: _attribute(dataset, name) for name in OWN if name in dataset.attrs}
@@ -155,7 +155,7 @@ def _dataset(file: "h5py.File", group: str = "") -> "h5py.Dataset":
     return file[chosen[0]]
 
 
-def _named(file: "h5py.File", names: Names) -> "h5py.Dataset":
+def _named(file: "h5py.File", names: TextSeq) -> "h5py.Dataset":
     """Return the one dataset among the wanted ones that a file has."""
     datasets = {name: dataset for name in names if (dataset := _member(file, name)) is not None}
     if len(datasets) != 1:

@@ -15,10 +15,10 @@ from cytosuite.files import (
     FloatDict,
     FloatMap,
     Json,
-    Names,
     ScalarMap,
     Scalars,
     TextMap,
+    TextSeq,
     parse_json,
 )
 from cytosuite.formats.instrument import below, elements, microscope
@@ -60,7 +60,7 @@ def origin(
     stated: Sequence[Stated],
     sources: TextMap,
     metadata: ScalarMap,
-    more: Names = (),
+    more: TextSeq = (),
 ) -> Origin:
     """Return the origin of voxel size and metadata, with warnings on values that do not fit."""
     origins = {key: source for key, source in sources.items() if key != "spacing_source"}

@@ -15,7 +15,7 @@ from cytosuite.contract.tasks import TRACKS, Task
 from cytosuite.contract.tracks import read_tracks
 from cytosuite.errors import InputError
 from cytosuite.figures.palette import PALETTE, PREDICTION, TRUTH, rgb
-from cytosuite.files import FloatDict, FloatMap, FloatTuple, Names, frozen
+from cytosuite.files import FloatDict, FloatMap, FloatTuple, TextSeq, frozen
 from cytosuite.formats import read
 from cytosuite.formats.imagefiles import PICTURE, REQUEST, format_of
 from cytosuite.metrics.boards import BOARDS
@@ -94,7 +94,7 @@ def open_run(folder: Path) -> OpenedRun:
     return OpenedRun(run, cases, metric, scores)
 
 
-def _scores(folder: Path, task: Task, names: Names) -> tuple[str, FloatDict]:
+def _scores(folder: Path, task: Task, names: TextSeq) -> tuple[str, FloatDict]:
     """Return the first metric that ranks, and its mean by case, the worst first; else none."""
     from cytosuite.benchmark.scores.comparison.scored import read_scored  # pandas
     from cytosuite.metrics.metric import known_metrics

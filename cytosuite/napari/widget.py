@@ -20,7 +20,7 @@ from cytosuite.benchmark.commands.terminal.console import numbers
 from cytosuite.benchmark.commands.terminal.options import AUTO, SEGMENT
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import CytosuiteError, InputError
-from cytosuite.files import Names, read_json, remove
+from cytosuite.files import TextSeq, read_json, remove
 from cytosuite.folders.names import case_name
 from cytosuite.formats import write
 from cytosuite.napari import layers, pairs, runs
@@ -96,7 +96,7 @@ class Runner(Qw.QWidget):
         self._running: list[Work] = []  # ends with the window
         self.destroyed.connect(lambda *_, running=self._running: [work.kill() for work in running])
 
-    def start(self, words: Names, done: Callable[[], None]) -> None:
+    def start(self, words: TextSeq, done: Callable[[], None]) -> None:
         """Start a command; `done` is called when it has gone well."""
         self.work, self.done = Work(words), done
         self._running[:] = [self.work]

@@ -14,7 +14,7 @@ from pathlib import Path
 from jinja2 import Template
 
 from cytosuite.errors import printable
-from cytosuite.files import Entries, Names
+from cytosuite.files import Entries, TextSeq
 
 GRACE_S = 10.0  # from the request to end to the end by force
 # Progress in the lines of a command: a share of a case, and steps of a training.
@@ -25,7 +25,7 @@ STEPS = re.compile(r"step (\d+)/(\d+)")
 class Work:
     """A running command: its lines, exit code, and end."""
 
-    def __init__(self, words: Names) -> None:
+    def __init__(self, words: TextSeq) -> None:
         self.words = list(words)
         self.share: float | None = None  # that is done, in [0, 1]; None: not known
         self.lines: list[str] = []
@@ -92,7 +92,7 @@ def share_of(line: str, before: float | None = None) -> float | None:
     return int(match[1]) / 100 if (match := SHARE.search(line)) else before
 
 
-def typed(words: Names) -> str:
+def typed(words: TextSeq) -> str:
     """Return a command as a user types it."""
     return shlex.join(["cytosuite", *words])
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from cytosuite.files import FloatTriple, FloatTuple, Names
+from cytosuite.files import FloatTriple, FloatTuple, TextSeq
 from cytosuite.ranking.intervals import ENDS
 from cytosuite.ranking.ranking import MANY
 from cytosuite.ranking.scores import Counts
@@ -20,7 +20,7 @@ BLOCK = 2**22  # numbers of an array: many algorithms, or cases, are done in par
 Rows = TypeVar("Rows", Doubles, Counts)
 
 
-def draw_counts(strata: Names, draws: int, seed: int) -> Counts:
+def draw_counts(strata: TextSeq, draws: int, seed: int) -> Counts:
     """Return how often each case is in each sample, (draws, cases), by the dataset of each case."""
     rng = np.random.default_rng(seed)
     names, at = np.unique(np.asarray(strata, dtype=str), return_inverse=True)
@@ -39,7 +39,7 @@ def sums(counts: Counts, values: Doubles | Bools) -> Doubles:
     return np.concatenate([*parts, np.zeros((0, values.shape[1]))])
 
 
-def varied(strata: Names) -> int:
+def varied(strata: TextSeq) -> int:
     """Return the number of cases that a sample can replace, from datasets with two or more."""
     sizes = np.unique(np.asarray(strata, dtype=str), return_counts=True)[1]
     return int(sizes[sizes > 1].sum())
@@ -51,14 +51,14 @@ def in_blocks(ranked: Callable[[Rows], Doubles], rows: Rows, width: int) -> Doub
     return np.concatenate(parts, dtype=np.float32, casting="same_kind")
 
 
-def place_shares(names: Names, places: Doubles) -> dict[str, FloatTuple]:
+def place_shares(names: TextSeq, places: Doubles) -> dict[str, FloatTuple]:
     """Return the share of samples (draws, names) with each of the first places; none of none."""
     of = min(len(names), MANY) if len(places) else 0
     shares = [(places == place).mean(axis=0).tolist() for place in range(1, of + 1)]
     return dict(zip(names, zip(*shares, strict=True), strict=False))
 
 
-def place_intervals(names: Names, places: Doubles) -> dict[str, Interval]:
+def place_intervals(names: TextSeq, places: Doubles) -> dict[str, Interval]:
     """Return the 2.5 % and 97.5 % percentiles of places in samples (draws, names); none of none."""
     if not len(places):
         return {}

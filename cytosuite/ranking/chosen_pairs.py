@@ -12,7 +12,7 @@ from itertools import pairwise as neighbours
 
 import numpy as np
 
-from cytosuite.files import Names, frozen
+from cytosuite.files import TextSeq, frozen
 from cytosuite.ranking.contests import Field, Standoff, best_first, pairwise, wins
 from cytosuite.ranking.ranking import Difference, Pair
 from cytosuite.ranking.scores import Measure, MetricScores
@@ -71,7 +71,7 @@ def tested(
     return {**parts, **found}, replace(overall, better=better)
 
 
-def chosen_wins(order: Names, tests: Sequence[PairTests]) -> frozenset[Pair]:
+def chosen_wins(order: TextSeq, tests: Sequence[PairTests]) -> frozenset[Pair]:
     """Test the pairs of `FAMILY`; return those better in one metric and worse in none."""
     better = set[Pair]()
 

@@ -7,7 +7,7 @@ from math import comb
 import numpy as np
 
 from cytosuite.errors import count
-from cytosuite.files import IntDict, Names, frozen
+from cytosuite.files import IntDict, TextSeq, frozen
 from cytosuite.ranking import bootstrap, significance
 from cytosuite.ranking.bootstrap import sums, weighted_means
 from cytosuite.ranking.intervals import FEWEST, medians
@@ -82,7 +82,7 @@ def minimum_ranks(keys: Doubles) -> Doubles:
 
 
 def pairwise(
-    scores: MetricScores, names: Names, chosen: Places | None = None
+    scores: MetricScores, names: TextSeq, chosen: Places | None = None
 ) -> dict[Pair, Difference]:
     """Return the differences of pairs, both ways: median over the cases of both, test over all.
 
@@ -116,7 +116,7 @@ class Field:
     """Algorithms that compete, their scores and the declared rules."""
 
     arrays: ScoreArrays  # of algorithms and controls
-    names: Names  # algorithms to rank, ascending
+    names: TextSeq  # algorithms to rank, ascending
     counts: Counts  # how often each case is in each bootstrap sample; no rows for few cases
     rules: RankingRules  # declared ones
 
@@ -252,11 +252,11 @@ def contest(outcome: Standoff, field: Field) -> Contest:
     )
 
 
-def best_first(ranks: Doubles, names: Names) -> list[str]:
+def best_first(ranks: Doubles, names: TextSeq) -> list[str]:
     """Return names by their rank, equal ones by name."""
     return [name for _, name in sorted(zip(ranks.tolist(), names, strict=True))]
 
 
-def places_of(ranks: Doubles, names: Names) -> IntDict:
+def places_of(ranks: Doubles, names: TextSeq) -> IntDict:
     """Return the places that follow from ranks; ties share the best."""
     return dict(zip(names, minimum_ranks(ranks[None])[0].astype(int).tolist(), strict=True))

@@ -5,7 +5,7 @@ from dataclasses import asdict, field
 from math import isfinite
 from typing import Any, Literal
 
-from cytosuite.files import FloatMap, FloatTriple, IntMap, Json, Names, TextMap, TextPair, frozen
+from cytosuite.files import FloatMap, FloatTriple, IntMap, Json, TextMap, TextPair, TextSeq, frozen
 from cytosuite.volume.arrays import Interval
 
 Scheme = Literal["mean", "cases", "tests"]
@@ -36,7 +36,7 @@ class Difference:
 class Contest:
     """Ranking by one metric, or by all primary metrics together."""
 
-    algorithms: Names  # best first by the declared scheme, equal ones by name
+    algorithms: TextSeq  # best first by the declared scheme, equal ones by name
     ranks: Mapping[Scheme, FloatMap]  # by algorithm, 1 is best, ties share it
     places: IntMap  # in the declared scheme; ties share the best
     interval: Mapping[str, Interval]  # 95 % of the place; empty for few
@@ -53,14 +53,14 @@ class Contest:
 class Consensus:
     """An order of algorithms over datasets."""
 
-    algorithms: Names  # best first, equal ones by name
+    algorithms: TextSeq  # best first, equal ones by name
     ranks: FloatMap  # mean over the datasets of the rank in each, 1 is best
     interval: Mapping[str, Interval]  # 95 % of the place; empty without samples
     shares: FloatMap  # of the samples in which it is first; empty without samples
     places: Mapping[str, IntMap]  # by dataset and algorithm
     tau: FloatMap  # Kendall's tau-b of each dataset's order and this one
     first_without: TextMap  # the first if a dataset is left out
-    fixed: Names  # datasets with too few cases to be drawn
+    fixed: TextSeq  # datasets with too few cases to be drawn
 
 
 @frozen

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from cytosuite.errors import count
-from cytosuite.files import Names, frozen
+from cytosuite.files import TextSeq, frozen
 from cytosuite.ranking.bootstrap import DRAWS
 from cytosuite.ranking.intervals import FEWEST
 from cytosuite.ranking.ranking import Failures, Scheme
@@ -35,9 +35,9 @@ class Extent:
     cases: int  # cases, those that any algorithm failed, and datasets they belong to
     failed: int
     datasets: int
-    undefined: Names  # defined for one algorithm, undefined for another in the same case
+    undefined: TextSeq  # defined for one algorithm, undefined for another in the same case
     sampled: bool  # whether there is a bootstrap
-    empty: Names = ()  # algorithms that failed every case
+    empty: TextSeq = ()  # algorithms that failed every case
 
 
 def rule_sentences(
@@ -125,6 +125,6 @@ def _tests(
     )
 
 
-def joined(words: Names) -> str:
+def joined(words: TextSeq) -> str:
     """Return words as a list in a sentence."""
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

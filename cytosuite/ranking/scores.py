@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cytosuite.errors import InputError, count, listed
-from cytosuite.files import Names, TextPair, frozen
+from cytosuite.files import TextPair, TextSeq, frozen
 from cytosuite.metrics import board_metrics
 from cytosuite.metrics.boards import BOARDS
 from cytosuite.metrics.metric import AnyMetric, known_metrics
@@ -48,8 +48,8 @@ def measures(metrics: Iterable[AnyMetric]) -> list[Measure]:
 class ScoreArrays:
     """A long table as arrays."""
 
-    algorithms: Names
-    metrics: Names
+    algorithms: TextSeq
+    metrics: TextSeq
     cases: Sequence[TextPair]  # dataset and case, ascending; "" for a set
     values: Doubles  # NaN where there is none
     states: NDArray[np.int8]  # `ABSENT`, `VALID` or `FAILED`
@@ -152,7 +152,7 @@ def table_measures(
     scores: pd.DataFrame,
     higher: Collection[str] = (),
     lower: Collection[str] = (),
-    by: Names = (),
+    by: TextSeq = (),
 ) -> tuple[list[Measure], list[str]]:
     """Return the metrics with a known better end, and the names of those to rank by.
 

@@ -16,7 +16,7 @@ from math import log2
 import numpy as np
 from scipy.special import ndtr
 
-from cytosuite.files import IntDict, Names
+from cytosuite.files import IntDict, TextSeq
 from cytosuite.ranking.ranking import Pair
 from cytosuite.ranking.scores import Counts, without_rounding
 from cytosuite.volume.arrays import Bools, DoublePair, Doubles, Indices
@@ -133,7 +133,7 @@ def significant(p: Doubles, alpha: float, present: Bools) -> Bools:
     return wins
 
 
-def tiers(order: Names, better: Collection[Pair], by_first: bool = False) -> IntDict:
+def tiers(order: TextSeq, better: Collection[Pair], by_first: bool = False) -> IntDict:
     """Return tiers: each begins at the first that any member of the current one is better than.
 
     With `by_first` only the first member of the current tier counts.

@@ -19,7 +19,7 @@ from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.weights import module_of, open_model
 from cytosuite.errors import ModelError
 from cytosuite.errors.ending import end
-from cytosuite.files import Entries, Json, Names, frozen
+from cytosuite.files import Entries, Json, TextSeq, frozen
 from cytosuite.files.archive import write_zip
 from cytosuite.networks.tiling import reach_of
 from cytosuite.training.publish import ALGORITHMS
@@ -47,8 +47,8 @@ class NetworkFormat:
     """A network as other programs see it; ``network_format`` in ``training/bundle.py`` gives it."""
 
     parameters: Any  # of a card: the arguments of the network, its tile, perhaps its halo
-    inputs: Names  # channels of the image and of the answer
-    outputs: Names
+    inputs: TextSeq  # channels of the image and of the answer
+    outputs: TextSeq
     input_range: Interval | None = None  # bounds of their values; None where there are none
     output_range: Interval | None = None
     patches: bool = True  # the answer for a part of an image is that for the whole, inside
@@ -66,7 +66,7 @@ class NetworkFormat:
         """The module of the arguments, which has ``build`` and ``load``, too."""
         return type(self.arguments).__module__
 
-    def tensor(self, channels: Names, bounds: Interval | None) -> Json:
+    def tensor(self, channels: TextSeq, bounds: Interval | None) -> Json:
         """Return the format of images of the network.
 
         Sides are written as MONAI writes multiples: ``16*n``, ``*``; n may differ between sides.
@@ -76,7 +76,7 @@ class NetworkFormat:
 
 
 def tensor(
-    channels: Names,
+    channels: TextSeq,
     shape: Sequence[str | int],
     bounds: Interval | None,
     *,
@@ -335,7 +335,7 @@ def license_text(card: ModelCard) -> str:
     return f"{head}\n{installed[0].read_text(encoding='utf-8')}"
 
 
-def main(arguments: Names | None = None) -> int:
+def main(arguments: TextSeq | None = None) -> int:
     """Write a bundle for each card, and return 0."""
     parser = argparse.ArgumentParser(prog="cytosuite.training.bundle", description=__doc__)
     parser.add_argument("cards", type=Path, nargs="+", help="<model>.json with its weights")

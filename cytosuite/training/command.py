@@ -20,7 +20,7 @@ from cytosuite.contract.weights import module_of, new_card
 from cytosuite.contract.words import Say
 from cytosuite.errors import InputError
 from cytosuite.errors.ending import CLOSED, end
-from cytosuite.files import Json, Names, PathLists, Paths, need_folder, read_toml
+from cytosuite.files import Json, PathLists, Paths, TextSeq, need_folder, read_toml
 from cytosuite.files.working import alone
 from cytosuite.folders.splits import read_splits, splits_of
 from cytosuite.training.loop import CHECKPOINT, DRAWERS, begin, need_data, train
@@ -44,8 +44,8 @@ def training_of(algorithm: str) -> Trainer:
 
 
 def by_role(
-    words: Names,
-    roles: Names,
+    words: TextSeq,
+    roles: TextSeq,
     divide: Callable[[Path], Paths] = lambda _: {},
 ) -> PathLists:
     """Return folders by role: of ``role=folder``, else the first one or by `Training.divide`."""
@@ -66,7 +66,7 @@ def check(
     training: Training[Settings, Case],
     settings: Settings,
     data: Data,
-    recipes: Names = (),
+    recipes: TextSeq = (),
 ) -> None:
     """Raise InputError for data, recipes (JSON) or settings from which nothing can be learned."""
     sources_by_role = {role: list(folders) for role, folders in data.items()}
@@ -130,7 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(arguments: Names | None = None) -> int:
+def main(arguments: TextSeq | None = None) -> int:
     """Train as the command line asks for, and return the exit code."""
     options = _parser().parse_args(arguments)
     say = partial(print, flush=True)
@@ -153,7 +153,7 @@ def main(arguments: Names | None = None) -> int:
     finetune = options.parent and (home / FINETUNE).is_file()
     path = options.settings or home / (FINETUNE if finetune else training.default)
 
-    def prepared(words: Names) -> tuple[PathLists, Any, list[str]]:
+    def prepared(words: TextSeq) -> tuple[PathLists, Any, list[str]]:
         """Return the folders of each role, the settings, and notes on their translation."""
         data = by_role(words, training.roles, training.divide)
         content, notes = training.translate(path, data)

@@ -21,7 +21,7 @@ from cytosuite.contract.weights import SAFE, write_model
 from cytosuite.contract.words import Say
 from cytosuite.errors import InputError, last_line
 from cytosuite.errors.ending import end
-from cytosuite.files import Entries, Names, file_digest, open_regular, read_json
+from cytosuite.files import Entries, TextSeq, file_digest, open_regular, read_json
 from cytosuite.files.archive import ZipReader
 from cytosuite.training.parts import Tensors
 from cytosuite.training.publish import ALGORITHMS
@@ -88,7 +88,7 @@ def _packed(file: Path, tensors: Tensors) -> bytes:
         raise InputError(f"{file}: cannot be safetensors ({last_line(error)})") from None
 
 
-def state(path: Path, keys: Names, prefixes: Names) -> dict[str, Tensor]:
+def state(path: Path, keys: TextSeq, prefixes: TextSeq) -> dict[str, Tensor]:
     """Return the tensors of a file, or of its first key there is; a prefix of all names is left."""
     content = opened(path)
     content = next((content[key] for key in keys if isinstance(content.get(key), Mapping)), content)

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from cytosuite.figures.curves import Curve
-from cytosuite.files import FloatDict, FloatMap, Names, atomic, read_table
+from cytosuite.files import FloatDict, FloatMap, TextSeq, atomic, read_table
 from cytosuite.volume.arrays import Bytes
 
 Batch = TypeVar("Batch")
@@ -70,7 +70,7 @@ class Log:
         }
 
 
-def write_rows(path: Path, rows: Iterable[Names]) -> None:
+def write_rows(path: Path, rows: Iterable[TextSeq]) -> None:
     """Write a CSV file, complete or absent."""
     with atomic(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
         csv.writer(stream, lineterminator="\n").writerows(rows)

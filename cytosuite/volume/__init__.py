@@ -12,11 +12,11 @@ from cytosuite.files import (
     FloatDict,
     FloatMap,
     IntMap,
-    Names,
     ScalarMap,
     Scalars,
     TextMap,
     Texts,
+    TextSeq,
     frozen,
 )
 from cytosuite.volume.arrays import Array, DType, Lengths, Shape, Sizes, Spacing
@@ -208,7 +208,7 @@ def scalars(entries: Mapping[str, object]) -> tuple[Scalars, Texts]:
 
 
 def with_channel(
-    entries: Mapping[str, object], names: Names, axes: str, pick: IntMap
+    entries: Mapping[str, object], names: TextSeq, axes: str, pick: IntMap
 ) -> tuple[Scalars, Texts]:
     """Return the `scalars` of an image with the name of its channel, or the names of several."""
     metadata, warnings = scalars(entries)
@@ -225,7 +225,7 @@ def with_channel(
     return metadata, warnings
 
 
-def _named_channels(names: Names) -> Scalars:
+def _named_channels(names: TextSeq) -> Scalars:
     """Return the metadata that name all channels; none where one has no name, or a line is full."""
     listed = ", ".join(name.replace(", ", ",") for name in names)
     return {"channels": listed} if names and all(names) and len(listed) <= LINE else {}

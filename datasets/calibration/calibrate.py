@@ -39,8 +39,8 @@ from cytosuite.errors import InputError
 from cytosuite.files import (
     Entries,
     Json,
-    Names,
     TextMap,
+    TextSeq,
     digest,
     need_file,
     rounded,
@@ -64,7 +64,7 @@ TISSUES: tuple[Json, ...] = (
 HELD_OUT = 1_000_003  # from the seeds of a fit to the seeds of the stacks that it is judged by
 
 
-def to_toml(recipe: Entries, comments: TextMap, head: Names) -> str:
+def to_toml(recipe: Entries, comments: TextMap, head: TextSeq) -> str:
     """Return a nested mapping as TOML with comments by dotted name; tables follow plain values."""
     lines = [*(f"# {line}\n" for line in head), "\n"] if head else []
     return "".join(lines) + tomlkit.dumps(_native(recipe, "", comments)).lstrip("\n")
@@ -210,7 +210,7 @@ def write_recipe(
     parameters: Entries,
     record: Entries,
     made: str,
-    head: Names,
+    head: TextSeq,
     rows: Sequence[Compared],
     comments: TextMap = MappingProxyType({}),
 ) -> None:

@@ -26,6 +26,7 @@ from cytosuite.files import (
     Json,
     TextDict,
     Texts,
+    TextSeq,
     atomic,
     file_digest,
     read_json,
@@ -87,7 +88,7 @@ class OutputFiles:
     folder: Path
     item: Item
     fingerprint: str = ""  # of its files and all that decides its algorithm
-    doubts: Sequence[str] = ()  # on its algorithm and size
+    doubts: TextSeq = ()  # on its algorithm and size
     sharing: Sharing | None = None  # once sizes are known
 
     @property

@@ -11,7 +11,7 @@ from cytosuite.benchmark.scores.facts import AnswerReader, ImageSet, Reader, onc
 from cytosuite.contract.metadata import view_role
 from cytosuite.contract.spacing import trusted
 from cytosuite.errors import InputError, at
-from cytosuite.files import Paths
+from cytosuite.files import Paths, TextSeq
 from cytosuite.folders import layouts, points, rois, sides
 from cytosuite.folders.index import OUTPUTS, SOCKETS, Item, index
 from cytosuite.folders.masks import Masks, Source, read_rules
@@ -37,7 +37,7 @@ class FilePair(NamedTuple):
     cells: Path | None = None  # label image of the cells around points
     spacing: Lengths | None = None  # µm, of points
     group: str = ""  # of HDF5 files, where the user names none
-    doubts: Sequence[str] = ()  # on the voxel size of points
+    doubts: TextSeq = ()  # on the voxel size of points
 
     def readers(self, options: ScoreOptions) -> dict[str, AnswerReader]:
         """Return readers of all that there is; each file is decoded once."""
@@ -154,7 +154,7 @@ def sequences(truth: Path, prediction: Path) -> dict[str, tuple[Path, Path]]:
 def _pairs(
     truth: Path,
     prediction: Path,
-    roles: Sequence[str] = (),
+    roles: TextSeq = (),
     drawn: tuple[bool, bool] = (False, False),
 ) -> list[tuple[Path, Path | None]]:
     """Return each file of the truth with the prediction of its name, or of its view."""

@@ -1,6 +1,5 @@
 """The end of a benchmark: its last lines, kept while all that decides its report stays."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ from cytosuite.benchmark.commands.terminal.console import say
 from cytosuite.benchmark.commands.terminal.table import ValueTable, give
 from cytosuite.benchmark.runs.store.integrity import digests, unaltered
 from cytosuite.errors import count
-from cytosuite.files import TextMap, atomic, frozen, visible_files
+from cytosuite.files import TextMap, TextSeq, atomic, frozen, visible_files
 
 if TYPE_CHECKING:
     from cytosuite.benchmark.scores.results import Results
@@ -26,7 +25,7 @@ class Conclusion:
     """Leaderboard, notes and failures of a run."""
 
     table: ValueTable
-    lines: Sequence[str]
+    lines: TextSeq
     log: str  # of the first failed case, below the folder of the run; empty without
     failed: bool  # whether a case or a control failed
     origin: str  # digest of all that decides it

@@ -22,7 +22,7 @@ from cytosuite.benchmark.runs.store.csvfile import write_rows
 from cytosuite.benchmark.scores.circumstances import RunFacts, revision
 from cytosuite.benchmark.scores.comparison import origin
 from cytosuite.contract.tasks import Task
-from cytosuite.files import TextDict, TextMap, frozen, write_json
+from cytosuite.files import TextDict, TextMap, TextSeq, frozen, write_json
 from cytosuite.folders.splits import TABLE, Placed, split_rows
 
 if TYPE_CHECKING:
@@ -50,9 +50,7 @@ class PlannedRun:
     pool: "DaskPool | None" = None
 
 
-def circumstances_of(
-    options: BenchmarkOptions, engine: outcome.Engine, notes: Sequence[str]
-) -> RunFacts:
+def circumstances_of(options: BenchmarkOptions, engine: outcome.Engine, notes: TextSeq) -> RunFacts:
     """Return the circumstances of a run, with the command that repeats it."""
     memory = f"{options.memory:g} GiB" if options.memory else "memory as each manifest says"
     return RunFacts(

@@ -16,7 +16,7 @@ from cytosuite.benchmark.commands.terminal.console import say
 from cytosuite.benchmark.commands.terminal.options import TableOptions, put
 from cytosuite.benchmark.runs.store.csvfile import as_text
 from cytosuite.errors import listed
-from cytosuite.files import Json
+from cytosuite.files import Json, TextSeq
 
 Cell = str | int | float | None
 NOTHING = "-"  # shown for a value that is not defined
@@ -32,7 +32,7 @@ LINE = 100  # characters of a line in a file or pipe, unless COLUMNS says anothe
 class ValueTable:
     """Rows of values under names, the columns that matter most first."""
 
-    names: Sequence[str]
+    names: TextSeq
     rows: Sequence[Mapping[str, Cell]]  # by name; none, None or NaN where there is no value
     keys: int = 1  # first columns that are shown on any terminal
     quiet: frozenset[int] = field(default_factory=frozenset)  # rows that are shown dim
@@ -116,7 +116,7 @@ def decimals(values: Iterable[float]) -> int:
     return min(max(DIGITS - max(places, 0) - min(places + 1, 0), 0), MOST)
 
 
-def _is_sentence(cells: Sequence[Cell], texts: Sequence[str]) -> bool:
+def _is_sentence(cells: Sequence[Cell], texts: TextSeq) -> bool:
     """Return whether a column holds sentences, or words too long for a line."""
     longest = max(map(len, texts), default=0)
     words = any(" " in text for text in texts) and longest > FOLDED

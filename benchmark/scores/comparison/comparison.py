@@ -1,6 +1,6 @@
 """Comparison of two scored runs: differences of data, changes of scores, regressions."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from math import isfinite
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ from cytosuite.benchmark.scores.comparison.changes import (
 from cytosuite.benchmark.scores.comparison.scored import KEY, ScoredRun, some, told_apart
 from cytosuite.benchmark.scores.controls import broken_rulers
 from cytosuite.errors import InputError, count, plain
-from cytosuite.files import Json
+from cytosuite.files import Json, TextSeq
 from cytosuite.metrics.boards import BOARDS, CONTROLS
 from cytosuite.metrics.metric import known_metrics
 from cytosuite.volume.arrays import Bools
@@ -130,12 +130,12 @@ class Comparison(NamedTuple):
     before: ScoredRun  # the runs
     after: ScoredRun
     identical: str  # the sentence that all scores are the same bit by bit; empty where they are not
-    remarks: Sequence[str]  # on differing data, algorithms, cases, metrics, failures
+    remarks: TextSeq  # on differing data, algorithms, cases, metrics, failures
     changes: pd.DataFrame  # of scores, see `changes.changes`
     costs: pd.DataFrame  # of time and memory, see `changes.costs`
     cases: pd.DataFrame  # largest changes of single cases, see `changes.largest`
-    regressions: Sequence[str]  # sentences that fail the comparison
-    warnings: Sequence[str]  # sentences that do not
+    regressions: TextSeq  # sentences that fail the comparison
+    warnings: TextSeq  # sentences that do not
 
     @property
     def headline(self) -> str:
@@ -210,8 +210,8 @@ def compare(
     before: ScoredRun,
     after: ScoredRun,
     thresholds: Thresholds,
-    names: Sequence[str] = (),
-    without: Sequence[str] = (),
+    names: TextSeq = (),
+    without: TextSeq = (),
 ) -> Comparison:
     """Return the comparison of two runs over common cases that are not known to be others.
 
@@ -311,7 +311,7 @@ def _pairs(before: ScoredRun, after: ScoredRun) -> pd.DataFrame:
     return joined[[*KEY, "before", "after", "status_before", "status"]]
 
 
-def _metric_names(names: Sequence[str], task: str, metrics: Iterable[str]) -> set[str]:
+def _metric_names(names: TextSeq, task: str, metrics: Iterable[str]) -> set[str]:
     """Return the names of the metrics to compare: those asked for, to rank by, or all."""
     there = set(metrics) - {""}
     if missing := [name for name in names if name not in there]:
@@ -324,7 +324,7 @@ def _metric_names(names: Sequence[str], task: str, metrics: Iterable[str]) -> se
 
 
 def _missing(
-    before: ScoredRun, after: ScoredRun, metrics: Iterable[str], without: Sequence[str]
+    before: ScoredRun, after: ScoredRun, metrics: Iterable[str], without: TextSeq
 ) -> Iterable[str]:
     """Return a sentence for each algorithm and metric with rows or values in `before` alone."""
     both = (run.scores[run.scores["metric"].isin(metrics)] for run in (before, after))

@@ -14,7 +14,7 @@ import numpy as np
 
 from cytosuite.contract.tracks import Track
 from cytosuite.errors import InputError
-from cytosuite.files import Names, frozen
+from cytosuite.files import TextSeq, frozen
 from cytosuite.volume.arrays import Array, Bools, Longs, LongWords
 
 LISTED = 20  # problems shown in one message
@@ -75,8 +75,8 @@ class TrackedSequence:
     masks: Sequence[Mask] | None = None
     name: str = ""  # name in messages, for instance its folder
     table: str = "the list of tracks"  # name of the list of its tracks in messages
-    frame_names: Names = ()  # names of its frames in messages, one each
-    problems: Names = ()  # problems found before; a sequence with problems is not scored
+    frame_names: TextSeq = ()  # names of its frames in messages, one each
+    problems: TextSeq = ()  # problems found before; a sequence with problems is not scored
 
     def frame_name(self, frame: int) -> str:
         """Return the name of a frame in messages."""
@@ -205,7 +205,7 @@ def row_problems(tracks: Sequence[Track], frames: int) -> Iterator[str]:
             )
 
 
-def refuse(problems: Names, outcome: str = "nothing was scored") -> None:
+def refuse(problems: TextSeq, outcome: str = "nothing was scored") -> None:
     """Raise one InputError for all problems, 20 of them shown, with the outcome at its end."""
     if not problems:
         return

@@ -17,7 +17,7 @@ import numpy as np
 
 from cytosuite.contract.tracks import LARGEST, Track, tracks_of
 from cytosuite.errors import InputError, pick, reason_of
-from cytosuite.files import FloatDict, Names, atomic, need_folder, read_text
+from cytosuite.files import FloatDict, TextSeq, atomic, need_folder, read_text
 from cytosuite.metrics.metric import known_metrics
 from cytosuite.metrics.tracks.lineage import Frames, Mask, ReadFrames, TrackedSequence
 from cytosuite.metrics.tracks.logs import write_logs
@@ -119,7 +119,7 @@ def write_sequence(
 
 
 def score_tracks(
-    truth_folder: Path, result_folder: Path, names: Names = (), logs: Path | None = None
+    truth_folder: Path, result_folder: Path, names: TextSeq = (), logs: Path | None = None
 ) -> FloatDict:
     """Return the scores, by name, of a result folder (``01_RES``) for a truth (``01_GT``).
 
