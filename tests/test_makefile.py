@@ -24,7 +24,6 @@ def _make(*words, **environment):
         env={**{key: os.environ[key] for key in os.environ if key not in OUTER}, **environment},
         capture_output=True,
         text=True,
-        timeout=30,
         check=False,
     )
 

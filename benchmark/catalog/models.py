@@ -15,13 +15,13 @@ from cytosuite.contract.manifest import AlgorithmManifest, ModelCard, Use, read_
 from cytosuite.contract.select import FOLDER, Facts, select
 from cytosuite.contract.weights import USES, open_model, read_cards, uses, weights_file
 from cytosuite.errors import InputError, ModelError
-from cytosuite.files import Paths, Texts, digest
+from cytosuite.files import Paths, Texts, TextSeq, digest
 
 NAMED = 8  # parameters in which models differ, in a sentence
 Models = Paths  # the card that a user names, by algorithm
 
 
-def named_models(text: str | None, names: Sequence[str]) -> Paths:
+def named_models(text: str | None, names: TextSeq) -> Paths:
     """Return the card of a name or path for each algorithm that has it; InputError without one."""
     if not text:
         return {}

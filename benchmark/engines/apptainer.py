@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import KW_ONLY, dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -25,7 +25,7 @@ from cytosuite.benchmark.engines.outcome import Ending, Limits, ending
 from cytosuite.benchmark.engines.process import ProcessEngine, ProcessSession
 from cytosuite.contract.words import Api, Say
 from cytosuite.errors import InputError, plain
-from cytosuite.files import Paths, TextDict, TextMap, Texts, parse_json
+from cytosuite.files import Paths, TextDict, TextMap, Texts, TextSeq, parse_json
 from cytosuite.volume.large import SCRATCH
 from cytosuite.volume.memory import GIB
 
@@ -240,7 +240,7 @@ def labels(path: Path) -> TextDict:
         raise InputError(f"{path}: expected labels, found {plain(answer, 200)!r}") from None
 
 
-def _answer(words: Sequence[str]) -> str:
+def _answer(words: TextSeq) -> str:
     """Return the output of a call of Apptainer."""
     call = ["apptainer", *words]
     environment = clean(os.environ)

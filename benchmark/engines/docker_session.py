@@ -15,7 +15,7 @@ from cytosuite.benchmark.engines.images.daemon import Client, explained
 from cytosuite.benchmark.engines.memory import Peak
 from cytosuite.benchmark.engines.outcome import (
     GRACE_S,
-    HEALTH_S,
+    PATIENCE_S,
     Ending,
     GpuUse,
     Limits,
@@ -68,7 +68,7 @@ class DockerSession:
     _stack: ExitStack = field(default_factory=ExitStack)
 
     def start(self) -> None:
-        """Start the server; raise a `StartError` if it ends or is not ready after 300 s."""
+        """Start the server; raise a `StartError` if it ends or is not ready after 900 s."""
         begin = time.perf_counter()
         box = self._enter("invoke")
         if problem := _not_ready(box, begin):
@@ -228,10 +228,11 @@ def _not_ready(box: Sandbox, begin: float) -> str:
     work, since, seen = box.work(), time.perf_counter(), SEEN[NOBODY]
     while box.exit_code() is None:
         seconds = time.perf_counter() - begin
-        if seconds > HEALTH_S:
-            return f"{seen} after {HEALTH_S:g} s"
+        if seconds > PATIENCE_S:
+            return f"{seen} after {PATIENCE_S:g} s"
         with suppress(APIError):  # the container has just ended
-            code = watch(box.ask(HEALTH, LOOK_S, LOOK_S), lambda waited: waited > HEALTH_S, begin)
+            look = box.ask(HEALTH, LOOK_S, LOOK_S)
+            code = watch(look, lambda waited: waited > 4 * LOOK_S, time.perf_counter())
             if code == 0:
                 return ""
             seen = SEEN.get(code or SILENCE, "GET /health is not answered with 200")

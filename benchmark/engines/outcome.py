@@ -40,7 +40,8 @@ Ending = tuple[Status, str]  # a status, and its reason in one line
 
 # The algorithm may not be the cause: the next run repeats these cases.
 PASSING: frozenset[Status] = frozenset({"time-out", "killed", "engine error"})
-HEALTH_S = 300.0  # longest start of a server, as on the platform
+HEALTH_S = 300.0  # longest start of a server on the platform
+PATIENCE_S = 900.0  # and here, where a busy machine is no fault of the algorithm
 OUTPUT_GIB = 4.0  # of a case with a small image
 SMALL_BYTES = 2**28  # of a case's files
 BYTES_PER_VOXEL = 16  # of files: a number without compression takes 8

@@ -21,7 +21,7 @@ from cytosuite.benchmark.engines.collect import LOG_CHARACTERS, add_log, clear, 
 from cytosuite.benchmark.engines.memory import process_peak, reset_peak
 from cytosuite.benchmark.engines.outcome import (
     GRACE_S,
-    HEALTH_S,
+    PATIENCE_S,
     VISIBLE,
     Ending,
     Engine,
@@ -79,7 +79,7 @@ class ProcessSession:
         self.listener = self._stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         self.process = self._launch("invoke", self._stack.enter_context(self._words.open("ab")))
         while self._ask(HEALTH, 1.0) != 0:
-            if self.process.poll() is not None or time.perf_counter() - begin > HEALTH_S:
+            if self.process.poll() is not None or time.perf_counter() - begin > PATIENCE_S:
                 self.stop()
                 raise StartError(f"{self.algorithm} did not start: {_last_line(self._words)}")
             time.sleep(POLL_S)

@@ -3,7 +3,7 @@
 import contextlib
 import inspect
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from math import inf
@@ -19,7 +19,7 @@ from cytosuite.benchmark.engines.images.daemon import Client
 from cytosuite.benchmark.engines.memory import MemoryGroup, memory_group
 from cytosuite.benchmark.engines.outcome import Limits, Look
 from cytosuite.contract import client as http
-from cytosuite.files import Entries, Json, Paths, TextPair
+from cytosuite.files import Entries, Json, Paths, TextPair, TextSeq
 from cytosuite.files.working import is_orphan
 
 QUICK_S, SLOW_S, QUICK_FOR_S = 0.02, 0.1, 2.0
@@ -92,7 +92,7 @@ class Sandbox:
 
         return _code
 
-    def _begin(self, command: Sequence[str]) -> tuple[str, Any]:
+    def _begin(self, command: TextSeq) -> tuple[str, Any]:
         """Start a program inside the container and return its name and connection."""
         # Docker may learn late of an earlier pause, and takes the container for a frozen one.
         deadline = time.monotonic() + LATE_S
@@ -175,7 +175,7 @@ class Sandbox:
 def sandbox(
     client: Client,
     image: str,
-    command: Sequence[str],
+    command: TextSeq,
     folders: Paths,
     limits: Limits,
     chosen: Entries,

@@ -1,7 +1,6 @@
 """The report as text: one HTML file that asks the network nothing, and Markdown."""
 
 from base64 import b64encode
-from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from cytosuite.benchmark.runs.store.documents import escape, rendered
 from cytosuite.benchmark.scores.results import Results
 from cytosuite.errors import count
 from cytosuite.figures import palette
-from cytosuite.files import Entries
+from cytosuite.files import Entries, TextSeq
 
 FOLDER = Path(__file__).parent
 
@@ -91,7 +90,7 @@ def markdown(results: Results, views: Entries) -> str:
     ).removesuffix("\n")
 
 
-def _policy(scripts: Sequence[str], styles: Sequence[str]) -> Markup:
+def _policy(scripts: TextSeq, styles: TextSeq) -> Markup:
     """Return the content policy: a browser runs and applies these texts, and style attributes."""
     script_hashes, style_hashes = (
         " ".join(

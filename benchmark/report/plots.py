@@ -12,7 +12,7 @@ from markupsafe import Markup
 from cytosuite.benchmark.report.wording import known, number, span_of
 from cytosuite.benchmark.scores.standings import Summary
 from cytosuite.figures.svg import SHAPES, Axis, colour, mark, percent
-from cytosuite.files import TextPair, Texts
+from cytosuite.files import TextPair, Texts, TextSeq
 from cytosuite.volume.arrays import Doubles
 
 LEFT = 9.0  # % of the width for the numbers of the axis
@@ -130,7 +130,7 @@ def px(value: float) -> str:
 
 def curves(
     axis: Axis,
-    labels: Sequence[str],
+    labels: TextSeq,
     lines: Mapping[str, Sequence[Summary]],
     joined: bool,
     sizes: Sequence[object],
@@ -161,7 +161,7 @@ def curves(
     return GroupPlot(up, _heads(labels, room, sizes), parts, (), joined, words)
 
 
-def _heads(labels: Sequence[str], room: float, sizes: Sequence[object]) -> list[Texts]:
+def _heads(labels: TextSeq, room: float, sizes: Sequence[object]) -> list[Texts]:
     """Return places, sizes and names of groups, which are cut where there is no room."""
     longest = (LETTERS if len(labels) < WIDE else LETTERS_WIDE) // max(len(labels), 1)
     heads = list[Texts]()
@@ -172,7 +172,7 @@ def _heads(labels: Sequence[str], room: float, sizes: Sequence[object]) -> list[
     return heads
 
 
-def boxes(axis: Axis, labels: Sequence[str], values: Mapping[str, Sequence[Doubles]]) -> GroupPlot:
+def boxes(axis: Axis, labels: TextSeq, values: Mapping[str, Sequence[Doubles]]) -> GroupPlot:
     """Return quartiles, median, 5 and 95 % of values: a group per label, a box per answer."""
     up = Upwards(axis, HEIGHT, TOP, 26.0 + LINE, 0.0)
     room = (100 - LEFT) / len(labels)
@@ -230,9 +230,7 @@ class PointPlot(NamedTuple):
                     yield text, *at, side, "" if same else style
 
 
-def place_labels(
-    middles: Sequence[Point], labels: Sequence[str], width: float
-) -> list[Side | None]:
+def place_labels(middles: Sequence[Point], labels: TextSeq, width: float) -> list[Side | None]:
     """Return shift and anchor of labels of points [%, px], the first first; None without room."""
     at = [(across * width / 100, down) for across, down in middles]
     taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in at]

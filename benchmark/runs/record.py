@@ -1,6 +1,6 @@
 """The record of one case of one algorithm: ``record.json`` next to its outputs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
@@ -17,6 +17,7 @@ from cytosuite.files import (
     TextMap,
     TextPair,
     Texts,
+    TextSeq,
     parse_json,
     read_json,
     value_digest,
@@ -171,7 +172,7 @@ def warnings_in(reported: Entries) -> Texts:
     return tuple(line for line in lines if line)[:LIMIT_LINES]
 
 
-def grouped(warnings: Mapping[str, Sequence[str]], noun: str) -> list[str]:
+def grouped(warnings: Mapping[str, TextSeq], noun: str) -> list[str]:
     """Return the warnings of many cases, a line for each kind: the words before the colon.
 
     >>> grouped({"a": ["size assumed: 1 µm"], "b": ["size assumed: 2 µm"]}, "image")

@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from cytosuite.files import FloatMap, TextPair
+from cytosuite.files import FloatMap, TextPair, TextSeq
 from cytosuite.metrics import AnyMetric, Metrics
 from cytosuite.ranking.intervals import ENDS, mean_interval
 from cytosuite.ranking.scores import (
@@ -135,7 +135,7 @@ def _summary(
     values: Doubles,
     states: NDArray[np.int8],
     pooled: float,
-    strata: Sequence[str],
+    strata: TextSeq,
 ) -> Summary:
     """Return mean, interval and counts of one metric and one algorithm."""
     defined = np.isfinite(values)

@@ -17,7 +17,7 @@ from cytosuite.benchmark.scores.facts import Movie, read_movie
 from cytosuite.contract.tasks import TASKS, TRACKED, TRACKS, Task
 from cytosuite.contract.tracks import LARGEST, Track
 from cytosuite.errors import InputError, at
-from cytosuite.files import Lists, Paths
+from cytosuite.files import Lists, Paths, TextSeq
 from cytosuite.folders.names import in_time
 from cytosuite.formats import header, read
 from cytosuite.metrics.tracks.lineage import ReadFrames
@@ -67,7 +67,7 @@ def labelled(files: Paths, crop: Box = ()) -> list[Segmentation]:
     return [Segmentation(name, partial(_cut, path, crop)) for name, path in files.items()]
 
 
-def sequences(names: Sequence[str], *, series: bool = False) -> Lists:
+def sequences(names: TextSeq, *, series: bool = False) -> Lists:
     """Return the cases of each sequence by frame; InputError if one is missing or double."""
     if series:
         return {"01": in_time("--series", names)}
@@ -128,7 +128,7 @@ def tracks_of_labels(
 def write_ctc(
     folder: Path,
     frames: Sequence[Segmentation],
-    plan: Mapping[str, Sequence[str]],
+    plan: Mapping[str, TextSeq],
     *,
     truth: bool = False,
     anew: bool = False,
@@ -190,7 +190,7 @@ def write_movie(folder: Path, movie: Movie) -> None:
     )
 
 
-def write_sequences_table(path: Path, plan: Mapping[str, Sequence[str]]) -> None:
+def write_sequences_table(path: Path, plan: Mapping[str, TextSeq]) -> None:
     """Write a CSV table of the cases by sequence and frame."""
     rows = ((name, *frame) for name, cases in plan.items() for frame in enumerate(cases))
     write_rows(path, [("sequence", "frame", "case")], rows)

@@ -22,6 +22,7 @@ from cytosuite.files import (
     Entries,
     Json,
     TextMap,
+    TextSeq,
     file_digest,
     read_json,
     visible_files,
@@ -95,7 +96,7 @@ def export_image(
     tag: str,
     folder: Path,
     changes: Entries,
-    without: Sequence[str] = (),
+    without: TextSeq = (),
     step: Step = lambda *_: None,
 ) -> tuple[Path, Repacked, TextMap]:
     """Write ``<name>_<id>.tar.gz``; return the path, its image and labels, or InputError."""

@@ -4,7 +4,7 @@ import io
 import json
 import re
 import tarfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import IO, Any, NamedTuple
 
 from cytosuite.benchmark.engines.images.context import FILE_MODE, entry_of, gzipped
 from cytosuite.errors import InputError
-from cytosuite.files import Entries, file_digest, parse_json
+from cytosuite.files import Entries, TextSeq, file_digest, parse_json
 
 ABOUT = ("architecture", "os", "variant")  # keys of the image's configuration that stay
 INSIDE = ("Cmd", "Entrypoint", "Env", "ExposedPorts", "Labels", "User", "Volumes", "WorkingDir")
@@ -41,7 +41,7 @@ def repack(
     folder: Path,
     changes: Entries,
     newest_s: int,
-    without: Sequence[str] = (),
+    without: TextSeq = (),
     step: Step = lambda *_: None,
 ) -> Repacked:
     """Return the one image without traces of its build, times until `newest_s`; InputError else."""
@@ -103,7 +103,7 @@ def _json(source: tarfile.TarFile, name: str) -> Any:  # noqa: ANN401 - any JSON
     return parse_json(stream.read().decode())
 
 
-def _layer(stream: IO[bytes], path: Path, newest_s: int, without: Sequence[str]) -> WrittenLayer:
+def _layer(stream: IO[bytes], path: Path, newest_s: int, without: TextSeq) -> WrittenLayer:
     """Write a layer anew, with bounded times and without some folders."""
     left_out = re.compile("|".join(rf"{re.escape(name.strip('/'))}(/|$)" for name in without))
     with (

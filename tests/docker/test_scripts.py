@@ -13,7 +13,7 @@ SCRIPTS = ["bootstrap_base.sh", "start_daemon.sh", "start_slurm.sh"]
 
 
 def _run(script, *arguments, **variables):
-    return house.ran("/bin/bash", DOCKER / script, *arguments, timeout=60, **variables)
+    return house.ran("/bin/bash", DOCKER / script, *arguments, **variables)
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -51,7 +51,6 @@ def test_a_slurm_starts_runs_a_job_is_found_again_and_stops(tmp_path):
             "--time=1",
             "printenv",
             "SLURM_CLUSTER_NAME",
-            timeout=60,
             SLURM_CONF=f"{tmp_path}/s/slurm.conf",
         )
         assert done.stdout.strip() == "cytosuite", done.stderr

@@ -111,7 +111,7 @@ def _ended(home, words):
 def _stopped(process, number, group):
     """Return stderr of a command that is stopped."""
     (os.killpg if group else os.kill)(process.pid, number)
-    return process.communicate(timeout=60)[1]
+    return process.communicate(timeout=300)[1]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

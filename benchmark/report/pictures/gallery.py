@@ -17,7 +17,7 @@ from cytosuite.benchmark.runs.data.planes import cut_at
 from cytosuite.benchmark.scores.results import CaseFiles, Results
 from cytosuite.contract.tasks import Kind, Socket
 from cytosuite.errors import CytosuiteError
-from cytosuite.files import Entries, FloatMap, Json, TextMap
+from cytosuite.files import Entries, FloatMap, Json, TextMap, TextSeq
 from cytosuite.metrics.tracks.link_errors import LINK_ERRORS
 
 CASES = 50  # in the viewer at most
@@ -55,7 +55,7 @@ def choose(goodness: FloatMap, limit: int) -> list[str]:
 
 
 def draw_all(
-    results: Results, output: Socket, cases: Sequence[CaseFiles], algorithms: Sequence[str]
+    results: Results, output: Socket, cases: Sequence[CaseFiles], algorithms: TextSeq
 ) -> tuple[list[CaseView], list[str]]:
     """Return a view of each case, worst first, and a sentence on each that cannot be drawn."""
     views = []

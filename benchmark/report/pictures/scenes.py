@@ -18,7 +18,7 @@ from cytosuite.contract.points import read_points
 from cytosuite.contract.tasks import TRACKS, Kind, Socket
 from cytosuite.contract.tracks import read_tracks
 from cytosuite.errors import CytosuiteError, InputError
-from cytosuite.files import frozen
+from cytosuite.files import TextSeq, frozen
 from cytosuite.formats import read
 from cytosuite.metrics.tracks.link_errors import LinkError
 from cytosuite.volume.arrays import Array, Floats, Interval, Lengths, Shape, Words
@@ -61,7 +61,7 @@ def read_scene(
     results: Results,
     output: Socket,
     case: CaseFiles,
-    algorithms: Sequence[str],
+    algorithms: TextSeq,
     neighbour: Path | None = None,
 ) -> CaseVolumes:
     """Read the volumes of a case on grids of at most `VOXELS`; InputError if broken."""

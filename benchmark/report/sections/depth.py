@@ -12,7 +12,7 @@ from cytosuite.benchmark.report.wording import number
 from cytosuite.benchmark.runs.store.documents import table
 from cytosuite.benchmark.scores.results import Results
 from cytosuite.figures.svg import SHAPES, axis_around, colour
-from cytosuite.files import Entries, Json
+from cytosuite.files import Entries, Json, TextSeq
 from cytosuite.metrics.realism.edges import EDGES, EdgeCurves
 from cytosuite.metrics.realism.regions import REGION_SCORES, REGIONS, RegionScores
 from cytosuite.volume.arrays import Doubles
@@ -54,7 +54,7 @@ def view(results: Results) -> Json | None:
     return shown if panels else None
 
 
-def _edges(names: Sequence[str], sets: Entries) -> Panel:
+def _edges(names: TextSeq, sets: Entries) -> Panel:
     """Return the strength of edges, and its difference from the real images."""
     none = EdgeCurves(EMPTY, EMPTY, EMPTY)
     curves = {name: sets[name].get(EDGES, none) for name in names}
@@ -69,7 +69,7 @@ def _edges(names: Sequence[str], sets: Entries) -> Panel:
     )
 
 
-def _region(names: Sequence[str], sets: Entries, region: str) -> Panel:
+def _region(names: TextSeq, sets: Entries, region: str) -> Panel:
     """Return the similarity of the grey values in a region, plane by plane."""
     curves, thirds, none = {}, {}, RegionScores(EMPTY, {region: EMPTY})
     for name in names:
@@ -81,7 +81,7 @@ def _region(names: Sequence[str], sets: Entries, region: str) -> Panel:
     return Panel(title, "depth in %", curves, (EMPTY, EMPTY), f"{title}, by third", thirds)
 
 
-def _lines(panel: Panel, names: Sequence[str]) -> PointPlot:
+def _lines(panel: Panel, names: TextSeq) -> PointPlot:
     """Return the curves of a panel, marked at both ends, the real images dashed."""
     lines = []
     spots = []

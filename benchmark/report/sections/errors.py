@@ -14,7 +14,7 @@ from cytosuite.benchmark.report.wording import number as score
 from cytosuite.benchmark.runs.store.documents import table
 from cytosuite.benchmark.scores.objects import DEPTH, KIND, table_rows
 from cytosuite.benchmark.scores.results import Matches, Results
-from cytosuite.files import IntDict, IntMap, IntPair, Texts
+from cytosuite.files import IntDict, IntMap, IntPair, Texts, TextSeq
 from cytosuite.metrics.labels.object_errors import FALSE, MATCHED, MERGED, MISSED, SPLIT
 from cytosuite.metrics.labels.object_table import SIZES
 from cytosuite.volume.arrays import Bools, Doubles
@@ -84,9 +84,9 @@ class Errors(NamedTuple):
     counts: Mapping[str, IntMap]
     true: IntMap
     places: Sequence[MissedShares]
-    kinds: Sequence[Sequence[str]] = ()  # rows: class by the annotation, algorithm, scores
-    keys: Sequence[str] = CLASSES  # the classes
-    heads: Sequence[str] = KINDS
+    kinds: Sequence[TextSeq] = ()  # rows: class by the annotation, algorithm, scores
+    keys: TextSeq = CLASSES  # the classes
+    heads: TextSeq = KINDS
 
     @property
     def bars(self) -> dict[str, list[tuple[str, int, float, float]]]:

@@ -1,13 +1,13 @@
 """Weigh the metrics: cases, metrics and weights of the reader's choice, ranked in the browser."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
 from cytosuite.benchmark.report.pictures.stacks import packed
 from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.scores.results import Results
-from cytosuite.files import Json
+from cytosuite.files import Json, TextSeq
 from cytosuite.metrics.boards import CONTROLS
 from cytosuite.ranking.bootstrap import draw_counts
 from cytosuite.ranking.intervals import FEWEST
@@ -52,9 +52,7 @@ def view(results: Results) -> Json | None:
     }
 
 
-def _scores(
-    arrays: ScoreArrays, measure: Measure, names: Sequence[str], failures: Failures
-) -> Json:
+def _scores(arrays: ScoreArrays, measure: Measure, names: TextSeq, failures: Failures) -> Json:
     """Return the values of a metric as they count, larger ones being better, NaN for none."""
     scores = metric_scores(arrays, measure, names, failures)
     sign = 1 if measure.higher_is_better else -1

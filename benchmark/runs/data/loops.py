@@ -1,7 +1,7 @@
 """Compile the loops of simulators, scores and algorithms, for the first call of a user."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -11,7 +11,7 @@ import numpy as np
 from cytosuite.benchmark.catalog.places import PACKAGE
 from cytosuite.datasets.recipes import simulated
 from cytosuite.errors import InputError
-from cytosuite.files import Texts
+from cytosuite.files import Texts, TextSeq
 
 # Datasets and settings that pass the loops of simulators: of defaults, then those that few need.
 SMALL: dict[str, tuple[str, Texts]] = {
@@ -31,7 +31,7 @@ def compiled() -> bool:
     return any(path.stat().st_mtime >= newest for path in places)
 
 
-def compile_loops(parts: Sequence[str], done: Callable[[int, int], None]) -> None:
+def compile_loops(parts: TextSeq, done: Callable[[int, int], None]) -> None:
     """Use the loops of parts once, by default of all, so that numba keeps them; `done` counts."""
     loops = _parts()
     if strange := [name for name in parts if name not in loops]:

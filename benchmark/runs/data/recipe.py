@@ -25,7 +25,7 @@ from cytosuite.datasets.recipes import (
 )
 from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError, pick
-from cytosuite.files import Entries, Json, Texts, digest, frozen, value_digest
+from cytosuite.files import Entries, Json, Texts, TextSeq, digest, frozen, value_digest
 from cytosuite.folders.index import FolderIndex, by_part, index
 from cytosuite.folders.masks import Masks
 from cytosuite.folders.names import home_of
@@ -53,11 +53,11 @@ class DataRequest:
     size: str | None = None  # of the manifest; for simulated datasets only
     seed: int = 0  # of the simulation
     cases: int | None = None  # how many cases to simulate, as size or recipe says without it
-    settings: Sequence[str] = ()  # parameters of the simulation like ``camera.photons=5``
+    settings: TextSeq = ()  # parameters of the simulation like ``camera.photons=5``
     spacing: Size | None = None  # voxel size in µm (z, y, x) for images in a folder
     task: str | None = None  # task for which a folder is read
     reference: Path | None = None  # folder of real images, in place of the recipe's
-    through: Sequence[str] = ()  # algorithms that each case passes after the pipeline of the recipe
+    through: TextSeq = ()  # algorithms that each case passes after the pipeline of the recipe
     part: Part = field(default_factory=Part)  # channel, frame and scene of a folder's files
     recursive: bool = False  # whether the sub-folders of a folder are searched
     data_root: Path | None = None  # folder in which the names in a list count

@@ -18,7 +18,7 @@ from cytosuite.benchmark.runs.data.recipe import (
 from cytosuite.datasets.recipes import recipes, simulated
 from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError
-from cytosuite.files import Entries, TextMap, value_digest
+from cytosuite.files import Entries, TextMap, TextSeq, value_digest
 
 DATASET = "dataset"  # the condition: from which dataset a case is
 OWN = "dataset (own)"  # a condition of that name which the user gives
@@ -74,7 +74,7 @@ def _kind(name: str) -> str:
     return "folder" if simulated(name, None) is None else "simulation"
 
 
-def distinct(names: Sequence[str]) -> list[str]:
+def distinct(names: TextSeq) -> list[str]:
     """Return names with a number after those that are there already."""
     unique = []
     for name in names:

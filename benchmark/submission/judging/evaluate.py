@@ -8,7 +8,6 @@ truth lies in ``/opt/ml/input/data/ground_truth``; where it may be written, a co
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
 from dataclasses import replace
 from math import inf, prod
 from pathlib import Path
@@ -26,7 +25,7 @@ from cytosuite.benchmark.submission.judging import evaluation, submission
 from cytosuite.container import command_parser, execute
 from cytosuite.contract.call import delivered, look
 from cytosuite.contract.tasks import TASKS, Socket
-from cytosuite.files import Json, TextDict, TextMap, remove, write_json
+from cytosuite.files import Json, TextDict, TextMap, TextSeq, remove, write_json
 from cytosuite.metrics import board_metrics
 from cytosuite.metrics.boards import CONTROLS
 
@@ -151,7 +150,7 @@ class Evaluator:
         }
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: TextSeq | None = None) -> int:
     """Execute a command of the container with the platform's folders, and return its exit code."""
     parser = command_parser("cytosuite.benchmark.submission.judging.evaluate", str(__doc__))
     truth = os.environ.get("CYTOSUITE_GROUND_TRUTH") or GROUND_TRUTH

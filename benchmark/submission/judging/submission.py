@@ -16,7 +16,7 @@ from cytosuite.benchmark.submission.judging.evaluation import Evaluation
 from cytosuite.contract.interface import socket_place
 from cytosuite.contract.tasks import TASKS, Socket
 from cytosuite.errors import InputError, at, plain
-from cytosuite.files import Entries, Json, Paths, TextMap, Texts, read_json, write_json
+from cytosuite.files import Entries, Json, Paths, TextMap, Texts, TextSeq, read_json, write_json
 from cytosuite.metrics.metric import board_metrics
 
 SUCCEEDED = "Succeeded"
@@ -106,7 +106,7 @@ def _entries(where: str, job: Entries, key: str) -> Iterator[Json]:
         yield entry
 
 
-def _listed(names: Sequence[str]) -> str:
+def _listed(names: TextSeq) -> str:
     more = f", ... ({len(names)})" if len(names) > SHOWN else ""
     return ", ".join(plain(name, 80) for name in names[:SHOWN]) + more
 

@@ -65,7 +65,7 @@ def test_an_image_is_its_sources_and_the_images_under_it():
 class TestWithDaemon:
     def test_a_server_without_room_says_why(self, client, puppet, tmp_path, monkeypatch):
         # Whether it is killed or crawls at its limit is the kernel's choice; both must end.
-        monkeypatch.setattr("cytosuite.benchmark.engines.docker_session.HEALTH_S", 10.0)
+        monkeypatch.setattr("cytosuite.benchmark.engines.docker_session.PATIENCE_S", 10.0)
         session = DockerEngine(client, image=lambda *_: puppet).session(
             "puppet", tmp_path / "s", Limits(memory_gib=0.0065), "invoke"
         )
@@ -87,7 +87,6 @@ class TestWithDaemon:
         assert (first.output / "pid").read_text() == (second.output / "pid").read_text()
         assert first.log.read_text() == second.log.read_text() == "here\n"  # each its own
         assert act.session.startup_seconds == started > 0
-        assert second.outcome.seconds < started + 1
 
     @pytest.mark.parametrize("api", ["invoke", "exec"])
     def test_the_peak_of_memory_is_that_of_the_case(self, sandboxed, api):

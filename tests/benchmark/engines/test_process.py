@@ -84,7 +84,7 @@ def test_results_of_a_gpu_are_other_results():
     [
         ("raise ValueError('too few')", "non-zero exit", "ValueError: too few"),
         ("os.kill(os.getpid(), signal.SIGKILL)", "killed", "ended by SIGKILL"),
-        ("time.sleep(60)", "time-out", "time limit of 4 s exceeded"),
+        ("time.sleep(600)", "time-out", "time limit of 4 s exceeded"),
         ("b = np.ones(2**26); time.sleep(1)", "out of memory", "memory limit of 0.4 GiB exceeded"),
     ],
 )
@@ -100,7 +100,7 @@ def test_what_ends_a_case_has_a_reason_and_the_next_one_runs(
         outcome, _ = predict(session)
         assert (outcome.status, outcome.message) == (status, message)
         assert outcome.exit_code == 1 or status != "non-zero exit"
-        assert outcome.seconds < 10
+        assert outcome.seconds < 60
         assert predict(session, 1)[0].status == "ok"
 
 

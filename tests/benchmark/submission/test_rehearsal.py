@@ -120,6 +120,12 @@ def test_a_long_log_is_found(rehearse):
     assert failed(rehearse(behave)[0]) == [("log", "case_1: 501 lines; print less")]
 
 
+def test_a_start_that_the_platform_gives_up_is_found(rehearse, monkeypatch):
+    monkeypatch.setattr(rehearsal, "HEALTH_S", 0.4)
+    reason = "the start takes 0.5 s, and is given up after 0.4 s"
+    assert failed(rehearse()[0]) == [("time", reason)]
+
+
 def test_little_time_or_memory_left_is_found(rehearse):
     done = Outcome("ok", 9.0, 2**30, 0)
     checks, made = rehearse(lambda **_: done, timeout_s=10.0, memory_gib=1.2)

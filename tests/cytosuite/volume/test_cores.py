@@ -21,7 +21,7 @@ def test_the_cores_are_limited_by_the_threads_of_libraries(monkeypatch):
 
 def test_parts_are_worked_on_at_the_same_time_and_stay_in_order(monkeypatch):
     monkeypatch.setattr(module, "cores", lambda: 2)
-    meeting = threading.Barrier(2, timeout=20)
+    meeting = threading.Barrier(2, timeout=300)
     assert side_by_side(lambda part: (meeting.wait() >= 0) * part, [5, 7]) == [5, 7]
 
 

@@ -143,7 +143,7 @@ def test_nobody_without_the_key_of_the_run_gives_orders(pool):
     address = pool.client.scheduler.address
     assert address.startswith("tls://127.0.0.1:")
     for word in (address, address.replace("tls://", "tcp://")):
-        done = ran(sys.executable, "-W", "ignore", "-c", STRANGER, word, timeout=60)
+        done = ran(sys.executable, "-W", "ignore", "-c", STRANGER, word)
         assert (done.returncode, "refused: " in done.stderr) == (1, True), done.stderr
 
 

@@ -53,6 +53,6 @@ def test_a_bomb_is_refused_in_bounded_time_and_memory(tmp_path):
     header = tar([member("manifest.json", b"[]")])[:1024]
     info.size = 2**32
     path.write_bytes(gzip.compress(header + info.tobuf()) + gzip.compress(bytes(2**26), 9) * 64)
-    memory, *rules = ran(sys.executable, "-c", PEAK, path, timeout=60).stdout.split()
+    memory, *rules = ran(sys.executable, "-c", PEAK, path).stdout.split()
     assert rules == ["archive.bomb"]
     assert int(memory) < 100
