@@ -38,6 +38,9 @@ from cytosuite.volume.objects import box_of, wider
 
 _WIDEST, _MOST = 0.15, 2**22  # radii of a nucleus; voxels that are looked at
 _TAIL, _CROWDED = 4.0, 0.005  # more than this part of the voxels beyond 4 spreads: not noise
+_CORRELATED = (
+    0.5  # part of the spread that is noise in any case: what neighbours share, no residual has
+)
 
 
 class Measured(NamedTuple):
@@ -81,13 +84,15 @@ def widened(image: Array, spacing: Spacing, p: Parameters) -> Parameters:
     """Return parameters with a smoothing that leaves nuclei as clear as `clearness` wants.
 
     White noise that a Gaussian smooths falls as its width grows: in planes as one over the width.
+    Noise that neighbours share is in the spread of the background alone.
     """
     side = int(_MOST ** (1 / image.ndim))
     middle = image[tuple(slice(max(0, (n - side) // 2), (n + side) // 2) for n in image.shape)]
     for _ in range(4 if p.clearness > 0 else 0):
-        signal, residual, _ = flattened(middle, spacing, p)
+        signal, residual, spread = flattened(middle, spacing, p)
         mask = signal > np.float32(li_threshold(signal))
-        noise = white_noise(residual, mask, sigmas(p.smoothing_um, spacing, p.axial_elongation))
+        white = white_noise(residual, mask, sigmas(p.smoothing_um, spacing, p.axial_elongation))
+        noise = max(white, spread)
         excess = p.clearness * noise / float(signal[mask].mean()) if noise > 0 else 0.0
         if excess <= 1.02:
             break
@@ -140,9 +145,8 @@ def noise_of(
     coarse -= coarse.min()
     sigma = sigmas(p.smoothing_um, spacing, p.axial_elongation)
     noise = white_noise(residual, coarse <= li_threshold(coarse), sigma)
-    if noise == 0 or np.mean(signal > _TAIL * spread) < _CROWDED:
-        noise = max(noise, spread)
-    return noise
+    crowded = noise > 0 and np.mean(signal > _TAIL * spread) >= _CROWDED
+    return max(noise, spread * (_CORRELATED if crowded else 1))
 
 
 def foreground(signal: Floats, li: float, spacing: Spacing, p: Parameters) -> tuple[Bools, Floats]:

@@ -2,7 +2,7 @@
 
 import sys
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib import import_module
 from inspect import signature
 from itertools import pairwise
@@ -14,6 +14,7 @@ import typer
 from cytosuite import __version__
 from cytosuite.errors import InputError
 from cytosuite.errors.ending import INTERRUPTED
+from cytosuite.files import TextSeq
 
 
 class Command(NamedTuple):
@@ -66,7 +67,7 @@ def common_options(
     """Benchmark containerized algorithms on synthetic and real microscopy."""
 
 
-def application(words: Sequence[str]) -> typer.Typer:
+def application(words: TextSeq) -> typer.Typer:
     """Return the program, with the options of the command that the words name alone."""
     app = typer.Typer(name="cytosuite", pretty_exceptions_enable=False)
     app.callback()(common_options)
@@ -83,7 +84,7 @@ def application(words: Sequence[str]) -> typer.Typer:
 
 
 def _add(
-    app: typer.Typer, command: Command, chosen: str, words: Sequence[str], panel: str | None = None
+    app: typer.Typer, command: Command, chosen: str, words: TextSeq, panel: str | None = None
 ) -> None:
     """Add a command to a program, with its options only where it is chosen."""
     callback = common_options
@@ -95,7 +96,7 @@ def _add(
     app.command(command.name, help=command.help, rich_help_panel=panel)(callback)
 
 
-def _refuse_empty(command: Callable[..., None], words: Sequence[str]) -> None:
+def _refuse_empty(command: Callable[..., None], words: TextSeq) -> None:
     """Refuse empty paths and arguments: they would mean the current folder, or everything."""
     kinds = {
         f"--{name.replace('_', '-')}": (kind[0], *get_args(kind[0]))

@@ -34,6 +34,7 @@ from cytosuite.benchmark.runs.run import run_job
 from cytosuite.contract.tasks import TASKS, Task
 from cytosuite.errors import InputError
 from cytosuite.errors.packages import needed_by
+from cytosuite.files import TextSeq
 
 if TYPE_CHECKING:
     from cytosuite.benchmark.runs.cluster.dask_pool import DaskPool
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 def start_engine(
     options: RunOptions,
-    needed: Sequence[str],
+    needed: TextSeq,
     console: Console,
     models: Models = MappingProxyType({}),
     *,
@@ -63,7 +64,7 @@ def builder(options: BuildingOptions, engine: str, root: Path, console: Console)
 
 
 def own_model(
-    text: str | None, names: Sequence[str], options: RunOptions, console: Console
+    text: str | None, names: TextSeq, options: RunOptions, console: Console
 ) -> str | None:
     """Return the user's word for a model; of a tool's own file the card, converted once."""
     path = Path(text or "")
@@ -78,7 +79,7 @@ def own_model(
     return str(card)
 
 
-def need(engine: Engine, options: RunOptions, needed: Sequence[str], *, gpu: bool = True) -> None:
+def need(engine: Engine, options: RunOptions, needed: TextSeq, *, gpu: bool = True) -> None:
     """Build or find images or packages, with `gpu` a working GPU; InputError without."""
     user = next(filter(engine.on_gpu, needed), None) if gpu else None
     if user:

@@ -221,8 +221,7 @@ def _describe(
     if "C" not in axes and file.is_ome:
         entries = {**stated_microscope(file, scene or 0, pick.get("C", 0)), **entries}
     metadata, more = with_channel(entries, channel_names(file, scene or 0), axes, pick)
-    sizes = sizes_of(stated)
-    spacing = guessed_spacing(axes, sizes, metadata)
+    spacing = guessed_spacing(axes, sizes_of(stated), metadata)
     sources = dict.fromkeys(metadata, "json" if ours else kind(file))
     if scene is None and many > 1:
         warnings.append(f"the file holds {many} images, and only the first is read")

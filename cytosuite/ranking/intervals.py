@@ -6,11 +6,10 @@ Satterthwaite over the datasets, and the same after Hall's transformation, which
 statistics of the sign test.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 from scipy.special import bdtr, stdtrit
 
+from cytosuite.files import TextSeq
 from cytosuite.volume.arrays import Doubles, Interval
 
 FEWEST = 6  # cases: the interval of a median by fewer is infinite
@@ -18,7 +17,7 @@ ENDS = (2.5, 97.5)  # percentiles
 STEEPEST = 0.95  # skewness times t: at 1 a single low score moves the end without bound
 
 
-def mean_interval(values: Doubles, strata: Sequence[str] = ()) -> Interval:
+def mean_interval(values: Doubles, strata: TextSeq = ()) -> Interval:
     """Return the interval of the mean of cases drawn within datasets; NaN below `FEWEST` cases.
 
     `values` are (cases,), NaN without a value, `strata` the dataset of each; without, all are one.

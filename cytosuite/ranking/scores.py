@@ -143,8 +143,7 @@ def failed_cells(states: NDArray[np.int8]) -> Bools:
 
 def without_rounding(numbers: Doubles, values: Doubles) -> Doubles:
     """Return numbers without the digits that rounding has changed."""
-    finite = np.abs(values[np.isfinite(values)])
-    scale = float(finite.max(initial=SMALLEST))
+    scale = float(np.abs(values[np.isfinite(values)]).max(initial=SMALLEST))
     return np.asarray(np.round(numbers / scale, DIGITS) * scale, dtype=np.float64)
 
 

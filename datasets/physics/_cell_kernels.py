@@ -162,8 +162,7 @@ def _ball(z: Floats, y: Floats, x: Floats, middle: Floats) -> float:
     middle[0], middle[1] = HALF * (z[0] + z[-1]), HALF * (y[0] + y[-1])
     middle[2] = HALF * (x[0] + x[-1])
     half0 = z[-1] - middle[0]
-    half1 = y[-1] - middle[1]
-    return length(half0, half1, x[-1] - middle[2]) + MARGIN
+    return length(half0, y[-1] - middle[1], x[-1] - middle[2]) + MARGIN
 
 
 @compiled

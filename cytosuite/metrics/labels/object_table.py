@@ -171,8 +171,7 @@ def _summed(labels: Array, image: Array | None) -> tuple[Array, ObjectSums]:
     first = np.full(three, np.iinfo(np.int64).max)
     brightest = np.full(top + 1, -np.inf)
     voxels = np.zeros(top + 1, np.int64)
-    total = np.zeros(top + 1)
-    sums = ObjectSums(voxels, places, first, last, total, brightest)
+    sums = ObjectSums(voxels, places, first, last, np.zeros(top + 1), brightest)
     stack = labels.reshape(-1, *labels.shape[-2:])
     light = np.zeros((len(stack), 0, 0)) if image is None else image.reshape(stack.shape)
     for part in slabs(stack, light) if top else ():

@@ -65,8 +65,10 @@ def test_large_dim_nuclei_in_noise_are_not_torn_and_clear_ones_stay_as_they_were
     inside = np.square(wrapped).sum(0) < 30**2
     light = 1 + 20 * ndimage.gaussian_filter(inside.astype(float), 1.5)
     dim = (gain * rng.poisson(light / gain)).astype(np.uint8)
-    labels = segment(dim, (1.0, 1.0), widened(dim, (1.0, 1.0), parameters))
-    assert labels.max() == 16
-    assert np.mean((labels > 0) == inside) > 0.98
+    shared = 10 * light + 250 * ndimage.gaussian_filter(rng.normal(size=light.shape), 2)
+    for image, most in ((dim, 16), (shared, 17)):
+        labels = segment(image, (1.0, 1.0), widened(image, (1.0, 1.0), parameters))
+        assert 16 <= labels.max() <= most
+        assert np.mean((labels > 0) == inside) > 0.98
     clear = (10 + 200 * inside + rng.normal(0, 2, inside.shape)).astype(np.uint8)
     assert widened(clear, (1.0, 1.0), parameters) == parameters

@@ -33,17 +33,18 @@ def mounted(values, root):
         (fields,) = csv.reader(io.StringIO(value, newline=""))
         entry = dict(field.partition("=")[::2] for field in fields)
         source = Path(entry["source"])
-        place = root / entry["destination"].lstrip("/")
+        target = entry["destination"]
+        place = root / target.lstrip("/")
         if not source.exists():
             fatal(f"mount source {source} doesn't exist")
-        if "ro" not in entry and entry["destination"] != "/output":
-            fatal(f"{entry['destination']} can be written to")
-        if place.parent.name and entry["destination"].count("/") > 1 and "opt" not in place.parts:
+        if "ro" not in entry and target != "/output":
+            fatal(f"{target} can be written to")
+        if place.parent.name and target.count("/") > 1 and "opt" not in place.parts:
             if not place.exists() or place.is_dir() != source.is_dir():
-                fatal(f"no mount point {entry['destination']}")
+                fatal(f"no mount point {target}")
             place.rmdir() if place.is_dir() else place.unlink()
         place.parent.mkdir(parents=True, exist_ok=True)
-        if entry["destination"] == "/input":
+        if target == "/input":
             shutil.copytree(source, place)
         else:
             place.symlink_to(source)

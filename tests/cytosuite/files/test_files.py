@@ -37,11 +37,12 @@ def test_a_file_is_there_only_when_it_is_whole(tmp_path):
 
 
 def test_json_returns_as_it_was_and_broken_json_is_one_line(tmp_path):
-    write_json(tmp_path / "a.json", {"µm": [1, 2.5, None]})
-    assert read_json(tmp_path / "a.json") == {"µm": [1, 2.5, None]}
+    path = tmp_path / "a.json"
+    write_json(path, {"µm": [1, 2.5, None]})
+    assert read_json(path) == {"µm": [1, 2.5, None]}
     for content, form in ((b"{", "JSON"), (b"\xff\xfe", "a text in UTF-8"), (b"", "JSON")):
-        (tmp_path / "a.json").write_bytes(content)
-        refused(rf"a\.json: expected {form}, found .+", read_json, tmp_path / "a.json")
+        path.write_bytes(content)
+        refused(rf"a\.json: expected {form}, found .+", read_json, path)
 
 
 def test_a_key_of_many_parts_is_refused(tmp_path):

@@ -42,12 +42,11 @@ def test_weights_become_safetensors_that_the_card_names(card, tmp_path, capsys, 
 
 
 def test_safetensors_and_names_of_a_wrapped_network_are_taken_too(card, tmp_path):
-    save_file(
-        {f"module.{name}": value for name, value in LAYER.items()}, tmp_path / "x.safetensors"
-    )
-    assert set(load_file(convert(tmp_path / "x.safetensors", card))) == set(LAYER)
-    (tmp_path / "x.safetensors").write_bytes(b"\xff" * 20)
-    refused(r"x.safetensors: cannot be read as weights", convert, tmp_path / "x.safetensors", card)
+    path = tmp_path / "x.safetensors"
+    save_file({f"module.{name}": value for name, value in LAYER.items()}, path)
+    assert set(load_file(convert(path, card))) == set(LAYER)
+    path.write_bytes(b"\xff" * 20)
+    refused(r"x.safetensors: cannot be read as weights", convert, path, card)
 
 
 class _Code:

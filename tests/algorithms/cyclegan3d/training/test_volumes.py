@@ -38,15 +38,15 @@ def _load(folder, role="simulated", scale="background", keep="labels"):
 
 
 def test_an_item_holds_the_image_in_units_of_the_network(tmp_path):
-    items = _load(simulated_dataset(tmp_path, 1))
+    (item,) = _load(simulated_dataset(tmp_path, 1))
     image, labels = simulated()
     expected = scaling_of(image, "background")(image)
-    assert items[0].image.dtype == np.float16
-    np.testing.assert_allclose(items[0].image[0], expected, atol=2e-3)
-    assert_array_equal(items[0].labels, labels)
-    assert (items[0].labels.dtype, items[0].shape) == (np.int32, image.shape)
-    assert items[0].spacing == SPACING
-    assert items[0].twin.is_file()
+    assert item.image.dtype == np.float16
+    np.testing.assert_allclose(item.image[0], expected, atol=2e-3)
+    assert_array_equal(item.labels, labels)
+    assert (item.labels.dtype, item.shape) == (np.int32, image.shape)
+    assert item.spacing == SPACING
+    assert item.twin.is_file()
 
 
 def test_a_grey_count_of_integers_is_known_where_crops_are_dithered(tmp_path):

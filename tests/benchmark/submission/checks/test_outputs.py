@@ -244,17 +244,18 @@ def test_odd_headers_are_judged_as_the_importer_does(images_of, given, capfd, na
 
 def test_a_header_with_its_pixels_in_a_file_beside_it_is_one_image(images_of, given):
     home = given.parents[1]
+    raw = given / "a.raw"
     (given / "a.mhd").write_bytes(header("a.raw"))
-    (given / "a.raw").write_bytes(bytes(12))
+    raw.write_bytes(bytes(12))
     assert images_of(given) == {"a.mhd"}
     assert judged(given) == (set(), set())
-    (given / "a.raw").rename(home / "b.raw")
+    raw.rename(home / "b.raw")
     for place in ("/dev/zero", home / "b.raw"):
-        (given / "a.raw").symlink_to(place)
+        raw.symlink_to(place)
         assert "output.broken" in judged(given)[0]
-        (given / "a.raw").unlink()
+        raw.unlink()
     (home / "b.raw").rename(given / "b.raw")
-    (given / "a.raw").symlink_to("b.raw")
+    raw.symlink_to("b.raw")
     assert "output.broken" in judged(given)[0]
 
 

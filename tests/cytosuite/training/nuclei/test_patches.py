@@ -31,20 +31,19 @@ def cases(tmp_path_factory):
 
 def test_a_batch_has_the_promised_form(cases):
     batch = draw_batch(cases, SMALL, 0, 0)
+    target = batch["target"]
     assert batch["image"].shape == (3, 1, 8, 16, 16)
-    assert batch["target"].shape == (3, 6, 8, 16, 16)
-    assert batch["image"].dtype == batch["target"].dtype == np.float32
+    assert target.shape == (3, 6, 8, 16, 16)
+    assert batch["image"].dtype == target.dtype == np.float32
     assert np.isfinite(batch["image"]).all()
-    level = batch["target"][:, 0]
-    vectors = batch["target"][:, 1:4]
-    shares = batch["target"][:, 4]
-    labels = batch["target"][:, 5]
+    level = target[:, 0]
+    vectors = target[:, 1:4]
+    shares = target[:, 4]
+    labels = target[:, 5]
     assert level.min() == shares.min() == 0
     assert 0 < level.max() <= 1
     assert 0 < np.abs(vectors).max() <= 1
-    assert not batch["target"][:, 1:][
-        np.broadcast_to((level == 0)[:, None], (3, 5, 8, 16, 16))
-    ].any()
+    assert not target[:, 1:][np.broadcast_to((level == 0)[:, None], (3, 5, 8, 16, 16))].any()
     assert_array_equal(labels > 0, level > 0)
     assert set(np.unique(labels)) <= {0, 1, 2}
 
