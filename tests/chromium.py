@@ -53,7 +53,7 @@ class Chromium:
         os.close(self._write)
         os.close(self._read)
         self._process.terminate()
-        self._process.wait(timeout=300)
+        self._process.wait(timeout=1800)
 
 
 class Page:

@@ -133,7 +133,7 @@ def slurm():
     """Skip where no Slurm answers."""
     if not shutil.which("sbatch") or not os.environ.get("SLURM_CONF"):
         pytest.skip("no Slurm: sbatch or SLURM_CONF is missing (docker/start_slurm.sh)")
-    if subprocess.run(["sinfo", "--noheader"], capture_output=True, timeout=300).returncode:
+    if subprocess.run(["sinfo", "--noheader"], capture_output=True, timeout=1800).returncode:
         pytest.skip("no Slurm answers (docker/start_slurm.sh)")
 
 

@@ -393,7 +393,7 @@ def checkout(folder):
     return folder
 
 
-def ran(*words, cwd=ROOT, timeout=300, **environment):
+def ran(*words, cwd=ROOT, timeout=1800, **environment):
     """Run a program and return the finished process with its texts."""
     return subprocess.run(
         [*map(str, words)],
@@ -412,12 +412,12 @@ def printed(done):
     return done.stdout
 
 
-def command(house, *words, timeout=300):
+def command(house, *words):
     """Run a command in a house and return the finished process."""
-    return ran(sys.executable, "-m", "cytosuite.benchmark", *words, cwd=house, timeout=timeout)
+    return ran(sys.executable, "-m", "cytosuite.benchmark", *words, cwd=house)
 
 
-def pytest_in(house, *paths, timeout=300):
+def pytest_in(house, *paths):
     """Run tests in a house, with its own library, and return the finished process."""
     return ran(
         sys.executable,
@@ -427,5 +427,4 @@ def pytest_in(house, *paths, timeout=300):
         "--import-mode=importlib",
         *paths,
         cwd=house,
-        timeout=timeout,
     )

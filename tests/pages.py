@@ -53,7 +53,7 @@ def run(command, home, folder, **environment):
     """Run a command in bash, with the programs of a checkout, as on a terminal of 100 columns."""
     words = {"PATH": f"{home}/.venv/bin:{os.environ['PATH']}", "PYTHONPATH": str(home)}
     words["COLUMNS"] = "100"
-    return house.ran("bash", "-euc", command, cwd=folder, timeout=900, **words, **environment)
+    return house.ran("bash", "-euc", command, cwd=folder, **words, **environment)
 
 
 def prepare(command, row, home, **environment):

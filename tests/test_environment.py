@@ -94,7 +94,7 @@ def failing(*extras, wanted=None):
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=1800,
         check=True,
     )
     assert len(modules()) > 300

@@ -174,7 +174,7 @@ def test_the_nightly_dataset_has_accepted_scores_with_enough_cases_for_tests():
 
 def shell(folder, line, **more):
     more |= {**read(NIGHTLY)["env"], **SMALL, "PYTHONPATH": str(folder)}
-    return house.ran("bash", "-e", "-c", line, cwd=folder, timeout=900, **more)
+    return house.ran("bash", "-e", "-c", line, cwd=folder, **more)
 
 
 @pytest.mark.long

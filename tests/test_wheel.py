@@ -27,7 +27,7 @@ LEFT_OUT = shutil.ignore_patterns("kernels", "__pycache__", "*.part")
 def _pip(*words, **options):
     command = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *words]
     return subprocess.run(
-        list(map(str, command)), check=True, capture_output=True, timeout=300, **options
+        list(map(str, command)), check=True, capture_output=True, timeout=1800, **options
     )
 
 

@@ -195,7 +195,7 @@ def test_sigterm_ends_it_at_once_with_nothing_half_written(case):
     )
     assert process.stdout.readline() == "started\n"
     process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=300)
+    _, errors = process.communicate(timeout=1800)
     assert process.returncode == 128 + signal.SIGTERM
     assert errors.strip() == "stopped by SIGTERM before the case was done"
     assert not (case / "output").exists()
@@ -224,7 +224,7 @@ class _Server:
 
     def begin(self, method, path):
         port = self.listener.getsockname()[1]
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1800)
         connection.request(method, path)
         return connection
 

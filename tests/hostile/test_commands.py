@@ -104,14 +104,14 @@ def _start(home, words, stdout=subprocess.DEVNULL):
 def _ended(home, words):
     """Return exit code and stderr of a command that nobody disturbs."""
     process = _start(home, words)
-    errors = process.communicate(timeout=300)[1]
+    errors = process.communicate(timeout=1800)[1]
     return process.returncode, errors
 
 
 def _stopped(process, number, group):
     """Return stderr of a command that is stopped."""
     (os.killpg if group else os.kill)(process.pid, number)
-    return process.communicate(timeout=300)[1]
+    return process.communicate(timeout=1800)[1]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -175,6 +175,6 @@ def test_a_pipe_that_nobody_reads_ends_a_command_without_a_word(home, tmp_path, 
     os.close(read)
     process = _start(home, words if isinstance(words, list) else words(tmp_path), stdout=write)
     os.close(write)
-    assert process.communicate(timeout=300) == (None, "")
+    assert process.communicate(timeout=1800) == (None, "")
     assert process.returncode == 141
     assert not left(tmp_path)

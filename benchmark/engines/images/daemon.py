@@ -10,7 +10,7 @@ from typing import Any
 
 from cytosuite.errors import InputError, plain
 
-FIND_S = 5.0  # a daemon that does not answer within this time counts as missing
+FIND_S = 15.0  # a daemon that does not answer within this time counts as missing
 CALL_S = 120.0
 PODMAN_SOCKET = Path("podman/podman.sock")
 

@@ -97,7 +97,7 @@ def served(tmp_path, monkeypatch):
 
         @contextmanager
         def posted():
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1800)
             connection.request("POST", "/invoke", body=b"{}")
             yield connection
             connection.close()

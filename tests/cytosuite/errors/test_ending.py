@@ -26,7 +26,7 @@ def _program(body, **given):
 
 def _end(body, **given):
     process = _program(body, **given)
-    out, errors = process.communicate(timeout=300)
+    out, errors = process.communicate(timeout=1800)
     return process.returncode, out, errors
 
 
@@ -86,7 +86,7 @@ def test_a_request_to_end_tidies_up(tmp_path, number):
     while not place.exists():
         time.sleep(0.01)
     process.send_signal(number)
-    _, errors = process.communicate(timeout=300)
+    _, errors = process.communicate(timeout=1800)
     assert process.returncode == 130
     assert errors.count("\n") == 1
     assert not place.exists()

@@ -149,6 +149,6 @@ print(peak() - before)
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_256_mib_are_written_and_read_in_far_less_memory(tmp_path, suffix):
     environment = {large.SCRATCH: str(tmp_path)}
-    done = ran(sys.executable, "-c", MEMORY, tmp_path, suffix, timeout=900, **environment)
+    done = ran(sys.executable, "-c", MEMORY, tmp_path, suffix, **environment)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) < 230, "MiB"

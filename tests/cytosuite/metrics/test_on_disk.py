@@ -158,7 +158,7 @@ print(peak() - before, sum(v.nbytes for v in volumes) / 2**20, large.is_mapped(v
 @pytest.mark.long
 def test_the_memory_of_a_volume_on_disk_is_that_of_a_slab():
     # Each arena of the allocator keeps memory of its own, in some runs twice as much.
-    run = ran(sys.executable, "-c", PEAK, "160", timeout=900, MALLOC_ARENA_MAX="1")
+    run = ran(sys.executable, "-c", PEAK, "160", MALLOC_ARENA_MAX="1")
     assert run.returncode == 0, run.stderr
     more, size, on_disk = run.stdout.split()
     assert on_disk == "True"

@@ -91,7 +91,7 @@ def test_the_same_model_gives_the_same_bytes_under_sorted_names(bundles, tmp_pat
     name = "view_fusion-nucleus-study1.zip"
     card = WEIGHTS / "view_fusion/nucleus-study1.json"
     command = [sys.executable, "-m", "cytosuite.training.bundle", card, "--out", tmp_path]
-    subprocess.run(command, cwd=ALGORITHMS.parents[1], check=True, timeout=300)
+    subprocess.run(command, cwd=ALGORITHMS.parents[1], check=True, timeout=1800)
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert (tmp_path / name).read_bytes() == (bundles / "dist" / name).read_bytes()
     with zipfile.ZipFile(tmp_path / name) as archive:

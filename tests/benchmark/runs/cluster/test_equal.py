@@ -46,7 +46,7 @@ def start(home, run, *words):
 
 def ended(process, code=0):
     """Return the words of a run that ends with a code."""
-    text, _ = process.communicate(timeout=600)
+    text, _ = process.communicate(timeout=1800)
     assert process.returncode == code, text
     return text
 
