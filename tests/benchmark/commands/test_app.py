@@ -107,7 +107,7 @@ def test_neither_a_help_nor_the_list_loads_what_runs():
             application(own)(own, standalone_mode=False)
             assert not {*sys.argv} & {*sys.modules}, own"""
     heavy = "numpy scipy pandas numba torch docker SimpleITK tifffile PIL skimage jinja2"
-    printed(ran(sys.executable, "-c", code, *heavy.split(), timeout=120))
+    printed(ran(sys.executable, "-c", code, *heavy.split()))
 
 
 @pytest.fixture

@@ -182,7 +182,7 @@ def test_ctrl_c_stays_an_interruption():
     subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code],
         check=True,
-        timeout=120,
+        timeout=1800,
         preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
 
