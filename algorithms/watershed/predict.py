@@ -2,9 +2,11 @@
 
 from functools import partial
 
+import numpy as np
+
 from cytosuite.algorithms.watershed.blocks import margin_of, plan_blocks, segment_blocks, steps_of
 from cytosuite.algorithms.watershed.parameters import Parameters
-from cytosuite.algorithms.watershed.segment import segment, widened
+from cytosuite.algorithms.watershed.segment import segment, shrinking, widened
 from cytosuite.contract.facts import state
 from cytosuite.contract.interface import image_of
 from cytosuite.contract.manifest import parameters_of
@@ -12,6 +14,7 @@ from cytosuite.contract.progress import part
 from cytosuite.contract.spacing import warned
 from cytosuite.contract.weights import Model
 from cytosuite.networks.scale import upright
+from cytosuite.segmentation.foreground import reduced
 from cytosuite.segmentation.outline.redraw import Labels, with_outline
 from cytosuite.segmentation.specimen import in_field
 from cytosuite.volume import Volume, Volumes
@@ -28,19 +31,25 @@ def _labels(model: Model, volume: Volume, _: Sizes) -> Volume:
     """Return the nuclei of an image."""
     parameters = parameters_of(model.card, Parameters)
     radii, unit = parameters.radii_um, "px" if parameters.in_pixels else "µm"
-    state(size=f"of the card: radii of {min(radii):g} to {max(radii):g} {unit}")
     spacing = (1.0,) * volume.array.ndim if parameters.in_pixels else volume.spacing
     image, inverted = upright(volume.array, model.card)
-    parameters = widened(image, spacing, parameters)
-    planned = plan_blocks(
-        volume.shape, margin_of(spacing, parameters), steps_of(spacing, parameters)
-    )
+    times = shrinking(image, parameters)
+    seen = image
+    if times > 1:
+        seen, _ = reduced(image.astype(np.float32), (times, times))
+        unit = f"px, {times} times as wide as those of the image"
+    state(size=f"of the card: radii of {min(radii):g} to {max(radii):g} {unit}")
+    parameters = widened(seen, spacing, parameters)
+    planned = plan_blocks(seen.shape, margin_of(spacing, parameters), steps_of(spacing, parameters))
     with part(0, 1 if parameters.outline is None else 2):
         if len(planned) > 1:
-            labels: Labels = segment_blocks(image, spacing, parameters, planned)
+            labels: Labels = segment_blocks(seen, spacing, parameters, planned)
         else:
-            nuclei = segment(image, spacing, parameters)
+            nuclei = segment(seen, spacing, parameters)
             labels = nuclei.astype(label_type(nuclei.max(initial=0)))
+        if times > 1:
+            high, wide = image.shape
+            labels = labels.repeat(times, 0).repeat(times, 1)[:high, :wide]
     with part(1, 2):
         drawn = with_outline(volume.like(labels), image, spacing, model, parameters.outline)
     return warned(drawn, inverted)

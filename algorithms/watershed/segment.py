@@ -1,7 +1,7 @@
 """Nuclei of a 2D or 3D image by threshold, blob seeds and watershed."""
 
 from collections.abc import Callable
-from math import prod
+from math import ceil, prod
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +19,7 @@ from cytosuite.segmentation.foreground import (
     background_and_noise,
     gaussian,
     li_threshold,
+    reduced,
     remove_background,
     sigmas,
     threshold_map,
@@ -34,13 +35,12 @@ from cytosuite.segmentation.objects import (
 )
 from cytosuite.volume.arrays import Array, Bools, Box, Floats, Ints, Lengths, Spacing
 from cytosuite.volume.cores import parts_of, side_by_side
+from cytosuite.volume.large import is_mapped
 from cytosuite.volume.objects import box_of, wider
 
 _WIDEST, _MOST = 0.15, 2**22  # radii of a nucleus; voxels that are looked at
 _TAIL, _CROWDED = 4.0, 0.005  # more than this part of the voxels beyond 4 spreads: not noise
-_CORRELATED = (
-    0.5  # part of the spread that is noise in any case: what neighbours share, no residual has
-)
+_SHARED = 0.5  # part of the spread that is noise in any case: neighbours may share it
 
 
 class Measured(NamedTuple):
@@ -104,6 +104,21 @@ def widened(image: Array, spacing: Spacing, p: Parameters) -> Parameters:
     return p
 
 
+def shrinking(image: Array, p: Parameters) -> int:
+    """Return how many times smaller a plane in pixels must be for nuclei to fit in `background_um`.
+
+    Wider ones are taken as background, which hollows them out. 1 where they fit or fill the image.
+    """
+    if not (p.in_pixels and p.background_um) or is_mapped(image):
+        return 1
+    small, block = reduced(image.astype(np.float32), (4, 4))
+    even = p.model_copy(update={"background_um": 0.0})
+    signal, _, _ = flattened(small, tuple(map(float, block)), even)
+    mask = signal > np.float32(li_threshold(signal))
+    radius = typical_radius(mask, tuple(map(float, block)), 1.0) if mask.any() else 0.0
+    return max(1, ceil(radius / p.background_um)) if radius < min(image.shape) / 6 else 1
+
+
 def flattened(image: Array, spacing: Spacing, p: Parameters) -> tuple[Floats, Floats, float]:
     """Return smoothed intensities without background, the removed part, the background's spread."""
     signal, residual = smoothed(image, spacing, p, float(image.min()))
@@ -146,7 +161,7 @@ def noise_of(
     sigma = sigmas(p.smoothing_um, spacing, p.axial_elongation)
     noise = white_noise(residual, coarse <= li_threshold(coarse), sigma)
     crowded = noise > 0 and np.mean(signal > _TAIL * spread) >= _CROWDED
-    return max(noise, spread * (_CORRELATED if crowded else 1))
+    return max(noise, spread * (_SHARED if crowded else 1))
 
 
 def foreground(signal: Floats, li: float, spacing: Spacing, p: Parameters) -> tuple[Bools, Floats]:

@@ -1,11 +1,13 @@
 from types import SimpleNamespace
 
 import numpy as np
+from house import ROOT
 from rasters import away_from
 from safetensors.numpy import save_file
 
 from cytosuite.algorithms.watershed.predict import predict
 from cytosuite.contract.progress import shown
+from cytosuite.files import read_json
 from cytosuite.segmentation.outline.trees import Trees
 from cytosuite.volume import Volume
 
@@ -29,6 +31,16 @@ def test_lengths_in_pixels_do_not_depend_on_the_voxel_size():
     assert [labels.spacing for labels in others] == sizes[1:]
     assert all((labels.array == one.array).all() for labels in others)
     assert not predict(made[1], model())["instance-labels"].array.any()
+
+
+def test_nuclei_too_wide_for_the_background_are_seen_in_fewer_pixels(rng):
+    card = read_json(ROOT / "weights/watershed/nuclei-2d.json")
+    inside = np.square(np.indices((720, 961)) % 240 - 120).sum(0) < 80**2
+    plane = 100 + 400 * inside + rng.normal(0, 20, inside.shape)
+    inputs = {"microscopy-image": Volume(plane, (1.0, 1.0), axes="YX")}
+    labels = predict(inputs, model(**card["parameters"]))["instance-labels"].array
+    assert labels.max() == 12
+    assert np.mean((labels > 0) == inside) > 0.99
 
 
 def test_dark_nuclei_change_nothing_but_a_warning():
