@@ -109,7 +109,7 @@ def shrinking(image: Array, p: Parameters) -> int:
 
     Wider ones are taken as background, which hollows them out. 1 where they fit or fill the image.
     """
-    if not (p.in_pixels and p.background_um) or is_mapped(image):
+    if not (p.in_pixels and p.background_um) or image.ndim > 2 or is_mapped(image):
         return 1
     small, block = reduced(image.astype(np.float32), (4, 4))
     even = p.model_copy(update={"background_um": 0.0})
