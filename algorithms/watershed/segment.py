@@ -86,8 +86,7 @@ def widened(image: Array, spacing: Spacing, p: Parameters) -> Parameters:
     White noise that a Gaussian smooths falls as its width grows: in planes as one over the width.
     Noise that neighbours share is in the spread of the background alone.
     """
-    side = int(_MOST ** (1 / image.ndim))
-    middle = image[tuple(slice(max(0, (n - side) // 2), (n + side) // 2) for n in image.shape)]
+    middle = _middle(image)
     for _ in range(4 if p.clearness > 0 else 0):
         signal, residual, spread = flattened(middle, spacing, p)
         mask = signal > np.float32(li_threshold(signal))
@@ -104,6 +103,12 @@ def widened(image: Array, spacing: Spacing, p: Parameters) -> Parameters:
     return p
 
 
+def _middle(image: Array) -> Array:
+    """Return the middle of an image, at most 4 million voxels."""
+    side = int(_MOST ** (1 / image.ndim))
+    return image[tuple(slice(max(0, (n - side) // 2), (n + side) // 2) for n in image.shape)]
+
+
 def shrinking(image: Array, p: Parameters) -> int:
     """Return how many times smaller a plane in pixels must be for nuclei to fit in `background_um`.
 
@@ -111,7 +116,7 @@ def shrinking(image: Array, p: Parameters) -> int:
     """
     if not (p.in_pixels and p.background_um) or image.ndim > 2 or is_mapped(image):
         return 1
-    small, block = reduced(image.astype(np.float32), (4, 4))
+    small, block = reduced(_middle(image).astype(np.float32), (4, 4))
     even = p.model_copy(update={"background_um": 0.0})
     signal, _, _ = flattened(small, tuple(map(float, block)), even)
     mask = signal > np.float32(li_threshold(signal))
