@@ -116,11 +116,10 @@ def shrinking(image: Array, p: Parameters) -> int:
     """
     if not (p.in_pixels and p.background_um) or image.ndim > 2 or is_mapped(image):
         return 1
-    small, block = reduced(_middle(image).astype(np.float32), (4, 4))
-    even = p.model_copy(update={"background_um": 0.0})
-    signal, _, _ = flattened(small, tuple(map(float, block)), even)
-    mask = signal > np.float32(li_threshold(signal))
-    radius = typical_radius(mask, tuple(map(float, block)), 1.0) if mask.any() else 0.0
+    small, _ = reduced(_middle(image).astype(np.float32), (4, 4))
+    background, _ = background_and_noise(small)
+    mask = small > background + li_threshold(small, background)
+    radius = typical_radius(mask, (4.0, 4.0), 1.0) if mask.any() else 0.0
     return max(1, ceil(radius / p.background_um)) if radius < min(image.shape) / 6 else 1
 
 

@@ -224,7 +224,7 @@ def _tell(box: Sandbox, shown: Shown) -> None:
 
 def _not_ready(box: Sandbox, begin: float) -> str:
     """Wait until the server is ready; return why it is not, empty if it is."""
-    # It has as much time as on the platform, but only while it works.
+    # It has more time than on the platform, but only while it works.
     work, since, seen = box.work(), time.perf_counter(), SEEN[NOBODY]
     while box.exit_code() is None:
         seconds = time.perf_counter() - begin
