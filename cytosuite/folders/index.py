@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from itertools import chain
 from pathlib import Path
-from types import MappingProxyType
 
 from cytosuite.contract.metadata import CHANNELS, view_role
 from cytosuite.contract.tasks import (
@@ -252,8 +251,8 @@ def _listed(
     first = first_of(path)
     name = task or (FUSION.name if first and view_role(first.stem) else "segment")
     rest = entries(root, {FILE, SPLITS}, recursive=recursive) if whole else Entries({}, {})
-    main = TASKS[name].inputs[0].slug
-    return _matched(root, rest, main, {}, recursive, by_list(path, root, rest, name))
+    views = by_list(path, root, rest, name)
+    return _matched(root, views, TASKS[name].inputs[0].slug, {}, {}, recursive)
 
 
 def _found(folder: Path, task: str | None, recursive: bool) -> FolderIndex:
@@ -296,7 +295,8 @@ def _found(folder: Path, task: str | None, recursive: bool) -> FolderIndex:
     paths = [*images.images.values()]
     if place == folder and task == TRACKING.name and paths[1:] and frames(paths[0], Part()) == 1:
         return _movies([folder])
-    cases = _matched(place, images, main, rooms, recursive, beside=beside)
+    views = by_name(images) if main == VIEW else Views(images)
+    cases = _matched(place, views, main, rooms, beside, recursive)
     if room and any(path.name.lower() == CLASSES for path in rooms.values()):
         line = "Each value in labelsTr counts as one object; instancesTr holds objects."
         cases = replace(cases, notes=(*cases.notes, line))
@@ -361,16 +361,9 @@ def _holds(task: Task, slugs: Iterable[str]) -> bool:
 
 
 def _matched(
-    folder: Path,
-    listing: Entries,
-    socket: str,
-    rooms: Paths,
-    recursive: bool,
-    pairs: Views | None = None,
-    beside: Paths = MappingProxyType({}),
+    folder: Path, views: Views, socket: str, rooms: Paths, beside: Paths, recursive: bool
 ) -> FolderIndex:
     """Return images with the files of the same name in the folders of other sockets."""
-    views = pairs or (by_name(listing) if socket == VIEW else Views(listing))
     listed = views.listing.images
     skipped = dict(views.listing.skipped)
     if not listed:

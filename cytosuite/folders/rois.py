@@ -16,8 +16,8 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 import numpy as np
 
 from cytosuite.errors import InputError, at
-from cytosuite.files import IntPair, Paths, TextSeq, atomic, open_regular
-from cytosuite.files.archive import ZipReader
+from cytosuite.files import IntPair, Paths, TextSeq, atomic, read_head
+from cytosuite.files.archive import opened_zip
 from cytosuite.folders.canvas import CORNERS, Canvas, Pixels
 from cytosuite.folders.names import natural, one_per_name
 from cytosuite.folders.outlines import box_of, fill, trace
@@ -195,13 +195,12 @@ def _rois(path: Path) -> Iterator[tuple[str, "ImagejRoi"]]:
 
 def _contents(path: Path) -> Iterator[tuple[str, bytes]]:
     """Yield the name and bytes of each ROI in a file, or archive of bounded size."""
-    with open_regular(path) as stream:
-        if path.name.lower().endswith(SINGLE):
-            content = stream.read(LARGEST + 1)
-            _need(len(content) <= LARGEST, f"a ROI of at most {LARGEST} bytes")
-            yield path.name[: -len(SINGLE)], content
-            return
-        archive = ZipReader(path, stream, ENTRIES, BYTES)
+    if path.name.lower().endswith(SINGLE):
+        content = read_head(path, LARGEST + 1)
+        _need(len(content) <= LARGEST, f"a ROI of at most {LARGEST} bytes")
+        yield path.name[: -len(SINGLE)], content
+        return
+    with opened_zip(path, ENTRIES, BYTES) as archive:
         empty = not archive.members and archive.archive.comment != NOTHING
         _need(not empty, "ROIs, found an empty zip file")
         for name, info in archive.members.items():

@@ -11,8 +11,8 @@ from cytosuite.folders.colours import read_colours
 from cytosuite.formats import read
 from cytosuite.volume import Volume, merged
 from cytosuite.volume.arrays import Array
+from cytosuite.volume.cores import parts_of
 from cytosuite.volume.large import SLAB
-from cytosuite.volume.pieces import slab_bounds
 
 CLIPPED = "clipped_fraction"  # of a sum's pixels, in its metadata
 
@@ -32,8 +32,7 @@ def weighted_sum(paths: Sequence[Path], weights: Sequence[float]) -> Volume:
     clipped = 0
     most = np.iinfo(result.dtype) if result.dtype.kind in "iu" else None
     exact = np.float32 if result.dtype.itemsize < 3 else np.float64  # type of the sums
-    for start, stop in slab_bounds(result.shape, SLAB):
-        part = slice(start, stop)
+    for part in parts_of(result.shape, SLAB):
         total: Array = first.array[part] * exact(weights[0])
         for image, weight in zip(others, weights[1:], strict=True):
             total += image.array[part] * exact(weight)

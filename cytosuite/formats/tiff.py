@@ -16,6 +16,7 @@ import tifffile
 
 from cytosuite.errors import InputError, last_line
 from cytosuite.files import Entries, IntMap, Json, Scalars, frozen, open_regular
+from cytosuite.formats.instrument import microscope
 from cytosuite.formats.picture import COLOURS
 from cytosuite.formats.stored import Stored, each_within, picked
 from cytosuite.formats.tiffcheck import (
@@ -29,10 +30,10 @@ from cytosuite.formats.tiffmetadata import (
     channel_names,
     description,
     kind,
+    ome_of,
     origin,
     sizes_of,
     spelt,
-    stated_microscope,
     statements,
 )
 from cytosuite.formats.tiffwriter import write as write
@@ -219,7 +220,7 @@ def _describe(
         entries, stated = _reconciled(ours, stated)
     entries = {key: value for key, value in entries.items() if spelt(key) not in GEOMETRY}
     if "C" not in axes and file.is_ome:
-        entries = {**stated_microscope(file, scene or 0, pick.get("C", 0)), **entries}
+        entries = {**microscope(ome_of(file), scene or 0, pick.get("C", 0)), **entries}
     metadata, more = with_channel(entries, channel_names(file, scene or 0), axes, pick)
     spacing = guessed_spacing(axes, sizes_of(stated), metadata)
     sources = dict.fromkeys(metadata, "json" if ours else kind(file))

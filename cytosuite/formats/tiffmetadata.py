@@ -16,12 +16,11 @@ from cytosuite.files import (
     FloatMap,
     Json,
     ScalarMap,
-    Scalars,
     TextMap,
     TextSeq,
     parse_json,
 )
-from cytosuite.formats.instrument import below, elements, microscope
+from cytosuite.formats.instrument import below, elements
 from cytosuite.volume import AXES, KEY_LETTERS, SPATIAL, UM_PER, UNITS, Origin, is_size
 
 INCH, CENTIMETER = 2, 3  # values of the TIFF tag ResolutionUnit
@@ -187,7 +186,7 @@ def _positive(value: object) -> float | None:
 def description(file: tifffile.TiffFile) -> tuple[Json, Json, list[str]]:
     """Return the description of the first page, our own JSON, and warnings on both."""
     imagej = dict(file.imagej_metadata or {})
-    comments = below([_ome(file)], "StructuredAnnotations", "CommentAnnotation")
+    comments = below([ome_of(file)], "StructuredAnnotations", "CommentAnnotation")
     texts = [imagej.get("Info"), *(comment.get("Value") for comment in comments)]
     first = _json(file.pages[0].description, NO_NUMBERS)
     infos = [_json(text) for text in texts]
@@ -197,7 +196,7 @@ def description(file: tifffile.TiffFile) -> tuple[Json, Json, list[str]]:
 
 def _ome_image(file: tifffile.TiffFile, scene: int) -> Json:
     """Return the attributes and elements of an image's ``Pixels`` in OME-XML; empty without it."""
-    images = elements(_ome(file), "Image")[scene : scene + 1]
+    images = elements(ome_of(file), "Image")[scene : scene + 1]
     return next(iter(below(images, "Pixels")), {})
 
 
@@ -213,12 +212,7 @@ def named(channel: object) -> str:
     return "" if UNNAMED.fullmatch(name) else name
 
 
-def stated_microscope(file: tifffile.TiffFile, scene: int, channel: int) -> Scalars:
-    """Return the facts of a channel's microscope in OME-XML, by `microscope`; none without it."""
-    return microscope(_ome(file), scene, channel)
-
-
-def _ome(file: tifffile.TiffFile) -> Json:
+def ome_of(file: tifffile.TiffFile) -> Json:
     """Return the content of OME-XML, parsed once while the file is open; empty without it."""
     if file not in _PARSED:
         xml = file.ome_metadata

@@ -22,13 +22,12 @@ from cytosuite.ranking.scores import (
     without_rounding,
 )
 from cytosuite.ranking.significance import (
-    Places,
     drawn_p,
     paired_differences,
     signed_rank,
     significant,
 )
-from cytosuite.volume.arrays import Doubles
+from cytosuite.volume.arrays import Doubles, Indices
 
 
 def scheme_ranks(scores: MetricScores, counts: Counts, scheme: Scheme, alpha: float) -> Doubles:
@@ -82,7 +81,7 @@ def minimum_ranks(keys: Doubles) -> Doubles:
 
 
 def pairwise(
-    scores: MetricScores, names: TextSeq, chosen: Places | None = None
+    scores: MetricScores, names: TextSeq, chosen: Indices | None = None
 ) -> dict[Pair, Difference]:
     """Return the differences of pairs, both ways: median over the cases of both, test over all.
 

@@ -23,11 +23,10 @@ from cytosuite.volume.arrays import Bools, DoublePair, Doubles, Indices
 from cytosuite.volume.cores import parts_of
 
 EXACT = 50  # cases
-Places = Indices
 BLOCK = 2**15  # numbers of an array while samples are tested: they stay in the cache
 
 
-def paired_differences(filled: Doubles, sides: Places | None = None) -> Doubles:
+def paired_differences(filled: Doubles, sides: Indices | None = None) -> Doubles:
     """Return the first minus the second of pairs (2, pairs), (pairs, cases); without, of all."""
     first, second = np.triu_indices(len(filled), 1) if sides is None else sides
     with np.errstate(invalid="ignore"):
