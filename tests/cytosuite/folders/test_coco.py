@@ -153,7 +153,7 @@ def test_files_of_holes_are_left_alone(tmp_path):
             "annotation 0: expected a category of the file, like 1, found 9",
         ),
         ({"segmentation": 5}, "a.png", "annotations.0.segmentation"),
-        (5, "a.png", r"annotations\.0: .*, found 5$"),  # no messages of the others
+        ([5, 5], "a.png", r"annotations\.0: .*, found 5$"),  # no messages of the others
         ({"segmentation": [[0] * (2 * CORNERS + 2)]}, "a.png", "at most 524288 corners"),
         ({"segmentation": [[0, 0, 1e9, 0, 0, 5]]}, "a.png", "annotation 0: expected corners near"),
         (
@@ -167,5 +167,5 @@ def test_files_of_holes_are_left_alone(tmp_path):
     ],
 )
 def test_wrong_files_are_refused(tmp_path, annotation, name, message):
-    _coco(tmp_path, [annotation] * 2, name)
+    _coco(tmp_path, annotation if isinstance(annotation, list) else [annotation], name)
     refused(message, _read, tmp_path)

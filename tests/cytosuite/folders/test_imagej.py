@@ -10,6 +10,8 @@ from cytosuite.volume import Volume
 
 # Measures all ROIs of a file, and saves them again.
 MEASURE = """
+roiManager("reset");
+print("{folder}");
 newImage("a", "8-bit black", {width}, {height}, {planes});
 roiManager("Open", "{folder}/ours_rois.zip");
 run("Set Measurements...", "area centroid redirect=None decimal=6");
@@ -24,6 +26,7 @@ roiManager("Save", "{folder}/saved_rois.zip");
 """
 # Draws selections of all kinds in boxes of 40 pixels, fills them with their numbers, saves both.
 DRAW = """
+roiManager("reset");
 newImage("a", "8-bit black", 400, 80, 1);
 number = 0;
 function add() {{
@@ -57,11 +60,6 @@ saveAs("Tiff", "{folder}/drawn.tif");
 pytestmark = [pytest.mark.slow, needs_imagej]
 
 
-def _run(folder, macro, **values):
-    """Return what a macro prints."""
-    return printed(folder, macro.format(folder=folder, **values))
-
-
 def _painted(regions, shape):
     labels = np.zeros(shape, np.uint32)
     for number, region in enumerate(regions, 1):
@@ -69,20 +67,38 @@ def _painted(regions, shape):
     return labels
 
 
-@pytest.mark.parametrize("shape", [(40, 50), (5, 40, 50)])
-def test_imagej_measures_the_pixels_of_labels_and_saves_the_same(tmp_path, shape, rng):
-    noise = rng.integers(0, 99, (*shape[:-2], shape[-2] // 8, shape[-1] // 5))
+def _labels(shape):
+    noise = np.random.default_rng(0).integers(0, 99, (*shape[:-2], shape[-2] // 8, shape[-1] // 5))
     labels = noise.repeat(8, -2).repeat(5, -1).astype(np.uint32)
     labels[..., 3:9, 10:30] = 70_000
     labels[..., 5:7, 12:20] = 0  # a hole
     labels[..., 30:33, 40:45] = 70_000  # another piece
-    write_rois(
-        tmp_path / "ours_rois.zip", Volume(labels, (1.0,) * labels.ndim, "ZYX"[-labels.ndim :])
-    )
-    planes, height, width = (1, *shape)[-3:]
-    found = [
-        line.split() for line in _run(tmp_path, MEASURE, planes=planes, height=height, width=width)
-    ]
+    return labels
+
+
+SHAPES = ((40, 50), (5, 40, 50))
+
+
+@pytest.fixture(scope="module")
+def imagej(tmp_path_factory):
+    """Return a folder by shape with what one ImageJ prints of ours in it, and that of its drawings."""
+    folders = [tmp_path_factory.mktemp("imagej") for _ in range(3)]
+    macro = ""
+    for folder, shape in zip(folders, SHAPES, strict=False):
+        volume = Volume(_labels(shape), (1.0,) * len(shape), "ZYX"[-len(shape) :])
+        write_rois(folder / "ours_rois.zip", volume)
+        planes, height, width = (1, *shape)[-3:]
+        macro += MEASURE.format(folder=folder, planes=planes, height=height, width=width)
+    text = "\n".join(printed(folders[2], macro + DRAW.format(folder=folders[2])))
+    parts = dict(zip(SHAPES, text.partition(f"{folders[1]}")[::2], strict=True))
+    return dict(zip(SHAPES, folders, strict=False)), parts, folders[2]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_imagej_measures_the_pixels_of_labels_and_saves_the_same(imagej, shape):
+    folders, parts, _ = imagej
+    labels = _labels(shape)
+    found = [line.split() for line in parts[shape].splitlines() if line.count(" ") > 3]
     wanted = []
     for z, plane in enumerate(labels if labels.ndim == 3 else [labels], 1):
         for label in np.unique(plane[plane > 0]).tolist():
@@ -92,14 +108,14 @@ def test_imagej_measures_the_pixels_of_labels_and_saves_the_same(tmp_path, shape
     assert [(n, int(z), float(a)) for n, z, a, *_ in found] == [own[:3] for own in wanted]
     places = np.array([line[3:] for line in found], float)
     assert places == pytest.approx(np.array([own[3:] for own in wanted]), abs=1e-3)
-    regions, _ = read_rois(tmp_path / "saved_rois.zip", shape)
+    regions, _ = read_rois(folders[shape] / "saved_rois.zip", shape)
     assert np.array_equal(_painted(regions, shape), labels)
 
 
-def test_selections_of_imagej_are_read_pixel_for_pixel(tmp_path):
-    _run(tmp_path, DRAW)
-    drawn = tifffile.imread(tmp_path / "drawn.tif")
-    regions, counts = read_rois(tmp_path / "theirs_rois.zip", drawn.shape)
+def test_selections_of_imagej_are_read_pixel_for_pixel(imagej):
+    _, _, folder = imagej
+    drawn = tifffile.imread(folder / "drawn.tif")
+    regions, counts = read_rois(folder / "theirs_rois.zip", drawn.shape)
     assert (len(regions), counts["no areas"], counts["clipped"]) == (15, 2, 0)
     found = np.zeros_like(drawn)
     for region in regions:

@@ -50,18 +50,22 @@ def test_a_condition_in_a_table_counts_before_one_in_a_name_however_it_is_writte
     assert _parts(placed)["test"] == {name for name in NAMES if name.endswith("_1")}
 
 
-@pytest.mark.parametrize("group", ["well", "own"])
-def test_folds_keep_groups_together_and_cover_every_image_once(group):
-    given = {"names": r"X_(?P<own>\w+)_\d", "group": group, "folds": 3}
+@pytest.mark.parametrize(
+    "given", [{"group": "well"}, {"group": "own", "names": r"X_(?P<own>\w+)_\d"}]
+)
+def test_folds_keep_groups_together_and_cover_every_image_once(given):
     tests = []
     for number in range(3):
-        parts = _parts(_divided(**given, test=number, validate=(number + 1) % 3))
+        parts = _parts(_divided(**given, folds=3, test=number, validate=(number + 1) % 3))
         wells = [{name.split("_")[1] for name in names} for names in parts.values()]
         assert list(map(len, wells)) == [2, 2, 2]
         assert set.union(*wells) == {*WELLS}
         tests += parts["test"]
     assert sorted(tests) == sorted(NAMES)
-    seeds = (_parts(_divided(**given, seed=number))["test"] for number in range(9))
+
+
+def test_the_seed_gives_the_folds_another_order():
+    seeds = (_parts(_divided(group="well", folds=3, seed=number))["test"] for number in range(9))
     assert len(set(map(frozenset, seeds))) > 1
 
 
