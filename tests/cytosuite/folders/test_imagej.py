@@ -8,21 +8,20 @@ from macros import needs_imagej, printed
 from cytosuite.folders.rois import read_rois, write_rois
 from cytosuite.volume import Volume
 
-# Measures all ROIs of a file, and saves them again.
+# Measures all ROIs of a file by its name, and saves them again.
 MEASURE = """
 roiManager("reset");
-print("{folder}");
 newImage("a", "8-bit black", {width}, {height}, {planes});
-roiManager("Open", "{folder}/ours_rois.zip");
+roiManager("Open", "{folder}/{name}_rois.zip");
 run("Set Measurements...", "area centroid redirect=None decimal=6");
 for (i = 0; i < roiManager("count"); i++) {{
     roiManager("Select", i);
     List.setMeasurements;
-    print(call("ij.plugin.frame.RoiManager.getName", i) + " " + getSliceNumber() + " "
+    print("{name} " + call("ij.plugin.frame.RoiManager.getName", i) + " " + getSliceNumber() + " "
         + List.getValue("Area") + " " + List.getValue("X") + " " + List.getValue("Y"));
 }}
 roiManager("Deselect");
-roiManager("Save", "{folder}/saved_rois.zip");
+roiManager("Save", "{folder}/{name}_saved_rois.zip");
 """
 # Draws selections of all kinds in boxes of 40 pixels, fills them with their numbers, saves both.
 DRAW = """
@@ -76,50 +75,47 @@ def _labels(shape):
     return labels
 
 
-SHAPES = ((40, 50), (5, 40, 50))
+SHAPES = {"plane": (40, 50), "stack": (5, 40, 50)}
 
 
 @pytest.fixture(scope="module")
 def imagej(tmp_path_factory):
-    """Return a folder by shape with what one ImageJ prints of ours in it, and that of its drawings."""
-    folders = [tmp_path_factory.mktemp("imagej") for _ in range(3)]
-    macro = ""
-    for folder, shape in zip(folders, SHAPES, strict=False):
+    """Return the folder where one ImageJ saves all, and the words of the lines that it prints."""
+    folder = tmp_path_factory.mktemp("imagej")
+    macro = DRAW.format(folder=folder)
+    for name, shape in SHAPES.items():
         volume = Volume(_labels(shape), (1.0,) * len(shape), "ZYX"[-len(shape) :])
-        write_rois(folder / "ours_rois.zip", volume)
+        write_rois(folder / f"{name}_rois.zip", volume)
         planes, height, width = (1, *shape)[-3:]
-        macro += MEASURE.format(folder=folder, planes=planes, height=height, width=width)
-    text = "\n".join(printed(folders[2], macro + DRAW.format(folder=folders[2])))
-    parts = dict(zip(SHAPES, text.partition(f"{folders[1]}")[::2], strict=True))
-    return dict(zip(SHAPES, folders, strict=False)), parts, folders[2]
+        places = {"width": width, "height": height, "planes": planes, "folder": folder}
+        macro += MEASURE.format(name=name, **places)
+    return folder, [line.split() for line in printed(folder, macro)]
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-def test_imagej_measures_the_pixels_of_labels_and_saves_the_same(imagej, shape):
-    folders, parts, _ = imagej
+@pytest.mark.parametrize("name, shape", SHAPES.items())
+def test_imagej_measures_the_pixels_of_labels_and_saves_the_same(imagej, name, shape):
+    folder, lines = imagej
     labels = _labels(shape)
-    found = [line.split() for line in parts[shape].splitlines() if line.count(" ") > 3]
+    found = [words[1:] for words in lines if words[:1] == [name]]
     wanted = []
     for z, plane in enumerate(labels if labels.ndim == 3 else [labels], 1):
         for label in np.unique(plane[plane > 0]).tolist():
             y, x = np.nonzero(plane == label)
-            name = f"{label:04d}-z{z:03d}" if labels.ndim == 3 else f"{label:04d}"
-            wanted.append((name, z, len(y), x.mean() + 0.5, y.mean() + 0.5))
+            own = f"{label:04d}-z{z:03d}" if labels.ndim == 3 else f"{label:04d}"
+            wanted.append((own, z, len(y), x.mean() + 0.5, y.mean() + 0.5))
     assert [(n, int(z), float(a)) for n, z, a, *_ in found] == [own[:3] for own in wanted]
     places = np.array([line[3:] for line in found], float)
     assert places == pytest.approx(np.array([own[3:] for own in wanted]), abs=1e-3)
-    regions, _ = read_rois(folders[shape] / "saved_rois.zip", shape)
+    regions, _ = read_rois(folder / f"{name}_saved_rois.zip", shape)
     assert np.array_equal(_painted(regions, shape), labels)
 
 
 def test_selections_of_imagej_are_read_pixel_for_pixel(imagej):
-    _, _, folder = imagej
+    folder, _ = imagej
     drawn = tifffile.imread(folder / "drawn.tif")
     regions, counts = read_rois(folder / "theirs_rois.zip", drawn.shape)
     assert (len(regions), counts["no areas"], counts["clipped"]) == (15, 2, 0)
     found = np.zeros_like(drawn)
     for region in regions:
         found.flat[region.pixels] = np.bincount(drawn.flat[region.pixels]).argmax()
-    assert {
-        n: int(np.count_nonzero((found == n) != (drawn == n))) for n in range(1, 16)
-    } == dict.fromkeys(range(1, 16), 0)
+    assert np.array_equal(found, drawn)

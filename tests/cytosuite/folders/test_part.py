@@ -36,6 +36,10 @@ def series(tif):
     return tif
 
 
+def _image(*given):
+    return load(*given).volume("microscopy-image")
+
+
 @pytest.mark.parametrize(
     "channel, array, axes",
     [
@@ -45,7 +49,7 @@ def series(tif):
     ],
 )
 def test_a_frame_and_one_channel_or_several_are_chosen(series, channel, array, axes):
-    found = load(Item("a", series, part=Part(channel, "1"))).volume("microscopy-image")
+    found = _image(Item("a", series, part=Part(channel, "1")))
     assert_array_equal(found.array, array)
     assert (found.axes, found.spacing) == (axes, SIZE)
 
@@ -62,7 +66,7 @@ def test_axes_that_a_file_does_not_name_are_told(tmp_path, monkeypatch, name, ax
     else:
         tifffile.imwrite(tmp_path / name, array, photometric="minisblack")
     item = Item("a", tmp_path / name, part=Part("2", "1", axes=axes))
-    assert_array_equal(load(item, ASSUME).volume("microscopy-image").array, ARRAY[1, 2])
+    assert_array_equal(_image(item, ASSUME).array, ARRAY[1, 2])
 
 
 def test_the_scene_is_chosen(tmp_path):
@@ -96,10 +100,10 @@ def test_colours_are_channels_and_their_mean_where_none_is_chosen(tmp_path, make
     path, array = make(tmp_path)
     frame = "2" if make is _frames else None
     for name in ("1", "green"):
-        found = load(Item("a", path, part=Part(name, frame)), ASSUME).volume("microscopy-image")
+        found = _image(Item("a", path, part=Part(name, frame)), ASSUME)
         assert_array_equal(found.array, array[..., 1])
         assert (found.axes, found.origin.warnings) == ("ZYX"[-found.array.ndim :], ())
-    mean = load(Item("a", path, part=Part(frame=frame)), ASSUME).volume("microscopy-image")
+    mean = _image(Item("a", path, part=Part(frame=frame)), ASSUME)
     assert_allclose(mean.array, array.mean(axis=-1), rtol=1e-6)
     assert mean.origin.warnings == (
         "colours averaged: red, green, blue; --channel-index takes one",
@@ -172,7 +176,7 @@ def test_a_name_that_means_the_stain_takes_its_channel(
     if index is None:
         refused("choose one with --channel-index", load, item, None, facts)
         return
-    found = load(item, None, facts).volume("microscopy-image")
+    found = _image(item, None, facts)
     assert_array_equal(found.array, pixels[index])
     assert found.metadata["channel"] == stain
     (line,) = found.origin.warnings
@@ -210,7 +214,7 @@ def test_every_frame_is_an_item_of_its_own(tmp_path, series):
         "b",
     ]
     for frame, item in zip((0, 1, 0, 1), items, strict=False):
-        assert_array_equal(load(item).volume("microscopy-image").array, ARRAY[frame, 1])
+        assert_array_equal(_image(item).array, ARRAY[frame, 1])
     labelled = replace(images[0], files={"instance-labels": series})
     refused(
         r"found 2 frames \(0, 1\), and not all; see --frame",
@@ -223,13 +227,13 @@ def test_a_volume_without_a_voxel_size_is_refused_unless_it_is_given_or_assumed(
     tifffile.imwrite(tif, ARRAY[0, 0], metadata={"axes": "ZYX"}, photometric="minisblack")
     item = Item("a", tif)
     refused(r"a\.tif: .* --spacing z,y,x .* --spacing assume for 1 x 1", load, item)
-    assert load(item, SIZE).volume("microscopy-image").spacing == SIZE
-    assert load(item, ASSUME).volume("microscopy-image").spacing_is_assumed
+    assert _image(item, SIZE).spacing == SIZE
+    assert _image(item, ASSUME).spacing_is_assumed
     assert input_image(item.image, IMAGE, {}).spacing_is_assumed  # a container cannot ask
     facts = tif.with_suffix(".json")
     facts.write_text('{"spacing": [3, 1, 1]}')
     described = replace(item, files={"acquisition-metadata": facts})
-    assert load(described).volume("microscopy-image").spacing == (3, 1, 1)
+    assert _image(described).spacing == (3, 1, 1)
     pixel = (10000, 10000)  # per cm: the plane is known, the step is not
     tifffile.imwrite(
         tif,
@@ -240,4 +244,4 @@ def test_a_volume_without_a_voxel_size_is_refused_unless_it_is_given_or_assumed(
     )
     refused("the file does not give the voxel size", load, item)
     tifffile.imwrite(tif, ARRAY[0, 0, 0])  # lengths of planes are pixels
-    assert load(item).volume("microscopy-image").spacing_is_assumed
+    assert _image(item).spacing_is_assumed

@@ -82,7 +82,6 @@ def test_the_extractor_has_one_number_per_name(rng):
     assert rows.shape == (5, len(NAMES))
     assert np.isfinite(rows).all()
     assert rows[:, 0] == pytest.approx(patches.mean(axis=(1, 2, 3)))
-    assert rows == pytest.approx(statistics(patches.astype(np.float64), UNIT), rel=1e-12)
 
 
 @pytest.mark.parametrize("value", [0, 7, 60000])
