@@ -76,13 +76,7 @@ def _native(value: object, name: str, comments: TextMap) -> Any:  # noqa: ANN401
         value = value.tolist()
     if isinstance(value, Mapping):
         dot = "." if name else ""
-        parts = {key: _native(part, f"{name}{dot}{key}", comments) for key, part in value.items()}
-
-        def _is_table(pair: tuple[str, object]) -> bool:
-            first = pair[1][:1] if isinstance(pair[1], list) else [pair[1]]
-            return any(isinstance(part, dict) for part in first)
-
-        return dict(sorted(parts.items(), key=_is_table))
+        return {key: _native(part, f"{name}{dot}{key}", comments) for key, part in value.items()}
     if isinstance(value, list | tuple):
         value = [_native(part, name, {}) for part in value]
     elif not isinstance(value, str | bool | int | float):

@@ -275,8 +275,7 @@ def learn(
         model.write(path)
         draft = _best(fitting, [replace(start, shapes=str(path)) for start in drafts], few, say)
         draft, after = fitting.drawn(fitting.fit(draft, rounds), count, held)
-        image: Json = {"shape": [*draft.shape], "spacing_um": [*draft.spacing]}
-        plain = {"image": image} if dataset == "cells" else image
+        plain: Json = {"image": {"shape": [*draft.shape], "spacing_um": [*draft.spacing]}}
         before = drawn_first(fitting.simulate, [plain], range(held, held + count), each)
     rows = compare(real, fitting.look(after), fitting.look(before) if before else None)
     files = [item.image for item in items]

@@ -21,7 +21,7 @@ from cytosuite.datasets.phantoms.library import stored_library
 from cytosuite.datasets.phantoms.stored import StoredNuclei, draw_stored
 from cytosuite.datasets.physics import debris, shapes
 from cytosuite.datasets.physics.bodies import Mixture, extents_um
-from cytosuite.datasets.physics.labels import tidy
+from cytosuite.datasets.physics.labels import tidy, voxel_values
 from cytosuite.datasets.physics.shapes import LATE, Nuclei, about_axis
 from cytosuite.datasets.ranges import draw_whole
 from cytosuite.datasets.scene import Shapes
@@ -86,7 +86,7 @@ def grow(rng: Rng, parameters: Parameters, source: Volume | None = None) -> Cult
     else:
         poses = _poses(for_place, others[0], parameters, grid, sheet)
     bodies, centres, owners = _nuclei(others, parameters, states, poses, stored)
-    nuclei = np.append(0, owners).astype(np.uint16)[label(bodies, centres, grid)]
+    nuclei = voxel_values(label(bodies, centres, grid), owners, np.uint16)
     nuclei[nuclei != labels] = 0
     if not sheet:
         depth = placement.depth_um(labels, grid)[0]
@@ -205,7 +205,7 @@ def _cells(
         return sheet.labels[None].copy()
     glass = parameters.image.glass_um
     ticks = grid.centres(0)
-    top = glass + np.append(0, heights_um).astype(np.float32)[sheet.labels] * sheet.dome
+    top = glass + voxel_values(sheet.labels, heights_um, np.float32) * sheet.dome
     step = np.float32(grid.spacing[0] / 2 + CLEAR_UM)
     for tick, plane in zip(ticks, nuclei, strict=True):
         top[plane > 0] = np.maximum(top[plane > 0], tick + step)

@@ -18,7 +18,7 @@ from cytosuite.datasets.cells.spots import Spots
 from cytosuite.datasets.conditions import measured
 from cytosuite.datasets.physics.bodies import chromatin_tile, paint
 from cytosuite.datasets.physics.debris import draw_blobs, paint_blobs
-from cytosuite.datasets.physics.labels import type_map
+from cytosuite.datasets.physics.labels import type_map, voxel_values
 from cytosuite.datasets.physics.psf import Gaussian
 from cytosuite.datasets.physics.render import render_whole
 from cytosuite.datasets.ranges import draw_whole, log_uniform
@@ -98,7 +98,7 @@ def _dyes(rng: Rng, culture: Culture, parameters: Parameters) -> tuple[dict[str,
     noise = Grid(grid.shape, (WHOLE_UM, *grid.spacing[1:])) if parameters.image.plane else grid
     tile = chromatin_tile(for_noise, noise, dyes.texture_um)
     factors = np.exp(dyes.spread * for_level.normal(size=len(culture.kinds)))
-    dye = np.append(0, factors).astype(np.float32)[culture.cells]
+    dye = voxel_values(culture.cells, factors, np.float32)
     if parameters.image.plane:
         dye *= culture.thickness
     _stain(for_noise, dye, culture.cells, tile, dyes.contrast)
@@ -224,9 +224,10 @@ def _apart(culture: Culture, nuclei: Labels, window: Box, count: int) -> Labels:
     more[np.unique(culture.owners, return_index=True)[1]] = False
     if not more.any():
         return nuclei
-    numbers = np.append(0, np.where(more, count + np.cumsum(more), 0))
-    bodies = numbers[label(culture.bodies, culture.centres_um, culture.grid)[window]]
-    return np.where((nuclei > 0) & (bodies > 0), bodies, nuclei).astype(np.uint16)
+    numbers = np.where(more, count + np.cumsum(more), 0)
+    drawn = label(culture.bodies, culture.centres_um, culture.grid)[window]
+    bodies = voxel_values(drawn, numbers, np.uint16)
+    return np.where((nuclei > 0) & (bodies > 0), bodies, nuclei)
 
 
 def _facts(

@@ -109,9 +109,7 @@ def measure(labels: Labels, grid: Grid) -> Objects:
 
 def depth_um(labels: Labels, grid: Grid) -> Image:
     """Return the distance (Z, Y, X) in µm to the next label, below 0 in the background."""
-    plane = labels.shape[0] == 1
-    volume = Volume(labels[0], grid.spacing[1:], "YX") if plane else Volume(labels, grid.spacing)
-    return np.asarray(signed_distance(volume).array, np.float32).reshape(labels.shape)
+    return signed_distance(Volume(labels, grid.spacing)).array
 
 
 def learn_to(out: Path, cells: Path, nuclei: Path, spacing_um: Lengths | None = None) -> Placement:

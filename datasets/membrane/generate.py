@@ -11,7 +11,7 @@ from cytosuite.datasets.membrane import voronoi
 from cytosuite.datasets.membrane.parameters import Drawn, Parameters, draw_values
 from cytosuite.datasets.membrane.structures import Anatomy, build
 from cytosuite.datasets.physics.harmonics import draw_stars
-from cytosuite.datasets.physics.labels import moments, tidy
+from cytosuite.datasets.physics.labels import moments, tidy, voxel_values
 from cytosuite.datasets.physics.optics import Attenuation, attenuate
 from cytosuite.datasets.physics.sketch import extras, signed_distance
 from cytosuite.datasets.sample import Sample
@@ -72,7 +72,7 @@ def second_channel(
     for_shape, for_grey, for_camera = rng.spawn(3)
     labels = nuclei(for_shape, cells, boundary, drawn)
     values = 255 * for_grey.uniform(*GREY, int(labels.max(initial=0)))
-    seen = np.append(0, np.rint(values)).astype(np.uint8)[labels]  # one value per nucleus
+    seen = voxel_values(labels, np.rint(values), np.uint8)  # one value per nucleus
     volume = parameters.image.volume
     sketch = volume(seen, channel="nucleus", study=STUDY)
     volumes = {"nucleus-sketch": sketch, "nucleus-labels": volume(labels)}
@@ -159,7 +159,7 @@ def nuclei(rng: Rng, cells: Volume, boundary: Volume, drawn: Drawn) -> Labels:
         mask &= boundary.array[patch.box] == 0
         labels[patch.box][mask] = patch.index + 1
     whole, numbers = tidy(labels, 1)
-    return np.append(0, numbers).astype(np.uint16)[whole]
+    return voxel_values(whole, numbers, np.uint16)
 
 
 def ellipsoids(cells: Labels, grid: Grid) -> tuple[Doubles, Doubles, Doubles]:

@@ -235,17 +235,17 @@ def visibility(labels: Labels, photons: Image, *, read_noise: float, level: floa
 
 def drop(labels: Labels, keep: Bools) -> Labels:
     """Return labels with the objects 1 to M of a mask (M,), without gaps."""
-    return _lookup(labels, np.where(keep, np.cumsum(keep), 0), labels.dtype)
+    return voxel_values(labels, np.where(keep, np.cumsum(keep), 0), labels.dtype)
 
 
 def type_map(labels: Labels, kinds: Integers) -> Bytes:
     """Return kind (0 to 254) + 1 of the object in every voxel, 0 in the background."""
     if len(kinds) and not 0 <= kinds.min() <= kinds.max() <= 254:
         raise InputError(f"kinds must be 0 to 254, found {kinds.min()} to {kinds.max()}")
-    return _lookup(labels, kinds + 1, np.uint8)
+    return voxel_values(labels, kinds + 1, np.uint8)
 
 
-def _lookup(labels: Labels, values: Integers, dtype: DTypeLike) -> Array:
+def voxel_values(labels: Labels, values: Array, dtype: DTypeLike) -> Array:
     """Return the value of every voxel's object, 0 in the background."""
     lookup = np.append(0, values).astype(dtype)
     voxels = large.room(labels.shape, dtype)

@@ -13,6 +13,7 @@ from cytosuite.datasets.phantoms.library import Library, stored_library
 from cytosuite.datasets.phantoms.stored import StoredNuclei, draw_stored
 from cytosuite.datasets.physics import debris, shapes, tissue
 from cytosuite.datasets.physics.bodies import Mixture, volumes_um3
+from cytosuite.datasets.physics.labels import voxel_values
 from cytosuite.datasets.physics.packing import ROUNDS, count_for, pack, press, scatter, subcultures
 from cytosuite.datasets.physics.region import Region
 from cytosuite.datasets.physics.shapes import Nuclei, align
@@ -174,8 +175,7 @@ def _in_cells(
     counts = for_kinds.multinomial(len(cells), shares / shares.sum())
     parts = populate(for_shape, parameters, drawn, counts.tolist())
     rigid = np.repeat([isinstance(part, StoredNuclei) for part in parts], list(map(len, parts)))
-    lookup = np.append(0, for_order.permutation(len(cells)) + 1).astype(np.uint16)
-    labels = lookup[cells.labels]
+    labels = voxel_values(cells.labels, for_order.permutation(len(cells)) + 1, np.uint16)
     grid = cells.grid
     where = (parameters.placement, labels, grid)
     bodies = Mixture(parts)
