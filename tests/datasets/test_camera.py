@@ -20,12 +20,6 @@ def test_average_over_whole_ratios_is_the_mean_of_blocks(rng):
     assert area_average(image, fine, coarse) == pytest.approx(expected, rel=1e-5)
 
 
-def test_average_sees_darkness_outside():
-    ones = np.ones((4, 4, 4), np.float32)
-    beyond = Grid((2, 2, 2), (4, 4, 4), (0, 0, 2))
-    assert area_average(ones, Grid(ones.shape, (1, 1, 1)), beyond)[0, 0].tolist() == [0.5, 0.0]
-
-
 def test_read_noise_adds_to_that_of_the_photons(rng):
     counts = expose(rng, flat(2), gain=3.0, offset=200, read_noise=1.5)
     assert counts.mean() == pytest.approx(3 * 2 + 200, abs=0.08)  # rounded, not truncated

@@ -3,7 +3,6 @@ import pytest
 from rasters import away_from
 
 from cytosuite.bodies import fit
-from cytosuite.bodies.fitting import radii
 from cytosuite.bodies.harmonics import basis, fibonacci_sphere
 
 UNIT = (1.0, 1.0, 1.0)
@@ -33,13 +32,6 @@ def test_smoothing_damps_high_degrees_and_leaves_the_mean():
     assert smooth[0] == pytest.approx(rough[0], rel=2e-3)
     assert np.linalg.norm(smooth[4:9]) < np.linalg.norm(rough[4:9])
     assert np.linalg.norm(smooth[49:]) < 0.3 * np.linalg.norm(rough[49:])
-
-
-def test_a_box_has_its_half_lengths_along_the_axes_at_any_place():
-    mask = np.zeros((9, 20, 20), bool)
-    mask[2:7, 3:14, 1:18] = True
-    found = radii(mask, (2.0, 1.0, 0.5), np.array([8.0, 8.0, 4.5]), np.eye(3))
-    assert found == pytest.approx([5.0, 5.5, 4.25], abs=0.01)
 
 
 def test_the_centre_of_a_crescent_lies_in_it():

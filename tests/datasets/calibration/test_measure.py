@@ -7,7 +7,6 @@ from rasters import away_from
 
 from cytosuite.datasets import camera
 from cytosuite.datasets.calibration.measure import measure, noise_of
-from cytosuite.denoising.transfer import level_of_neighbours, noise_by_level
 from cytosuite.volume import Volume
 
 SHAPE = (30, 100, 100)
@@ -49,12 +48,6 @@ def test_a_lag_hides_no_gain_and_read_noise_no_lag(lag, read, rng):
     assert noise.lag == pytest.approx(lag, abs=0.01 + read / 100)
     assert noise.gain == pytest.approx(12, rel=0.04)
     assert (noise.excess, noise.offset) == (0, pytest.approx(100, abs=2 + read))
-
-
-def test_structure_is_not_noise():
-    array = scene().astype(float)
-    mean, second, _, _ = noise_by_level(array, level_of_neighbours(array))
-    assert (second < 0.01 * mean).all()  # the light itself, without any noise
 
 
 def test_correlated_noise_is_named(rng):

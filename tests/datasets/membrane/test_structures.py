@@ -2,10 +2,8 @@ import numpy as np
 import pytest
 from mistakes import refused
 
-from cytosuite.datasets.membrane import structures as places
 from cytosuite.datasets.membrane.parameters import Parameters, draw_values
 from cytosuite.datasets.membrane.structures import ball_um3, build
-from cytosuite.datasets.physics.tissue import ellipsoid
 
 
 def _build(structure, seed=0, **values):
@@ -116,16 +114,3 @@ def test_refuses_structures_without_room(structure, values, message):
 
 def test_a_map_may_be_nearly_as_wide_as_its_equator():
     _build("cartographic", shape=(16, 64, 128), latitude_deg=85.0, thickness_um=5.0)
-
-
-BALL = ellipsoid((0.0, 0.0, 0.0), (30.0, 30.0, 30.0))
-
-
-def test_moved_points_lie_at_their_depths(rng):
-    points = BALL.draw(rng, 500)
-    points = points[np.linalg.norm(points, axis=1) > 8]
-    depth = np.linspace(0, 15, len(points))
-    found = places.moved(points, BALL, depth)
-    assert np.linalg.norm(found, axis=1) == pytest.approx(30 - depth, abs=0.1)
-    along = (found * points).sum(1) / np.linalg.norm(points, axis=1) / np.linalg.norm(found, axis=1)
-    assert along.min() > 0.999

@@ -4,17 +4,17 @@ from rasters import away_from
 from scipy import ndimage
 
 from cytosuite.bodies.grid import Grid
+from cytosuite.datasets.nuclei import population
 from cytosuite.datasets.nuclei.parameters import Parameters
 from cytosuite.datasets.nuclei.population import (
     annotate,
     draw_population,
+    foreground,
     layers,
-    lifted,
     populate,
 )
 from cytosuite.datasets.physics.harmonics import draw_stars
 from cytosuite.datasets.physics.harmonics_model import fit
-from cytosuite.datasets.physics.shapes import of_length_1, random_rotations
 from cytosuite.datasets.ranges import files_in
 from cytosuite.volume import Volume
 
@@ -70,10 +70,14 @@ def test_populations_have_the_sizes_and_turns_asked_for(rng):
     assert ((centres > 4 * 0.8) & (centres < [56.8, 146.8, 146.8])).all()
 
 
-def test_discs_in_which_nuclei_find_no_room_are_drawn_anew(rng):
+def test_discs_in_which_nuclei_find_no_room_are_drawn_anew(rng, monkeypatch):
     discs = {"foreground": "discs", "discs": 2, "disc_radius_um": 20}
-    near = Parameters(shape=(60, 60), spacing_um=(1, 1), n_nuclei=12, radius_um=5, **discs)
-    assert all(len(populate(rng, rng, near)[0]) == 12 for _ in range(30))
+    wide = Parameters(shape=(60, 60), spacing_um=(1, 1), n_nuclei=4, radius_um=5, **discs)
+    narrow = wide.model_copy(update={"disc_radius_um": 4.0})
+    draws = iter([narrow, narrow, wide])
+    monkeypatch.setattr(population, "foreground", lambda rng, _: foreground(rng, next(draws)))
+    assert len(populate(rng, rng, wide)[0]) == 4
+    assert next(draws, None) is None
 
 
 def test_sizes_follow_quantiles_cases_and_the_number_of_nuclei():
@@ -105,18 +109,6 @@ def test_stretched_nuclei_are_taller_in_the_image_alone(rng):
     made = populate(rng, np.random.default_rng(1), wanted)[:2]
     (box,) = ndimage.find_objects(annotate(*made, wanted).labels)
     assert [part.stop - part.start for part in box] == pytest.approx([24, 12, 12], abs=1)
-
-
-def test_lifted_rotations_stand_along_or_against_their_directions_by_the_smallest_turn(rng):
-    rotations = random_rotations(rng, 50)
-    normals = of_length_1(rng.normal(size=(50, 3)))
-    found = lifted(rotations, normals)
-    assert np.abs((found[:, :, 2] * normals).sum(axis=1)) == pytest.approx(1)
-    assert np.linalg.det(found) == pytest.approx(1)
-    assert found @ found.transpose(0, 2, 1) == pytest.approx(np.tile(np.eye(3), (50, 1, 1)))
-    assert lifted(found, normals) == pytest.approx(found)
-    turn = (np.einsum("nij,nij->n", found, rotations) - 1) / 2
-    assert turn == pytest.approx(np.abs((rotations[:, :, 2] * normals).sum(axis=1)))
 
 
 def test_a_map_shows_the_nuclei_of_its_rows_and_widens_them(rng):

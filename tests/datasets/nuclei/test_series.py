@@ -159,8 +159,9 @@ def test_nuclei_that_stand_on_a_surface_stay_upright_on_it():
     for colony in (first, last):
         away = (colony.centres_um - [20, 30, 30]) / np.square([18, 27, 27])  # of an ellipsoid
         long = colony.stars.rotations[:, :, 2]
-        steep = np.linalg.norm(away, axis=1)
-        assert np.abs((away * long).sum(axis=1) / steep).min() > 0.95
+        cosine = (away * long).sum(axis=1) / np.linalg.norm(away, axis=1)
+        assert np.abs(cosine).min() > 0.95
+        assert cosine.min() < 0 < cosine.max()  # by the smaller turn, outwards or inwards
         depth = 1 - np.linalg.norm((colony.centres_um - [20, 30, 30]) / [18, 27, 27], axis=1)
         assert 0 < depth.min() < depth.max() < 10 / 18
 

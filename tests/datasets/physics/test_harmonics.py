@@ -23,20 +23,13 @@ def _stars(count=1, seed=0, axes=None, rotations=None, **options):
     return draw_stars(np.random.default_rng(seed), axes, turns, **options)
 
 
-def test_the_mean_radius_is_the_one_asked_for():
-    rows = _stars(seed=1).table(0)[:, :-1].mean(axis=1)
-    areas = np.sin(np.linspace(0, np.pi, len(rows)))  # of the cells of each row
-    assert np.average(rows, weights=areas) == pytest.approx(1, abs=1e-4)
-    assert _stars(seed=1, plane=True).table(0)[0, :-1].mean() == pytest.approx(1, abs=1e-5)
-
-
 def test_power_falls_with_the_degree_as_asked_for():
-    drawn = _stars(count=4000, order=6, circularity=6.0).coefficients
+    drawn = _stars(count=1500, order=6, circularity=6.0).coefficients
     for degree in (2, 3, 5):
         square = (drawn[..., degree] ** 2).sum(axis=(1, 2)).mean() / (4 * np.pi)
         assert square == pytest.approx(degree**-6.0, rel=0.06)
     assert not drawn[..., 1].any()
-    rings = _stars(count=4000, order=6, circularity=6.0, plane=True).coefficients
+    rings = _stars(count=1500, order=6, circularity=6.0, plane=True).coefficients
     assert (rings[..., 2] ** 2).sum(axis=1).mean() == pytest.approx(2**-6.0, rel=0.06)
 
 

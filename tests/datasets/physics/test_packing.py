@@ -22,8 +22,7 @@ TURNS = np.tile(np.eye(3), (2, 1, 1))
 REGIONS = {
     "ellipsoid": lambda: ellipsoid((10, 20, 30), (30, 40, 45)),
     "irregular": lambda: irregular(np.random.default_rng(2), (10, 20, 30), (30, 40, 45), 0.15),
-    "shell": lambda: shell((10, 20, 30), (40, 45, 45), 0.5)[0],
-    "blastocyst": lambda: shell((10, 20, 30), (40, 45, 45), 0.5, (0, 10, 0))[0],
+    "shell": lambda: shell((10, 20, 30), (40, 45, 45), 0.5, (0, 10, 0))[0],
 }
 
 

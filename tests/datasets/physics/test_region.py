@@ -7,7 +7,6 @@ from rasters import places_of
 
 from cytosuite.bodies.grid import Grid
 from cytosuite.datasets.physics.region import Region
-from cytosuite.datasets.physics.shapes import of_length_1
 from cytosuite.datasets.physics.tissue import ellipsoid
 
 BOX = Grid((30, 44, 52), (2.0, 1.3, 1.1), (-25.0, -10.0, 0.0))
@@ -34,14 +33,6 @@ def test_distance_at_points_inside_and_far_beyond_the_samples():
     inside = (wanted < 0) & (wanted > -20)
     assert BALL.distance_at(points)[inside] == pytest.approx(wanted[inside], abs=0.1)
     assert BALL.distance_at(np.array([[10.0, 20.0, 300.0]])) == pytest.approx(245, rel=0.01)
-
-
-def test_normals_point_away_from_the_centre_of_a_ball():
-    points = _points(100, 12)
-    wanted = of_length_1(points - (10, 20, 30))
-    normals = BALL.normals_at(points)
-    assert np.linalg.norm(normals, axis=1) == pytest.approx(1)
-    assert (normals * wanted).sum(axis=1)[_far(points) > -22].min() > 0.99
 
 
 def test_distance_on_a_grid_is_that_at_its_voxels():

@@ -52,12 +52,6 @@ def test_means_are_those_of_a_brute_force_sum(sigma, size):
         assert column == pytest.approx(inside @ blurred / inside.sum(1), abs=0.01)
 
 
-def test_means_without_blur_share_out_what_borders_cut():
-    assert means(_axis(3, 1.0), _axis(2, 1.5), 0.0).toarray() == pytest.approx(
-        np.array([[2, 1, 0], [0, 1, 2]]) / 3, abs=1e-6
-    )
-
-
 # Through a coarse grid, and directly where it is narrower than that.
 @pytest.mark.parametrize("sigma", [(6.0, 3.0, 2.5), (0.0, 3.0, 0.0)])
 def test_haze_is_exact_to_a_thousandth(sigma, rng):

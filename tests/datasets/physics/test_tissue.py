@@ -30,18 +30,6 @@ def test_a_step_along_the_normal_changes_the_distance_by_its_length(axes, angles
     assert (result == result[1, 1, 1]).all()
 
 
-@settings(max_examples=15)
-@given(place=st.floats(-0.5, 0.5), axis=st.integers(0, 2))
-def test_edge_of_shares_is_found_within_the_voxel(place, axis):
-    shares = (np.arange(12) - 5.5 - place + 0.5).clip(0, 1)  # tissue beyond tick 5.5 + place - 6
-    image = np.moveaxis(np.ones((12, 12, 12)) * shares, 2, axis)
-    spacing = (2.0, 1.0, 0.5)
-    result = tissue.distance_from_shares(image.astype(np.float32), spacing)
-    line = np.moveaxis(result, axis, 0)[:, 6, 6] / spacing[axis]
-    assert np.interp(0, -line[4:8], np.arange(4, 8) - 5.5) == pytest.approx(place, abs=0.08)
-    assert line[0] > 0 > line[-1]
-
-
 def _analytic(axes):
     return 4 / 3 * np.pi * np.prod(axes)
 
@@ -107,7 +95,7 @@ def test_full_field_reaches_beyond_the_grid():
 
 @pytest.mark.parametrize(
     "shape, spacing",
-    [((40, 40, 40), (1.5, 1.5, 1.5)), ((25, 151, 150), (2.5, 0.4, 0.4)), ((150,) * 3, (0.4,) * 3)],
+    [((40, 40, 40), (1.5, 1.5, 1.5)), ((25, 151, 150), (2.5, 0.4, 0.4)), ((100,) * 3, (0.6,) * 3)],
 )
 def test_mask_of_a_ball_is_that_ball(shape, spacing, rng):
     mask = np.int16(7) * (away_from(np.divide(shape, 2) - 0.5, shape, spacing) < 25)
