@@ -6,6 +6,7 @@ from rasters import away_from
 from scipy import ndimage
 
 from cytosuite.datasets import camera
+from cytosuite.datasets.calibration.side import in_turn
 from cytosuite.volume import Volume
 
 SPACING = (1.0, 1.0, 1.0)
@@ -35,6 +36,12 @@ def simulate(parameters, seed):
 def recipe(photons=40.0, diameter=10.0, gain=4.0, lag=0.0):
     light = {"photons": photons, "background_photons": 0.5, "gain": gain, "offset": 100.0}
     return {"nucleus": {"diameter_um": diameter}, "camera": light | ({"lag": lag} if lag else {})}
+
+
+@pytest.fixture(scope="session")
+def backwards():
+    """Do the last piece first, as processes may."""
+    return lambda work, pieces: reversed(list(in_turn(work, pieces)))
 
 
 @pytest.fixture(scope="session")

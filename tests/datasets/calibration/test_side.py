@@ -6,12 +6,7 @@ from cytosuite.datasets.calibration.measure import measure
 from cytosuite.datasets.calibration.side import counted, in_order, in_turn
 
 
-def backwards(work, pieces):
-    """Do the last piece first, as processes may."""
-    return reversed(list(in_turn(work, pieces)))
-
-
-def test_results_stand_in_the_order_of_their_pieces():
+def test_results_stand_in_the_order_of_their_pieces(backwards):
     assert in_order(backwards, str, [3, 1, 2]) == ["3", "1", "2"]
     assert in_order(backwards, str, []) == []
 
@@ -25,7 +20,7 @@ def test_stacks_are_counted_after_their_turns_and_never_beyond_the_total():
     assert seen[0][1:] == (2, "note")
 
 
-def test_draws_and_statistics_do_not_depend_on_who_is_done_first():
+def test_draws_and_statistics_do_not_depend_on_who_is_done_first(backwards):
     small = {"image": {"shape": [16, 48, 48], "spacing_um": [2.0, 1.0, 1.0]}}
     small |= {"tissue": {"n_nuclei": [2, 8]}}
     crowded = {**small, "tissue": {"n_nuclei": 900}}  # refused: no room

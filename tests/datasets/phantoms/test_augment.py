@@ -39,7 +39,7 @@ def test_slices_thicker_than_pixels_are_tilted_little(ellipsoid, augmented):
 
 
 def test_mirroring_turns_a_gradient_around(ellipsoid, augmented):
-    phantom = ellipsoid(ramp=0.5)
+    phantom = ellipsoid((3.0, 3.0, 3.0), ramp=0.5)
     half = phantom.intensity.shape[0] // 2
     signs = set()
     for seed in range(8):
@@ -71,7 +71,7 @@ def test_a_strong_warp_leaves_one_whole_piece_with_true_distances(ellipsoid, aug
 
 
 def test_blurring_and_sharpening_change_detail_not_the_mean(ellipsoid, augmented, rng):
-    phantom = ellipsoid()
+    phantom = ellipsoid((4.0, 4.0, 4.0))
     noise = rng.uniform(0.5, 1.5, phantom.intensity.shape)
     phantom = replace(phantom, intensity=np.where(phantom.inside, noise, 0).astype(np.float32))
     ratios = []

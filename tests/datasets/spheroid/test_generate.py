@@ -36,12 +36,6 @@ def test_photons_fade_with_the_number_of_nuclei(rng):
         assert drawn["photons"] == pytest.approx(photons)
 
 
-def test_a_shell_gets_thick_enough_for_a_few_large_nuclei():
-    shell = {"outline": "shell", "core": 0.85, "n_nuclei": 3, "width_um": 40.0, "flattening": 1}
-    made = make({"tissue": shell, "nucleus": {"diameter_um": 12.0}})
-    assert made.metadata["n_simulated"] >= 3  # each wider than a shell of that core
-
-
 @pytest.mark.parametrize(
     "changes",
     [

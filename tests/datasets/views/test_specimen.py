@@ -8,9 +8,9 @@ from cytosuite.datasets.views.specimen import membranes, nuclei
 
 
 def _made(build, **given):
-    parameters = Parameters(scale=0.1, studies=(3,), **given)
+    parameters = Parameters(scale=0.05, studies=(3,), **given)
     drawn = draw_values(np.random.default_rng(0), parameters, 0)
-    detector = STUDIES[3].grid(0.1)
+    detector = STUDIES[3].grid(0.05)
     grid = finer(detector, parameters)
     return build(np.random.default_rng(0), parameters, drawn, detector, grid), grid
 
