@@ -156,8 +156,7 @@ def simulated(
         return None
     manifest = manifests[dataset]
     size = size or "default"
-    if size not in manifest.sizes:
-        pick(f"size of {manifest.name}", [size], manifest.sizes)
+    pick(f"size of {manifest.name}", [size], manifest.sizes)
     chosen = manifest.sizes[size]
     place = f"datasets/{manifest.name}/dataset.toml: sizes.{size}"
     parameters = _with_settings(place, manifest, chosen.parameters, None, settings)

@@ -24,17 +24,6 @@ NAME = "cells_file"  # in the record of a case
 NUDGE = 1e-6  # voxels: rounding takes the same side all along an axis
 
 
-def label_files(source: Path) -> list[Path]:
-    """Return the label images at a path, itself or those in the folder; InputError without any."""
-    if not source.exists():
-        raise InputError(f"{source}: no such file of labels; paths count from the recipe's folder")
-    if not source.is_dir() or is_image(source):
-        return [source]
-    if files := readable(source):
-        return files
-    raise InputError(f"{source}: expected label images in the folder, found none")
-
-
 def read_labels(path: Path, spacing_um: Lengths | None = None, axes: str = "") -> Volume:
     """Return labels (Z, Y, X) or (Y, X) of a voxel size that is known; else InputError."""
     volume = read(path, group=LABELS_FIRST)
@@ -60,7 +49,12 @@ def read_labels(path: Path, spacing_um: Lengths | None = None, axes: str = "") -
 
 def read_cells(rng: Rng, source: str, spacing_um: Lengths | Literal["auto"], axes: str) -> Volume:
     """Return the labels of a recipe's file, or of one file, drawn, of its folder."""
-    paths = label_files(Path(source))
+    place = Path(source)
+    if not place.exists():
+        raise InputError(f"{place}: no such file of labels; paths count from the recipe's folder")
+    paths = readable(place) if place.is_dir() and not is_image(place) else [place]
+    if not paths:
+        raise InputError(f"{place}: expected label images in the folder, found none")
     path = paths[int(rng.integers(len(paths)))]
     return read_labels(path, None if spacing_um == "auto" else spacing_um, axes)
 

@@ -85,20 +85,9 @@ def test_a_folder_becomes_a_recipe(folder, tmp_path, toy_simulator):
     assert not out.with_suffix(".png").exists()  # the caller draws it
     assert out.with_suffix(".md").read_text().startswith("| property |")
     assert any(line.startswith("likeness") for line in lines)
-
-
-def test_what_a_fit_does_not_catch_is_said(folder, tmp_path, monkeypatch, toy):
-    def far_off(values, seed):
-        return toy(toy.recipe(diameter=6.0), seed)  # turns no knob of size
-
-    monkeypatch.setattr(module, "simulator", lambda name: far_off)
-    lines = []
-    out = calibrate("spheroid", folder, tmp_path / "m.toml", rounds=1, cases=2, say=lines.append)
-    said = [line for line in lines if line.startswith("warning: poor fit: ")]
-    assert any("volume of an object" in line for line in said)
-    head = out.read_text().split("dataset =")[0]
-    assert "# Poor fit: volume of an object, ratio of medians: median" in head
-    assert read_json(out.with_suffix(".json"))["table"][0]["distance"] > 0.5
+    poor = {line for line in lines if line.startswith("warning: poor fit: ")}
+    head = out.read_text().split("dataset =")[0].replace("# Poor fit", "warning: poor fit")
+    assert set() < poor < {*head.splitlines()}
 
 
 def test_mistakes_are_named(folder, tmp_path, toy_simulator):
