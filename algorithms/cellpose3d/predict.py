@@ -29,14 +29,12 @@ from cytosuite.networks.normalise import Background, background_of, normalise
 from cytosuite.networks.scale import (
     ENLARGED,
     Scale,
-    Trained,
     choose_scale,
     scale_of_objects,
     sizes_of,
     trained_of,
     upright,
     width_of_objects,
-    with_ratio,
 )
 from cytosuite.networks.tiling import Tile, sample, tile_within
 from cytosuite.segmentation.assembly import Assembly, Labels, in_core, in_order, owned
@@ -108,7 +106,7 @@ def _objects(model: Model, seen: Volume, corner: Sizes) -> Volume:
     channels = [image, *(normalise(a, background_of(a, parameters.quietest)) for a in further)]
     drawn = parameters.outline is not None
     with part(0, 2 if drawn else 1):  # both take as long in a large volume
-        job, labels = _as_seen(channels, scale, trained, parameters, network)
+        job, labels = _as_seen(channels, scale, parameters, network)
     scale = job.scale
     unit: Literal["px", "um"] = "px" if flat else "um"
     with part(1, 2):
@@ -120,7 +118,7 @@ def _objects(model: Model, seen: Volume, corner: Sizes) -> Volume:
             parameters.outline,
         )
     facts = {
-        **sizes_of(scale, trained.diameter_um, unit),
+        **sizes_of(scale, unit),
         "working_shape": " x ".join(map(str, job.shape)),
         f"working_spacing_{unit}": " x ".join(f"{step * scale.ratio:.4g}" for step in job.spacing),
         "objects": int(extremes(outlined.array)[1]),
@@ -145,23 +143,22 @@ def _objects(model: Model, seen: Volume, corner: Sizes) -> Volume:
 def _as_seen(
     channels: Sequence[Array],
     scale: Scale,
-    trained: Trained,
     parameters: Parameters,
     network: Forward,
 ) -> tuple[_Job, Labels]:
     """Return the objects of an image at the scale of its own objects or flow, as the card asks."""
     if parameters.diameter == "flow":
         if scale.choices:
-            scale = _scale_by_flow(channels, scale, trained, parameters, network)
+            scale = _scale_by_flow(channels, scale, parameters, network)
         parameters = parameters.model_copy(update={"diameter": "trained"})  # needs no misfit
     if scale.settled or parameters.diameter != "network":
-        return _segmented(channels, scale, trained, parameters, network)
+        return _segmented(channels, scale, parameters, network)
     middle = _middle(channels, scale, _LOOK)
-    first = _segmented(middle, scale, trained, parameters, network)
-    refined = scale_of_objects(first[1], scale, trained, parameters)
+    first = _segmented(middle, scale, parameters, network)
+    refined = scale_of_objects(first[1], scale)
     if refined is scale and middle[0].shape == channels[0].shape:
         return first
-    return _segmented(channels, refined, trained, parameters, network)
+    return _segmented(channels, refined, parameters, network)
 
 
 def _middle(channels: Sequence[Array], scale: Scale, side: int) -> list[Array]:
@@ -176,7 +173,6 @@ def _middle(channels: Sequence[Array], scale: Scale, side: int) -> list[Array]:
 def _scale_by_flow(
     channels: Sequence[Array],
     scale: Scale,
-    trained: Trained,
     parameters: Parameters,
     network: Forward,
 ) -> Scale:
@@ -188,17 +184,17 @@ def _scale_by_flow(
     """
     flat = parameters.network.dimensions == 2
     side, fewest = _GLANCE[flat]
-    best = with_ratio(scale, scale.ratio, trained, parameters)
+    best = scale.by_network(scale.ratio)
     fit = inf
     for ratio in dict.fromkeys((scale.ratio, *scale.choices)):  # of equal ones the first
-        candidate = with_ratio(scale, ratio, trained, parameters)
+        candidate = scale.by_network(ratio)
         if prod(candidate.factor) <= ENLARGED:
             job, labels = _segmented(
-                _middle(channels, candidate, side), candidate, trained, parameters, network
+                _middle(channels, candidate, side), candidate, parameters, network
             )
             error = job.misfits[0]
             if flat:
-                off = log(width_of_objects(labels) / trained.diameter_um / ratio)
+                off = log(width_of_objects(labels) / scale.trained.diameter_um / ratio)
                 error *= exp(abs(off) / 2)
             few = fewest if flat or ratio != scale.ratio else 1
             if labels.max() >= few and error < fit:
@@ -210,12 +206,12 @@ def _scale_by_flow(
 def _segmented(
     channels: Sequence[Array],
     scale: Scale,
-    trained: Trained,
     parameters: Parameters,
     network: Forward,
 ) -> tuple[_Job, Labels]:
     """Return the objects of an image, predicted as a whole or in as few blocks as fit."""
     image = channels[0]
+    trained = scale.trained
     flat = parameters.network.dimensions == 2
     reason = ""  # of the size of the working grid
     if max(scale.factor) != 1:
@@ -223,10 +219,10 @@ def _segmented(
         nuclei = f"nuclei of {scale.ratio * trained.diameter_um:.3g}"
         cause = f"for {nuclei} px, as the model's of {trained.diameter_um:.3g} px"
         if not flat:
-            voxel = text([step * scale.ratio for step in scale.spacing])
             nuclei = f", {nuclei} µm" if scale.ratio != 1 else ""
             cause = (
-                f"as its voxels are {voxel} µm{nuclei} and the model's {text(trained.spacing)} µm: "
+                f"as its voxels are {text(scale.voxel)} µm{nuclei} and the model's "
+                f"{text(trained.spacing)} µm: "
                 "check the voxel size"
             )
         reason = f" (rescaled by {times}, {cause})"

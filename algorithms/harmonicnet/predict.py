@@ -73,7 +73,7 @@ def predict(inputs: Volumes, model: Model) -> Volumes:
         "candidates": len(proposed.certainty),
         "suppressed": len(proposed.certainty) - len(chosen),
         "objects": int(final.max(initial=0)),
-        **sizes_of(scale, 2 * parameters.radius_um, "um"),
+        **sizes_of(scale, "um"),
     }
     return {
         "instance-labels": warned(noted(volume.like(labels), "harmonicnet", facts), *scale.warnings)

@@ -55,21 +55,20 @@ def predict(inputs: Volumes, model: Model) -> Volumes:
     """Return the ``instance-labels`` of one plane; InputError or ModelError if unfit."""
     volume = image_of(inputs, offset=False)
     parameters = parameters_of(model.card, Parameters)
-    trained = trained_of(model.card)
     plane = in_pixels(volume)
     network = load_once(model, parameters.network, load)
     image = volume.array[None]
     image, inverted = upright(image, model.card)
-    scale = choose_scale(image, plane, trained, parameters)
+    scale = choose_scale(image, plane, trained_of(model.card), parameters)
     labels = segment(image, scale, parameters, network)
     if parameters.diameter == "network" and not scale.settled:
-        refined = scale_of_objects(labels, scale, trained, parameters)
+        refined = scale_of_objects(labels, scale)
         if refined is not scale:
             scale = refined
             labels = segment(image, refined, parameters, network)
     ordered, final = in_order(labels.astype(np.uint32))
     facts = {
-        **sizes_of(scale, trained.diameter_um, "px"),
+        **sizes_of(scale, "px"),
         "objects": int(final.max(initial=0)),
     }
     labelled = noted(volume.like(ordered.reshape(volume.shape)), "u2net", facts)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from math import ceil, exp, inf, log, pi, prod, sqrt
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Self
 
 import numpy as np
 from pydantic import Field
@@ -77,10 +77,11 @@ def trained_of(card: ModelCard) -> Trained:
 
 
 class Scale(NamedTuple):
-    """The working grid of an image, and its reason."""
+    """The size of an image's nuclei next to the training's, its reason, and the working grid."""
 
-    factor: Lengths  # working voxels per voxel of the image, z y x
-    spacing: Lengths  # µm per voxel of the image at the scale of the training, z y x
+    trained: Trained
+    tolerance: float  # `Sizing.rescale_tolerance`
+    voxel: Lengths  # µm per voxel of the image, (z) y x
     ratio: float  # diameter of the image's nuclei divided by the training's
     # of the ratio: "given" by the user, "shared" by several images, "estimated", by the "network",
     # or "trained"
@@ -93,6 +94,27 @@ class Scale(NamedTuple):
     def settled(self) -> bool:
         """Whether the size was stated, and is no guess from the image."""
         return self.source not in ("trained", "estimated", "network")
+
+    @property
+    def spacing(self) -> Lengths:
+        """µm per voxel of the image at the scale of the training, z y x."""
+        # A plane is as thick as a slice of the training at any scale.
+        return (self.trained.spacing[0], *(step / self.ratio for step in self.voxel))[-3:]
+
+    @property
+    def factor(self) -> Lengths:
+        """Working voxels per voxel of the image, z y x; 1 where it is used as it is."""
+        pairs = zip(self.spacing, self.trained.spacing, strict=True)
+        factor = tuple(old / new for old, new in pairs)
+        near = all(abs(log(part)) <= self.tolerance + 1e-9 for part in factor)
+        return (1.0, 1.0, 1.0) if near else factor
+
+    def by_network(self, ratio: float) -> Self:
+        """Return the scale by another size of the nuclei, which the network has seen."""
+        warnings = self.warnings if ratio == self.ratio else ()
+        return self._replace(
+            ratio=ratio, source="network", warnings=warnings, blobs=self.ratio, choices=()
+        )
 
 
 def stated_diameter(volume: Volume) -> float | None:
@@ -165,9 +187,22 @@ def choose_scale(image: Array, volume: Volume, trained: Trained, parameters: Siz
                 if abs(far := log(free / diameter)) > log(tolerated):
                     count = ceil(abs(far) / log(_STEP))
                     choices = tuple(exp(far * step / count) for step in range(count + 2))
-    scaled, factor = _grid(volume.spacing, ratio, trained, parameters)
     size = f"{text(volume.spacing)} µm"
-    if (more := prod(factor)) > ENLARGED:
+    odd = source == "estimated" and not volume.spacing_is_assumed and abs(log(ratio)) > log(_FAR)
+    warning = (
+        f"nuclei odd: with voxels of {size} they look {ratio * diameter:.3g} µm wide, those of "
+        f"the model are {diameter:.3g} µm; rescaled to fit, check the voxel size"
+    )
+    scale = Scale(
+        trained,
+        parameters.rescale_tolerance,
+        volume.spacing,
+        ratio,
+        source,
+        (warning,) if odd else (),
+        choices=choices,
+    )
+    if (more := prod(scale.factor)) > ENLARGED:
         unit = "µm"
         cause = f"voxels of {size} (z, y, x) are too large"
         if voxel == PIXELS:
@@ -178,17 +213,13 @@ def choose_scale(image: Array, volume: Volume, trained: Trained, parameters: Siz
             f"image would be enlarged {more:.0f} times; check channel (--channel) and voxel size "
             "(--spacing), or give --diameter"
         )
-    odd = source == "estimated" and not volume.spacing_is_assumed and abs(log(ratio)) > log(_FAR)
-    warning = (
-        f"nuclei odd: with voxels of {size} they look {ratio * diameter:.3g} µm wide, those of "
-        f"the model are {diameter:.3g} µm; rescaled to fit, check the voxel size"
-    )
-    return Scale(factor, scaled, ratio, source, (warning,) if odd else (), choices=choices)
+    return scale
 
 
-def sizes_of(scale: Scale, trained_um: float, unit: Literal["um", "px"]) -> Scalars:
+def sizes_of(scale: Scale, unit: Literal["um", "px"]) -> Scalars:
     """Return the notes on the size of objects, see `size_in`, and state it for the record."""
     name = "µm" if unit == "um" else unit
+    trained_um = scale.trained.diameter_um
     state(size=f"{scale.source}: {scale.ratio * trained_um:.3g} {name}")
     sizes = {"diameter": scale.ratio, **({"blobs": scale.blobs} if scale.blobs else {})}
     notes = {f"{key}_{unit}": round(ratio * trained_um, 3) for key, ratio in sizes.items()}
@@ -210,7 +241,7 @@ def upright(image: Array, card: ModelCard) -> tuple[Array, str]:
     return unsigned, "image inverted: its nuclei are dark on a bright ground"
 
 
-def scale_of_objects(labels: Array, scale: Scale, trained: Trained, parameters: Sizing) -> Scale:
+def scale_of_objects(labels: Array, scale: Scale) -> Scale:
     """Return the scale by the median diameter of the objects found in a plane (1, Y, X)."""
     edge = np.concatenate([labels[:, [0, -1]].ravel(), labels[:, :, [0, -1]].ravel()])
     areas = np.bincount(labels.ravel())[1:]
@@ -219,8 +250,8 @@ def scale_of_objects(labels: Array, scale: Scale, trained: Trained, parameters: 
     areas = whole if len(whole) >= _ENOUGH else areas
     if not len(areas):
         return scale
-    ratio = 2 * sqrt(float(np.median(areas)) / pi) / trained.diameter_um
-    refined = with_ratio(scale, ratio, trained, parameters)
+    ratio = 2 * sqrt(float(np.median(areas)) / pi) / scale.trained.diameter_um
+    refined = scale.by_network(ratio)
     near = abs(log(ratio / scale.ratio)) <= _NEAR
     return scale if near or prod(refined.factor) > ENLARGED else refined
 
@@ -230,26 +261,6 @@ def width_of_objects(labels: Array) -> float:
     areas = np.sort(np.bincount(labels.ravel())[1:])
     middle = np.searchsorted(np.cumsum(areas), areas.sum() / 2)
     return 2 * sqrt(areas[middle] / pi) if areas.any() else inf
-
-
-def with_ratio(scale: Scale, ratio: float, trained: Trained, parameters: Sizing) -> Scale:
-    """Return the scale by another size of the objects, which the network has seen."""
-    edges = scale.spacing[trained.spacing == PIXELS :]
-    spacing, factor = _grid([step * scale.ratio for step in edges], ratio, trained, parameters)
-    warnings = scale.warnings if ratio == scale.ratio else ()
-    return Scale(factor, spacing, ratio, "network", warnings, scale.ratio)
-
-
-def _grid(
-    spacing: Spacing, ratio: float, trained: Trained, parameters: Sizing
-) -> tuple[Lengths, Lengths]:
-    """Return voxel size at the scale of the training, and working voxels per voxel, z y x."""
-    # A plane is as thick as a slice of the training at any scale.
-    scaled = (trained.spacing[0], *(step / ratio for step in spacing))[-3:]
-    factor = tuple(old / new for old, new in zip(scaled, trained.spacing, strict=True))
-    if all(abs(log(part)) <= parameters.rescale_tolerance + 1e-9 for part in factor):
-        factor = (1.0,) * len(factor)  # the image is used as it is
-    return scaled, factor
 
 
 def estimate_diameter(

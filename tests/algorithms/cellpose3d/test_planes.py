@@ -106,18 +106,18 @@ def test_the_size_of_the_objects_wins_where_it_differs():
     _, labels = discs(12)
     known = in_pixels(Volume(labels, (1.0, 1.0), "YX", {"diameter_um": 12.0}))
     first = choose_scale(labels[None], known, TRAINED, PARAMETERS)
-    own = scale_of_objects(labels[None], first, TRAINED, PARAMETERS)
+    own = scale_of_objects(labels[None], first)
     assert own.source == "network"
     assert own.ratio * 12 == pytest.approx(24, rel=0.05)
-    noted = sizes_of(own, TRAINED.diameter_um, "px")
+    noted = sizes_of(own, "px")
     assert size_in(noted, 0.5) == (noted["diameter_px"] / 2, "network", 6.0)
-    assert size_in(sizes_of(first, TRAINED.diameter_um, "px"), 0.5) is None  # it was given
+    assert size_in(sizes_of(first, "px"), 0.5) is None  # it was given
     np.testing.assert_allclose(own.factor, (1, 0.5, 0.5), rtol=0.05)
-    assert scale_of_objects(labels[None], own, TRAINED, PARAMETERS) is own
-    assert scale_of_objects(0 * labels[None], first, TRAINED, PARAMETERS) is first
+    assert scale_of_objects(labels[None], own) is own
+    assert scale_of_objects(0 * labels[None], first) is first
     pixels = np.arange(1, 26).reshape(1, 5, 5)  # for which it would be enlarged 450 times
-    assert scale_of_objects(pixels, first, TRAINED, PARAMETERS) is first
-    gaps = scale_of_objects(50 * labels[None], first, TRAINED, PARAMETERS)  # most numbers unused
+    assert scale_of_objects(pixels, first) is first
+    gaps = scale_of_objects(50 * labels[None], first)  # most numbers unused
     assert gaps.ratio == own.ratio
 
 
