@@ -8,7 +8,6 @@ from cytosuite.monai import measured_halo
 
 ARGUMENTS = [
     TINY,
-    FLAT,
     DenoiserArguments(widths=(3,), blocks=2, fold=1, embedding=4, conditioned=False),
     DenoiserArguments(widths=(2, 3, 3), blocks=1, fold=1, embedding=4),
     DenoiserArguments(dimensions=2, widths=(3, 4, 3), blocks=2, fold=2, embedding=4),

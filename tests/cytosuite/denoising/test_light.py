@@ -11,8 +11,8 @@ CAMERA = CameraModel(gain=12, offset=100, read_noise=0.15, excess=1, lag=0.03)
 def _light():
     """Return nuclei of many levels with dark middles on dim ground, counts."""
     rng = np.random.default_rng(0)
-    peaks = np.zeros((24, 200, 200), np.float32)
-    peaks[tuple(rng.integers(4, n - 4, 25) for n in peaks.shape)] = rng.uniform(0.1, 1, 25)
+    peaks = np.zeros((24, 100, 100), np.float32)
+    peaks[tuple(rng.integers(4, n - 4, 6) for n in peaks.shape)] = rng.uniform(0.1, 1, 6)
     wide, narrow = (ndimage.gaussian_filter(peaks, sigma) for sigma in ((2, 4, 4), (1, 1.2, 1.2)))
     shown = wide / wide.max() - 0.3 * narrow / narrow.max()
     return (100 + 12 * (0.6 + 80 * shown.clip(0))).astype(np.float32)
