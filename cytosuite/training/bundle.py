@@ -4,7 +4,7 @@ import argparse
 import io
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import field
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, files, version
@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from cytosuite import __version__
-from cytosuite.contract.manifest import AlgorithmManifest, ModelCard, read_algorithm, read_card
+from cytosuite.contract.manifest import ModelCard, read_algorithm, read_card
 from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.weights import module_of, open_model
 from cytosuite.errors import ModelError
@@ -25,15 +26,7 @@ from cytosuite.networks.tiling import reach_of
 from cytosuite.training.publish import ALGORITHMS
 from cytosuite.volume.arrays import Interval
 
-SCHEMA = (
-    "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/"
-    "meta_schema_20240725.json"
-)
 OWN_LICENSE = "Apache-2.0"
-ALONE = (
-    "The voxels are those of the algorithm's container with this model. The network alone takes "
-    "normalised tiles, see `configs/metadata.json`:"
-)
 COURSE = ("settings", "curves", "data")  # of a training: too long, or named on their own
 
 _LACK = (
@@ -120,177 +113,60 @@ def bundle_files(name: str, folder: Path, card: ModelCard) -> dict[str, bytes]:
     module = import_module(network.module)
     loaded = module.load(network.arguments.model_dump(mode="json"), model.weights)
     torch.save(dict(loaded.state_dict()), stream := io.BytesIO())
+    task = TASKS[card.task]
+    kind = type(network.arguments)
+    definition = {
+        "_target_": f"{network.module}.build",
+        "arguments": {
+            "_target_": f"{network.module}.{kind.__qualname__}",
+            **network.arguments.model_dump(mode="json"),
+        },
+        **network.options,
+    }
+    facts = {
+        "name": name,
+        "card": card,
+        "algorithm": algorithm,
+        "network": network,
+        "definition": definition,
+        "halo": reach_of(network.parameters) if network.patches else None,
+        "stack": any(socket.axes for socket in task.inputs),
+        "task": task.title,
+        "purpose": purpose(card),
+        "source": data_source(card.trained),
+        "own_version": __version__,
+        "version": version,
+        "listed": _listed,
+    }
+    configs = {
+        f"configs/{part}.json": _config(_filled(part, facts))
+        for part in ("metadata", "inference", "train")
+    }
     return {
-        "configs/metadata.json": _json(metadata(card, algorithm, network)),
-        "configs/inference.json": _json(inference(card, network)),
-        "configs/train.json": _json(training(card)),
+        **configs,
         "models/model.pt": stream.getvalue(),
         f"models/{card.name}.json": (folder / f"{card.name}.json").read_bytes(),
         f"models/{model.weights.name}": model.weights.read_bytes(),
-        "docs/README.md": readme(name, card, algorithm).encode(),
+        "docs/README.md": _filled("readme", facts).encode(),
         "docs/license.txt": license_text(card).encode(),
     }
 
 
-def _json(value: object) -> bytes:
-    """Return a value as JSON in ASCII, for readers of any locale."""
-    return json.dumps(value, indent=2, allow_nan=False).encode() + b"\n"
-
-
-def metadata(card: ModelCard, algorithm: AlgorithmManifest, network: NetworkFormat) -> Json:
-    """Return ``configs/metadata.json``, see docs.monai.io/en/stable/mb_specification.html."""
-    sides = f"Sides z, y, x are multiples of {' x '.join(map(str, network.arguments.multiple))}"
-    return {
-        "schema": SCHEMA,
-        "version": card.version,
-        "name": f"{algorithm.title}, {card.name}",
-        "monai_version": version("monai"),
-        "pytorch_version": version("torch"),
-        "numpy_version": version("numpy"),
-        "required_packages_version": {
-            "cytosuite": __version__,
-            "pytorch-ignite": "0.4.11",
-            "safetensors": version("safetensors"),
-        },
-        "optional_packages_version": {},
-        "task": TASKS[card.task].title,
-        "description": f"{card.description} {algorithm.description}",
-        "authors": card.authors,
-        "copyright": f"Copyright (c) {card.authors}; licence {card.license}",
-        "intended_use": purpose(card),
-        "data_source": data_source(card.trained),
-        "data_type": "TIFF, MetaImage",
-        "image_classes": f"{'; '.join(network.inputs)}. {sides}; n may differ from side to side.",
-        "pred_classes": "; ".join(network.outputs),
-        "eval_metrics": card.scores,
-        "references": [f"https://doi.org/{doi}" for doi in algorithm.references],
-        "network_data_format": {
-            "inputs": {
-                "image": network.tensor(network.inputs, network.input_range),
-                **network.others,
-            },
-            "outputs": {"pred": network.tensor(network.outputs, network.output_range)},
-        },
-    }
-
-
-def inference(card: ModelCard, network: NetworkFormat) -> Json:
-    """Return ``configs/inference.json``: the algorithm on the images of a folder, or on one."""
-    folder = "Path(@dataset_dir)"
-    package = "cytosuite.monai"
-    reader = _call(f"{package}.VolumeReader", stack=any(s.axes for s in TASKS[card.task].inputs))
-    load = _call("LoadImaged", keys="image", reader=reader, ensure_channel_first=True)
-    save = _call("Lambdad", keys="pred", func="$partial(save_volume, folder=@output_dir)")
-    weights = "$str(Path(@bundle_root, 'models', 'model.pt'))"
-    kind = type(network.arguments)
-    arguments = network.arguments.model_dump(mode="json")
-    return {
-        **_head(card, "output"),
-        "socket": network.socket,
-        "images": f"$[{folder}] if {folder}.is_file() else image_files({folder})",
-        "data": "$[{'image': str(path)} for path in @images]",
-        "device": "$torch.device('cuda' if torch.cuda.is_available() else 'cpu')",
-        "network_def": _call(
-            f"{network.module}.build",
-            arguments=_call(f"{network.module}.{kind.__qualname__}", **arguments),
-            **network.options,
-        ),
-        "network": "$@network_def.to(@device)",
-        "preprocessing": _call("Compose", transforms=[load]),
-        "dataset": _call("Dataset", data="@data", transform="@preprocessing"),
-        "dataloader": _call("DataLoader", dataset="@dataset", batch_size=1),
-        "inferer": _call(f"{package}.AlgorithmInferer", card="@card", socket="@socket"),
-        # Of the network alone, for normalised images.
-        "tiles": _call(
-            f"{package}.TileInferer",
-            tile=network.parameters.tile,
-            multiple=network.arguments.multiple,
-            halo=reach_of(network.parameters) if network.patches else None,  # None: the whole image
-        ),
-        "postprocessing": _call("Compose", transforms=[save]),
-        "handlers": [
-            _call("CheckpointLoader", load_path=weights, load_dict={"model": "@network"})
-            | {"map_location": "@device"}
-        ],
-        "evaluator": _call(
-            "SupervisedEvaluator",
-            device="@device",
-            val_data_loader="@dataloader",
-            network="@network",
-            inferer="@inferer",
-            postprocessing="@postprocessing",
-            val_handlers="@handlers",
-        ),
-        "run": ["$@evaluator.run()"],
-    }
-
-
-def training(card: ModelCard) -> Json:
-    """Return ``configs/train.json``: this library's training, from the weights of the bundle on."""
-    words = f"'{card.algorithm}', '--data', @dataset_dir, '--name', @name, '--out', @output_dir"
-    run = f"$main([{words}, '--from', @card, *map(str, @options)])"
-    return {**_head(card, "trained"), "name": "mine", "options": [], "run": [run]}
-
-
-def _call(target: str, **arguments: object) -> dict[str, object]:
-    """Return a call as MONAI's ``ConfigParser`` takes it."""
-    return {"_target_": target, **arguments}
-
-
-def _head(card: ModelCard, output: str) -> Json:
-    """Return the items of all configurations; MONAI puts a bundle on the path without its name."""
-    look = f"next((p for p in sys.path if Path(p, 'models', '{card.name}.json').is_file()), '.')"
-    return {
-        "imports": [
-            "$import sys",
-            "$import torch",
-            "$from functools import partial",
-            "$from pathlib import Path",
-            "$from cytosuite.formats.imagefiles import image_files",
-            "$from cytosuite.monai import save_volume",
-            "$from cytosuite.training.command import main",
-        ],
-        "bundle_root": f"${look}",
-        "card": f"$str(Path(@bundle_root, 'models', '{card.name}.json'))",
-        "dataset_dir": ".",
-        "output_dir": output,
-    }
-
-
-def readme(name: str, card: ModelCard, algorithm: AlgorithmManifest) -> str:
-    """Return ``docs/README.md``: purpose, use, scores and references of a model."""
-    use = (
-        "pip install '<checkout or wheel of cytosuite>[networks]' fire pytorch-ignite\n"
-        f"unzip {name}.zip\n"
-        f"python -m monai.bundle run --config_file {name}/configs/inference.json "
-        "--dataset_dir images --output_dir made"
+def _filled(part: str, facts: Entries) -> str:
+    """Return a template of this folder with facts in place."""
+    templates = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
     )
-    load = (
-        f'network = monai.bundle.load("{name}", bundle_dir=".", workflow_type="inference").eval()'
-    )
-    parts = [
-        f"# {algorithm.title}: {card.name} {card.version}",
-        card.description,
-        algorithm.description,
-        purpose(card),
-        f"## Use\n\n```\n{use}\n```",
-        f"{ALONE}\n\n```python\nimport monai\n\n{load}\n```",
-        "\n".join(("## Scores", "", *scores(card))),
-        f"## Training\n\n{data_source(card.trained)} All settings: `models/{card.name}.json`.",
-        "\n* https://doi.org/".join(("## References\n", *algorithm.references)),
-        f"{card.authors}, {card.license}",
-    ]
-    return "\n\n".join(parts) + "\n"
+    templates.policies["json.dumps_kwargs"] = {}  # in the order of the facts
+    return templates.get_template(f"bundle_{part}.template").render(facts)
 
 
-def scores(card: ModelCard) -> Iterator[str]:
-    """Yield a line per data set, and per simpler method."""
-    if not card.scores:
-        yield "None were measured."
-    for data, values in card.scores.items():
-        yield f"* {data}: {_listed(values)}"
-    for method, values in card.baselines.items():
-        yield f"* simpler method `{method}`: {_listed(values)}"
+def _config(text: str) -> bytes:
+    """Return JSON in ASCII, for readers of any locale."""
+    return json.dumps(json.loads(text), indent=2, allow_nan=False).encode() + b"\n"
 
 
 def purpose(card: ModelCard) -> str:

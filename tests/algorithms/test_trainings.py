@@ -103,8 +103,8 @@ def test_the_loss_falls_on_one_fixed_batch(begun, steps):
     assert sum(totals[-5:]) < 0.7 * sum(totals[:5])
 
 
-# The second and third have validations of their own.
-@pytest.mark.parametrize("tiny", ["view_fusion", "harmonicnet", "masks"], indirect=True)
+# The second has a validation of its own.
+@pytest.mark.parametrize("tiny", ["view_fusion", "harmonicnet"], indirect=True)
 def test_the_average_network_is_judged(begun):
     training, cases, settings = begun
     settings = training.described(cases, settings)
