@@ -19,7 +19,7 @@ from cytosuite.training.publish import ALGORITHMS
 
 WIDTH, CYCLE, IDENTITY = 64, 10.0, 0.5
 WEIGHTS = (34_111_489, 11_047_873)  # of generator and judge at this width
-NARROW = 4
+NARROW = 2
 CROP = (16, 32, 36)
 
 
