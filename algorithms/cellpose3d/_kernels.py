@@ -11,29 +11,6 @@ from cytosuite.volume.arrays import Bools, Doubles, Floats, Longs, Words
 ZERO, HALF = (cast("float", np.float32(n)) for n in (0, 0.5))
 NONE, ONE = np.uint64(0), np.uint64(1)  # an index without a sign needs no check
 
-_TAPS = "float32[::1], float32[::1], float32[::1]"
-_PLANE = (
-    "void(float32[:, :, ::1], boolean[:, :, ::1], boolean[:, ::1], boolean[:, ::1], int64, "
-    f"float32[:, ::1], float32[:, ::1], {_TAPS})"
-)
-_BLUR = (
-    "void(float32[:, :, ::1], boolean[:, :, ::1], boolean[:, ::1], boolean[:, ::1], int64, int64, "
-    f"float32[:, :, ::1], {_TAPS})"
-)
-_SMOOTH = (
-    "void(float32[:, :, :, ::1], boolean[:, :, ::1], boolean[:, ::1], boolean[:, ::1], int64, "
-    f"int64, float32, float32[:, :, :, ::1], {_TAPS})"
-)
-_TRACK = "void(float32[:, :, :, ::1], boolean[:, :, ::1], float32[:, ::1], int64, float32, float32)"
-_SETTLE = "void(float32[:, :, ::1], boolean[:, ::1], float32[:, ::1], int64, float32, float32)"
-_BETWEEN = "float32(float32[::1], uint64, uint64, uint64, float32, float32)"
-_EXTENTS = (
-    "Tuple((float64[:, ::1], int64[:, ::1], int64[:, ::1]))(boolean[:, :, ::1], int64[::1], int64)"
-)
-_REACHES = "float32[::1](boolean[:, :, ::1], int64[::1], float32[::1], float32[::1], int64)"
-_TOP = "int64(float32[:, :, ::1], int64, int64[::1], float64[::1], float64)"
-_CLIMB = "int64(float32[:, :, ::1], int64[::1], int64[::1], float64[::1], float64, uint32[::1])"
-
 
 @compiled("void(float32[::1], float32[::1], float32)")
 def _add(total: Floats, row: Floats, weight: float) -> None:
@@ -49,7 +26,10 @@ def _add_within(total: Floats, row: Floats, mask: Bools, weight: float) -> None:
         total[x] += weight * row[x] if mask[x] else ZERO
 
 
-@compiled(_PLANE)
+@compiled(
+    "void(float32[:, :, ::1], boolean[:, :, ::1], boolean[:, ::1], boolean[:, ::1], int64, "
+    "float32[:, ::1], float32[:, ::1], float32[::1], float32[::1], float32[::1])"
+)
 def _plane(
     values: Floats,
     mask: Bools,
@@ -87,7 +67,10 @@ def _plane(
                     _add(out[y, low:high], spare[y, low + k : high + k], kx[k + rx])
 
 
-@compiled(_BLUR)
+@compiled(
+    "void(float32[:, :, ::1], boolean[:, :, ::1], boolean[:, ::1], boolean[:, ::1], int64, "
+    "int64, float32[:, :, ::1], float32[::1], float32[::1], float32[::1])"
+)
 def blur(
     values: Floats,
     mask: Bools,
@@ -110,7 +93,10 @@ def blur(
         _plane(values, mask, along_z, reached, z, spare, out[z], kz, ky, kx)
 
 
-@compiled(_SMOOTH)
+@compiled(
+    "void(float32[:, :, :, ::1], boolean[:, :, ::1], boolean[:, ::1], boolean[:, ::1], "
+    "int64, int64, float32, float32[:, :, :, ::1], float32[::1], float32[::1], float32[::1])"
+)
 def smooth(
     flow: Floats,
     mask: Bools,
@@ -154,7 +140,7 @@ def voxels(mask: Bools) -> Floats:
     return places
 
 
-@compiled(_BETWEEN)
+@compiled("float32(float32[::1], uint64, uint64, uint64, float32, float32)")
 def _between(
     values: Floats, at: np.uint64, right: np.uint64, down: np.uint64, wy: float, wx: float
 ) -> float:
@@ -167,7 +153,9 @@ def _between(
     return result
 
 
-@compiled(_TRACK)
+@compiled(
+    "void(float32[:, :, :, ::1], boolean[:, :, ::1], float32[:, ::1], int64, float32, float32)"
+)
 def track(
     flow: Floats, domain: Bools, points: Floats, steps: int, step: float, tolerance: float
 ) -> None:
@@ -212,7 +200,7 @@ def track(
         points[n, 0], points[n, 1], points[n, 2] = pz, py, px
 
 
-@compiled(_SETTLE)
+@compiled("void(float32[:, :, ::1], boolean[:, ::1], float32[:, ::1], int64, float32, float32)")
 def settle(
     flow: Floats, domain: Bools, points: Floats, steps: int, step: float, tolerance: float
 ) -> None:
@@ -286,7 +274,9 @@ def land(ends: Floats, density: Floats) -> Longs:
     return flat
 
 
-@compiled(_EXTENTS)
+@compiled(
+    "Tuple((float64[:, ::1], int64[:, ::1], int64[:, ::1]))(boolean[:, :, ::1], int64[::1], int64)"
+)
 def extents(mask: Bools, number: Longs, count: int) -> tuple[Doubles, Longs, Longs]:
     """Return sum, least and largest of the voxels (N,) of objects 0..n-1 in a mask, each (3, n)."""
     sums = np.zeros((3, count))
@@ -305,7 +295,7 @@ def extents(mask: Bools, number: Longs, count: int) -> tuple[Doubles, Longs, Lon
     return sums, low, high
 
 
-@compiled(_REACHES)
+@compiled("float32[::1](boolean[:, :, ::1], int64[::1], float32[::1], float32[::1], int64)")
 def reaches(mask: Bools, number: Longs, centres: Floats, scale: Floats, axis: int) -> Floats:
     """Return the way along an axis of each voxel (N,) in a mask to its object's centre, scaled."""
     result = np.empty(len(number), np.float32)
@@ -320,7 +310,7 @@ def reaches(mask: Bools, number: Longs, centres: Floats, scale: Floats, axis: in
     return result
 
 
-@compiled(_TOP)
+@compiled("int64(float32[:, :, ::1], int64, int64[::1], float64[::1], float64)")
 def _top(
     density: Floats,
     at: int,
@@ -352,7 +342,7 @@ def _top(
     return best
 
 
-@compiled(_CLIMB)
+@compiled("int64(float32[:, :, ::1], int64[::1], int64[::1], float64[::1], float64, uint32[::1])")
 def climb(
     density: Floats,
     starts: Longs,

@@ -21,6 +21,7 @@ from cytosuite.segmentation.foreground import (
     background_and_noise,
     gaussian,
     li_threshold,
+    reduced,
     sigmas,
     threshold_map,
 )
@@ -65,14 +66,8 @@ def predict_fields(
 
 def is_empty(part: Floats) -> bool:
     """Return whether no block of 4 x 8 x 8 voxels has a mean above a quarter of the noise."""
-    sums = part
-    count = np.ones((1, 1, 1), np.float32)
-    for axis, block in enumerate(EMPTY_BLOCK):
-        starts = np.arange(0, part.shape[axis], block)
-        sums = np.add.reduceat(sums, starts, axis)
-        sizes = np.diff(np.append(starts, part.shape[axis])).astype(np.float32)
-        count = count * sizes.reshape([-1 if i == axis else 1 for i in range(3)])
-    return bool((sums <= EMPTY_BELOW * count).all())
+    means, _ = reduced(part, EMPTY_BLOCK)
+    return bool(means.max() <= EMPTY_BELOW)
 
 
 def _activate(fields: Tensor) -> Tensor:

@@ -7,7 +7,6 @@ logarithm of normal densities, and the movie itself gives their widths.
 
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 from pydantic import Field
@@ -199,10 +198,8 @@ def _steps(places: Doubles, pairs: Longs) -> tuple[Doubles, Longs]:
 
 def _runs(values: Longs) -> Iterator[tuple[int, slice]]:
     """Yield each value of an ascending array with its places."""
-    bounds = [0, *(np.flatnonzero(np.diff(values)) + 1).tolist(), len(values)]
-    for begin, end in pairwise(bounds):
-        if end > begin:
-            yield int(values[begin]), slice(begin, end)
+    names, first = np.unique(values, return_index=True)
+    yield from zip(names.tolist(), map(slice, first, [*first[1:], len(values)]), strict=True)
 
 
 def _costs(cells: CellTable, motion: Motion, overlap: float) -> Doubles:

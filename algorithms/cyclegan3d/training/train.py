@@ -17,6 +17,7 @@ from cytosuite.algorithms.cyclegan3d.style import measure_style
 from cytosuite.algorithms.cyclegan3d.training.published import divide, translate
 from cytosuite.algorithms.cyclegan3d.training.settings import Settings
 from cytosuite.algorithms.cyclegan3d.training.volumes import (
+    DomainCases,
     DomainVolume,
     draw_batch,
     in_grey_values_of,
@@ -40,7 +41,6 @@ from cytosuite.training.judges import (
     structure_of,
 )
 from cytosuite.training.parts import (
-    Cases,
     Data,
     Modules,
     Parts,
@@ -126,9 +126,7 @@ def _grid(items: Sequence[DomainVolume], settings: Settings) -> Json:
     return {"axes": axes, "spacing": tuple(spacing.round(4).tolist())}
 
 
-def way_back(
-    state: State, cases: Cases[DomainVolume], settings: Settings
-) -> tuple[State, Settings] | None:
+def way_back(state: State, cases: DomainCases, settings: Settings) -> tuple[State, Settings] | None:
     """Return the model from real to simulated, of the last weights; None unless it is asked for."""
     if not settings.both_ways:
         return None
@@ -207,7 +205,7 @@ class CycleTraining(Training[Settings, DomainVolume]):
         losses["judge"] = _step_judges(state, batch, translations, settings)
         return losses
 
-    def prepare_cases(self, cases: Cases[DomainVolume], settings: Settings) -> Cases[DomainVolume]:
+    def prepare_cases(self, cases: DomainCases, settings: Settings) -> DomainCases:
         """Return volumes in units of the target with the scales of it, else as they are."""
         if settings.images.scale not in OF_TARGET:
             return cases
@@ -224,15 +222,15 @@ class CycleTraining(Training[Settings, DomainVolume]):
 
         return {role: [scaled(item, role) for item in items] for role, items in cases.items()}
 
-    def describe(self, cases: Cases[DomainVolume], settings: Settings) -> Json:
+    def describe(self, cases: DomainCases, settings: Settings) -> Json:
         """Return axes and the voxel size, µm, of the median simulated volume."""
         return _grid(cases["simulated"], settings)
 
-    def notes(self, cases: Cases[DomainVolume], settings: Settings) -> list[str]:
+    def notes(self, cases: DomainCases, settings: Settings) -> list[str]:
         """Return a line on volumes smaller than a crop."""
         return filled([item.shape for role in ROLES for item in cases[role]], settings.crops.shape)
 
-    def measure(self, cases: Cases[DomainVolume], settings: Settings) -> Entries:
+    def measure(self, cases: DomainCases, settings: Settings) -> Entries:
         """Return units, grey values of the target domain, and its look for the transfer."""
         real = self.real(cases, settings)
         camera = settings.camera
@@ -251,7 +249,7 @@ class CycleTraining(Training[Settings, DomainVolume]):
         labels = seen(case.files.labels(case.twin), dimensions) if case.twin else None
         return HeldOut({IMAGE.slug: seen(case.read(), dimensions)}, labels=labels)
 
-    def real(self, cases: Cases[DomainVolume], settings: Settings) -> list[Volume]:
+    def real(self, cases: DomainCases, settings: Settings) -> list[Volume]:
         """Return the images of the other domain."""
         return [seen(item.read(), settings.network.dimensions) for item in cases["real"]]
 

@@ -62,6 +62,9 @@ class DomainVolume:
         return self.files.read(self.path)
 
 
+DomainCases = Cases[DomainVolume]  # by role
+
+
 def load_item(item: Item, role: str, settings: Settings) -> DomainVolume:
     """Return a volume of a domain; networks of planes see planes of stacks, too.
 
@@ -135,7 +138,7 @@ def _counts(channels: Array, units: Sequence[Scaling], scale: Scale) -> FloatTup
     return tuple(np.diff(ends)[:, 0].tolist())
 
 
-def draw_batch(cases: Cases[DomainVolume], settings: Settings, step: int) -> Arrays:
+def draw_batch(cases: DomainCases, settings: Settings, step: int) -> Arrays:
     """Return simulated and real crops (N, C, Z, Y, X) of a step, and the simulated ones' labels.
 
     Crops that differ in content teach the generators to invent or remove nuclei, or to change their
@@ -149,7 +152,7 @@ def draw_batch(cases: Cases[DomainVolume], settings: Settings, step: int) -> Arr
     return {name: np.stack([pair[name] for pair in drawn]) for name in drawn[0]}
 
 
-def _pair(rng: Rng, cases: Cases[DomainVolume], settings: Crops) -> dict[str, Image | Labels]:
+def _pair(rng: Rng, cases: DomainCases, settings: Crops) -> dict[str, Image | Labels]:
     """Return a simulated and a real crop (C, Z, Y, X), and the labels of the first, if given."""
     target = chosen(rng, cases["real"])
     simulated = cases["simulated"]

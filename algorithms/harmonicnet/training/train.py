@@ -27,9 +27,9 @@ from cytosuite.networks.normalise import QUIETEST
 from cytosuite.training.augment import GEOMETRY
 from cytosuite.training.images import Turn
 from cytosuite.training.nuclei.cases import SHARE_UNIT, TrainingCase
-from cytosuite.training.nuclei.parts import NucleiSettings, NucleiTraining, voxel_of
+from cytosuite.training.nuclei.parts import NucleiCases, NucleiSettings, NucleiTraining, voxel_of
 from cytosuite.training.nuclei.patches import DrawnPatch, draw_patches
-from cytosuite.training.parts import Arrays, Cases, State, Tensors
+from cytosuite.training.parts import Arrays, State, Tensors
 from cytosuite.training.validate import score, wanted_metrics
 from cytosuite.volume.arrays import Array, Floats, Shorts, Spacing
 
@@ -182,7 +182,7 @@ class ShapeTraining(NucleiTraining[Settings]):
     settings = Settings
     sized = False  # it is estimated, as for a user who gives none
 
-    def measure(self, cases: Cases[TrainingCase], settings: Settings) -> Entries:
+    def measure(self, cases: NucleiCases, settings: Settings) -> Entries:
         """Return the voxel size, µm, and the mean radius of the objects."""
         voxel = voxel_of(cases)
         radii = [np.empty(0)]
@@ -200,7 +200,7 @@ class ShapeTraining(NucleiTraining[Settings]):
             raise InputError("expected objects to learn from, found none; give labels with objects")
         return {"spacing_um": voxel, "radius_um": round(float(sizes.mean()), 4)}
 
-    def prepare_cases(self, cases: Cases[TrainingCase], settings: Settings) -> Cases[TrainingCase]:
+    def prepare_cases(self, cases: NucleiCases, settings: Settings) -> NucleiCases:
         """Return the cases to train on with the shapes of their objects."""
         order, smoothing, tau = settings.network.order, settings.smoothing, settings.outline
         prepared = super().prepare_cases(cases, settings)
@@ -209,7 +209,7 @@ class ShapeTraining(NucleiTraining[Settings]):
             for role, items in prepared.items()
         }
 
-    def batch(self, cases: Cases[TrainingCase], settings: Settings, step: int) -> Arrays:
+    def batch(self, cases: NucleiCases, settings: Settings, step: int) -> Arrays:
         """Return images, heat and the coefficients of their objects for a step, see `batch_of`."""
         drawn = draw_patches(cases["images"], settings.patches, settings.schedule.seed, step)
         return batch_of(drawn, settings.card.parameters["radius_um"])
@@ -220,18 +220,16 @@ class ShapeTraining(NucleiTraining[Settings]):
         shape = shape_loss(prediction[:, 1:], batch["heat"], batch["rows"], batch["table"])
         return {"total": heat + settings.loss.shape * shape, "heat": heat, "shape": shape}
 
-    def validate(
-        self, state: State, cases: Cases[TrainingCase], settings: Settings
-    ) -> Iterator[Facts]:
+    def validate(self, state: State, cases: NucleiCases, settings: Settings) -> Iterator[Facts]:
         """Yield true and found labels of held-out cases, at the threshold that scores best."""
         yield from self._judged(state, cases, settings)[1]
 
-    def tune(self, state: State, cases: Cases[TrainingCase], settings: Settings) -> Entries:
+    def tune(self, state: State, cases: NucleiCases, settings: Settings) -> Entries:
         """Return the threshold that scores best on held-out cases."""
         return {"threshold": self._judged(state, cases, settings)[0]}
 
     def _judged(
-        self, state: State, cases: Cases[TrainingCase], settings: Settings
+        self, state: State, cases: NucleiCases, settings: Settings
     ) -> tuple[float, list[Facts]]:
         """Return the threshold, the card's or the one that scores best, and the facts with it."""
         entries = settings.card.parameters

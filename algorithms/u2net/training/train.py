@@ -12,9 +12,8 @@ from torch.nn import functional
 from cytosuite.algorithms.u2net.network import CLASSES, Network
 from cytosuite.algorithms.u2net.predict import BORDER, GROUND, INSIDE
 from cytosuite.contract.manifest import Count, Described, NotNegative, Positive
-from cytosuite.training.nuclei.cases import TrainingCase
-from cytosuite.training.nuclei.parts import NucleiSettings, NucleiTraining
-from cytosuite.training.parts import Arrays, Cases, Tensors
+from cytosuite.training.nuclei.parts import NucleiCases, NucleiSettings, NucleiTraining
+from cytosuite.training.parts import Arrays, Tensors
 from cytosuite.volume.arrays import Ints, Longs
 
 
@@ -61,7 +60,7 @@ class U2NetTraining(NucleiTraining[Settings]):
     algorithm = "u2net"
     settings = Settings
 
-    def batch(self, cases: Cases[TrainingCase], settings: Settings, step: int) -> Arrays:
+    def batch(self, cases: NucleiCases, settings: Settings, step: int) -> Arrays:
         """Return images (N, 1, 1, Y, X) and classes (N, 1, Y, X) of a step."""
         drawn = super().batch(cases, settings, step)
         labels = drawn["target"][:, -1, 0].astype(np.int32)

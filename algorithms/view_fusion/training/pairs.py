@@ -87,6 +87,9 @@ class ViewPair:
         return np.stack([self.view[box].astype(np.float32), *(m.read(box) for m in self.maps)])
 
 
+ViewCases = Cases[ViewPair]  # by role
+
+
 def find_pairs(folder: Path, _: str, settings: Settings) -> list[Item]:
     """Return the views in a folder that have a fused image; InputError of none."""
     fused = [
@@ -173,7 +176,7 @@ def _foreground(fused: Halves) -> Shorts:
     return (np.argwhere(coarse >= mean) * MESH).astype(np.uint16)
 
 
-def draw_crops(cases: Cases[ViewPair], settings: Settings, step: int) -> dict[str, Floats]:
+def draw_crops(cases: ViewCases, settings: Settings, step: int) -> dict[str, Floats]:
     """Return ``image`` (N, C, Z, Y, X), ``target`` (N, 1, Z, Y, X) from seed and step alone."""
     drawn: dict[str, list[Floats]] = {"image": [], "target": []}
     crops = settings.crops

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from cytosuite.algorithms.view_fusion.training.pairs import (
     Settings,
+    ViewCases,
     ViewPair,
     draw_crops,
     find_pairs,
@@ -21,7 +22,7 @@ from cytosuite.metrics.evidence import Facts
 from cytosuite.metrics.images.ssim_compare import K1, K2, gaussian_window
 from cytosuite.training.heldout import HeldOut, outputs_of
 from cytosuite.training.images import filled, middle
-from cytosuite.training.parts import Cases, Tensors, Training
+from cytosuite.training.parts import Tensors, Training
 from cytosuite.volume import Volume
 
 
@@ -89,7 +90,7 @@ class FusionTraining(Training[Settings, ViewPair]):
         total = weights.similarity * parts["similarity"] + weights.difference * parts["difference"]
         return {"total": total, **parts}
 
-    def describe(self, cases: Cases[ViewPair], settings: Settings) -> Entries:
+    def describe(self, cases: ViewCases, settings: Settings) -> Entries:
         """Return axes, median shape and voxel size [µm], and channel and study where all agree."""
         items = cases["pairs"]
         entries = {
@@ -104,11 +105,11 @@ class FusionTraining(Training[Settings, ViewPair]):
                 entries[name] = values.pop()
         return entries
 
-    def measure(self, cases: Cases[ViewPair], settings: Settings) -> Entries:
+    def measure(self, cases: ViewCases, settings: Settings) -> Entries:
         """Return the method of the card."""
         return {"method": "network"}
 
-    def notes(self, cases: Cases[ViewPair], settings: Settings) -> list[str]:
+    def notes(self, cases: ViewCases, settings: Settings) -> list[str]:
         """Return lines on small views, voxel sizes and channels not given, and maps not read."""
         items = cases["pairs"]
         describes = settings.card.describes
@@ -128,18 +129,18 @@ class FusionTraining(Training[Settings, ViewPair]):
         view, fused = (middle(volume, settings.crops.shown) for volume in case.read())
         return HeldOut({VIEW: view}, fused)
 
-    def real(self, cases: Cases[ViewPair], settings: Settings) -> list[Volume]:
+    def real(self, cases: ViewCases, settings: Settings) -> list[Volume]:
         """Return the middle of the fused images."""
         return [middle(item.read()[1], settings.crops.shown) for item in cases["pairs"]]
 
     def baselines(
-        self, cases: Cases[ViewPair], settings: Settings
+        self, cases: ViewCases, settings: Settings
     ) -> Iterator[tuple[str, Iterator[Facts]]]:
         """Yield the facts of `validate` for the view itself and for one smoothed by a Gaussian."""
         for method in ("identity", "gaussian"):
             yield method, self._by(method, cases, settings)
 
-    def _by(self, method: str, cases: Cases[ViewPair], settings: Settings) -> Iterator[Facts]:
+    def _by(self, method: str, cases: ViewCases, settings: Settings) -> Iterator[Facts]:
         for number, item in enumerate(cases["pairs"]):
             scene = self.held_out(item, number, settings)
             sigma = SIGMA.get(str(item.channel), SIGMA["nucleus"])

@@ -46,6 +46,7 @@ class NucleiSettings(TrainingSettings):
 
 
 Given = TypeVar("Given", bound=NucleiSettings)
+NucleiCases = Cases[TrainingCase]  # by role
 
 
 class NucleiTraining(Training[Given, TrainingCase]):
@@ -83,11 +84,11 @@ class NucleiTraining(Training[Given, TrainingCase]):
         if self.light and not isinstance(source, Path):
             check_recipe(source, settings.channel)
 
-    def batch(self, cases: Cases[TrainingCase], settings: Given, step: int) -> Arrays:
+    def batch(self, cases: NucleiCases, settings: Given, step: int) -> Arrays:
         """Return images and targets (N, C, Z, Y, X) of a step."""
         return draw_batch(cases["images"], settings.patches, settings.schedule.seed, step)
 
-    def notes(self, cases: Cases[TrainingCase], settings: Given) -> list[str]:
+    def notes(self, cases: NucleiCases, settings: Given) -> list[str]:
         """Return lines on volumes smaller than a patch, without a camera, or with masks."""
         images = cases["images"]
         finished = sum(not case.simulated and not case.is_plane for case in images)
@@ -99,14 +100,14 @@ class NucleiTraining(Training[Given, TrainingCase]):
             lines.append(f"{doubt}, and no image has two: number the pieces")
         return lines
 
-    def prepare_cases(self, cases: Cases[TrainingCase], settings: Given) -> Cases[TrainingCase]:
+    def prepare_cases(self, cases: NucleiCases, settings: Given) -> NucleiCases:
         """Return the cases to train on with bad annotation, where the settings ask for it."""
         share = settings.patches.augment.corrupt_prob
         if not share:
             return cases
         return {role: [corrupted(case, share) for case in items] for role, items in cases.items()}
 
-    def describe(self, cases: Cases[TrainingCase], settings: Given) -> Entries:
+    def describe(self, cases: NucleiCases, settings: Given) -> Entries:
         """Return axes, channel, typical lateral diameter and, of volumes, voxel size, all in µm."""
         diameters = np.concatenate([case.diameters_um for case in cases["images"]])
         # A card with a stain is not taken for images that do not say their channel.
@@ -151,7 +152,7 @@ class NucleiTraining(Training[Given, TrainingCase]):
         return 0.0
 
 
-def voxel_of(cases: Cases[TrainingCase]) -> list[float]:
+def voxel_of(cases: NucleiCases) -> list[float]:
     """Return the median voxel size z, y, x in µm."""
     size: list[float] = np.median([case.spacing for case in cases["images"]], 0).round(4).tolist()
     return size

@@ -28,16 +28,6 @@ def test_five_fields_of_the_image_size_with_bounded_flow():
     assert fields[:, [0, 4]].abs().max() > 1
 
 
-def test_folding_keeps_every_pixel_in_its_place():
-    network = build(SMALL, auxiliary=False)
-    network.core = torch.nn.Conv3d(4, 16, 1, bias=False)
-    weight = torch.zeros(16, 4, 1, 1, 1)
-    weight[:4] = torch.eye(4)[:, :, None, None, None]  # the first field is the image itself
-    network.core.weight = torch.nn.Parameter(weight)
-    image = _image()
-    assert_close(network(image)[:, :1], image)
-
-
 def test_loaded_weights_give_the_same_fields_without_the_auxiliary_channel(tmp_path):
     torch.manual_seed(1)
     network = build(SMALL).eval()

@@ -144,14 +144,6 @@ def test_smoothing_is_in_micrometres_and_longer_along_z():
     assert np.sqrt(variance) == pytest.approx([1.5, 1.5, 1.5], rel=0.02)  # voxels
 
 
-def test_background_and_threshold_lie_between_the_classes():
-    image = np.full((12, 40, 40), 1000, np.float32)
-    image[4:8, 10:20, 10:20] = 1100
-    whole = measure(image, SPACING, parameters(smoothing_um=0))
-    assert whole.background == pytest.approx(1000)
-    assert 0 < whole.threshold < 100
-
-
 def test_large_images_are_smoothed_in_slabs_with_the_same_result(monkeypatch, rng):
     image = rng.gamma(2, 50, (30, 16, 16)).astype(np.float32)
     settings = parameters(smoothing_um=2.0)

