@@ -15,32 +15,15 @@ from cytosuite.training.publish import ALGORITHMS
 from cytosuite.training.validate import hold_out
 
 
-def _dataset(folder):
-    """Write the planes of `planes_folder` as cases of a dataset, and return the folder."""
-    places = {"labels": "sockets/images/instance-labels", "nucleus-labels": "extras/nucleus-labels"}
-    plain = planes_folder(folder.with_name("planes"))
-    for name, place in places.items():
-        for path in (plain / name).iterdir():
-            home = folder / "cases" / path.stem / place
-            home.mkdir(parents=True)
-            path.rename(home / path.name)
-    return folder
-
-
 def _cases(folder):
     return TRAINING.load(folder, "images", short("masks"))
 
 
-def test_folders_and_datasets_are_read_alike(tmp_path):
-    plain = _cases(planes_folder(tmp_path / "plain"))
-    for one, other in zip(plain, _cases(_dataset(tmp_path / "set")), strict=True):
-        np.testing.assert_array_equal(one.fields, other.fields)
-    assert plain[0].fields.shape == (2, 1, 40, 48)
-    assert plain[0].fields[0, 0, 10, 13] == pytest.approx(np.tanh(1.25 / 3), abs=1e-3)
-
-
-def test_gates_are_percentiles_of_the_whole_cells(tmp_path):
-    found = TRAINING.measure({"images": _cases(planes_folder(tmp_path))}, short("masks"))
+def test_labels_are_read_as_distances_and_gates_are_percentiles_of_whole_cells(tmp_path):
+    cases = _cases(planes_folder(tmp_path))
+    assert cases[0].fields.shape == (2, 1, 40, 48)
+    assert cases[0].fields[0, 0, 10, 13] == pytest.approx(np.tanh(1.25 / 3), abs=1e-3)
+    found = TRAINING.measure({"images": cases}, short("masks"))
     assert found["gates"]["area"] == pytest.approx((144 / 4, 168 / 4), rel=0.02)
     assert (found["spacing"], found["scale_um"]) == ([0.5, 0.5], 3.0)
 
@@ -49,7 +32,7 @@ def test_a_short_training_makes_a_model_that_answers(tmp_path):
     card = trained(
         TRAINING,
         short("masks", validation={"every": 2, "metric": "arrangement_distance", "cases": 1}),
-        _dataset(tmp_path / "data"),
+        planes_folder(tmp_path / "data"),
     )
     model = open_model(card.parent, read_card(card))
     canvas = canvas_of({"seed": 1, "shape": [20, 20], "spacing": [0.5, 0.5]})
