@@ -1,7 +1,5 @@
 """Models of tools of others: trained by their own code in their containers, or converted there."""
 
-import shutil
-import zipfile
 from math import isfinite
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,6 +24,7 @@ from cytosuite.files import (
     visible_files,
     write_json,
 )
+from cytosuite.files.archive import write_zip
 from cytosuite.folders.splits import PART
 
 SETTINGS = "learn.toml"
@@ -115,7 +114,10 @@ def converted(engine: Engine, algorithm: str, model: Path, home: Path, name: str
     if not model.exists():
         raise InputError(f"{model}: no such file or folder of {algorithm}")
     with TemporaryDirectory() as temporary:
-        file = _zipped(model, Path(temporary)) if model.is_dir() else model
+        file = model
+        if model.is_dir():
+            parts = {path.relative_to(model).as_posix(): path for path in visible_files(model)}
+            file = write_zip(Path(temporary) / f"{model.name}.zip", parts)
         digest = file_digest(file)
         card = home / f"{name or f'{_word(model.stem)}-{digest[:8]}'}.json"
         if card.is_file() and not name:
@@ -185,17 +187,6 @@ def _written(
         "trained": {**trained, **costs, **answer.get("facts", {})},
     }
     return write_model(card, content, weights)
-
-
-def _zipped(folder: Path, place: Path) -> Path:
-    """Return the files of a folder as a zip of fixed bytes."""
-    path = place / f"{folder.name}.zip"
-    with zipfile.ZipFile(path, "w") as archive:
-        for file in sorted(visible_files(folder)):
-            entry = zipfile.ZipInfo(file.relative_to(folder).as_posix())
-            with file.open("rb") as source, archive.open(entry, "w", force_zip64=True) as target:
-                shutil.copyfileobj(source, target, 2**20)
-    return path
 
 
 def _word(text: str) -> str:
