@@ -5,7 +5,6 @@ from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
-from skimage.segmentation import find_boundaries
 
 from cytosuite.benchmark.runs.data.dataset import Dataset
 from cytosuite.contract.tasks import IMAGE, LABELS, TASKS
@@ -15,6 +14,7 @@ from cytosuite.formats import channels, read, write
 from cytosuite.formats.hdf5 import write_named
 from cytosuite.formats.imagefiles import image_files
 from cytosuite.volume.arrays import Bytes, Integers
+from cytosuite.volume.objects import borders
 
 NAME = re.compile(r"Dataset\d{3}_\w+")
 CLASSES = {"background": 0, "inside": 1, "border": 2}
@@ -71,7 +71,7 @@ def write_nnunet(dataset: Dataset, folder: Path, name: str) -> None:
 def classes_of(labels: Integers) -> Bytes:
     """Return background, inside, border of instances as uint8: the border touches another value."""
     classes = (labels > 0).astype(np.uint8)
-    classes[find_boundaries(labels, connectivity=1, mode="inner") & (labels > 0)] = 2
+    classes[borders(labels)] *= 2
     return classes
 
 
