@@ -107,8 +107,7 @@ def lost_spacing(head: Header, geometry: Header, socket: Socket) -> bool:
 
 def same_spacing(first: Header | Volume, second: Header | Volume) -> bool:
     """Return whether two voxel sizes are alike, up to 0.1 %."""
-    ratio = np.array(first.spacing) / np.array(second.spacing)
-    return bool(np.abs(ratio - 1).max() <= SPACING_TOLERANCE)
+    return np.allclose(first.spacing, second.spacing, rtol=SPACING_TOLERANCE, atol=0)
 
 
 def _check_file(path: Path, socket: Socket, spacing: Lengths, frames: int) -> Path | None:
