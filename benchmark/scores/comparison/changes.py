@@ -33,7 +33,7 @@ COLUMNS = (
     *("p", "p_worse", "relevant", "loss", "verdict"),
 )
 CASES = ("algorithm", "case", "metric", "before", "after", "difference")
-COSTS = {"seconds": ("s", "time", 1), "peak_memory": ("MiB", "memory", MIB)}
+COSTS = {"seconds": ("s", "time", ".3g", 1), "peak_memory": ("MiB", "memory", ".0f", MIB)}
 
 
 class CostThresholds(Described):
@@ -134,7 +134,7 @@ def costs(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
     """Return medians of s and MiB per case, and of their ratios, by algorithm of both runs."""
     joined = _cases(before).merge(_cases(after), on=CASE[1:], suffixes=("_before", "_after"))
     spent = joined[["algorithm"]]
-    for name, (unit, ratio, size) in COSTS.items():
+    for name, (unit, ratio, _, size) in COSTS.items():
         old, new = (joined[f"{name}_{side}"] / size for side in ("before", "after"))
         both = {f"{unit}_before": old, f"{unit}_after": new, f"{ratio}_ratio": new / old}
         spent = spent.join(pd.DataFrame(both).where((old > 0) & (new > 0)))
@@ -147,7 +147,7 @@ def slower(spent: pd.DataFrame, thresholds: CostThresholds) -> Iterator[str]:
         words = [
             f"{row[f'{noun}_ratio']:.2f} times the {noun} (medians "
             f"{row[f'{unit}_before']:{digits}} -> {row[f'{unit}_after']:{digits}} {unit})"
-            for unit, noun, digits in (("s", "time", ".3g"), ("MiB", "memory", ".0f"))
+            for unit, noun, digits, _ in COSTS.values()
             if row[f"{noun}_ratio"] > getattr(thresholds, noun)
         ]
         if words:
