@@ -74,15 +74,15 @@ def broken_rulers(scores: "pd.DataFrame", metrics: Iterable[AnyMetric]) -> list[
     """Return a sentence for each metric that gives a control another value than it must."""
     sentences = []
     checked = scores["algorithm"].isin(("oracle", "identity")) & np.isfinite(scores["value"])
-    of_controls = scores[checked]
+    groups = dict(list(scores[checked].groupby(["algorithm", "metric"], observed=True)))
     for metric in (metric for metric in metrics if metric.scope == "case"):
-        values = of_controls[of_controls["metric"] == metric.name]
         best = metric.best if "truth" in metric.evidence.needs else None
         for control, words, expected in (
             ("oracle", "the truth itself", best),
             ("identity", "the unchanged input", metric.neutral),
         ):
-            rows = values[values["algorithm"] == control] if expected is not None else values[:0]
+            if expected is None or (rows := groups.get((control, metric.name))) is None:
+                continue
             missed = rows[(rows["value"] - expected).abs() > metric.tolerance]
             sentences += [
                 f"{metric.name} gives {words} {value:g} instead of {expected:g} on {case}: the "
