@@ -35,6 +35,16 @@ from cytosuite.folders.splits import PART, Placed, read_splits
 from cytosuite.formats.lists import SUFFIX
 
 Maker = Callable[[], Sample]  # of a case
+# Fields of a request that folders take alone, with what others say of them.
+_ONE_FILE = "{} is simulated: it has one channel, one frame and no folders"
+_DIVIDED = "PART and SPLITS divide a folder of images; {} is simulated"
+OF_FOLDERS = {
+    "spacing": "SPACING: {} is simulated and knows its voxel size",
+    **dict.fromkeys(("part", "recursive", "data_root"), _ONE_FILE),
+    "min_object_voxels": "MIN_OBJECT_VOXELS: {} is simulated, no object of it is a defect",
+    "radius": "RADIUS: {} is simulated, its recipe holds the radius of pairs",
+    **dict.fromkeys(("only", "splits"), _DIVIDED),
+}
 FRAMES = 12  # of a simulated movie where none are set
 # The modules that decide the bytes on disk, of a user's images and of all.
 READERS = tuple(PACKAGE / name for name in ("folders", "datasets/folder", "datasets/conditions.py"))
@@ -115,16 +125,10 @@ def recipe(request: DataRequest) -> Recipe:
         raise InputError(f"SEED={request.seed}: expected a whole number from 0")
     simulation = simulated(name, request.size, request.cases, request.settings)
     if simulation is not None:
-        if request.spacing is not None:
-            raise InputError(f"SPACING: {name} is simulated and knows its voxel size")
-        if request.part != Part() or request.recursive or request.data_root:
-            raise InputError(f"{name} is simulated: it has one channel, one frame and no folders")
-        if request.min_object_voxels:
-            raise InputError(f"MIN_OBJECT_VOXELS: {name} is simulated, no object of it is a defect")
-        if request.radius is not None:
-            raise InputError(f"RADIUS: {name} is simulated, its recipe holds the radius of pairs")
-        if request.only or request.splits:
-            raise InputError(f"PART and SPLITS divide a folder of images; {name} is simulated")
+        usual = DataRequest(name)
+        for field_name, line in OF_FOLDERS.items():
+            if getattr(request, field_name) != getattr(usual, field_name):
+                raise InputError(line.format(name))
         return _simulated_recipe(simulation, request)
     if os.sep not in name and not Path(name).exists():
         try:

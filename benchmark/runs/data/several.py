@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cytosuite.benchmark.runs.data.recipe import (
+    OF_FOLDERS,
     DataRequest,
     Maker,
     Recipe,
@@ -26,7 +27,7 @@ Makers = dict[str, tuple[Maker, Entries]]
 LONGEST = 48  # letters of the name of all: folders are named after it
 # Fields of a request by kind of dataset: one that others take is not asked of these.
 TAKES = {
-    "folder": {"spacing", "part", "recursive", "min_object_voxels", "radius", "only", "splits"},
+    "folder": {*OF_FOLDERS} - {"data_root"},
     "recipe": {"cases", "settings"},
     "simulation": {"size", "cases", "settings"},
 }
