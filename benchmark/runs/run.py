@@ -102,8 +102,8 @@ def run_job(
                 outcome = run_case(pending[0], partial(inside, name, pending[0].name))
                 causes.append(cause_of(outcome, pending[0].name, job))
                 report(name, pending.pop(0).name, outcome.status)
-                if not keep_going and (cause := hopeless(causes, job)):
-                    give_up(job, pending, cause, report)
+                if not keep_going and (alike := hopeless(causes, job)):
+                    fail(job, pending, alike, report)
                     return
     except StartError as error:
         fail(job, pending, Outcome("non-zero exit", message=str(error)), report)
@@ -130,16 +130,12 @@ def fail(job: Job, cases: Sequence[Case], outcome: Outcome, report: Report) -> N
         report(job.algorithm.name, case.name, outcome.status)
 
 
-def give_up(job: Job, cases: Sequence[Case], cause: Ending, report: Report) -> None:
-    """Write failures for cases that are not run, as the first ones failed alike."""
-    fail(job, cases, Outcome(cause[0], message=LEFT + cause[1]), report)
-
-
-def hopeless(causes: Sequence[Ending | None], job: Job) -> Ending | None:
-    """Return why the other cases need not run: the one failure of the first `ALIKE` ones."""
-    if job.present or len(causes) != ALIKE or len(set(causes)) > 1:
+def hopeless(causes: Sequence[Ending | None], job: Job) -> Outcome | None:
+    """Return the outcome of the other cases, if the first `ALIKE` ones failed alike."""
+    if job.present or len(causes) != ALIKE or len(set(causes)) > 1 or causes[0] is None:
         return None
-    return causes[0]
+    status, message = causes[0]
+    return Outcome(status, message=LEFT + message)
 
 
 def cause_of(outcome: Outcome | Record, case: str, job: Job) -> Ending | None:

@@ -18,7 +18,7 @@ from cytosuite.benchmark.catalog.packages import Device
 from cytosuite.benchmark.engines.choose import choose
 from cytosuite.benchmark.engines.collect import clear
 from cytosuite.benchmark.engines.external import ExternalImage
-from cytosuite.benchmark.engines.outcome import Ending, Limits, Outcome, StartError
+from cytosuite.benchmark.engines.outcome import Limits, Outcome, StartError
 from cytosuite.benchmark.runs.cluster.dask_pool import DaskPool
 from cytosuite.benchmark.runs.plan import Job, job_key
 from cytosuite.benchmark.runs.record import RECORD, Record, read_record
@@ -27,7 +27,6 @@ from cytosuite.benchmark.runs.run import (
     Report,
     cause_of,
     fail,
-    give_up,
     hopeless,
     started,
 )
@@ -127,15 +126,15 @@ def spread(
     """Run the missing cases of all jobs on workers; a case that ends them all is ``killed``."""
     begun = []
     causes = defaultdict(list)
-    given_up: dict[str, Ending] = {}
+    given_up = dict[str, Outcome]()
 
     def pieces() -> Iterator[Job]:
         """Yield a job for each case, but for algorithms that are given up meanwhile."""
         for job in jobs:
             job.folder.mkdir(parents=True, exist_ok=True)
             for case in job.missing:
-                if cause := given_up.get(job.algorithm.name):
-                    give_up(job, [case], cause, report)
+                if alike := given_up.get(job.algorithm.name):
+                    fail(job, [case], alike, report)
                 else:
                     begun.append((job, case))
                     yield job._replace(missing=(case,))
