@@ -16,7 +16,7 @@ from cytosuite.contract.tasks import TASKS, Task
 from cytosuite.errors import InputError, pick
 from cytosuite.files import Texts, atomic, link, write_json
 from cytosuite.formats import read, write
-from cytosuite.formats.imagefiles import case_suffix, is_image
+from cytosuite.formats.imagefiles import CASE_SUFFIXES, case_suffix
 
 
 def links(names: Texts) -> list[str]:
@@ -90,8 +90,8 @@ def _make(old: Case, new: Case, job: Job, task: Task) -> None:
                 continue
             if path.suffix in {".json", TABLE}:
                 link(temporary / f"sockets/{slug}{path.suffix}", path)
-            elif is_image(path):
-                link(Case(new.name, temporary).path(slug, case_suffix(path)), path)
+            elif (suffix := case_suffix(path)) in CASE_SUFFIXES:
+                link(Case(new.name, temporary).path(slug, suffix), path)
             else:
                 write(Case(new.name, temporary).path(slug), read(path))
         for folder in sorted((old.folder / "extras").glob("*")):
