@@ -5,14 +5,21 @@ import signal
 import subprocess
 import sys
 import time
+from io import StringIO
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from rich.console import Console
+
+from cytosuite.benchmark.commands.benchmark import benchmark_command
+from cytosuite.benchmark.commands.options.benchmark import BenchmarkOptions
+from cytosuite.benchmark.runs.data.shard import Shard
 
 pytestmark = pytest.mark.slow
 TIMES = ["seconds", "peak_memory"]  # columns that differ from run to run
 CASES = 8
+RUN = {"algorithm": ["watershed"], "engine": "process"}
 SITE = """
 kind = "slurm"
 n_workers = 2
@@ -27,8 +34,16 @@ interface = "lo"
 def home(tmp_path_factory):
     """Return a folder with the data, and a run by one process."""
     home = tmp_path_factory.mktemp("runs")
-    ended(start(home, "one"))
+    here(home, "one")
     return home
+
+
+def here(home, run, **more):
+    """Run a benchmark in this process, and return its words."""
+    said = Console(file=StringIO(), width=1000)
+    data = {"dataset": "spheroid", "size": "mini", "cases": CASES, "runs": home, "run": run}
+    assert benchmark_command(BenchmarkOptions(**data, **RUN, **more), said) == 0
+    return said.file.getvalue()
 
 
 def start(home, run, *words):
@@ -81,7 +96,7 @@ def need_equal(home, run):
 
 def test_scores_are_those_of_one_process_by_dask(home):
     pytest.importorskip("distributed")
-    ended(start(home, "dask", "--cluster", "local"))
+    here(home, "dask", cluster={"kind": "local", "n_workers": 1})
     need_equal(home, "dask")
 
 
@@ -92,9 +107,9 @@ def test_the_end_of_a_shard_costs_the_case_at_hand_alone(home):
     shard.communicate()
     finished = outputs(home, "killed")
     assert 0 < len(finished) < CASES // 2, "the shard was over before"
-    for shard in [start(home, "killed", "--shard", f"{n}/2") for n in (1, 2)]:
-        ended(shard)
-    assert f"{CASES} results are there already" in ended(start(home, "killed"))
+    for number in (1, 2):
+        here(home, "killed", shard=Shard(number, 2))
+    assert f"{CASES} results are there already" in here(home, "killed")
     assert finished.items() <= outputs(home, "killed").items()
     need_equal(home, "killed")
 
