@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -45,13 +46,15 @@ def _through(dataset, name, engine, shard=None):
     return through(dataset, name, engine, run, shard=shard)
 
 
-def _brighten(image, output):
-    write(output / "images/enhanced-image/any.tif", image.like(image.array + np.uint16(7)))
+def _brighten(image, output, suffix=".tif"):
+    path = output / f"images/enhanced-image/any{suffix}"
+    write(path, image.like(image.array + np.uint16(7)))
     (output / "record.json").write_text('{"model": "plain", "cost": 0.5}')
 
 
-def test_the_output_becomes_the_input_and_all_else_is_kept(dataset, fakes):
-    made = _through(dataset, "brighten", fakes.Engine(_brighten))
+@pytest.mark.parametrize("suffix", [".tif", ".mha"])
+def test_the_output_becomes_the_input_and_all_else_is_kept(dataset, fakes, suffix):
+    made = _through(dataset, "brighten", fakes.Engine(partial(_brighten, suffix=suffix)))
     assert [case.name for case in made.cases] == [case.name for case in dataset.cases]
     for old, new in zip(dataset.cases, made.cases, strict=True):
         before, after = (read(case.main(TASKS["segment"])) for case in (old, new))
