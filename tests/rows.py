@@ -12,3 +12,8 @@ def rows_of(path):
 def columns(path, *names):
     """Return the values of some columns of a CSV file, a tuple for each row."""
     return [tuple(row[name] for name in names) for row in rows_of(path)]
+
+
+def lines(path, heads):
+    """Return the values of columns, named in one text, of a CSV file, a text for each row."""
+    return [",".join(row) for row in columns(path, *heads.split(","))]

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import toys
-from rows import columns, rows_of
+from rows import lines, rows_of
 
 from cytosuite.benchmark.runs.record import read_record
 from cytosuite.benchmark.scores.objects import (
@@ -51,29 +51,19 @@ def test_a_case_has_a_row_for_every_object_of_both_sides(run):
     dataset, jobs = run
     score(dataset, SEGMENT, jobs)
     path = jobs[0].folder / "c0/object_scores.csv"
-    assert columns(
-        path,
-        "side",
-        "label",
-        "class",
-        "matched_label",
-        "iou",
-        "share_covered",
-        "seg",
-        "touches_border",
-    ) == [
-        ("truth", "1", "matched", "70000", "1.0", "1.0", "1.0", "0"),
-        ("truth", "2", "missed", "0", "0.0", "0.0", "0.0", "0"),
-        ("prediction", "5", "false", "0", "0.0", "0.0", "", "1"),
-        ("prediction", "70000", "matched", "1", "1.0", "1.0", "", "0"),
+    heads = "side,label,class,matched_label,iou,share_covered,seg,touches_border"
+    assert lines(path, heads) == [
+        "truth,1,matched,70000,1.0,1.0,1.0,0",
+        "truth,2,missed,0,0.0,0.0,0.0,0",
+        "prediction,5,false,0,0.0,0.0,,1",
+        "prediction,70000,matched,1,1.0,1.0,,0",
     ]
-    assert columns(
-        path, "centroid_z_um", "centroid_y_um", "centroid_x_um", "volume_um3", "depth_um"
-    )[0] == ("11", "3", "3", "147", "11")
-    false, row = rows_of(jobs[0].folder / "c0/objects.csv")
-    assert (false["label"], false["truth_label"], row["label"]) == ("5", "0", "70000")
-    assert (row["truth_label"], row["iou"], row["volume_um3"]) == ("1", "1", "147")  # 294 x 0.5
-    assert (row["centroid_z_um"], row["centroid_y_um"]) == ("11", "3")
+    places = "centroid_z_um,centroid_y_um,centroid_x_um,volume_um3"
+    assert lines(path, f"{places},depth_um")[0] == "11,3,3,147,11"  # 294 voxels x 0.5
+    path = path.with_name("objects.csv")
+    assert lines(path, "label,truth_label") == ["5,0", "70000,1"]
+    assert lines(path, f"iou,{places}")[1] == "1,11,3,3,147"
+    row = rows_of(path)[1]
     assert 115 < float(row["mean_intensity"]) < 125 < float(row["max_intensity"]) < 145
 
 
@@ -120,11 +110,10 @@ def test_tables_of_other_columns_are_joined_by_name(tmp_path):
         ["who", "case"],
         {("a", "flat"): tmp_path / "flat", ("b,c", "deep"): tmp_path / "deep"},
     )
-    first, second = rows_of(tmp_path / "all")
-    assert (first["who"], first["case"], first["area_um2"], first["volume_um3"]) == (
-        "a", "flat", "1", "",
-    )  # fmt: skip
-    assert (second["who"], second["volume_um3"], second["iou"]) == ("b,c", "2", "1")
+    assert lines(tmp_path / "all", "who,case,area_um2,volume_um3,iou") == [
+        "a,flat,1,,",
+        "b,c,deep,,2,1",
+    ]
 
 
 def test_objects_have_the_class_of_their_annotation(tmp_path):
@@ -133,11 +122,11 @@ def test_objects_have_the_class_of_their_annotation(tmp_path):
     places = replace(measured_places(truth), kinds={"1": "basal", "2": "activated"})
     table = overlap(truth.array, answer.array)
     write_object_scores(tmp_path / "t.csv", table, places, measured_places(answer))
-    assert columns(tmp_path / "t.csv", "side", "label", "kind") == [
-        ("truth", "1", "basal"),
-        ("truth", "2", "activated"),
-        ("prediction", "7", "basal"),
-        ("prediction", "8", ""),
+    assert lines(tmp_path / "t.csv", "side,label,kind") == [
+        "truth,1,basal",
+        "truth,2,activated",
+        "prediction,7,basal",
+        "prediction,8,",
     ]
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from mistakes import refused
 from participants import scored
-from rows import columns, rows_of
+from rows import lines
 from toys import made_in, put
 
 from cytosuite.benchmark.commands.files.applied import count_in_cells
@@ -34,21 +34,13 @@ CELLS[:, 8:] = 7
 def test_each_point_has_a_row_with_its_place_class_and_distance(tmp_path):
     pairs = matched_points(TRUE.array, FOUND.array, SPACING)
     write_point_scores(tmp_path / "s.csv", pairs, TRUE, FOUND, CELLS)
-    assert columns(
-        tmp_path / "s.csv",
-        "side",
-        "label",
-        "class",
-        "matched_label",
-        "distance_um",
-        "cell",
-        "depth_um",
-    ) == [
-        ("truth", "1", "matched", "2", "0.5", "4", "2"),
-        ("truth", "2", "missed", "0", "", "7", "4"),
-        ("truth", "3", "missed", "0", "", "7", "6"),
-        ("prediction", "1", "false", "0", "", "0", "18"),
-        ("prediction", "2", "matched", "1", "0.5", "4", "2"),
+    heads = "side,label,class,matched_label,distance_um,cell,depth_um"
+    assert lines(tmp_path / "s.csv", heads) == [
+        "truth,1,matched,2,0.5,4,2",
+        "truth,2,missed,0,,7,4",
+        "truth,3,missed,0,,7,6",
+        "prediction,1,false,0,,0,18",
+        "prediction,2,matched,1,0.5,4,2",
     ]
     matches = match_points(pairs)
     assert (matches.missed, matches.extra, matches.found) == ((2, 3), (1,), 1)
@@ -57,18 +49,10 @@ def test_each_point_has_a_row_with_its_place_class_and_distance(tmp_path):
 
 def test_the_points_of_an_answer_are_listed_with_what_is_known(tmp_path):
     write_points(tmp_path / "o.csv", FOUND)
-    assert rows_of(tmp_path / "o.csv")[0] == {
-        "label": "1",
-        "centroid_z_um": "18",
-        "centroid_y_um": "4.5",
-        "centroid_x_um": "4.5",
-        "cell": "0",
-        "z_px": "9",
-        "y_px": "9",
-        "x_px": "9",
-        "confidence": "0.5",
-        "name": "1",
-    }
+    assert (tmp_path / "o.csv").read_text().splitlines()[:2] == [
+        "label,centroid_z_um,centroid_y_um,centroid_x_um,cell,z_px,y_px,x_px,confidence,name",
+        "1,18,4.5,4.5,0,9,9,9,0.5,1",
+    ]
 
 
 def test_the_blank_control_has_no_points():
@@ -98,7 +82,7 @@ def test_a_folder_of_points_is_scored_by_name(folder):
     assert found["aggregates"]["F1"]["mean"] == pytest.approx(1.4 / 3)
     assert "right_cell" not in found["aggregates"]
     write_json(folder / "out/c-detected-points.json", FAR.document())
-    assert columns(folder / "o.csv", "case", "class").count(("c", "missed")) == 3
+    assert lines(folder / "o.csv", "case,class").count("c,missed") == 3
     found = scored(
         folder / "d",
         folder / "out",
@@ -168,13 +152,9 @@ def test_points_are_counted_by_cell_also_where_a_picture_lies_beside_the_labels(
         write_json(out / f"{name}.json", record | {"image": f"/data/{name}.nd2"})
         (cells / f"{name}.png").write_text("a picture of the labels")
     assert count_in_cells(out, cells) == out / "cells.csv"
-    assert columns(out / "cells.csv", "image", "cell", "points") == [
-        ("a.nd2", "4", "1"),
-        ("a.nd2", "7", "0"),
-        ("b.nd2", "4", "1"),
-        ("b.nd2", "7", "2"),
-    ]
-    assert [row["cell"] for row in rows_of(out / "objects.csv")] == ["0", "4", "4", "7", "7"]
+    counts = ["a.nd2,4,1", "a.nd2,7,0", "b.nd2,4,1", "b.nd2,7,2"]
+    assert lines(out / "cells.csv", "image,cell,points") == counts
+    assert lines(out / "objects.csv", "cell") == [*"04477"]
     (cells / "b.tif").unlink()
     (cells / "b.png").unlink()
     refused("expected labels of cells named b, found none", count_in_cells, out, cells)
@@ -184,12 +164,7 @@ def test_images_of_one_name_in_two_folders_keep_their_points(folder):
     for name, room in (("a", "1"), ("b", "2")):
         write_json(folder / f"out/{name}.json", {"image": f"/{room}/x.tif", "spacing_um": SPACING})
     count_in_cells(folder / "out", folder / "labels")
-    assert columns(folder / "out/cells.csv", "image", "points") == [
-        ("a", "1"),
-        ("a", "0"),
-        ("b", "1"),
-        ("b", "2"),
-    ]
+    assert lines(folder / "out/cells.csv", "image,points") == ["a,1", "a,0", "b,1", "b,2"]
 
 
 @pytest.mark.parametrize(
