@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from math import nan
 from pathlib import Path
 from types import MappingProxyType
@@ -159,7 +160,7 @@ def _of_cases(
     choices: dict[str, ModelChoice] = {}
     if judged:
         progress(0, len(judged), judged[0].name)
-    scored = pool.each(_of_case, [(case, task, answerers) for case in judged])
+    scored = pool.each(partial(_of_case, task, answerers), judged)
     for done, (number, scores) in enumerate(scored, start=1):
         if isinstance(scores, Lost):
             raise InputError(f"{judged[number].name}: not scored, {scores.reason}; run again")
@@ -178,9 +179,8 @@ def _sharing(answer: Answer, choices: dict[str, ModelChoice]) -> Answer:
     return replace(answer, record=answer.record.model_copy(update={"selection": choice}))
 
 
-def _of_case(piece: tuple[Case, Task, Sequence[Answerer]]) -> list[Answer]:
+def _of_case(task: Task, answerers: Sequence[Answerer], case: Case) -> list[Answer]:
     """Return the answers for one case."""
-    case, task, answerers = piece
     metrics = board_metrics(task.name) if task.main_output else ()
     return list(cases.score_case(case, task, metrics, answerers))
 
