@@ -36,7 +36,7 @@ def recipe(*given, **more):
 
 
 def test_same_seed_same_bytes_whatever_the_number_of_workers(tmp_path):
-    made = recipe("spheroid", "mini", 3, cases=2)
+    made = recipe("cells", "mini", 3, cases=2)
     for workers in (1, 2):
         made_in(tmp_path / f"{workers}", made, workers)
     found = digests(tmp_path / "1")  # the fingerprint stands in a file
@@ -45,15 +45,15 @@ def test_same_seed_same_bytes_whatever_the_number_of_workers(tmp_path):
 
 
 def test_missing_cases_are_made_again_with_the_same_bytes(tmp_path, dead):
-    made = recipe("spheroid", "mini", 0, cases=2)
+    made = recipe("cells", "mini", 0, cases=2)
     dataset = made_in(tmp_path, made)
     before = digests(tmp_path)
     (home,) = tmp_path.iterdir()
     (home / "dataset.json").unlink()
     shutil.rmtree(dataset.cases[1].folder)
     owner = f"{MACHINE}-{dead}-0"
-    (home / f"cases/.spheroid_02.{owner}.part").mkdir()
-    (home / f"cases/spheroid_01/.case.{owner}.part.json").touch()
+    (home / f"cases/.cells_02.{owner}.part").mkdir()
+    (home / f"cases/cells_01/.case.{owner}.part.json").touch()
     seen = []
     prepare(made, tmp_path, Processes(1), lambda done, total: seen.append((done, total)))
     assert seen == [(1, 2), (2, 2)]

@@ -57,10 +57,10 @@ REFUSED = {
         "facts": {"models": {"watershed": {MODEL: "0" * 16}}}
     },
     "mine.toml is no recipe of the checkout": {"facts": {"request": {"dataset": "mine.toml"}}},
-    "the simulation makes other data today: spheroid_01, spheroid_02; run it again": {
+    "the simulation makes other data today: cells_01, cells_02; run it again": {
         "facts": {
-            "request": {"dataset": "spheroid", "size": "mini", "cases": 2},
-            "cases": {"spheroid_01": "0", "spheroid_02": "1"},
+            "request": {"dataset": "cells", "size": "mini", "cases": 2},
+            "cases": {"cells_01": "0", "cells_02": "1"},
         }
     },
 }
@@ -103,9 +103,9 @@ def test_they_are_found_by_the_data_or_by_the_words_that_make_them(run, tmp_path
 
 
 def test_another_simulation_is_stale_and_edited_sources_alone_are_not(run, tmp_path):
-    words = {"dataset": "spheroid", "size": "mini", "cases": 3}
+    words = {"dataset": "cells", "size": "mini", "cases": 3}
     digests = cases_today(words)
-    assert list(digests) == ["spheroid_01", "spheroid_03"]
+    assert list(digests) == ["cells_01", "cells_03"]
     accept(run(facts={"request": words, "cases": digests}), "s", "", tmp_path / "kept")
     (found,) = accepted(tmp_path / "kept").values()
     assert found.said("simulation") == simulation_today(words)
@@ -116,7 +116,7 @@ def test_another_simulation_is_stale_and_edited_sources_alone_are_not(run, tmp_p
     assert list(stale(read_scored(found.place))) == []  # other sources, the same images
     path.write_text(path.read_text().replace('"cases": 3', '"cases": 3, "seed": 1'))
     (reason,) = stale(read_scored(found.place))
-    assert reason == "the simulation makes other data today: spheroid_01, spheroid_03"
+    assert reason == "the simulation makes other data today: cells_01, cells_03"
 
 
 CARD = read_cards(ROOT / "weights/watershed", "watershed")[0]
