@@ -150,22 +150,22 @@ def test_the_report_of_an_algorithm_is_not_trusted(tmp_path, run, dataset, fakes
     assert _record(tmp_path, "case_1")["model"] == ""
 
 
-def test_times_of_an_algorithm_are_recorded_if_they_make_sense(tmp_path, run, dataset, fakes):
-    times = {"seconds": 2.5, "cpu_seconds": -1, "network_seconds": "long"}
-    run(dataset, _reporting(fakes, json.dumps(times)))
-    record = _record(tmp_path, "case_1")
-    names = ("inside_seconds", "cpu_seconds", "network_seconds")
-    assert [record[name] for name in names] == [2.5, None, None]
-
-
-def test_the_choice_of_a_model_is_recorded(tmp_path, run, dataset, fakes):
+def test_a_report_is_recorded_as_far_as_it_makes_sense(tmp_path, run, make_dataset, fakes):
+    """Times are none below 0, warnings are single bounded lines, a choice has its own keys."""
     others = [
         {"model": "cells", "cost": 3.0, "terms": {"study": 3.0}, "broken": ["channel"]},
         {"model": "far", "cost": None, "terms": {}, "broken": [], "left_out": "did not beat it"},
     ]
     report = {"model": "nuclei", "cost": 1.5, "fallback": True, "other": "x", "others": others}
-    run(dataset, _reporting(fakes, json.dumps(report)))
+    report |= {"seconds": 2.5, "cpu_seconds": -1, "network_seconds": "long"}
+    odd = [" voxel size\nis assumed ", 7, "", "x" * 1000]
+    report["warnings"] = odd + ["again"] * 50
+    run(make_dataset(1), _reporting(fakes, json.dumps(report)))
     record = _record(tmp_path, "case_1")
+    names = ("inside_seconds", "cpu_seconds", "network_seconds")
+    assert [record[name] for name in names] == [2.5, None, None]
+    assert record["warnings"][:2] == ["voxel size is assumed", "x" * 297 + "..."]
+    assert len(record["warnings"]) == 20
     assert record["model"] == "nuclei"
     assert (record["selection"]["cost"], record["selection"]["fallback"]) == (1.5, True)
     assert "other" not in record["selection"]
@@ -174,6 +174,7 @@ def test_the_choice_of_a_model_is_recorded(tmp_path, run, dataset, fakes):
     assert ModelChoice.of({"others": others[1:]}).runner_up is None
     for odd in (3, [{}], [{"model": "a", "cost": "x"}]):
         assert ModelChoice.of({"cost": 1.5, "others": odd}) == ModelChoice()
+    assert warnings_in({"warnings": "a text"}) == warnings_in({"warnings": 3}) == ()
 
 
 def test_an_algorithm_that_does_not_start_fails_all_its_cases(tmp_path, run, dataset, engine):
@@ -230,17 +231,6 @@ def test_a_result_that_a_given_up_worker_finished_meanwhile_stays_if_it_is_one(
     assert _record(tmp_path, "case_1")["seconds"] == (99.0 if status == "ok" else 0.25)
     assert _record(tmp_path, "case_1")["status"] == "ok"
     assert {path.name for path in place.iterdir()} == {"case_1", "case_2", "case_3"}
-
-
-def test_the_warnings_of_a_container_are_kept_as_single_bounded_lines(
-    tmp_path, run, dataset, fakes
-):
-    odd = [" voxel size\nis assumed ", 7, "", "x" * 1000]
-    run(dataset, _reporting(fakes, json.dumps({"warnings": odd + ["again"] * 50})))
-    warnings = _record(tmp_path, "case_1")["warnings"]
-    assert warnings[:2] == ["voxel size is assumed", "x" * 297 + "..."]
-    assert len(warnings) == 20
-    assert warnings_in({"warnings": "a text"}) == warnings_in({"warnings": 3}) == ()
 
 
 def _failing(fakes, status="non-zero exit", message="no such module"):

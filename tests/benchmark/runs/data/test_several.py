@@ -93,24 +93,10 @@ def test_tasks_must_agree_or_be_named(faked):
     assert faked(other, other).task == "enhance"
 
 
-def test_chains_must_agree(faked):
-    refused(
-        r"different pipelines, cut then fuse \(a\), none \(b\); run",
-        faked,
-        {"through": ("cut", "fuse")},
-        {},
-    )
-    assert faked({"through": ("cut",)}, {"through": ("cut",)}).through == ("cut",)
-
-
-def test_one_reference_set_at_most(faked, tmp_path):
-    one = {tmp_path / "1.tif": None}
-    two = {tmp_path / "2.tif": None}
-    refused(
-        "expected one reference set, found those of a, b; name",
-        faked,
-        {"reference": one},
-        {"reference": two},
-    )
-    assert faked({}, {"reference": two}).reference == two
-    assert faked({"reference": one}, {"reference": one}).reference == one
+def test_chains_and_reference_sets_must_agree(faked):
+    cut, one, two = ({"through": ("cut", "fuse")}, *({"reference": {n: None}} for n in "12"))
+    refused(r"different pipelines, cut then fuse \(a\), none \(b\); run", faked, cut, {})
+    assert faked(cut, cut).through == ("cut", "fuse")
+    refused("expected one reference set, found those of a, b; name", faked, one, two)
+    assert faked({}, two).reference == two["reference"]
+    assert faked(one, one).reference == one["reference"]

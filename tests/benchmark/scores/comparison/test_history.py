@@ -1,3 +1,5 @@
+from rows import lines
+
 from cytosuite.benchmark.scores.comparison.history import (
     FILE,
     add_to_history,
@@ -11,11 +13,12 @@ def test_a_row_is_added_where_a_mean_changed(made, tmp_path):
     for commit, level in (("aaaa", 0.5), ("bbbb", 0.5), ("cccc", 0.75)):
         run = read_scored(made(commit, [level] * 4, facts={"cytosuite": f"0.1.0 {commit}"}))
         add_to_history(run, "cells", tmp_path)
-    rows = [line.split(",") for line in (tmp_path / FILE).read_text().splitlines()[1:]]
-    assert [row[2:] for row in rows] == [
-        ["SEG", "aaaa", "0.5000"], ["DET", "aaaa", "0.5000"],
-        ["SEG", "cccc", "0.7500"], ["DET", "cccc", "0.7500"],
-    ]  # fmt: skip
+    assert lines(tmp_path / FILE, "metric,commit,value") == [
+        "SEG,aaaa,0.5000",
+        "DET,aaaa,0.5000",
+        "SEG,cccc,0.7500",
+        "DET,cccc,0.7500",
+    ]
     assert history_table(tmp_path)[2:] == [
         "| cells | net | DET | 0.500 (aaaa) → 0.750 (cccc) |",
         "| cells | net | SEG | 0.500 (aaaa) → 0.750 (cccc) |",
