@@ -13,7 +13,8 @@ import pytest
 
 pytest.importorskip("distributed")
 import dask
-from distributed import Client, LocalCluster
+from distributed import LocalCluster
+from house import ran
 from mistakes import refused
 
 from cytosuite.benchmark.runs.cluster import dask_pool
@@ -130,12 +131,23 @@ def test_a_piece_that_ends_every_worker_is_lost_and_no_other(pool):
     assert found == {n: n for n in range(8) if n != 2}
 
 
+STRANGER = """
+import sys
+from distributed import Client
+for word in sys.argv[1:]:
+    try:
+        Client(word, timeout=3).submit(print, 1).result()
+    except (OSError, RuntimeError, ValueError, TypeError) as error:
+        print("refused: ", type(error).__name__)
+"""
+
+
 def test_nobody_without_the_key_of_the_run_gives_orders(pool):
     address = pool.client.scheduler.address
     assert address.startswith("tls://127.0.0.1:")
-    for word in (address, address.replace("tls://", "tcp://")):
-        with pytest.raises((OSError, RuntimeError, ValueError, TypeError)):
-            Client(word, timeout=1)
+    words = address, address.replace("tls://", "tcp://")
+    done = ran(sys.executable, "-W", "ignore", "-c", STRANGER, *words)
+    assert done.stdout.count("refused: ") == len(words), done.stderr
 
 
 def test_a_cluster_that_dask_refuses_is_one_line(tmp_path, monkeypatch):
