@@ -17,6 +17,7 @@ from cytosuite.files import (
     Entries,
     Json,
     Paths,
+    digest,
     file_digest,
     link,
     parse_json,
@@ -113,19 +114,19 @@ def converted(engine: Engine, algorithm: str, model: Path, home: Path, name: str
     """Return the card in `home` of a tool's own model, a file or a folder, converted once."""
     if not model.exists():
         raise InputError(f"{model}: no such file or folder of {algorithm}")
+    sha256 = digest([model], model) if model.is_dir() else file_digest(model)
+    card = home / f"{name or f'{_word(model.stem)}-{sha256[:8]}'}.json"
+    if card.is_file() and not name:
+        return card
     with TemporaryDirectory() as temporary:
         file = model
         if model.is_dir():
             parts = {path.relative_to(model).as_posix(): path for path in visible_files(model)}
             file = write_zip(Path(temporary) / f"{model.name}.zip", parts)
-        digest = file_digest(file)
-        card = home / f"{name or f'{_word(model.stem)}-{digest[:8]}'}.json"
-        if card.is_file() and not name:
-            return card
         answer, weights = _asked(
             engine, algorithm, {}, {f"model/{file.name}": file}, Limits(timeout_s=DAYS_S)
         )
-    facts = {"file": model.name, "sha256": digest}
+    facts = {"file": model.name, "sha256": sha256}
     return _written(card, algorithm, answer, weights, f"{model.name} of a user.", facts, "unknown")
 
 
