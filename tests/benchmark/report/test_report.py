@@ -9,6 +9,7 @@ import pytest
 from rendered import html, text_of
 
 from cytosuite.benchmark.report import page, write_report
+from cytosuite.benchmark.runs.record import ModelChoice
 from cytosuite.benchmark.scores.blind import blinded
 from cytosuite.benchmark.scores.comparison.scored import read_scored
 from cytosuite.contract.manifest import AlgorithmManifest
@@ -127,10 +128,10 @@ def test_names_and_logs_cannot_become_code(make):
     metric = replace(
         results.metrics[0], title=EVIL, undefined=EVIL, reference="javascript:alert(1)"
     )
-    records = {
-        key: record.model_copy(update={"message": EVIL, "model": EVIL})
-        for key, record in results.records.items()
-    }
+    rivals = [{"model": EVIL, "broken": [EVIL]}, {"model": EVIL, "left_out": EVIL}]
+    choice = ModelChoice.of({"cost": 1.0, "terms": {EVIL: 1.0}, "others": rivals})
+    told = {"message": EVIL, "model": EVIL, "selection": choice, "warnings": (EVIL,)}
+    records = {key: record.model_copy(update=told) for key, record in results.records.items()}
     results = replace(
         results,
         title=EVIL,
