@@ -38,24 +38,22 @@ addEventListener("DOMContentLoaded", () => {
 """
 
 
-@pytest.mark.parametrize(
-    "code",
-    [
-        "<script>document.documentElement.dataset.fooled = 1</script>",
-        "<img src=x onerror='document.documentElement.dataset.fooled = 1'>",
-        "<style>main { display: none }</style>",
-    ],
+CODES = (
+    "<script>document.documentElement.dataset.fooled = 1</script>",
+    "<img src=x onerror='document.documentElement.dataset.fooled = 1'>",
+    "<style>main { display: none }</style>",
 )
-def test_no_other_script_or_style_has_an_effect(make, tmp_path, browse, code):
+
+
+def test_no_other_script_or_style_has_an_effect(make, tmp_path, browse):
     index = write_report(make(), tmp_path / "report")
     look = 'document.documentElement.dataset.main = document.querySelector("main").offsetHeight > 0'
     probe = f"<head><script>addEventListener('load', () => {{ {look} }})</script>"
-    index.write_text(
-        index.read_text().replace("<head>", probe).replace("</main>", f"</main>{code}")
-    )
+    foreign = f"</main>{''.join(CODES)}"
+    index.write_text(index.read_text().replace("<head>", probe).replace("</main>", foreign))
     data, console = browse(index, "main")
     assert data == {"ready": "yes", "viewer": "", "main": "true"}
-    assert "Content Security Policy" in str(console)
+    assert str(console).count("Content Security Policy") >= len(CODES)
 
 
 def test_tables_sort_and_marks_light_up(make, conditions, tmp_path, browse):
