@@ -51,16 +51,16 @@ def test_files_that_no_container_uses_are_left_out(packages, name, useless):
     assert packages.is_useless(PurePosixPath(name)) is useless
 
 
-@pytest.mark.parametrize("library", ["llvmlite/binding/libllvmlite.so", "h5py/_conv*.so"])
+@pytest.mark.parametrize("library", ["scipy/ndimage/_rank_filter_1d*.so", "h5py/_conv*.so"])
 def test_a_library_without_symbols_is_shorter_and_works(packages, tmp_path, library):
     (path,) = Path(__import__(library.partition("/")[0]).__file__).parents[1].glob(library)
     before = path.read_bytes()
     after = packages.without_symbols(before)
     assert len(after) < len(before)
     assert packages.without_symbols(after) == after
-    if "llvm" in library:  # the other needs libraries beside it
+    if "scipy" in library:  # the other needs libraries beside it
         (tmp_path / "x.so").write_bytes(after)
-        assert ctypes.CDLL(str(tmp_path / "x.so")).LLVMPY_GetVersionInfo is not None
+        assert ctypes.CDLL(str(tmp_path / "x.so")).PyInit__rank_filter_1d is not None
     assert packages.without_symbols(b"text") == b"text"
 
 

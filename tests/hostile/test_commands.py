@@ -167,13 +167,11 @@ def test_a_training_stopped_at_any_moment_ends_with_the_weights_of_an_undisturbe
     assert not left(home)
 
 
-@pytest.mark.parametrize(
-    "words", [["list"], ["list", "--csv", "-"], _score, _simulate], ids=["list", "csv", "score", ""]
-)
-def test_a_pipe_that_nobody_reads_ends_a_command_without_a_word(home, tmp_path, words):
+@pytest.mark.parametrize("command", [lambda _: ["list"], _simulate], ids=["list", "simulate"])
+def test_a_pipe_that_nobody_reads_ends_a_command_without_a_word(home, tmp_path, command):
     read, write = os.pipe()
     os.close(read)
-    process = _start(home, words if isinstance(words, list) else words(tmp_path), stdout=write)
+    process = _start(home, command(tmp_path), stdout=write)
     os.close(write)
     assert process.communicate(timeout=1800) == (None, "")
     assert process.returncode == 141

@@ -79,28 +79,28 @@ def test_results_of_a_gpu_are_other_results():
     assert ProcessEngine(device="cuda").identity("watershed") == "process"
 
 
-@pytest.mark.parametrize(
-    "behaviour, status, message",
-    [
-        ("raise ValueError('too few')", "non-zero exit", "ValueError: too few"),
-        ("os.kill(os.getpid(), signal.SIGKILL)", "killed", "ended by SIGKILL"),
-        ("time.sleep(600)", "time-out", "time limit of 4 s exceeded"),
-        ("b = np.ones(2**26); time.sleep(1)", "out of memory", "memory limit of 0.4 GiB exceeded"),
-    ],
-)
+ENDS = {
+    "raise ValueError('too few')": ("non-zero exit", "ValueError: too few"),
+    "os.kill(os.getpid(), signal.SIGKILL)": ("killed", "ended by SIGKILL"),
+    "time.sleep(600)": ("time-out", "time limit of 4 s exceeded"),
+    "b = np.ones(2**26); time.sleep(1)": ("out of memory", "memory limit of 0.4 GiB exceeded"),
+}
+
+
+@pytest.mark.parametrize("api, first, last", [("exec", 0, 1), ("invoke", 1, 4)])
 def test_what_ends_a_case_has_a_reason_and_the_next_one_runs(
-    start, predict, behaviour, status, message
+    start, predict, tmp_path, api, first, last
 ):
-    api = "invoke"
-    limits = {"timeout_s": 4.0, "memory_gib": 0.4}
-    if status == "non-zero exit":
-        api = "exec"
-        limits = {}
-    with start(f"if image.array.sum() == 2400: {behaviour}", api, **limits) as session:
-        outcome, _ = predict(session)
-        assert (outcome.status, outcome.message) == (status, message)
-        assert outcome.exit_code == 1 or status != "non-zero exit"
-        assert outcome.seconds < 60
+    program = tmp_path / "program.py"
+    limits = {"timeout_s": 4.0, "memory_gib": 0.4} if api == "invoke" else {}
+    with start(f"exec(open({str(program)!r}).read())", api, **limits) as session:
+        for behaviour in [*ENDS][first:last]:
+            program.write_text(behaviour)
+            outcome, _ = predict(session)
+            assert (outcome.status, outcome.message) == ENDS[behaviour]
+            assert outcome.exit_code == 1 or api == "invoke"
+            assert outcome.seconds < 60
+        program.write_text("")
         assert predict(session, 1)[0].status == "ok"
 
 
