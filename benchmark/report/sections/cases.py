@@ -43,7 +43,7 @@ def _grids(results: Results, names: list[str]) -> list[Grid]:
     failed = {name: results.failed(name) for name in names}
     grids: list[Grid] = []
     fit = max(CELLS // (len(names) * len(results.case_order)), len(results.board))
-    for metric in sorted(results.by_case, key=lambda metric: metric not in results.board)[:fit]:
+    for metric in results.by_case[:fit]:
         scores = {name: results.values[name, metric.name] for name in names}
         digits = min(decimals(v for values in scores.values() for v in values.values()), 3)
         axis = results.axes[metric.name]

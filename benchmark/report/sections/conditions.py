@@ -32,7 +32,7 @@ def view(results: Results) -> Json | None:
     scored = {name for group in groups for _, name in group.scores}
     metrics = [
         metric
-        for metric in sorted(results.by_case, key=lambda metric: metric not in results.board)
+        for metric in results.by_case
         if metric.name in scored
         and (None not in (metric.best, metric.worst) or metric.name in results.primary)
     ]

@@ -9,8 +9,6 @@ from cytosuite.benchmark.scores.results import Results
 from cytosuite.files import Json
 from cytosuite.metrics.tracks.link_errors import LINK_ERRORS
 
-HEADS = ("algorithm", *LINK_ERRORS)
-
 
 def view(results: Results) -> Json | None:
     """Return the kinds of wrong links, and their numbers by algorithm; None without tables."""
@@ -20,11 +18,6 @@ def view(results: Results) -> Json | None:
     ranked = [entry.algorithm for entry in results.ranked if entry.algorithm in counts]
     rows = [(name, [counts[name][kind] for kind in LINK_ERRORS]) for name in ranked]
     return {"meanings": LINK_ERRORS, "rows": rows} if rows else None
-
-
-def markdown(_: Results, view: Json) -> list[str]:
-    """Return the numbers as a table."""
-    return table(HEADS, [[name, *numbers] for name, numbers in view["rows"]])
 
 
 TEMPLATE = """
@@ -38,4 +31,9 @@ TEMPLATE = """
 <details class="more"><summary>What the kinds mean</summary><dl>{% for kind, meaning in view.meanings.items() %}<dt>{{ kind }}</dt><dd>{{ meaning }}</dd>{% endfor %}</dl></details>
 """  # noqa: E501 - HTML
 
-SECTION = ReportSection(36, "Links", "Errors of links", view, TEMPLATE, markdown)
+SECTION = ReportSection(
+    *(36, "Links", "Errors of links", view, TEMPLATE),
+    lambda _, view: table(
+        ["algorithm", *LINK_ERRORS], ([name, *counts] for name, counts in view["rows"])
+    ),
+)

@@ -15,9 +15,8 @@ def view(results: Results) -> Json | None:
     }
     if not names or not values:
         return None
-    first = [metric for metric in results.by_case if metric in results.board]
-    first = first or results.by_case[:2]
-    more = [metric for metric in results.by_case if metric not in first]
+    number = len([metric for metric in results.by_case if metric in results.board]) or 2
+    first, more = results.by_case[:number], results.by_case[number:]
     dots = [dotted(len(results.case_order), figures) for figures in (len(first), len(values))]
     return {"values": values, "first": first, "more": more, "dots": dots}
 

@@ -27,7 +27,6 @@ def view(results: Results) -> Json | None:
     names = [name for name in arrays.algorithms if name not in CONTROLS]
     directed = [m for m in measures(results.metrics) if m.name in arrays.metrics]
     cells = len(names) * len(arrays.strata)
-    directed.sort(key=lambda measure: measure.name not in ranking.metrics)
     shown = directed[: MOST // max(1, cells)]
     counts = draw_counts(arrays.strata, ranking.draws, ranking.seed)
     if len(shown) < len(ranking.metrics) or counts.size > SAMPLED:

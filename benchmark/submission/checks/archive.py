@@ -6,9 +6,10 @@ import posixpath
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from tarfile import BLOCKSIZE, DIRTYPE, GNU_FORMAT, SYMTYPE, TarInfo
+from tarfile import BLOCKSIZE, DIRTYPE, GNU_FORMAT, REGTYPE, SYMTYPE, TarInfo
 from typing import Any, Literal, NamedTuple
 
+from cytosuite.benchmark.engines.images.context import FILE_MODE, entry_of
 from cytosuite.benchmark.submission.checks.rules import SAVE
 from cytosuite.errors import plain
 from cytosuite.files import Entries, TextDict, frozen, parse_json
@@ -154,10 +155,7 @@ def _place(layer: ImageLayer) -> str:
 
 def _header(name: str, size: int) -> bytes:
     """Return the header of a file, without owner and time."""
-    entry = TarInfo(name)
-    entry.size = size
-    entry.mode = 0o644
-    return entry.tobuf(GNU_FORMAT)
+    return entry_of(name, FILE_MODE, REGTYPE, size).tobuf(GNU_FORMAT)
 
 
 def read_archive(
