@@ -6,16 +6,17 @@ import house
 import pytest
 
 SECONDS = 1800
-LONG = ("kill report", "kill model install", "kill train", "shorten trainer", "shorten benchmark")
-LONG += ("start_twice simulate", "start_twice trainer", "alter_times benchmark")
+KINDS = (
+    *("kill simulate", "kill report", "kill model install", "kill train"),
+    *("shorten trainer", "shorten benchmark", "alter_times benchmark"),
+    *("start_twice simulate", "start_twice trainer"),
+)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "kind, tries",
-    [("kill simulate", 2), *(pytest.param(kind, 3, marks=pytest.mark.long) for kind in LONG)],
-)
-def test_nothing_goes_wrong(kind, tries):
-    words = ["-m", "tests.hostile.kills", "--kinds", kind, "--tries", tries]
+@pytest.mark.long
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_goes_wrong(kind):
+    words = ["-m", "tests.hostile.kills", "--kinds", kind, "--tries", 3]
     done = house.ran(sys.executable, *words, cwd=house.ROOT, timeout=SECONDS)
     assert done.returncode == 0, done.stdout + done.stderr

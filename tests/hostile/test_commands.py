@@ -43,7 +43,7 @@ START_S = 0.5  # of Python, in which nobody catches a signal
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     """Return a checkout with a network that can be trained, and images to work on."""
-    folder = house.build(tmp_path_factory.mktemp("commands") / "house")
+    folder = house.build(tmp_path_factory.mktemp("commands") / "house", datasets=["toy_cells"])
     for room in ("algorithms", "weights"):
         shutil.copytree(house.ROOT / room / "cellpose3d", folder / room / "cellpose3d")
     z, y, x = np.ogrid[:16, :40, :40]
@@ -167,7 +167,12 @@ def test_a_training_stopped_at_any_moment_ends_with_the_weights_of_an_undisturbe
     assert not left(home)
 
 
-@pytest.mark.parametrize("command", [lambda _: ["list"], _simulate], ids=["list", "simulate"])
+def _toys(place):
+    words = ["simulate", "toy_cells", "--size", "mini", "--cases", "3", "--workers", "2"]
+    return [*words, "--runs", place / "runs", "--out", place / "out"]
+
+
+@pytest.mark.parametrize("command", [lambda _: ["list"], _toys], ids=["list", "simulate"])
 def test_a_pipe_that_nobody_reads_ends_a_command_without_a_word(home, tmp_path, command):
     read, write = os.pipe()
     os.close(read)
