@@ -2,9 +2,6 @@
 
 import json
 import os
-import socket
-import stat
-from contextlib import suppress
 from math import inf, nan
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,7 +9,7 @@ from tempfile import TemporaryDirectory
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from cytosuite.benchmark.engines.collect import Refused, add_log, empty, take
+from cytosuite.benchmark.engines.collect import add_log
 from cytosuite.benchmark.runs.record import (
     LIMIT_LINE,
     LIMIT_LINES,
@@ -173,56 +170,3 @@ def test_a_log_acts_on_no_terminal(text):
         add_log(log, text)
         lines = log.read_text(encoding="utf-8").split("\n")
         assert all(line.isprintable() for line in lines)
-
-
-kinds = st.sampled_from(["file", "folder", "link", "loop", "pipe", "socket", "second"])
-places = st.tuples(st.sampled_from(["", "a", "a/b", "images/instance-labels"]), names)
-
-
-def planted(folder, entries):
-    """Make entries as far as the file system takes them."""
-    for (place, name), kind in entries:
-        inside = Path(folder) / place
-        inside.mkdir(parents=True, exist_ok=True)
-        path = inside / name.replace("/", "_").replace("\0", "_")
-        try:
-            if kind == "file":
-                path.open("xb").close()
-            elif kind == "folder":
-                path.mkdir()
-            elif kind in ("link", "loop"):
-                path.symlink_to("/etc/hostname" if kind == "link" else ".")
-            elif kind == "pipe":
-                os.mkfifo(path)
-            elif kind == "socket":
-                with socket.socket(socket.AF_UNIX) as made:
-                    made.bind(os.fsencode(path))
-            else:
-                path.hardlink_to(next(p for p in inside.iterdir() if p.is_file()))
-        except (OSError, ValueError, UnicodeEncodeError, StopIteration):
-            continue  # a name that is taken, too long or no name at all
-
-
-@often
-@given(st.lists(st.tuples(places, kinds), max_size=6))
-@example([(("", "\udcff.tif"), "pipe")])
-@example([(("images/instance-labels", "\x1b[2J.tif"), "file")])
-def test_a_copied_output_holds_plain_files_of_plain_names_alone(entries):
-    with TemporaryDirectory() as source, TemporaryDirectory() as target:
-        planted(source, entries)
-        count = None
-        with suppress(Refused):
-            count = take(Path(source), Path(target), 10**6)
-        found = list(Path(target).rglob("*"))
-        modes = [path.lstat().st_mode for path in found]
-        assert all(stat.S_ISREG(mode) or stat.S_ISDIR(mode) for mode in modes)
-        assert all(path.name.isprintable() for path in found)
-        assert count in (None, sum(map(stat.S_ISREG, modes)))
-        if count is not None:
-            contents = [
-                {p.relative_to(top): p.read_bytes() for p in Path(top).rglob("*") if p.is_file()}
-                for top in (source, target)
-            ]
-            assert contents[0] == contents[1]
-        empty(Path(source))
-        assert not any(Path(source).iterdir())

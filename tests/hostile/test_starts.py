@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from puppets import played
 
 from cytosuite.benchmark.engines import docker_session
 from cytosuite.benchmark.engines.docker import DockerEngine
@@ -47,31 +48,26 @@ def test_a_server_that_is_not_ready_is_given_up(start, tmp_path, attack, monkeyp
 
 
 def test_a_slow_start_is_no_failure(start, monkeypatch):
-    monkeypatch.setattr(docker_session, "IDLE_S", 6.0)
-    work = "import time\nend = time.process_time() + 7\nwhile time.process_time() < end: pass"
+    monkeypatch.setattr(docker_session, "IDLE_S", 3.0)
+    work = "import time\nend = time.process_time() + 4\nwhile time.process_time() < end: pass"
     with start(work) as session:
-        assert session.startup_seconds > 7
+        assert session.startup_seconds > 4
 
 
 def test_a_server_that_hangs_after_it_was_ready_costs_its_cases_alone(start, tmp_path):
     hang = "import time\nHandler.do_POST = lambda self: time.sleep(600)"
-    (tmp_path / "in").mkdir()
     with start(hang) as session:
         for name in "ab":
-            (tmp_path / name).mkdir()
-            outcome = session.predict(tmp_path / "in", tmp_path / name, tmp_path / "log")
+            outcome = played(session, tmp_path / name, "").outcome
             assert (outcome.status, outcome.message) == ("time-out", "time limit of 2 s exceeded")
             assert outcome.seconds < 60
 
 
 def test_a_server_that_dies_between_cases_is_started_again(start, tmp_path):
-    (tmp_path / "in").mkdir()
-    (tmp_path / "in/act.py").write_text("open('/output/result', 'w').write('x')")
     with start("") as session:
         for name in "abc":
-            (tmp_path / name).mkdir()
-            outcome = session.predict(tmp_path / "in", tmp_path / name, tmp_path / "log")
-            assert outcome.status == "ok", outcome
+            case = played(session, tmp_path / name, "open('/output/result', 'w').write('x')")
+            assert case.outcome.status == "ok", case.outcome
             # From outside: a thread of its own would sleep on while the container stands still.
             session._box.container.unpause()
             session._box.container.kill()

@@ -1,5 +1,6 @@
 import errno
 import os
+import socket
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -83,6 +84,12 @@ def _pipe(source):
     os.mkfifo(source / "images/p")
 
 
+def _socket(source):
+    """s: a socket where only files and folders may be"""
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(str(source / "s"))
+
+
 def _second_name(source):
     """images/b: a file with more than one name"""
     (source / "images/b").hardlink_to(source / "note.json")
@@ -116,7 +123,7 @@ def _no_text(source):
 
 
 @pytest.mark.parametrize(
-    "mistake", [_link, _pipe, _second_name, _large, _hole, _deep, _many, _no_text]
+    "mistake", [_link, _pipe, _socket, _second_name, _large, _hole, _deep, _many, _no_text]
 )
 def test_refuses(source, target, mistake):
     mistake(source)

@@ -109,9 +109,7 @@ class TestWithDaemon:
         own = {"name": "mine", "description": "pass"}  # a program of the puppet
         write_json(home / "mine.json", read_json(CARDS / "nuclei-2d.json") | own)
         (home / "private.txt").write_text("not for the container")
-        (tmp_path / "in").mkdir()
-        (tmp_path / "out").mkdir()
-        (tmp_path / "in/act.py").write_text(
+        program = (
             "import os, pathlib\n"
             "print(os.listdir('/opt/ml/model'), flush=True)\n"
             "pathlib.Path('/output/card').write_text(open('/opt/ml/model/mine.json').read())\n"
@@ -122,10 +120,10 @@ class TestWithDaemon:
             client, image=lambda *_: puppet, models={"puppet": home / "mine.json"}
         )
         with engine.session("puppet", tmp_path / "session", tiny, "exec") as session:
-            outcome = session.predict(tmp_path / "in", tmp_path / "out", tmp_path / "log")
-        assert (outcome.status, outcome.message) == ("ok", "")
-        assert (tmp_path / "out/card").read_text() == (home / "mine.json").read_text()
-        assert (tmp_path / "log").read_text().splitlines() == ["['mine.json']", "ro"]
+            case = puppets.played(session, tmp_path / "case", program)
+        assert (case.outcome.status, case.outcome.message) == ("ok", "")
+        assert (case.output / "card").read_text() == (home / "mine.json").read_text()
+        assert case.log.read_text().splitlines() == ["['mine.json']", "ro"]
         assert not (tmp_path / "session").exists()
 
     def test_a_container_that_vanishes_is_an_error_of_the_engine(self, sandboxed):

@@ -11,37 +11,47 @@ from cytosuite.files import write_text
 NAME = "ab12"
 
 
-def _group(home, pid=7, name=NAME):
-    return memory_group(pid, name, home / "cgroup", home / "proc")
+# Lines of a process, folder and files of a group, memory in use without idle cache, processes killed:
+# of a system with a hierarchy for each controller, and of one with the unified hierarchy.
+GROUPS = {
+    "1": (
+        f"5:memory:/docker/{NAME}\n4:pids:/docker/{NAME}\n0::/\n",
+        f"cgroup/memory/docker/{NAME}",
+        {
+            "memory.usage_in_bytes": "1000\n",
+            "memory.stat": "cache 300\ninactive_file 1\ntotal_inactive_file 200\n",
+            "memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n",
+        },
+        (800, 3),
+    ),
+    "2": (
+        f"0::/system.slice/docker-{NAME}.scope\n",
+        f"cgroup/system.slice/docker-{NAME}.scope",
+        {
+            "memory.current": "1000\n",
+            "memory.stat": "anon 500\ninactive_file 400\n",
+            "memory.events": "low 0\noom 2\noom_kill 1\n",
+        },
+        (600, 1),
+    ),
+}
 
 
-def test_idle_cache_does_not_count(tmp_path):
-    # a system with one hierarchy per controller
-    write_text(
-        tmp_path / "proc/7/cgroup", f"5:memory:/docker/{NAME}\n4:pids:/docker/{NAME}\n0::/\n"
+@pytest.mark.parametrize("version", GROUPS)
+def test_both_versions_are_read_but_no_process_outside_the_container(tmp_path, version):
+    lines, place, files, expected = GROUPS[version]
+    write_text(tmp_path / "proc/7/cgroup", lines)
+    for name, text in files.items():
+        write_text(tmp_path / place / name, text)
+    group, stranger, ended = (
+        memory_group(pid, name, tmp_path / "cgroup", tmp_path / "proc")
+        for pid, name in ((7, NAME), (7, "cd34"), (8, NAME))
     )
-    group = tmp_path / "cgroup/memory/docker" / NAME
-    write_text(group / "memory.usage_in_bytes", "1000\n")
-    write_text(group / "memory.stat", "cache 300\ninactive_file 1\ntotal_inactive_file 200\n")
-    write_text(group / "memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n")
-    found = _group(tmp_path)
-    assert (found.used(), found.kills()) == (800, 3)
-    for path in group.iterdir():
-        path.unlink()
-    assert (found.used(), found.kills()) == (None, None)  # it has vanished
-    assert _group(tmp_path, 8) is None
-
-
-def test_both_versions_are_read_but_no_process_outside_the_container(tmp_path):
-    # a system with the unified hierarchy
-    write_text(tmp_path / "proc/7/cgroup", f"0::/system.slice/docker-{NAME}.scope\n")
-    group = tmp_path / f"cgroup/system.slice/docker-{NAME}.scope"
-    write_text(group / "memory.current", "1000\n")
-    write_text(group / "memory.stat", "anon 500\ninactive_file 400\n")
-    write_text(group / "memory.events", "low 0\noom 2\noom_kill 1\n")
-    found = _group(tmp_path)
-    assert (found.used(), found.kills()) == (600, 1)
-    assert _group(tmp_path, name="cd34") is None
+    assert (group.used(), group.kills()) == expected
+    for name in files:
+        (tmp_path / place / name).unlink()
+    assert (group.used(), group.kills()) == (None, None)  # it has vanished
+    assert stranger is ended is None
 
 
 def test_the_peak_and_the_mean_are_those_of_all_readings():
