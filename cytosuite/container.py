@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -32,7 +32,7 @@ from cytosuite.contract.metadata import as_plane, with_given
 from cytosuite.contract.points import Points
 from cytosuite.contract.progress import shown
 from cytosuite.contract.select import FOLDER, SIZE, Selection, describe, select
-from cytosuite.contract.tasks import IMAGE, TASKS
+from cytosuite.contract.tasks import IMAGE, TASKS, Task
 from cytosuite.contract.weights import (
     find_folder,
     module_of,
@@ -144,22 +144,21 @@ class Algorithm:
         lines = [
             *(main.origin.warnings if main else ()),
             *choice_warnings(selection, main, facts),
-            *_output_warnings(task.name, outputs),
+            *_output_warnings(task, outputs),
         ]
         return outputs, selection, [line for line in dict.fromkeys(lines) if line not in stated]
 
 
-def _output_warnings(task: str, outputs: Entries) -> list[str]:
-    labels = {socket.slug for socket in TASKS[task].outputs if socket.kind == "labels"}
-    lines: dict[str, None] = {}
+def _output_warnings(task: Task, outputs: Entries) -> Iterator[str]:
+    """Yield the warnings on outputs, and on labels that are stretched."""
+    labels = {socket.slug for socket in task.outputs if socket.kind == "labels"}
     for slug, output in outputs.items():
         if isinstance(output, Points):
-            lines |= dict.fromkeys(output.warnings)
+            yield from output.warnings
         if isinstance(output, Volume):
-            lines |= dict.fromkeys(output.origin.warnings)
+            yield from output.origin.warnings
             if slug in labels and (line := stretched(output)):
-                lines[line] = None
-    return list(lines)
+                yield line
 
 
 def attempt(program: Program) -> int:

@@ -201,24 +201,21 @@ def _outputs(
         if facts.get("axes", time + axes) == time + axes
     }
     stacks = any(socket.axes for socket in TASKS[manifest.task].inputs)
-    for axes, words in (("ZYX", "3D"), ("YX", "2D")):
-        if stacks and axes == "YX":
-            continue  # a plane is refused on its way to the algorithm
+    for axes in ["ZYX"] if stacks else GEOMETRY:  # else a plane is refused before the algorithm
+        words = f"{len(axes)}D"
+        refused = f"{words}: refused, as no model is made for it"
         inputs = example(manifest, axes)
         try:
             outputs = run(inputs)
         except CytosuiteError as error:
             if axes not in served and error.exit_code in REFUSALS:
-                yield Check(f"{words}: refused, as no model is made for it")
+                yield Check(refused)
             else:
                 yield Check(f"{words}: outputs", "FAIL", " ".join(str(error).split()))
             continue
         if axes not in served:
-            yield Check(
-                f"{words}: refused, as no model is made for it",
-                "FAIL",
-                f"gave outputs, though no model card describes images with axes {axes}",
-            )
+            reason = f"gave outputs, though no model card describes images with axes {axes}"
+            yield Check(refused, "FAIL", reason)
             continue
         title = f"{words}: outputs with the input's geometry"
         yield _judged(title, _geometry, manifest, inputs, outputs)

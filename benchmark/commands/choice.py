@@ -52,8 +52,6 @@ def candidates_for(
 ) -> tuple[list[AlgorithmManifest], Models]:
     """Return the algorithms to choose from, preferred ones first, and the models named for them."""
     task = options.task
-    if task is not None:
-        pick("task", [task], TASKS)
     if options.algorithm == AUTO:
         candidates = preferred(task or SEGMENT, every=bool(options.model))
         # By their names alone.

@@ -100,7 +100,7 @@ def subject(options: RehearseOptions, screen: Console) -> tuple[Engine, Algorith
         raise InputError("a rehearsal runs containers; start Docker, or use ENGINE=podman")
     if ours:
         return engine, manifests[word]
-    task = TASKS[pick("task", [str(options.task)], TASKS)[0]]
+    task = TASKS[str(options.task)]
     (manifest,) = take_in([word], [*manifests, *CONTROLS], task, engine, options, screen)
     return engine, manifest
 

@@ -8,6 +8,7 @@ from cytosuite.benchmark.commands.terminal.options import (
     RunOptions,
     TableOptions,
     command_options,
+    known_task,
     option,
 )
 from cytosuite.errors import InputError
@@ -44,5 +45,7 @@ class ApplyOptions(SegmentOptions):
     """Options of `SegmentOptions`, of an algorithm for any task."""
 
     out: Path = option("Folder for the results.", Path("applied"))
-    task: str | None = option("segment, enhance, ...: of the algorithms to choose from.")
+    task: str | None = option(
+        "segment, enhance, ...: of the algorithms to choose from.", parse=known_task
+    )
     cells: Path | None = option("Labels of cells (as segment writes), to count points in.")

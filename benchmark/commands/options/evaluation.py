@@ -7,6 +7,7 @@ from cytosuite.benchmark.commands.terminal.options import (
     PhaseOptions,
     argument,
     command_options,
+    known_task,
     option,
 )
 
@@ -18,7 +19,7 @@ class RehearseOptions(ExternalOptions):
     """Options of a rehearsal."""
 
     algorithm: str = argument("Name in algorithms/, image:tag or .tar.gz of others.")
-    task: str | None = option("Of an image of others: segment, ...")
+    task: str | None = option("Of an image of others: segment, ...", parse=known_task)
     dataset: str | None = option("Images to rehearse on: a dataset, recipe or folder.")
     profile: str | None = option("Machine, like gc-t4-16gb; the smallest that suffices.")
     runs: Path | None = option("Folder for all results.")

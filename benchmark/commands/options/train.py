@@ -6,6 +6,7 @@ from cytosuite.benchmark.catalog.packages import Device
 from cytosuite.benchmark.commands.terminal.console import printable, several
 from cytosuite.benchmark.commands.terminal.options import (
     MOST_WORKERS,
+    BuildingOptions,
     FileOptions,
     RunOptions,
     SimulatedOptions,
@@ -18,7 +19,7 @@ from cytosuite.contract.words import SPLITS
 
 
 @command_options
-class TrainOptions(SimulatedOptions, FileOptions):
+class TrainOptions(SimulatedOptions, FileOptions, BuildingOptions):
     """Options of a training; `passed` holds the words for its own program."""
 
     algorithm: str = argument("Name in algorithms/.")
@@ -43,7 +44,6 @@ class TrainOptions(SimulatedOptions, FileOptions):
     threads: int = option("Of the CPU.", 1, min=1, max=MOST_WORKERS)
     device: Device = option("Where to train.", "cpu", env="DEVICE")
     engine: str = option("Of a tool of others or a pipeline: auto, docker, process, ...", "auto")
-    base_image: str | None = option("Image with Python 3.11 to build upon.", env="BASE_IMAGE")
     authors: str | None = option("Of the model; git's user.name.", parse=printable)
     changes: list[str] = parameters()
     runs: Path | None = option("Folder for simulated data.")
