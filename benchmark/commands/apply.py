@@ -96,6 +96,8 @@ class _Application:
                     f"{self.out}: the output would overwrite {image}; name another folder"
                 )
         self.results: dict[str, Applied] = {}
+        # Once for all images: it reads the sources of an algorithm, or asks the daemon.
+        self.program = cache(lambda name: job_key("", name, self.engine))
         self.unable = cache(partial(refusal, lambda name: need(self.engine, options, [name])))
 
     def run(self) -> list[Applied]:
@@ -168,7 +170,7 @@ class _Application:
 
     def _key(self, target: OutputFiles, algorithm: str) -> str:
         """Return the key of the result of an image."""
-        return job_key(target.fingerprint, algorithm, self.engine)
+        return value_digest([target.fingerprint, self.program(algorithm)])
 
     def _is_open(self, target: OutputFiles, *, lone: bool = False) -> bool:
         """Return whether an image is to be made: anew where its size is not the one it shares."""
