@@ -76,22 +76,18 @@ def test_sequences_of_a_folder_are_judged_by_their_markers(scores, sequences):
 
 def test_sequences_folders_of_frames_and_movies_are_tracked_alike(cli, sequences, tmp_path, out):
     frames = np.stack([read(path).array for path in sorted((sequences / "01").glob("*.tif"))])
-    places = [sequences, shutil.copytree(sequences / "01", tmp_path / "frames/01")]
-    for axes, step in {"TYX": (), "ZYX": (1.0,)}.items():  # pages are called z by many programs
-        write(tmp_path / axes / "01.tif", Volume(frames, (*step, 0.5, 0.5), axes))
-    write(tmp_path / "HDF5/01.h5", Volume(frames, (0.5, 0.5), "TYX"))
-    places += [tmp_path / name for name in ("TYX", "ZYX", "HDF5")]
-    outputs = []
-    for place in places:
-        home = out / place.name
-        assert cli("apply", place, LINKING, "--out", home).exit_code == 0
-        outputs.append((read(home / "01.tif"), read_tracks(home / "01-tracks.csv")))
-    first, tracks = outputs[0]
+    shutil.copytree(sequences / "01", tmp_path / "frames")
+    movies = {"pages.tif": "ZYX", "movie.tif": "TYX", "film.h5": "TYX"}  # many programs write z
+    for name, axes in movies.items():
+        write(tmp_path / name, Volume(frames, (1.0, 0.5, 0.5)[-2 - (axes == "ZYX") :], axes))
+    places = [sequences, *(tmp_path / name for name in ("frames", *movies))]
+    assert cli("apply", *places, LINKING, "--out", out).exit_code == 0
+    first, tracks = read(out / "01.tif"), read_tracks(out / "01-tracks.csv")
     assert first.axes == "TYX"
     assert len(tracks) >= 6
-    for labels, table in outputs:
-        assert np.array_equal(labels.array, first.array)
-        assert table == tracks
+    for name in ("frames", "pages", "movie", "film"):
+        assert np.array_equal(read(out / f"{name}.tif").array, first.array)
+        assert read_tracks(out / f"{name}-tracks.csv") == tracks
     assert len(read_sequence(sequences / "01_GT").frames) == len(first.array)
 
 
