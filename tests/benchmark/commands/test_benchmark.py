@@ -144,13 +144,13 @@ def test_algorithms_of_two_tasks_or_without_their_inputs_are_refused(run):
     tasks = "algorithms of one task are compared, found enhance, segment"
     refused(tasks, run, algorithm=["watershed", "cyclegan3d"])
     refused(
-        "spheroid offers acquisition-metadata, instance-labels, microscopy-image",
+        "; nuclei offers acquisition-metadata, instance-labels, microscopy-image",
         run,
         algorithm=["view_fusion"],
-        dataset="spheroid",
-        size="mini",
+        dataset="nuclei",
         cases=1,
-        settings=["image.shape=[16,64,64]", "image.spacing_um=[2,0.5,0.5]", "tissue.n_nuclei=4"],
+        settings=["shape=[64,64]", "spacing_um=[1,1]", "n_nuclei=2"],
+        workers=1,
     )
 
 

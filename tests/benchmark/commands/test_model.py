@@ -339,25 +339,25 @@ def net(place):
     torch = pytest.importorskip("torch")
     from safetensors.torch import load_file
 
-    tensors = load_file(WEIGHTS / "cellpose3d/spheroid-nuclei-3d.safetensors")
+    tensors = load_file(WEIGHTS / "cellpose3d/culture-nuclei-2d.safetensors")
 
     def save(changed):
         torch.save({"epoch": 3, "state_dict": {**tensors, **changed}}, place / "net.pt")
-        return "model add net.pt --like cellpose3d:spheroid-nuclei-3d --name theirs"
+        return "model add net.pt --like cellpose3d:culture-nuclei-2d --name theirs"
 
     return tensors, save
 
 
 @pytest.mark.slow
 def test_added_weights_are_the_same(net, place, cli):
-    done = cli(net[1]({}), "--describes sample=organoid,study= --authors 'A. C.'")
-    assert "pass  3D: finds one nucleus" in done.output
+    done = cli(net[1]({}), "--describes study=organoid,sample= --authors 'A. C.'")
+    assert "pass  2D: finds one nucleus" in done.output
     home = place / "weights/cellpose3d"
     found = read_card(home / "theirs.json")
-    assert (found.describes["sample"], found.describes["channel"]) == ("organoid", "nucleus")
-    assert "study" not in found.describes
+    assert (found.describes["study"], found.describes["channel"]) == ("organoid", "nucleus")
+    assert "sample" not in found.describes
     assert (found.authors, found.license, found.scores) == ("A. C.", "NOASSERTION", {})
-    assert found.trained["like"] == "cellpose3d:spheroid-nuclei-3d"
+    assert found.trained["like"] == "cellpose3d:culture-nuclei-2d"
     from safetensors.torch import load_file
 
     theirs = load_file(open_model(home, found).weights)
@@ -368,10 +368,10 @@ def test_added_weights_are_the_same(net, place, cli):
 @pytest.mark.slow
 def test_tensors_that_do_not_fit_are_refused_by_name(net, place, cli, converted_here):
     tensors, save = net
-    name = next(name for name, value in tensors.items() if value.ndim == 5)
+    name = next(name for name, value in tensors.items() if value.ndim == 4)
     words = save({name: tensors[name][:, :1]})
     sides = " x ".join(map(str, tensors[name].shape))
-    refused(rf"net.pt: 3D: .*\({name}: expected {sides}, found ", cli, words)
+    refused(rf"net.pt: 2D: .*\({name}: expected {sides}, found ", cli, words)
     assert _left(place) == ["net.pt"]
 
 
