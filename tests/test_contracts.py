@@ -51,12 +51,6 @@ def test_every_algorithm_keeps_its_contract(name):
     assert skipped or any(done.title.startswith("3D: ") for done in found)
 
 
-def test_planes_and_volumes_have_a_model_in_the_choice_of_an_algorithm():
-    chosen = {name for name, found in ALGORITHMS.items() if found.preference}
-    cards = [card for name in chosen for card in read_cards(ROOT / "weights" / name, name)]
-    assert {"ZYX", "YX"} <= {card.describes.get("axes") for card in cards}
-
-
 @pytest.mark.parametrize("name", SIMULATED)
 def test_every_simulated_dataset_offers_what_its_manifest_says(name, tmp_path):
     manifest = DATASETS[name]

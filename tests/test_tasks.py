@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from cytosuite.contract.tasks import TASKS
-from cytosuite.files import read_json, write_text
+from cytosuite.files import read_json
 
 # Dataset, algorithms (best first), primary metrics, controls, words of the page.
 RUNS = {
@@ -129,41 +129,6 @@ def test_every_task_runs_in_containers_with_the_same_scores(runs, task, base):
 
 def test_the_toys_cover_every_task():
     assert {*RUNS, "sample"} == set(TASKS)  # a sample has no truth, and no place
-
-
-@pytest.mark.slow
-def test_the_output_of_a_chain_is_the_input_of_the_next(runs):
-    write_text(
-        runs.home / "datasets/toy_cells/recipes/smooth.toml",
-        'dataset = "toy_cells"\ntitle = "Smooth cells"\ncases = 3\nthrough = ["toy_smooth"]\n'
-        "[parameters]\nnoise = 20.0\n",
-    )
-    code, text = _run(
-        runs, "toy_cells/smooth", "--algorithm", "toy_threshold", "--run", "chain", size=None
-    )
-    assert code == 0, text
-    assert "through toy_smooth: 3 of 3" in text
-    (made,) = (runs.home / "runs/datasets").glob("toy_cells-toy_smooth-*")
-    facts = read_json(made / "cases/toy_cells_01/case.json")
-    assert [link["algorithm"] for link in facts["through"]] == ["toy_smooth"]
-
-
-@pytest.mark.slow
-def test_apply_takes_any_task(runs):
-    code, text = _command(
-        runs,
-        "apply",
-        "real/images",
-        "--out",
-        "smooth",
-        "--algorithm",
-        "toy_smooth",
-        "--engine",
-        "process",
-    )
-    assert code == 0, text
-    names = {path.name for path in (runs.home / "smooth").iterdir()}
-    assert {"toy_bare_01.tif", "toy_bare_01.json", "toy_bare_01.png"} <= names
 
 
 @pytest.mark.slow

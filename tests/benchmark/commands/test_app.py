@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from house import printed, ran
+from house import ROOT, printed, ran
 from typer.testing import CliRunner
 
 from cytosuite.benchmark.commands.app import COMMANDS, GROUPS
@@ -21,6 +21,7 @@ from cytosuite.benchmark.commands.terminal.options import (
 from cytosuite.files import write_text
 
 LONG = 300 * "n"
+OURS = ROOT / "benchmark/accepted/spheroid"
 NO_TEXT = os.fsdecode(b"\xff\xfe")
 
 
@@ -167,6 +168,15 @@ SIMULATE = (
         (f"new {LONG}", "File name too long"),
         ("phantoms --drawn 2 --copies 5 --out out", "--copies alters nuclei"),
         ("phantoms --out out", "phantoms: give a stack to cut nuclei from, --drawn NUMBER"),
+        ("compare a", "expected two runs, found 1"),
+        ("compare a b --accepted", "expected one run with --accepted, found 2"),
+        (f"compare {OURS} {OURS}/../nuclei_2d", "no case in common"),
+        (f"compare {OURS} {OURS} --metrics SGE", "no metric 'SGE'"),
+        (f"compare {OURS} {OURS} --thresholds x.toml", "x.toml: no such file"),
+        ("preflight none.tar.gz", "none.tar.gz: no such file"),
+        ("preflight . --task sing", "task"),
+        ("export watershed --series", "--series, --truth, --true-labels and --crop are for"),
+        ("export", "expected the name of an algorithm, found none"),
     ],
 )
 def test_a_mistake_is_one_line(place, here, words, line):

@@ -13,8 +13,7 @@ from rows import rows_of
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.files import read_json
 
-KEPT = ROOT / "benchmark/accepted"
-OURS = KEPT / "spheroid"
+OURS = ROOT / "benchmark/accepted/spheroid"
 
 
 @pytest.fixture
@@ -52,20 +51,6 @@ def test_a_run_against_the_accepted_scores_of_its_dataset(cli, run, tmp_path):
     rows = rows_of(tmp_path / "c.csv")
     assert [row["verdict"] for row in rows if row["algorithm"] == "watershed"] == ["worse", ""]
     assert read_json(tmp_path / "d.json")["result"] == "1 regression"
-
-
-@pytest.mark.parametrize(
-    "words, message",
-    [
-        ("a", "expected two runs, found 1"),
-        ("a b --accepted", "expected one run with --accepted, found 2"),
-        (f"{OURS} {KEPT / 'nuclei_2d'}", "no case in common"),
-        (f"{OURS} {OURS} --metrics SGE", "no metric 'SGE'"),
-        (f"{OURS} {OURS} --thresholds x.toml", "x.toml: no such file"),
-    ],
-)
-def test_mistakes_are_one_line(cli, words, message):
-    refused(message, cli, "compare", words)
 
 
 def _table(path, rows, names):

@@ -85,19 +85,6 @@ def test_findings_are_listed_the_grave_ones_first(cli, tmp_path):
     assert "verdict: do not upload" in printed.stderr
 
 
-@pytest.mark.parametrize(
-    "words, message",
-    [
-        ("preflight none.tar.gz", "none.tar.gz: no such file"),
-        ("preflight . --task sing", "task"),
-        ("export watershed --series", "--series, --truth, --true-labels and --crop are for"),
-        ("export", "expected the name of an algorithm, found none"),
-    ],
-)
-def test_mistakes_are_one_line(cli, words, message):
-    refused(message, cli, words)
-
-
 @pytest.fixture
 def labels(tmp_path):
     """Return a folder of label images of two cells with large numbers, one of them at the border."""

@@ -184,16 +184,6 @@ def test_distances_between_surfaces_are_in_micrometres_of_the_file(tmp_path):
         assert [len(lines) for lines in found] == [1, 0]
 
 
-def test_sets_of_images_need_no_pairs(tmp_path):
-    for number in range(3):
-        noise = np.random.default_rng(number).random((8, 16, 16)).astype(np.float32)
-        _write(tmp_path / f"real/{number}.tif", noise)
-        _write(tmp_path / f"fake/other{number}.tif", noise + 0.25)
-    found = scored(tmp_path / "real", tmp_path / "fake", ["W1"])
-    assert found["aggregates"]["W1"]["set"] == pytest.approx(0.25, abs=1e-6)
-    assert found["case"] == {}
-
-
 def test_metrics_of_objects_need_their_labels(tmp_path, rng):
     labels = _labels((0, 1, 1), (0, 6, 6), (2, 6, 1))
     _write(tmp_path / "images/a.tif", rng.random(labels.shape).astype(np.float32) + labels)
@@ -209,7 +199,7 @@ def test_published_limits_of_edges_on_demand(tmp_path):
     for side, fade in (("real", 0.99), ("fake", 0.9)):
         plane = (np.indices((100, 100)).sum(0) // 20 % 2).astype(np.float32)
         stack = plane * np.float32(fade) ** np.arange(50)[:, None, None]
-        _write(tmp_path / side / "a.tif", stack, (2.0, 1.0, 1.0))
+        _write(tmp_path / side / f"{side}.tif", stack, (2.0, 1.0, 1.0))  # sets need no pairs
     sides = tmp_path / "real", tmp_path / "fake"
     published, suited, sized = (
         scored(*sides, ["edge_degradation"], **more)["aggregates"]["edge_degradation"]["set"]
@@ -218,7 +208,7 @@ def test_published_limits_of_edges_on_demand(tmp_path):
     assert published > 0
     assert suited != pytest.approx(published, rel=0.01)
     assert suited != pytest.approx(sized, rel=0.01)
-    refused("a.tif: --spacing: spacing must be 3", scored, *sides, ["W1"], spacing=(1.0, 1.0))
+    refused("real.tif: --spacing: spacing must be 3", scored, *sides, ["W1"], spacing=(1.0, 1.0))
     refused("--edges published: expected a metric like", scored, *sides, ["W1"], edges="published")
 
 
