@@ -20,9 +20,10 @@ from cytosuite.benchmark.commands.options.maintain import (
     TablesOptions,
 )
 from cytosuite.benchmark.commands.terminal.console import progress, say
+from cytosuite.benchmark.runs.finished import FACTS
 from cytosuite.benchmark.runs.store.documents import rendered
 from cytosuite.errors import InputError, pick
-from cytosuite.files import TextDict, need_folder, write_text
+from cytosuite.files import TextDict, need_folder, write_json, write_text
 
 PART = "training.bundle"
 PAGE = ROOT / "docs/variables.md"
@@ -60,10 +61,11 @@ def accept_command(options: AcceptOptions, console: Console) -> None:
 
 
 def tables_command(options: TablesOptions, console: Console) -> int:
-    """Write tables and the Makefile's variables; exit code 1 if one is stale: its run changed."""
+    """Write tables, variables and digests of simulations; exit code 1 if a run is stale."""
     from cytosuite.benchmark.scores.comparison.accepted import ACCEPTED, accepted
     from cytosuite.benchmark.scores.comparison.documents import documents, outdated, written
     from cytosuite.benchmark.scores.comparison.history import history_picture
+    from cytosuite.benchmark.scores.comparison.origin import simulation_today
 
     need_checkout("a change of the documents")
     runs = accepted()
@@ -75,6 +77,11 @@ def tables_command(options: TablesOptions, console: Console) -> int:
                 say(console, f"written: {path.relative_to(ROOT)}")
     stale = [str(path.relative_to(ROOT)) for path, text in texts.items() if _read(path) != text]
     lines = [*stale, *outdated(runs)]
+    if not (lines or options.check):  # the data are the same: they need not be made again
+        for run in runs.values():
+            former = run.said("simulation")
+            if former and former != (today := simulation_today(run.table("request"))):
+                write_json(run.place / FACTS, {**run.facts, "simulation": today})
     say(console, *(f"stale: {line}" for line in lines))
     return 1 if lines else 0
 

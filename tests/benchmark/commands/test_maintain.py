@@ -76,6 +76,21 @@ def test_tables_are_checked_without_a_change(cli, monkeypatch):
     assert (ROOT / "README.md").read_bytes() == before
 
 
+def test_a_simulation_of_the_same_data_is_known_again_by_new_sources(cli, tmp_path, monkeypatch):
+    from cytosuite.benchmark.scores.comparison import accepted, documents
+    from cytosuite.benchmark.scores.comparison.scored import read_scored
+
+    path = shutil.copytree(ROOT / "benchmark/accepted/spheroid", tmp_path / "run") / "run.json"
+    facts = read_json(path)
+    write_json(path, facts | {"simulation": "of other sources"})
+    runs = {"spheroid": read_scored(path.parent)}
+    for name in ("documents", "outdated"):
+        monkeypatch.setattr(documents, name, lambda *_: [])
+    monkeypatch.setattr(accepted, "accepted", lambda: runs)
+    assert cli("maintain tables").exit_code == 0
+    assert read_json(path) == facts | {"simulation": accepted._simulation(runs["spheroid"])}
+
+
 def test_a_parameter_file_becomes_a_recipe_with_its_gaps_named(cli, tmp_path):
     path = tmp_path / "params.json"
     write_json(path, {"dc_baseline": 15, "noise_poisson_factor": 0.5, "use_gpu_conv": 1})
