@@ -146,8 +146,8 @@ def runnable(
         )
     axes = sorted({header(main).axes for main in dataset.mains(task)})
     ours = [algorithm for algorithm in served if algorithm in request.ours]
-    reasons = {algorithm.name: lacks_model(algorithm, axes, request.models) for algorithm in ours}
-    lost = {name: reason for name, reason in reasons.items() if reason}
+    models = request.models
+    lost = {a.name: reason for a in ours if (reason := lacks_model(a, axes, models))}
     if lost and (request.named or len(lost) == len(ours)):
         raise ModelError(next(iter(lost.values())))
     left = {a.name: f"it needs {', '.join(a.needs)}; {offers}" for a in chosen if a not in served}

@@ -98,8 +98,7 @@ def score_files(options: ScoreOptions, step: terminal.Step = lambda *_: None) ->
             for pair in listed or pairs.image_pairs(options, {metric.family for metric in by_case})
         ]
         with tempfile.TemporaryDirectory() as folder:
-            places = [Path(folder) / f"{number}.csv" for number in range(len(listed))]
-            pieces = [*zip(listed, places, strict=True)]
+            pieces = [(pair, Path(folder) / f"{n}.csv") for n, pair in enumerate(listed)]
             for answer, lines in _score_cases(by_case, options, step, pieces):
                 scored.append(answer)
                 doubts |= lines

@@ -195,8 +195,11 @@ def _annotated(options: ScoreOptions, *, images: bool) -> list[tuple[Item, Sourc
     table = index(place, None if images else "segment", root=options.data_root)
     kind = "image" if images else "labels"
     true = {slug for slug in OUTPUTS if SOCKETS[slug].kind == kind}
-    truths = [[item.files[slug] for slug in item.files if slug in true] for item in table.items]
-    return [(item, files[0]) for item, files in zip(table.items, truths, strict=True) if files]
+    return [
+        (item, files[0])
+        for item in table.items
+        if (files := [path for slug, path in item.files.items() if slug in true])
+    ]
 
 
 def _of_items(options: ScoreOptions, cases: Sequence[tuple[Item, Source]]) -> list[FilePair]:

@@ -79,5 +79,4 @@ class RankOptions(TableOptions):
     @property
     def columns(self) -> TextDict:
         """Names of columns in the files, by ours."""
-        typed = {name: getattr(self, name) for name in COLUMNS}
-        return {name: theirs for name, theirs in typed.items() if theirs}
+        return {name: theirs for name in COLUMNS if (theirs := getattr(self, name))}
