@@ -29,11 +29,6 @@ def test_optional_algorithms_run_by_name_or_with_all():
     refused("did you mean 'theirs'", catalog.asked_for, ["their"], known)
 
 
-def test_a_checkout_is_known_and_is_where_commands_write():
-    assert places.CHECKOUT
-    assert places.ROOT == places.workplace() == places.need_checkout("a test") == ROOT
-
-
 def test_a_wheel_knows_the_models_that_were_trained_in_the_current_folder(installed, tmp_path):
     assert places.workplace() == tmp_path
     home = tmp_path / "weights/watershed"

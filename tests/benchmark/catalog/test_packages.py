@@ -15,7 +15,6 @@ from cytosuite.benchmark.catalog.packages import (
     locked,
     need_packages,
     needed_base,
-    providers,
     run_time_imports,
     uses_gpu,
 )
@@ -129,9 +128,3 @@ def test_a_lock_holds_what_it_includes(root):
     assert names == ["requirements-slim", "requirements-networks", "requirements-cpu"]
     assert locked([lock(root, "cpu")]) == {"h5py", "scikit-image", "monai", "torch"}
     assert locked([root / "absent.txt"]) == set()
-
-
-def test_modules_are_known_by_the_package_that_brings_them():
-    assert providers("skimage") == {"scikit-image"}
-    assert providers("PIL") == {"pillow"}
-    assert providers("nowhere_known") == {"nowhere-known"}
