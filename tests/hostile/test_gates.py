@@ -2,14 +2,20 @@
 
 import json
 import os
+import socket
+import stat
+from contextlib import suppress
+from html.parser import HTMLParser
 from math import inf, nan
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pandas as pd
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from cytosuite.benchmark.engines.collect import add_log
+from cytosuite.benchmark.engines.collect import Refused, add_log, empty, take
+from cytosuite.benchmark.report import write_report
 from cytosuite.benchmark.runs.record import (
     LIMIT_LINE,
     LIMIT_LINES,
@@ -19,12 +25,17 @@ from cytosuite.benchmark.runs.record import (
     read_record,
     warnings_in,
 )
+from cytosuite.benchmark.scores.results import CaseFiles, Results
+from cytosuite.benchmark.scores.standings import COLUMNS
+from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.progress import latest
+from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import LINE, InputError, plain
 from cytosuite.files import parse_json, read_json, write_json
 from cytosuite.folders.names import case_name
 
 often = settings(max_examples=100)
+seldom = settings(max_examples=25)  # with files or a whole report
 EVIL = ["<script>alert(1)</script>", "\"'><img src=x onerror=alert(1)>", "javascript:alert(1)"]
 EVIL += [
     "</script><script>",
@@ -58,8 +69,7 @@ FIELDS = {"algorithm": "a", "version": "1.0.0", "case": "c", "key": "k", "status
 
 
 @often
-@given(names | st.text(max_size=300), st.integers(3, 300))
-@example("\x1b\u20ac" * LINE, LINE)
+@given(names | st.text(max_size=3 * LINE), st.integers(3, LINE))
 def test_every_message_is_one_printable_line(text, limit):
     line = plain(text, limit)
     assert len(line) <= limit
@@ -170,3 +180,112 @@ def test_a_log_acts_on_no_terminal(text):
         add_log(log, text)
         lines = log.read_text(encoding="utf-8").split("\n")
         assert all(line.isprintable() for line in lines)
+
+
+LINKS = ("#", "data:image/png", "https://doi.org/", "report.", "leaderboard.", "scores.", "cases.")
+LINKS += ("metrics.", "objects.", "by_condition.")
+
+
+class Page(HTMLParser):
+    """Collects what a browser could run."""
+
+    def __init__(self, path):
+        super().__init__(convert_charrefs=True)
+        self.scripts, self.active, self.text = 0, [], []
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attributes):
+        self.scripts += tag in ("script", "iframe", "object", "embed", "link", "base")
+        for name, value in attributes:
+            outside = name in ("href", "src") and not (value or "").startswith(LINKS)
+            if name.startswith("on") or outside:
+                self.active.append((tag, name, value))
+
+    handle_startendtag = handle_starttag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def page_of(report, log, case, folder):
+    """Return the report of a run with one failed case, as a page that was parsed."""
+    record = recorded(report, folder).model_copy(update={"case": case})
+    task = TASKS["segment"]
+    manifest = AlgorithmManifest.model_construct(
+        name="a", version="1.0.0", title="A", description="", task=task.name, authors=(),
+        license="MIT", references=(),
+    )  # fmt: skip
+    results = Results(
+        "A run", "set", task, "2026-02-03T10:11:12+00:00", "", {}, [manifest], [], [], [],
+        pd.DataFrame(columns=list(COLUMNS)), {("a", case): record}, {("a", case): log},
+        [CaseFiles(case)],
+    )  # fmt: skip
+    return Page(write_report(results, folder / "report"))
+
+
+@seldom
+@given(reports | st.just({"warnings": EVIL, "model": EVIL[0], "broken": EVIL}), texts, names)
+@example({"warnings": EVIL, "model": EVIL[0], "broken": EVIL, "fallback": True}, EVIL[1], EVIL[0])
+@example({"model": "m", "others": [{"model": line, "left_out": line} for line in EVIL]}, "", "a")
+def test_nothing_of_a_container_or_user_runs_in_the_report(report, log, name):
+    with TemporaryDirectory() as home:
+        folder = Path(home)
+        kept = folder / "log.txt"
+        add_log(kept, log)
+        found = page_of(report, kept.read_text(encoding="utf-8"), case_name(name), folder)
+        assert found.active == []
+        assert found.scripts == 1  # its own
+        assert case_name(name) in "".join(found.text)
+
+
+kinds = st.sampled_from(["file", "folder", "link", "loop", "pipe", "socket", "second"])
+places = st.tuples(st.sampled_from(["", "a", "a/b", "images/instance-labels"]), names)
+
+
+def planted(folder, entries):
+    """Make entries as far as the file system takes them."""
+    for (place, name), kind in entries:
+        inside = Path(folder) / place
+        inside.mkdir(parents=True, exist_ok=True)
+        path = inside / name.replace("/", "_").replace("\0", "_")
+        try:
+            if kind == "file":
+                path.open("xb").close()
+            elif kind == "folder":
+                path.mkdir()
+            elif kind in ("link", "loop"):
+                path.symlink_to("/etc/hostname" if kind == "link" else ".")
+            elif kind == "pipe":
+                os.mkfifo(path)
+            elif kind == "socket":
+                with socket.socket(socket.AF_UNIX) as made:
+                    made.bind(os.fsencode(path))
+            else:
+                path.hardlink_to(next(p for p in inside.iterdir() if p.is_file()))
+        except (OSError, ValueError, UnicodeEncodeError, StopIteration):
+            continue  # a name that is taken, too long or no name at all
+
+
+@often
+@given(st.lists(st.tuples(places, kinds), max_size=6))
+@example([(("", "\udcff.tif"), "pipe")])
+@example([(("images/instance-labels", "\x1b[2J.tif"), "file")])
+def test_a_copied_output_holds_plain_files_of_plain_names_alone(entries):
+    with TemporaryDirectory() as source, TemporaryDirectory() as target:
+        planted(source, entries)
+        count = None
+        with suppress(Refused):
+            count = take(Path(source), Path(target), 10**6)
+        found = list(Path(target).rglob("*"))
+        modes = [path.lstat().st_mode for path in found]
+        assert all(stat.S_ISREG(mode) or stat.S_ISDIR(mode) for mode in modes)
+        assert all(path.name.isprintable() for path in found)
+        assert count in (None, sum(map(stat.S_ISREG, modes)))
+        if count is not None:
+            contents = [
+                {p.relative_to(top): p.read_bytes() for p in Path(top).rglob("*") if p.is_file()}
+                for top in (source, target)
+            ]
+            assert contents[0] == contents[1]
+        empty(Path(source))
+        assert not any(Path(source).iterdir())
