@@ -59,10 +59,20 @@ def shown(results):
     return Page(html(results))
 
 
-def test_links_lead_to_the_files_beside_the_page_or_to_papers(make):
-    links = [attributes["href"] for attributes in shown(make(failed=[("fair", "b")])).all("a")]
-    outside = {link for link in links if not link.startswith(("#", "https://doi.org/10."))}
-    assert outside == FILES - {"index.html"}
+def test_is_self_contained(make):
+    text = html(make(failed=[("fair", "b")]))
+    found = Page(text)
+    assert {attributes["src"][:23] for attributes in found.all("img")} == {
+        "data:image/jpeg;base64,"
+    }
+    assert not [tag for tag, _ in found.elements if tag in {"link", "iframe", "object", "base"}]
+    assert all("src" not in attributes for attributes in found.all("script"))
+    links = [attributes["href"] for attributes in found.all("a")]
+    outside = [link for link in links if not link.startswith(("#", "https://doi.org/10."))]
+    assert set(outside) == FILES - {"index.html"}  # those beside the page
+    style = "".join(re.findall(r"<style>(.*?)</style>", text, re.S))
+    assert "url(" not in style
+    assert "@import" not in style
 
 
 def digests(texts):
