@@ -7,7 +7,7 @@ from pydantic import model_validator
 
 from cytosuite.algorithms.cyclegan3d.fidelity import FidelityLimits, compare, complaint
 from cytosuite.algorithms.cyclegan3d.network import Architecture, load
-from cytosuite.algorithms.cyclegan3d.style import Style, transfer
+from cytosuite.algorithms.cyclegan3d.style import Style, light_in_counts, transfer
 from cytosuite.algorithms.cyclegan3d.translate import Scale, translate
 from cytosuite.contract.facts import noted
 from cytosuite.contract.interface import image_of
@@ -23,6 +23,8 @@ from cytosuite.networks.normalise import Target, in_dtype
 from cytosuite.networks.tiling import Tiled
 from cytosuite.volume import Volume, Volumes, seed_of
 from cytosuite.volume.arrays import Array
+from cytosuite.volume.large import room
+from cytosuite.volume.pieces import slabs
 
 
 class Parameters(Tiled):
@@ -31,7 +33,7 @@ class Parameters(Tiled):
     network: Architecture | None = None  # arguments of the generator
     # units of the generator: of the image's background, of its dtype, of the target's background,
     # for an image that the classical transfer has brought there, or of photons: it translates
-    # light, and the camera makes the noise
+    # light, that of other cameras in the counts of the style, and the camera makes the noise
     scale: Scale = "background"
     camera: CameraModel | None = None  # of both domains, for the scale light
     target: Target | None = None  # grey values of the target domain
@@ -105,14 +107,17 @@ def by_network(
         device=device,
     )
     if camera:
-        translation = in_dtype(
-            camera.expose(translation, seed_of(volume)), np.dtype(parameters.target.dtype)
-        )
+        counts = camera.expose(translation, seed_of(volume))
+        translation = room(counts.shape, parameters.target.dtype)
+        for part in slabs(counts, translation):
+            translation[part] = in_dtype(counts[part], translation.dtype)
     return translation.reshape(volume.shape), prediction
 
 
 def prepared(volume: Volume, parameters: Parameters) -> Array:
     """Return an image as the scale takes it: after the classical transfer, or its light alone."""
+    if parameters.camera and parameters.style:
+        return light_in_counts(volume.array, volume.spacing, parameters.camera, parameters.style)
     if parameters.camera:
         return light_of(volume.array, parameters.camera)
     return classical(volume, parameters) if parameters.scale == "style" else volume.array

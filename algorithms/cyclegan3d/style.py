@@ -20,7 +20,8 @@ from cytosuite.algorithms.cyclegan3d.measure import (
     tap,
 )
 from cytosuite.contract.manifest import Described, NotNegative
-from cytosuite.denoising.camera import late
+from cytosuite.denoising.camera import CameraModel, late
+from cytosuite.denoising.light import light_of
 from cytosuite.errors import InputError
 from cytosuite.files import FloatTuple
 from cytosuite.networks.normalise import Dtype, dtype_of
@@ -31,7 +32,11 @@ from cytosuite.volume.pieces import deep, extremes, slabs
 
 SLIGHT = 0.25  # voxels of blur that cannot be seen
 WHITE = 0.1  # share of smoothed white noise that counts as structure where there is none
+ALIKE = 1.5  # ratio of what two photons count up to which one camera may have counted both
+APART = 0.5  # photons between the counts that two cameras give in the dark, from which they differ
+MANY = 1000  # photons that the noise of reading outweighs, where light adds none
 
+MEDIAN = len(SHARES) // 2
 
 Quantiles = Annotated[FloatTuple, Field(min_length=len(SHARES), max_length=len(SHARES))]
 
@@ -66,14 +71,7 @@ def transfer(image: Array, spacing: Spacing, style: Style, rng: Rng) -> Array:
     result = room(image.shape, style.dtype)
     if not scaled.size:
         return result
-    axial = style.blur_um[:-1] or (0.0,)
-    goals = (*axial * (scaled.ndim - 2), *style.blur_um[-1:] * 2)
-    extra = [  # blur that the image lacks, in voxels; 0 where it is not known
-        sqrt(goal**2 - blur**2) / step if goal > blur else 0.0
-        for goal, blur, step in zip(goals, blur_of(scaled, spacing), spacing, strict=True)
-    ]
-    if any(width > SLIGHT for width in extra):
-        scaled = blurred(scaled, extra)
+    scaled = _softened(scaled, spacing, style)
     level = blurred(scaled, [SMOOTHING] * scaled.ndim)
     noise = noise_of(scaled)
     before, after = _knots(levels_of(level), noise, style, level)
@@ -98,6 +96,47 @@ def transfer(image: Array, spacing: Spacing, style: Style, rng: Rng) -> Array:
         out[...] = mapped if limits is None else np.clip(np.rint(mapped), limits.min, limits.max)
         release(*planes)
     return result
+
+
+def light_in_counts(image: Array, spacing: Spacing, camera: CameraModel, style: Style) -> Floats:
+    """Return the light of a finite image (Z, Y, X) in a camera's counts, without noise.
+
+    Where the image's noise is another camera's, its light is blurred as in `transfer`, and its
+    background and the median of its objects become those of the style.
+    """
+    light = _unit(image)
+    noise = noise_of(light)
+    low, high = map(float, extremes(image))
+    ratio = noise.gain * (high - low) / (camera.gain * (1 + camera.excess))
+    apart = abs(low + noise.offset * (high - low) - camera.offset)
+    if 1 / ALIKE < ratio < ALIKE and apart < APART * camera.gain:
+        return light_of(image, camera)
+    read = sqrt(noise.read_variance)
+    if gain := noise.gain or read / MANY:
+        light = light_of(
+            light, CameraModel(gain=gain, offset=max(noise.offset, 0.0), read_noise=read / gain)
+        )
+    light = _softened(light, spacing, style)
+    level = blurred(light, [SMOOTHING] * light.ndim)
+    levels = levels_of(level)
+    objects = levels.objects[[MEDIAN]] if levels.objects.size else [extremes(level)[1]]
+    contrast = float(objects[0]) - levels.background
+    slope = (style.objects[MEDIAN] - style.background) / contrast if contrast > 0 else 0.0
+    for part in slabs(light):
+        counts = style.background + slope * (light[part] - levels.background)
+        light[part] = counts.clip(camera.offset)
+    return light
+
+
+def _softened(image: Floats, spacing: Spacing, style: Style) -> Floats:
+    """Return an image with the blur of a style that it lacks; as it is where blur is unknown."""
+    axial = style.blur_um[:-1] or (0.0,)
+    goals = (*axial * (image.ndim - 2), *style.blur_um[-1:] * 2)
+    extra = [  # voxels
+        sqrt(goal**2 - blur**2) / step if goal > blur else 0.0
+        for goal, blur, step in zip(goals, blur_of(image, spacing), spacing, strict=True)
+    ]
+    return blurred(image, extra) if any(width > SLIGHT for width in extra) else image
 
 
 def blurred(image: Floats, sigma: Spacing) -> Floats:

@@ -11,6 +11,7 @@ from cytosuite.contract.manifest import Described, NotNegative, Positive
 from cytosuite.files import FloatPair
 from cytosuite.networks.normalise import NOISE_UNITS, Background
 from cytosuite.volume.arrays import Bools, Image, Reals, Rng
+from cytosuite.volume.large import release, room
 from cytosuite.volume.pieces import evenly
 
 Lag = Annotated[float, Field(ge=0, le=0.5)]  # of electrons, read one x pixel later
@@ -37,14 +38,16 @@ class CameraModel(Described):
 
     def expose(self, level: Image, seed: int) -> Image:
         """Return the counts of light (..., Y, X) in counts; seed and place fix a plane's."""
-        photons = ((level - self.offset) / self.gain).clip(0)
-        for number, plane in enumerate(photons.reshape(-1, *level.shape[-2:])):
+        counts = room(level.shape, np.float32)
+        planes = (array.reshape(-1, *level.shape[-2:]) for array in (level, counts))
+        for number, (plane, out) in enumerate(zip(*planes, strict=True)):
             rng = Rng(np.random.Philox(key=[seed, SHOTS + number]))
-            plane += late(electrons(rng, plane, self.excess) - plane, self.lag)
-            plane += self.read_noise * rng.standard_normal(plane.shape, np.float32)
-        photons *= self.gain
-        photons += self.offset
-        return photons
+            photons = ((plane - self.offset) / self.gain).clip(0)
+            photons += late(electrons(rng, photons, self.excess) - photons, self.lag)
+            photons += self.read_noise * rng.standard_normal(plane.shape, np.float32)
+            out[...] = photons * self.gain + self.offset
+            release(level, counts)
+        return counts
 
 
 def electrons(rng: Rng, photons: Reals, excess: float) -> Image:

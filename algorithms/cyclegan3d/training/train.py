@@ -25,6 +25,7 @@ from cytosuite.algorithms.cyclegan3d.training.volumes import (
 )
 from cytosuite.algorithms.cyclegan3d.translate import OF_TARGET
 from cytosuite.contract.tasks import IMAGE
+from cytosuite.denoising.light import light_of
 from cytosuite.files import Entries, Json, rounded
 from cytosuite.folders.index import Item
 from cytosuite.networks.normalise import target_of
@@ -214,8 +215,11 @@ class CycleTraining(Training[Settings, DomainVolume]):
         def scaled(item: DomainVolume, role: str) -> DomainVolume:
             """Return a volume in units of the target."""
             volume = item.read()
-            simulated = role == "simulated" or parameters.scale == "light"
-            image = prepared(volume, parameters) if simulated else volume.array
+            image = volume.array
+            if role == "simulated":
+                image = prepared(volume, parameters)
+            elif parameters.camera:
+                image = light_of(image, parameters.camera)
             return in_grey_values_of(
                 item, image, parameters.target, settings.crops.shape, parameters.scale
             )

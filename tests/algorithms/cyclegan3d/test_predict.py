@@ -30,6 +30,14 @@ STYLE = {
 }
 
 
+CAMERA = CameraModel(gain=2.0, offset=10.0, read_noise=1.0, lag=0.1)
+OF_LIGHT = {
+    "scale": "light",
+    "camera": CAMERA.model_dump(),
+    "target": {**CAMERA.units._asdict(), "dtype": "uint8"},
+}
+
+
 class Found(NamedTuple):
     """Stands in for what the guard has measured."""
 
@@ -85,12 +93,8 @@ def test_a_network_of_no_change_on_the_scale_of_the_style_is_the_classical_trans
 
 def test_a_network_of_no_change_of_light_exposes_it_anew(model, guarded):
     guarded(None)
-    camera = CameraModel(gain=2.0, offset=10.0, read_noise=1.0, lag=0.1)
-    target = {**camera.units._asdict(), "dtype": "uint8"}
-    made = _run(
-        _volume(), model(build(TINY), scale="light", camera=camera.model_dump(), target=target)
-    )
-    expected = camera.expose(light_of(_volume().array, camera), seed_of(_volume()))
+    made = _run(_volume(), model(build(TINY), **OF_LIGHT))
+    expected = CAMERA.expose(light_of(_volume().array, CAMERA), seed_of(_volume()))
     assert made.array.dtype == np.uint8
     np.testing.assert_allclose(made.array, np.rint(expected.clip(0, 255)), atol=1)
 
@@ -142,8 +146,9 @@ def test_a_card_without_a_network_transfers_the_style(model):
     assert (plane.axes, plane.shape) == ("YX", (24, 20))
 
 
-def test_an_image_on_disk_gives_the_result_of_one_in_memory(model, hold_on_disk):
-    opened = model(random_network(TINY), guard="replace", style=STYLE)
+@pytest.mark.parametrize("scale", [{}, OF_LIGHT])
+def test_an_image_on_disk_gives_the_result_of_one_in_memory(model, hold_on_disk, scale):
+    opened = model(random_network(TINY), guard="replace", style=STYLE, **scale)
     hold_on_disk(lambda volume: _run(volume, opened), _volume())
 
 

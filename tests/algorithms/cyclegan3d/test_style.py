@@ -4,8 +4,15 @@ from mistakes import refused
 from scenes import GAIN, OFFSET, READ, SPACING, camera, light
 from scipy import ndimage, stats
 
-from cytosuite.algorithms.cyclegan3d.measure import CameraNoise, blur_of
-from cytosuite.algorithms.cyclegan3d.style import measure_style, transfer
+from cytosuite.algorithms.cyclegan3d.measure import CameraNoise, blur_of, levels_of
+from cytosuite.algorithms.cyclegan3d.style import (
+    MEDIAN,
+    light_in_counts,
+    measure_style,
+    transfer,
+)
+from cytosuite.denoising.camera import CameraModel
+from cytosuite.denoising.light import light_of
 from cytosuite.volume import Volume
 
 
@@ -87,6 +94,40 @@ def test_a_sharp_image_is_blurred_and_a_blurry_one_is_not_sharpened(style):
     before, after = (blur_of(i.astype(np.float32), SPACING) for i in (sharp, made))
     assert after[0] > before[0] + 0.5
     assert stats.spearmanr(_styled(blurry, quiet), blurry, axis=None).statistic > 0.98
+
+
+OWN = CameraModel(gain=GAIN, offset=OFFSET, read_noise=READ / GAIN)
+
+
+def test_light_of_the_same_camera_keeps_its_counts(target, style):
+    result = light_in_counts(target, SPACING, OWN, style)
+    np.testing.assert_array_equal(result, light_of(target, OWN))
+
+
+@pytest.mark.parametrize(
+    "source, unit, offset",
+    [
+        ({"gain": 2.0, "offset": 30.0, "read": 1.0}, 1, 0),
+        ({"gain": 2.0, "offset": 30.0, "read": 1.0}, 1e-3, -7.5),
+        ({"gain": 1e-9, "read": 5.0}, 1, 0),  # noise that light does not change
+        ({"gain": 1e-9, "offset": 0.3, "read": 0.0}, 1, 0),  # none
+    ],
+)
+def test_light_of_another_camera_has_ground_and_objects_of_the_style(source, unit, offset, style):
+    scene = light(3, blur_um=(2.5, 1.0))
+    image = unit * camera(scene, **source).astype(np.float32) + offset
+    result = light_in_counts(image, SPACING, OWN, style)
+    levels = levels_of(ndimage.gaussian_filter(result, 1))
+    assert levels.background == pytest.approx(style.background, abs=2)
+    assert levels.objects[MEDIAN] == pytest.approx(style.objects[MEDIAN], rel=0.05)
+    assert np.corrcoef(result.ravel(), scene.ravel())[0, 1] > 0.99
+    assert result.min() >= OFFSET
+
+
+@pytest.mark.parametrize("value", [0, 77.5])
+def test_light_of_nothing_is_background(value, style):
+    result = light_in_counts(np.full((9, 12, 12), value), SPACING, OWN, style)
+    np.testing.assert_allclose(result, style.background, rtol=1e-6)
 
 
 def test_images_that_share_no_look_are_refused(target):

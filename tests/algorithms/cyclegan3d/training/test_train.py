@@ -10,7 +10,7 @@ from training_data import moves
 from trainings import cases_of, short, written
 from unpaired import real_folder, simulated, simulated_dataset
 
-from cytosuite.algorithms.cyclegan3d.predict import Parameters, classical, predict
+from cytosuite.algorithms.cyclegan3d.predict import Parameters, predict, prepared
 from cytosuite.algorithms.cyclegan3d.training.train import (
     TRAINING,
 )
@@ -163,11 +163,11 @@ def test_volumes_are_learned_as_the_scale_of_the_target_brings_them_there(scale,
         assert len(items) == len(cases[role])
         for before, item in zip(cases[role], items, strict=True):
             volume = read(item.path)
+            image = prepared(volume, parameters) if role == "simulated" else volume.array
             if scale == "light":
-                image = light_of(volume.array, CameraModel(**CAMERA))
                 assert item.counts == ()  # light has no counts to dither
-            else:
-                image = classical(volume, parameters) if role == "simulated" else volume.array
+            if scale == "light" and role == "real":
+                image = light_of(image, CameraModel(**CAMERA))
             expected = scaling_of(image, scale, parameters.target)(image)
             np.testing.assert_allclose(item.image[0], expected.astype(np.float16))
             assert (item.shape, item.spacing) == (before.shape, before.spacing)
