@@ -103,7 +103,15 @@ def rehearse_command(options: RehearseOptions, console: Console) -> int:
     profile = named_profile or smallest(manifest)
     name = options.dataset or dataset_for(manifest)
     data = DataOptions(dataset=name, size=None if options.dataset else "mini", runs=options.runs)
-    data_recipe = recipe(replace(data.request, task=manifest.task, spacing=options.spacing))
+    request = replace(
+        data.request,
+        task=manifest.task,
+        spacing=options.spacing,
+        part=options.part,
+        recursive=options.recursive,
+        data_root=options.data_root,
+    )
+    data_recipe = recipe(request)
     dataset = make(data_recipe, data, options, engine, console)
     limits = profile.limits(os.cpu_count() or 1, options.timeout)
     if options.memory:

@@ -106,6 +106,14 @@ def test_an_algorithm_of_ours_passes(rehearsed, api):
     assert 0 < record["peak_gib"] < 1
 
 
+@pytest.mark.docker
+@pytest.mark.slow
+@pytest.mark.parametrize("part", [{"frame": "0"}, {"recursive": True}, {"data_root": Path("a")}])
+def test_the_part_of_a_folder_is_asked_of_the_dataset(rehearsed, part):
+    line = "spheroid is simulated: it has one channel, one frame and no folders"
+    refused(line, rehearsed, algorithm="watershed", dataset="spheroid", **part)
+
+
 @pytest.mark.long
 @pytest.mark.docker
 @pytest.mark.slow
