@@ -102,7 +102,7 @@ def light_in_counts(image: Array, spacing: Spacing, camera: CameraModel, style: 
     """Return the light of a finite image (Z, Y, X) in a camera's counts, without noise.
 
     Where the image's noise is another camera's, its light is blurred as in `transfer`, and its
-    background and the median of its objects become those of the style.
+    background and the median of its objects become those of the style; without objects, its noise.
     """
     light = _unit(image)
     noise = noise_of(light)
@@ -111,17 +111,23 @@ def light_in_counts(image: Array, spacing: Spacing, camera: CameraModel, style: 
     apart = abs(low + noise.offset * (high - low) - camera.offset)
     if 1 / ALIKE < ratio < ALIKE and apart < APART * camera.gain:
         return light_of(image, camera)
+    shown = levels_of(blurred(light, [SMOOTHING] * light.ndim)).objects.size
     read = sqrt(noise.read_variance)
     if gain := noise.gain or read / MANY:
         light = light_of(
             light, CameraModel(gain=gain, offset=max(noise.offset, 0.0), read_noise=read / gain)
         )
     light = _softened(light, spacing, style)
-    level = blurred(light, [SMOOTHING] * light.ndim)
-    levels = levels_of(level)
-    objects = levels.objects[[MEDIAN]] if levels.objects.size else [extremes(level)[1]]
-    contrast = float(objects[0]) - levels.background
-    slope = (style.objects[MEDIAN] - style.background) / contrast if contrast > 0 else 0.0
+    levels = levels_of(blurred(light, [SMOOTHING] * light.ndim))
+    if shown and levels.objects.size:
+        goal = style.objects[MEDIAN] - style.background
+        slope = goal / (levels.objects[MEDIAN] - levels.background)
+    else:  # what stands out of light is noise, which is the same in photons
+        goal, dark = (
+            float(kind.variance(np.array(ground, np.float32)))
+            for kind, ground in ((style.noise, style.background), (noise, levels.background))
+        )
+        slope = sqrt(goal / dark) if dark > 0 else 0.0
     for part in slabs(light):
         counts = style.background + slope * (light[part] - levels.background)
         light[part] = counts.clip(camera.offset)

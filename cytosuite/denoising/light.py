@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cytosuite.denoising.camera import CameraModel
+from cytosuite.volume import large
 from cytosuite.volume.arrays import Floats
-from cytosuite.volume.large import SLAB, release, room
+from cytosuite.volume.large import release, room
 from cytosuite.volume.pieces import slab_bounds
 
 WIDTHS = (0.3, 0.8, 1.2, 2.0)  # voxels, of Gaussian filters; the last one gives the level
@@ -25,7 +26,9 @@ def light_of(image: NDArray[np.number], camera: CameraModel) -> Floats:
     Process. 16 (2007) 2778, doi:10.1109/TIP.2007.906002.
     """
     step = max(1, image.size // SAMPLE)
-    bounds = slab_bounds(image.shape, SLAB)
+    across = image[:1].size
+    most = max(large.SLAB, 4 * REACH * across) if large.is_mapped(image) else image.size
+    bounds = slab_bounds(image.shape, most)
 
     @lru_cache(maxsize=1)
     def seen(start: int, stop: int) -> Floats:
@@ -37,8 +40,8 @@ def light_of(image: NDArray[np.number], camera: CameraModel) -> Floats:
         return np.stack([values[start - first : stop - first] for values in (near, *filtered)])
 
     drawn = [
-        seen(start, stop).reshape(1 + len(WIDTHS), -1)[:, -start * image[:1].size % step :: step]
-        for start, stop in bounds
+        seen(*ends).reshape(1 + len(WIDTHS), -1)[:, -ends[0] * across % step :: step].copy()
+        for ends in bounds
     ]
     sample = np.concatenate(drawn, axis=1)
     near = np.log1p(sample[-1].clip(0)).astype(np.float64)

@@ -130,6 +130,15 @@ def test_light_of_nothing_is_background(value, style):
     np.testing.assert_allclose(result, style.background, rtol=1e-6)
 
 
+@pytest.mark.parametrize("level", [OFFSET, OFFSET + 2, OFFSET + 15])
+def test_noise_alone_gets_no_bodies(level, style):
+    counts = CameraModel(gain=GAIN, offset=OFFSET, excess=1).expose(
+        np.full((24, 64, 64), level, np.float32), seed=1
+    )
+    result = light_in_counts(counts, SPACING, OWN, style)
+    assert result.max() < style.objects[MEDIAN]
+
+
 def test_images_that_share_no_look_are_refused(target):
     one, bytes_, signed = (Volume(target.astype(d), SPACING) for d in ("u2", "u1", "i4"))
     refused("expected images of one kind", measure_style, [one, bytes_])
