@@ -163,7 +163,7 @@ def _unit(image: Array) -> Floats:
     width = high / size - low / size
     result = room(image.shape, np.float32)
     for plane, out in zip(image, result, strict=True):
-        out[...] = (plane / size - low / size) / (width or 1.0)
+        out[...] = (np.divide(plane, size, dtype=np.float64) - low / size) / (width or 1.0)
         release(image, result)
     return result
 
