@@ -66,9 +66,10 @@ class Image(Section):
 
     @property
     def detector(self) -> Grid:
-        """The voxels of the image, `stretch` times lower; a plane is a layer, 1 µm thick."""
-        z, y, x = (1.0, *self.spacing_um)[-3:]
-        return Grid((1, *self.shape)[-3:], (z / getattr(self, "stretch", 1.0), y, x))
+        """The voxels of the image; a plane is one layer of voxels, 1 µm thick."""
+        shape = self.shape
+        spacing = self.spacing_um
+        return Grid((1, *shape), (1.0, *spacing)) if self.plane else Grid(shape, spacing)
 
     def volume(self, array: Array, **facts: Scalar) -> Volume:
         """Return pixels (Z, Y, X) with the voxel size, as a plane where the image is one."""

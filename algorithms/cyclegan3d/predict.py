@@ -33,7 +33,7 @@ class Parameters(Tiled):
     network: Architecture | None = None  # arguments of the generator
     # units of the generator: of the image's background, of its dtype, of the target's background,
     # for an image that the classical transfer has brought there, or of photons: it translates
-    # light, that of other cameras in the counts of the style, and the camera makes the noise
+    # light, and the camera adds its noise; images of another camera take the style's levels first
     scale: Scale = "background"
     camera: CameraModel | None = None  # of both domains, for the scale light
     target: Target | None = None  # grey values of the target domain

@@ -32,10 +32,9 @@ from cytosuite.volume.pieces import deep, extremes, slabs
 
 SLIGHT = 0.25  # voxels of blur that cannot be seen
 WHITE = 0.1  # share of smoothed white noise that counts as structure where there is none
-ALIKE = 1.5  # ratio of what two photons count up to which one camera may have counted both
-APART = 0.5  # photons between the counts that two cameras give in the dark, from which they differ
-MANY = 1000  # photons that the noise of reading outweighs, where light adds none
-
+ALIKE = 1.5  # largest ratio of two growths of noise with light for one camera
+APART = 0.5  # least difference of two offsets for two cameras, photons
+MANY = 1000  # photons of read noise, where noise does not grow with light
 MEDIAN = len(SHARES) // 2
 
 Quantiles = Annotated[FloatTuple, Field(min_length=len(SHARES), max_length=len(SHARES))]
@@ -122,12 +121,9 @@ def light_in_counts(image: Array, spacing: Spacing, camera: CameraModel, style: 
     if shown and levels.objects.size:
         goal = style.objects[MEDIAN] - style.background
         slope = goal / (levels.objects[MEDIAN] - levels.background)
-    else:  # what stands out of light is noise, which is the same in photons
-        goal, dark = (
-            float(kind.variance(np.array(ground, np.float32)))
-            for kind, ground in ((style.noise, style.background), (noise, levels.background))
-        )
-        slope = sqrt(goal / dark) if dark > 0 else 0.0
+    else:  # without objects the noise of the background gives the scale
+        dark = _white(noise, levels.background)
+        slope = sqrt(_white(style.noise, style.background) / dark) if dark > 0 else 0.0
     for part in slabs(light):
         counts = style.background + slope * (light[part] - levels.background)
         light[part] = counts.clip(camera.offset)
@@ -197,9 +193,14 @@ def _dark_slope(levels: Levels, noise: CameraNoise, style: Style, axes: int) -> 
         (levels.spread, levels.background, noise, axes),
     ):
         left = (4 * np.pi * SMOOTHING**2) ** (-dimensions / 2)  # of white variance, smoothed
-        white = left * float(camera.variance(np.array(background, np.float32)))
+        white = left * _white(camera, background)
         sides.append(max(spread**2 - white, WHITE * white, 0.0))
     return sqrt(sides[0] / sides[1]) if sides[1] > 0 else 0.0
+
+
+def _white(noise: CameraNoise, level: float) -> float:
+    """Return the variance of noise at one level."""
+    return float(noise.variance(np.array(level, np.float32)))
 
 
 def _drawn(noise: CameraNoise, level: Floats, variance: Floats, rng: Rng) -> Floats:

@@ -1,11 +1,13 @@
 """A recipe for sketches of nuclei: image, places, shapes, and how sketch and image are made."""
 
+from dataclasses import replace
 from math import acos, pi, sqrt
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 from scipy.optimize import brentq
 
+from cytosuite.bodies.grid import Grid
 from cytosuite.datasets.ranges import (
     Bumps,
     Count,
@@ -28,6 +30,12 @@ class Voxels(Frame):
 
     stretch: float = Field(1.0, ge=0.2, le=5)
     """volume: heights in the image / true ones, as of labels that follow the blur along z"""
+
+    @property
+    def detector(self) -> Grid:
+        """The voxels of the image in true heights."""
+        grid = super().detector
+        return replace(grid, spacing=(grid.spacing[0] / self.stretch, *grid.spacing[1:]))
 
 
 class Parameters(Shapes, SceneParameters):

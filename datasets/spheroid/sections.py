@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from cytosuite.bodies.grid import Grid
 from cytosuite.datasets import scene
 from cytosuite.datasets.ranges import (
     LARGEST,
@@ -47,6 +48,12 @@ class TissueImage(scene.Image):
     size along z / the true one"""
     oversampling: tuple[Factor, Factor, Factor] = (1.5, 1.5, 1.5)
     """simulated samples per voxel of the detector along z, y, x"""
+
+    @property
+    def detector(self) -> Grid:
+        """The voxels of the image, of their true size."""
+        z, y, x = self.spacing_um
+        return Grid(self.shape, (z / self.stretch, y, x))
 
 
 class Tissue(Section):

@@ -20,6 +20,12 @@ def view(results: Results) -> Json | None:
     return {"meanings": LINK_ERRORS, "rows": rows} if rows else None
 
 
+def markdown(_: Results, view: Json) -> list[str]:
+    """Return the numbers as a table."""
+    rows = ([name, *counts] for name, counts in view["rows"])
+    return table(["algorithm", *LINK_ERRORS], rows)
+
+
 TEMPLATE = """
 <p class="lead">Wrong links between cells of neighbouring frames, over all cases, each cause once: <a href="link_errors.csv">link_errors.csv</a> has frame and label of each; the pictures above lead to them.</p>
 <div class="scroll" tabindex="0" role="region" aria-label="Wrong links by kind">
@@ -31,9 +37,4 @@ TEMPLATE = """
 <details class="more"><summary>What the kinds mean</summary><dl>{% for kind, meaning in view.meanings.items() %}<dt>{{ kind }}</dt><dd>{{ meaning }}</dd>{% endfor %}</dl></details>
 """  # noqa: E501 - HTML
 
-SECTION = ReportSection(
-    *(36, "Links", "Errors of links", view, TEMPLATE),
-    lambda _, view: table(
-        ["algorithm", *LINK_ERRORS], ([name, *counts] for name, counts in view["rows"])
-    ),
-)
+SECTION = ReportSection(36, "Links", "Errors of links", view, TEMPLATE, markdown)

@@ -35,7 +35,7 @@ from cytosuite.folders.splits import PART, Placed, read_splits
 from cytosuite.formats.lists import SUFFIX
 
 Maker = Callable[[], Sample]  # of a case
-# Fields of a request that folders take alone, with what others say of them.
+# Fields of a request for folders alone, with the error of a simulated dataset.
 _ONE_FILE = "{} is simulated: it has one channel, one frame and no folders"
 _DIVIDED = "PART and SPLITS divide a folder of images; {} is simulated"
 OF_FOLDERS = {

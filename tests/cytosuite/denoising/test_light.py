@@ -4,6 +4,7 @@ from scipy import ndimage
 
 from cytosuite.denoising.camera import CameraModel
 from cytosuite.denoising.light import light_of
+from cytosuite.volume import large
 
 CAMERA = CameraModel(gain=12, offset=100, read_noise=0.15, excess=1, lag=0.03)
 
@@ -31,6 +32,12 @@ def test_light_is_nearer_to_the_truth_than_any_smoothing():
     assert error(found) < 0.7 * min(map(error, smooth))
     assert (found.dtype, found.shape) == (np.float32, truth.shape)
     assert found.mean() == pytest.approx(truth.mean(), rel=0.01)
+
+
+def test_light_of_a_stack_on_disk_is_that_of_one_in_memory(mapped, monkeypatch):
+    seen = CAMERA.expose(np.tile(_light()[:, :20, :20], (3, 1, 1)), 0)
+    monkeypatch.setattr(large, "SLAB", 1)  # slabs of 32 planes
+    np.testing.assert_array_equal(light_of(mapped(seen), CAMERA), light_of(seen, CAMERA))
 
 
 @pytest.mark.parametrize("shape", [(6, 20, 20), (20, 20)])
