@@ -36,7 +36,7 @@ READ = {
         Row("OUT=data", small="--size mini --cases 2"),
         Row("mouse_embryo_realistic", small=CHAIN),
         Row("IMAGES=spots/", "mkdir spots; cp folder/*.tif spots"),
-        Row("TASK=track", small="--cases 1"),
+        Row("TASK=track", small="--cases 1 --set shape=[384,384] --set n_nuclei=4"),
         Row("FROM=planes-nuclei-2d", needs="networks"),
         Row("install", THEIRS, needs="networks"),
         Row("mouse_embryo_realistic", small=TWO, needs="networks"),

@@ -1,5 +1,8 @@
 """Scores by condition: a figure and a table for each condition and metric."""
 
+import numpy as np
+import pandas as pd
+
 from cytosuite.benchmark.report.plots import Line, PointPlot, Spot, curves
 from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.report.wording import estimate, known, number, span_of
@@ -8,8 +11,9 @@ from cytosuite.benchmark.scores.results import Condition, Group, Results
 from cytosuite.benchmark.scores.standings import Standing, Summary
 from cytosuite.errors import count
 from cytosuite.figures.svg import SHAPES, Axis, axis_around, colour, part
-from cytosuite.files import Json
+from cytosuite.files import FloatPair, Json
 from cytosuite.metrics import AnyMetric
+from cytosuite.volume.arrays import Doubles
 
 FIRST = 4  # conditions that are open
 POINTS = 5  # cases with different numbers that a trend needs
@@ -93,8 +97,6 @@ def difficulty(
     cases = condition.values
     if len(cases) < POINTS or len(set(cases.values())) < POINTS:
         return None
-    from scipy import stats  # takes 1 s to load
-
     across = axis_around(cases.values())
     spots, lines, words, sizes = [], [], [], []
     for place, entry in enumerate(results.ranked[: len(SHAPES)]):
@@ -106,16 +108,14 @@ def difficulty(
                 f"{cases[case]:.3g}"
             )
             spots.append(Spot(cases[case], score, place, text, case=results.case_order[case]))
-        if len(scores) < POINTS or len(set(scores.values())) < 2:
+        table = pd.DataFrame({"at": {case: cases[case] for case in scores}, "score": scores})
+        if len(table) < POINTS or (table.nunique() < 2).any():
             continue
-        x = [cases[case] for case in scores]
-        y = list(scores.values())
-        near = sorted(zip(x, y, strict=True))[:: -(-len(x) // TREND)]  # all pairs are compared
-        slope, offset = stats.theilslopes([v for _, v in near], [at for at, _ in near])[:2]
-        ends = [(at, offset + slope * at) for at in (min(x), max(x))]
+        slope, offset = theil_sen(*table.sort_values(["at", "score"]).to_numpy().T)
+        ends = [(at, offset + slope * at) for at in (table["at"].min(), table["at"].max())]
         lines.append(Line(ends[0], ends[1], f"trend {colour(place)}"))
-        words.append(f"{entry.algorithm} {stats.spearmanr(x, y).statistic:.2f}")
-        sizes.append(len(x))
+        words.append(f"{entry.algorithm} {table.corr('spearman').iloc[0, 1]:.2f}")
+        sizes.append(len(table))
     values = [spot.y for spot in spots]
     values += [end[1] for line in lines for end in (line.start, line.end)]
     titles = (condition.title, metric.name)
@@ -126,6 +126,16 @@ def difficulty(
         figure,
         f"Rank correlation with {condition.name} (n = {span_of(sizes)} cases): {', '.join(words)}.",
     )
+
+
+def theil_sen(at: Doubles, scores: Doubles) -> FloatPair:
+    """Return slope and offset of the line of Theil and Sen through ascending places, (cases,)."""
+    step = -(-len(at) // TREND)  # all pairs are compared
+    at, scores = at[::step], scores[::step]
+    first, second = np.triu_indices(len(at), 1)
+    rises, runs = scores[second] - scores[first], at[second] - at[first]
+    slope = np.median(rises[runs > 0] / runs[runs > 0])
+    return float(slope), float(np.median(scores) - slope * np.median(at))
 
 
 def _panels(results: Results, metric: AnyMetric) -> list[Json]:

@@ -1,12 +1,15 @@
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from numpy.testing import assert_allclose
 from rendered import html, macro, text_of
+from scipy import stats
 
 from cytosuite.benchmark.report import write_report
 from cytosuite.benchmark.report.files import by_condition
-from cytosuite.benchmark.report.sections.conditions import difficulty, view
+from cytosuite.benchmark.report.sections.conditions import difficulty, theil_sen, view
 
 
 def tabs(results):
@@ -38,6 +41,11 @@ def cells(results, metric, condition):
 
 def bold(rows):
     return [["<b>" in cell for cell in row] for row in rows]
+
+
+def test_the_trend_is_that_of_scipy_where_places_repeat():
+    at, scores = np.sort(np.random.default_rng(0).integers(0, 9, 41)) / 4, np.sin(np.arange(41.0))
+    assert_allclose(theil_sen(at, scores), stats.theilslopes(scores, at)[:2])
 
 
 def test_algorithms_stand_by_rank_and_controls_below_without_colour(results):
