@@ -114,11 +114,12 @@ class Algorithm:
             for line in value.origin.warnings
         }
         stack = plane = None
-        if task.main_output and task.main_output.kind in ("labels", "points"):  # of objects in it
-            from cytosuite.segmentation.defects import mended  # scipy takes long to import
+        kind = task.main_output.kind if task.main_output else "json"
+        if kind in ("labels", "points"):  # of objects in it
+            from cytosuite.segmentation.defects import mended, upright  # scipy loads for long
 
-            inputs = mended(inputs, task.main_output.kind)
-            if task.main_output.kind == "labels" and (stack := inputs.get(IMAGE.slug)):
+            inputs = mended(inputs, kind)
+            if kind == "labels" and (stack := inputs.get(IMAGE.slug)):
                 plane = as_plane(stack, self.cards)
                 inputs = {**inputs, IMAGE.slug: plane}
         images = (inputs.get(socket.slug) for socket in task.inputs)
@@ -135,6 +136,8 @@ class Algorithm:
         selection = select(self.cards, facts, self.manifest.select)
         card = selection.card
         state(weights=(card.sha256 or "none")[:12], trained=trained_on(card))
+        if kind == "labels" and card.describes.get("channel", "nucleus") == "nucleus":
+            inputs = upright(inputs)
         outputs = self.predict(inputs, open_model(self.folder, card))
         if stack and plane is not stack:
             outputs = {

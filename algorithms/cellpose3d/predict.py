@@ -33,7 +33,6 @@ from cytosuite.networks.scale import (
     scale_of_objects,
     sizes_of,
     trained_of,
-    upright,
     width_of_objects,
 )
 from cytosuite.networks.tiling import Tile, sample, tile_within
@@ -100,7 +99,6 @@ def _objects(model: Model, seen: Volume, corner: Sizes) -> Volume:
     sized = in_pixels(volume) if flat else volume
     network = with_folded_norms(load_once(model, parameters.network, load))
     image, *further = (deep(channel.array) for channel in (volume, *others))
-    image, inverted = upright(image, model.card)
     image, smoothing = calmed(image, parameters.clear)
     scale = choose_scale(image, sized, trained, parameters)
     channels = [image, *(normalise(a, background_of(a, parameters.quietest)) for a in further)]
@@ -137,7 +135,7 @@ def _objects(model: Model, seen: Volume, corner: Sizes) -> Volume:
         facts["foreign"] = "other outlines, since voxels are far from the model's"
     if pieces := job.counts["pieces"]:
         facts["pieces"] = pieces
-    return warned(noted(outlined, "cellpose3d", facts), *scale.warnings, inverted)
+    return warned(noted(outlined, "cellpose3d", facts), *scale.warnings)
 
 
 def _as_seen(

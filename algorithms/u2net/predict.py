@@ -22,7 +22,6 @@ from cytosuite.networks.scale import (
     scale_of_objects,
     sizes_of,
     trained_of,
-    upright,
 )
 from cytosuite.networks.tiling import Tiled
 from cytosuite.segmentation.assembly import in_order
@@ -58,7 +57,6 @@ def predict(inputs: Volumes, model: Model) -> Volumes:
     plane = in_pixels(volume)
     network = load_once(model, parameters.network, load)
     image = volume.array[None]
-    image, inverted = upright(image, model.card)
     scale = choose_scale(image, plane, trained_of(model.card), parameters)
     labels = segment(image, scale, parameters, network)
     if parameters.diameter == "network" and not scale.settled:
@@ -72,11 +70,7 @@ def predict(inputs: Volumes, model: Model) -> Volumes:
         "objects": int(final.max(initial=0)),
     }
     labelled = noted(volume.like(ordered.reshape(volume.shape)), "u2net", facts)
-    return {
-        "instance-labels": warned(
-            labelled, *scale.warnings, inverted, _DOUBT * is_faint(image, labels)
-        )
-    }
+    return {"instance-labels": warned(labelled, *scale.warnings, _DOUBT * is_faint(image, labels))}
 
 
 def is_faint(image: Array, labels: Labels) -> bool:

@@ -11,9 +11,7 @@ from cytosuite.contract.facts import state
 from cytosuite.contract.interface import image_of
 from cytosuite.contract.manifest import parameters_of
 from cytosuite.contract.progress import part
-from cytosuite.contract.spacing import warned
 from cytosuite.contract.weights import Model
-from cytosuite.networks.scale import upright
 from cytosuite.segmentation.foreground import reduced
 from cytosuite.segmentation.outline.redraw import Labels, with_outline
 from cytosuite.segmentation.specimen import in_field
@@ -32,9 +30,8 @@ def _labels(model: Model, volume: Volume, _: Sizes) -> Volume:
     parameters = parameters_of(model.card, Parameters)
     radii, unit = parameters.radii_um, "px" if parameters.in_pixels else "µm"
     spacing = (1.0,) * volume.array.ndim if parameters.in_pixels else volume.spacing
-    image, inverted = upright(volume.array, model.card)
+    image = seen = volume.array
     times = shrinking(image, parameters)
-    seen = image
     if times > 1:
         seen, _ = reduced(image.astype(np.float32), (times, times))
         unit = f"px, {times} times as wide as those of the image"
@@ -51,5 +48,4 @@ def _labels(model: Model, volume: Volume, _: Sizes) -> Volume:
             high, wide = image.shape
             labels = labels.repeat(times, 0).repeat(times, 1)[:high, :wide]
     with part(1, 2):
-        drawn = with_outline(volume.like(labels), image, spacing, model, parameters.outline)
-    return warned(drawn, inverted)
+        return with_outline(volume.like(labels), image, spacing, model, parameters.outline)

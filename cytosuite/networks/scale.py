@@ -21,7 +21,7 @@ from cytosuite.contract.spacing import text
 from cytosuite.errors import InputError
 from cytosuite.files import Scalars, Texts
 from cytosuite.networks.grid import PIXELS
-from cytosuite.networks.normalise import QUIETEST, background_of, normalise, sampled_percentiles
+from cytosuite.networks.normalise import QUIETEST, background_of, normalise
 from cytosuite.networks.tiling import plan
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Array, Floats, Lengths, Spacing
@@ -38,7 +38,6 @@ _FAR = 2.0  # nuclei that differ by more than this factor from the training's ar
 ENLARGED = 40.0  # voxels of the working grid per voxel of the image: more show nothing more
 _ENOUGH = 5  # objects away from the border show the typical size
 _NEAR = 0.1  # |ln| of a diameter by the network over the one it saw that changes nothing
-_BRIGHT = 0.6  # 192 fluorescent planes of BBBC038 have 1.4 or more
 _NUCLEUS = 7.0  # µm, in the middle of the widths that are looked for in any volume
 _FOREIGN = 0.5  # least distance of the voxels from every model at which widths count
 _STEP = sqrt(2)  # factor between sizes that are tried, at most
@@ -224,21 +223,6 @@ def sizes_of(scale: Scale, unit: Literal["um", "px"]) -> Scalars:
     sizes = {"diameter": scale.ratio, **({"blobs": scale.blobs} if scale.blobs else {})}
     notes = {f"{key}_{unit}": round(ratio * trained_um, 3) for key, ratio in sizes.items()}
     return {**notes, "diameter_source": scale.source}
-
-
-def upright(image: Array, card: ModelCard) -> tuple[Array, str]:
-    """Return an image with bright nuclei; a plane of dark ones, as of sections, with a warning.
-
-    A model of another channel takes images as they are: a sheet of bright cells is no ground.
-    """
-    if image.size > prod(image.shape[-2:]) or card.describes.get("channel", "nucleus") != "nucleus":
-        return image, ""
-    low, middle, high = sampled_percentiles(image, 1, 50, 99)
-    if high - middle >= _BRIGHT * (middle - low):
-        return image, ""
-    depth = image.max() - image  # of signed numbers modulo their range
-    unsigned = depth.view(f"u{depth.itemsize}") if depth.dtype.kind == "i" else depth
-    return unsigned, "image inverted: its nuclei are dark on a bright ground"
 
 
 def scale_of_objects(labels: Array, scale: Scale) -> Scale:

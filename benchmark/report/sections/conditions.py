@@ -114,7 +114,7 @@ def difficulty(
         slope, offset = theil_sen(*table.sort_values(["at", "score"]).to_numpy().T)
         ends = [(at, offset + slope * at) for at in (table["at"].min(), table["at"].max())]
         lines.append(Line(ends[0], ends[1], f"trend {colour(place)}"))
-        words.append(f"{entry.algorithm} {table.corr('spearman').iloc[0, 1]:.2f}")
+        words.append(f"{entry.algorithm} {table.corr('spearman').to_numpy()[0, 1]:.2f}")
         sizes.append(len(table))
     values = [spot.y for spot in spots]
     values += [end[1] for line in lines for end in (line.start, line.end)]

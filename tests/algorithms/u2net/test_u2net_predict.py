@@ -49,17 +49,15 @@ def model():
 
 
 @pytest.mark.parametrize("radius", [6, 12])
-def test_planes_of_any_size_of_nuclei_dark_or_bright(radius):
+def test_planes_of_any_size_of_nuclei(radius):
     image, truth = discs(radius)
-    for each in (image, 255 - image, (127 - image.astype(np.int16)).astype(np.int8)):
-        with using(Bright(1, 1)):
-            found = predict({"microscopy-image": Volume(each, (0.5, 0.5), "YX")}, model())
-        labels = found["instance-labels"]
-        assert labels.metadata["u2net_objects"] == truth.max()
-        assert labels.metadata["u2net_diameter_px"] == pytest.approx(2 * radius, rel=0.15)
-        assert ((labels.array > 0) == (truth > 0)).mean() > 0.94  # resized twice
-        inverted = "image inverted: its nuclei are dark on a bright ground"
-        assert labels.origin.warnings == (inverted,) * (each is not image)
+    with using(Bright(1, 1)):
+        found = predict({"microscopy-image": Volume(image, (0.5, 0.5), "YX")}, model())
+    labels = found["instance-labels"]
+    assert labels.metadata["u2net_objects"] == truth.max()
+    assert labels.metadata["u2net_diameter_px"] == pytest.approx(2 * radius, rel=0.15)
+    assert ((labels.array > 0) == (truth > 0)).mean() > 0.94  # resized twice
+    assert labels.origin.warnings == ()
 
 
 class Seeing(torch.nn.Linear):

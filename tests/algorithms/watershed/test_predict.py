@@ -43,17 +43,6 @@ def test_nuclei_too_wide_for_the_background_are_seen_in_fewer_pixels(rng):
     assert np.mean((labels > 0) == inside) > 0.99
 
 
-def test_dark_nuclei_change_nothing_but_a_warning():
-    bright, dark = (
-        predict({"microscopy-image": Volume(plane, (1.0, 1.0), "YX")}, model(in_pixels=True))
-        for plane in (image()[6], 2000 - image()[6])
-    )
-    (labels,), (found,) = bright.values(), dark.values()
-    (line,) = found.origin.warnings
-    assert (line.startswith("image inverted"), labels.origin.warnings) == (True, ())
-    np.testing.assert_array_equal(found.array, labels.array)
-
-
 def test_a_card_with_an_outline_draws_its_objects_anew(tmp_path):
     path = tmp_path / "trees.safetensors"
     inside = np.array([[-3, 3]], np.float32)  # above the threshold, or not

@@ -1,9 +1,13 @@
+import warnings
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
 from scipy import ndimage
 
 from cytosuite.apply import apply
-from cytosuite.segmentation.defects import mended
+from cytosuite.segmentation.defects import mended, upright
 from cytosuite.volume import Volume
 
 PADDED = {
@@ -112,3 +116,51 @@ def test_each_frame_of_a_movie_has_padding_of_its_own():
     filled, lines = _mended(movie, "TYX")
     assert lines == ["image padded"]
     assert filled[movie == 0].mean() == pytest.approx(100, abs=2)
+
+
+def _applied(algorithm, array, channel):
+    """Return the labels of an image, and what its warnings are about."""
+    volume = Volume(array, (1.75, 0.8, 0.8)[-array.ndim :], "ZYX"[-array.ndim :])
+    with warnings.catch_warnings(record=True) as lines:
+        warnings.simplefilter("always")
+        labels = apply(algorithm, replace(volume, metadata={"channel": channel}))["instance-labels"]
+    return labels.array, [str(line.message).split(": ")[1] for line in lines]
+
+
+@pytest.mark.parametrize("axes", SIDES)
+def test_dark_nuclei_change_nothing_but_a_warning(axes):
+    image, _ = noisy(axes, 300)
+    labels, lines = _applied("watershed", image, "nucleus")
+    assert (labels.max() > 0, lines) == (True, [])
+    dark, lines = _applied("watershed", 999 - image, "nucleus")
+    assert_array_equal(dark, labels)
+    assert lines == ["image inverted"]
+
+
+def test_a_sheet_of_bright_cells_is_no_ground():
+    image, _ = noisy("YX", 300)
+    assert _applied("cellprofiler_like", 999 - image, "cytoplasm")[1] == []
+
+
+def _upright(array, axes="YX", **others):
+    return upright({"microscopy-image": Volume(array, (1.0, 1.0), axes), **others})
+
+
+def test_images_of_any_type_on_disk_or_not_are_turned_and_movies_all_or_none(mapped):
+    image = noisy("YX", 300)[0]
+    signed = (127 - np.minimum(image, 255).astype(np.int16)).astype(np.int8)
+    for dark in (1000 - image, signed, 7 - image / 100, mapped(1000 - image)):
+        volume = _upright(dark)["microscopy-image"]
+        assert_array_equal(volume.array, dark.max() - dark.astype(float))
+        assert [line.split(":")[0] for line in volume.origin.warnings] == ["image inverted"]
+    movie = np.stack([1000 - image, 1001 - image])
+    assert_array_equal(_upright(movie, "TYX")["microscopy-image"].array, [image - image.min()] * 2)
+    movie[1] = image
+    for array, axes, others in (
+        (image, "YX", {}),
+        (image < 120, "YX", {}),
+        (np.full((9, 9), np.nan), "YX", {}),
+        (movie, "TYX", {}),
+        (1000 - image, "YX", {"frame-labels": 0}),
+    ):
+        assert _upright(array, axes, **others)["microscopy-image"].array is array
