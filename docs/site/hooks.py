@@ -21,7 +21,8 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parents[2]
-PATTERNS = ("*.md", "docs/**/*.md", "*/README.md", "*/*/README.md", "docs/*.png", "docs/*.svg")
+PAGES = ("*.md", "docs/**/*.md", "*/README.md", "*/*/README.md", "*/*/trials.md")
+PATTERNS = (*PAGES, "docs/*.png", "docs/*.svg")
 ELSEWHERE = {"runs", "dist", "build", "tests"}  # top folders without pages
 NIGHTLY = """# Last night
 
