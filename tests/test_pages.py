@@ -153,6 +153,7 @@ READ = {
         Row("--cases 36", small="--cases 1"),
         Row("STUDY", {"STUDY": (layouts.views, VOLUMES)}),
     ],
+    "algorithms/watershed/README.md": [Row("segment", {"my_stack.tif": (layouts.image,)})],
 }  # fmt: skip
 for name in ("cellpose", "stardist", "nnunet"):
     READ[f"algorithms/{name}/README.md"] = [Row(word, needs=TOOLS) for word in ("train", "MODEL=")]
