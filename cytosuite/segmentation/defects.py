@@ -1,6 +1,7 @@
 """Defects of images that hide objects: padding, lone pixels, uneven light, dark nuclei."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from operator import is_not
 
 import numpy as np
@@ -12,90 +13,71 @@ from cytosuite.contract.spacing import warned
 from cytosuite.contract.tasks import FRAME_LABELS, IMAGE, MOVIE, Kind
 from cytosuite.files import Entries
 from cytosuite.networks.normalise import background_of, in_dtype, sampled_percentiles
-from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Array, Bools
 from cytosuite.volume.large import is_mapped, release, room
 from cytosuite.volume.objects import box_of
 from cytosuite.volume.pieces import slabs
 
-Mend = Callable[[Array], Array]  # the image itself where nothing is to be mended
+# An image as it should be, or itself; of how many frames it must be so; the warning.
+Mend = tuple[Callable[[Array], Array], Callable[[Iterable[bool]], bool], str]
 
 _BRIGHT = 0.6  # 192 fluorescent planes of BBBC038 have 1.4 or more, 106 volumes 3.2 or more
 _MOST = 0.6  # share of an image that padding is: beyond, it may be an object cut out
 _BLOCKS = 8  # along y and x: each has some background in most images
 
 
-def mended(inputs: Entries, kind: Kind) -> Entries:
-    """Return inputs with defects of images mended for outputs of a kind, and a warning of each.
-
-    Frames of a movie have padding and lone pixels of their own; light is uneven in all or in none.
-    """
+def defects(kind: Kind) -> tuple[Mend, ...]:
+    """Return the mends of what hides objects: of frames each, of uneven light in all or in none."""
     times = 8.0 if kind == "points" else 2.0  # spots may be a pixel wide
-    mends = (
+    return (
         (_filled, any, "image padded: parts at its border of a single value are filled with noise"),
         (
-            lambda image: _calm(image, times),
+            partial(_calm, times=times),
             any,
             "pixels odd: lone ones or pairs, far from all others, are taken as neighbours",
         ),
         (_levelled, all, "light uneven: the background's smooth rise over the image is subtracted"),
     )
+
+
+def mended(inputs: Entries, *mends: Mend) -> Entries:
+    """Return inputs with mended images, and a warning of each mend."""
     for slug in {IMAGE.slug, MOVIE.slug} & set(inputs):
         array = inputs[slug].array
         small = not array.size or min(array.shape[-2:]) < _BLOCKS
         if FRAME_LABELS.slug in inputs or small or array.dtype == bool or not is_finite(array):
             continue  # labels alone are read, or nothing can be mended
+        several = inputs[slug].axes[0] in "TC"
+        images = [*array] if several else [array]
         for mend, enough, line in mends:
-            inputs = {**inputs, slug: _by_image(inputs[slug], mend, enough, line)}
+            changed = [*map(mend, images)]
+            if enough(map(is_not, changed, images)):
+                images = changed
+                array = changed[0]
+                if several:
+                    array = room((len(images), *array.shape), np.result_type(*images))
+                    for number, image in enumerate(images):
+                        array[number] = image
+                        release(array)
+                inputs = {**inputs, slug: warned(inputs[slug].like(array), line)}
     return inputs
 
 
-def upright(inputs: Entries) -> Entries:
-    """Return inputs with bright nuclei: images of dark ones, as of sections, with a warning.
-
-    Not for other stains: a sheet of bright cells is no ground.
-    """
-    line = "image inverted: its nuclei are dark on a bright ground"
-    turned = {
-        slug: _by_image(inputs[slug], _turned, all, line)
-        for slug in {IMAGE.slug, MOVIE.slug} & set(inputs)
-        if FRAME_LABELS.slug not in inputs
-    }
-    return {**inputs, **turned}
-
-
-def _by_image(
-    volume: Volume, mend: Mend, enough: Callable[[Iterable[bool]], bool], line: str
-) -> Volume:
-    """Return a volume whose images, of frames or channels each, are mended, with a warning."""
-    several = volume.axes[0] in "TC"
-    images = [*volume.array] if several else [volume.array]
-    changed = [*map(mend, images)]
-    if not enough(map(is_not, changed, images)):
-        return volume
-    array = changed[0]
-    if several:
-        array = room((len(images), *array.shape), np.result_type(*changed))
-        for number, image in enumerate(changed):
-            array[number] = image
-            release(array)
-    return warned(volume.like(array), line)
-
-
 def _turned(image: Array) -> Array:
-    """Return an image (..., Y, X) of dark nuclei turned, signed numbers as unsigned ones."""
-    if image.dtype == bool or not image.size:
-        return image
+    """Return an image (..., Y, X) of dark nuclei turned within its range."""
     low, middle, high = sampled_percentiles(image, 1, 50, 99)
-    if not high - middle < _BRIGHT * (middle - low):  # so nor where one is no number
+    if high - middle >= _BRIGHT * (middle - low):
         return image
-    top = image.max()
-    kind = image.dtype.kind.replace("i", "u")
-    turned = room(image.shape, f"{kind}{image.itemsize}")
+    turned = room(image.shape, image.dtype)
+    bottom, top = image.min(), image.max()
     for number, plane in enumerate(image):
-        turned[number] = (top - plane).view(turned.dtype)  # of signed ones modulo their range
+        turned[number] = top - plane + bottom  # of integers modulo their range
         release(image, turned)
     return turned
+
+
+# Not of other stains: a sheet of bright cells is no ground.
+DARK: Mend = (_turned, all, "image inverted: its nuclei are dark on a bright ground")
 
 
 def _filled(image: Array) -> Array:

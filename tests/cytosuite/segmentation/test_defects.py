@@ -1,15 +1,13 @@
-import warnings
-from dataclasses import replace
-
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from scipy import ndimage
 
 from cytosuite.apply import apply
-from cytosuite.segmentation.defects import mended, upright
+from cytosuite.segmentation.defects import DARK, defects, mended
 from cytosuite.volume import Volume
 
+LABELS = defects("labels")
 PADDED = {
     "border": lambda a: np.pad(a, [(0, 0)] * (a.ndim - 2) + [(20, 10), (20, 0)]),
     "planes": lambda a: np.pad(a, [(6, 7)] + [(0, 0)] * (a.ndim - 1)),
@@ -27,22 +25,27 @@ def noisy(axes, light):
     return image, int(np.prod(np.array(shape) // period))
 
 
+def _labels(algorithm, channel, array):
+    """Return the labels of an image; a warning is an error."""
+    axes = "ZYX"[-array.ndim :]
+    volume = Volume(array, (1.75, 0.8, 0.8)[-array.ndim :], axes, {"channel": channel})
+    return apply(algorithm, volume)["instance-labels"].array
+
+
 @pytest.mark.parametrize("axes", SIDES)
 @pytest.mark.parametrize("change", PADDED)
 @pytest.mark.parametrize("light", [0, 300])
 def test_padding_adds_and_hides_no_objects(axes, change, light):
     image, count = noisy(axes, light)
-    facts = {"channel": "nucleus"}
-    volume = Volume(PADDED[change](image), (1.75, 0.8, 0.8)[-len(axes) :], axes, facts)
     with pytest.warns(UserWarning, match="watershed: image padded"):
-        labels = apply("watershed", volume)["instance-labels"].array
+        labels = _labels("watershed", "nucleus", PADDED[change](image))
     assert np.unique(labels[labels > 0]).size == count * bool(light)
 
 
-def _mended(array, axes="YX", kind="labels", **others):
+def _mended(array, axes="YX", mends=LABELS, **others):
     """Return the grey values of a mended image, and what its warnings are about."""
     image = Volume(array, (1.0,) * len(axes.strip("T")), axes)
-    image = mended({"microscopy-image": image, **others}, kind)["microscopy-image"]
+    image = mended({"microscopy-image": image, **others}, *mends)["microscopy-image"]
     return image.array, [line.split(":")[0] for line in image.origin.warnings]
 
 
@@ -83,7 +86,7 @@ def test_lone_pixels_are_taken_as_their_neighbours(rng, dtype):
     assert _mended(line) == (line, [])
     odd[tuple(rng.integers(1, 40, (2, 8)))] = 300
     odd[0, [0, 15, 16]] = 300  # a corner, and a pair at an edge
-    assert _mended(odd, kind="points") == (odd, [])  # single pixels may be spots
+    assert _mended(odd, mends=defects("points")) == (odd, [])  # single pixels may be spots
     odd[20, 20] = -1000
     array, lines = _mended(odd)
     assert (array.dtype, lines) == (odd.dtype, ["pixels odd"])
@@ -92,7 +95,7 @@ def test_lone_pixels_are_taken_as_their_neighbours(rng, dtype):
     assert _mended(odd)[0].min() == -1000
     spots = np.zeros((40, 40))
     spots[::8, ::8] = 9  # above a ground without noise
-    assert _mended(spots, kind="points") == (spots, [])
+    assert _mended(spots, mends=defects("points")) == (spots, [])
 
 
 def test_light_that_rises_over_the_whole_image_is_level_afterwards():
@@ -118,49 +121,27 @@ def test_each_frame_of_a_movie_has_padding_of_its_own():
     assert filled[movie == 0].mean() == pytest.approx(100, abs=2)
 
 
-def _applied(algorithm, array, channel):
-    """Return the labels of an image, and what its warnings are about."""
-    volume = Volume(array, (1.75, 0.8, 0.8)[-array.ndim :], "ZYX"[-array.ndim :])
-    with warnings.catch_warnings(record=True) as lines:
-        warnings.simplefilter("always")
-        labels = apply(algorithm, replace(volume, metadata={"channel": channel}))["instance-labels"]
-    return labels.array, [str(line.message).split(": ")[1] for line in lines]
-
-
 @pytest.mark.parametrize("axes", SIDES)
 def test_dark_nuclei_change_nothing_but_a_warning(axes):
-    image, _ = noisy(axes, 300)
-    labels, lines = _applied("watershed", image, "nucleus")
-    assert (labels.max() > 0, lines) == (True, [])
-    dark, lines = _applied("watershed", 999 - image, "nucleus")
-    assert_array_equal(dark, labels)
-    assert lines == ["image inverted"]
+    image, count = noisy(axes, 300)
+    bright = _labels("watershed", "nucleus", image)
+    with pytest.warns(UserWarning, match="watershed: image inverted"):
+        dark = _labels("watershed", "nucleus", 999 - image)
+    assert_array_equal(dark, bright)
+    assert bright.max() == count
 
 
 def test_a_sheet_of_bright_cells_is_no_ground():
-    image, _ = noisy("YX", 300)
-    assert _applied("cellprofiler_like", 999 - image, "cytoplasm")[1] == []
+    _labels("cellprofiler_like", "cytoplasm", 999 - noisy("YX", 300)[0])
 
 
-def _upright(array, axes="YX", **others):
-    return upright({"microscopy-image": Volume(array, (1.0, 1.0), axes), **others})
-
-
-def test_images_of_any_type_on_disk_or_not_are_turned_and_movies_all_or_none(mapped):
+def test_dark_images_of_any_type_on_disk_or_not_are_turned_and_movies_all_or_none(mapped):
     image = noisy("YX", 300)[0]
     signed = (127 - np.minimum(image, 255).astype(np.int16)).astype(np.int8)
     for dark in (1000 - image, signed, 7 - image / 100, mapped(1000 - image)):
-        volume = _upright(dark)["microscopy-image"]
-        assert_array_equal(volume.array, dark.max() - dark.astype(float))
-        assert [line.split(":")[0] for line in volume.origin.warnings] == ["image inverted"]
-    movie = np.stack([1000 - image, 1001 - image])
-    assert_array_equal(_upright(movie, "TYX")["microscopy-image"].array, [image - image.min()] * 2)
-    movie[1] = image
-    for array, axes, others in (
-        (image, "YX", {}),
-        (image < 120, "YX", {}),
-        (np.full((9, 9), np.nan), "YX", {}),
-        (movie, "TYX", {}),
-        (1000 - image, "YX", {"frame-labels": 0}),
-    ):
-        assert _upright(array, axes, **others)["microscopy-image"].array is array
+        turned, lines = _mended(dark, mends=[DARK])
+        assert_allclose(turned, float(dark.max()) + dark.min() - dark)
+        assert (lines, turned.dtype) == (["image inverted"], dark.dtype)
+    movie = np.stack([1000 - image, image])
+    for array, axes in ((image, "YX"), (image < 120, "YX"), (movie, "TYX")):
+        assert _mended(array, axes, [DARK]) == (array, [])
