@@ -77,7 +77,7 @@ def _turned(image: Array) -> Array:
 
 
 # Not of other stains: a sheet of bright cells is no ground.
-DARK: Mend = (_turned, all, "image inverted: its nuclei are dark on a bright ground")
+DARK: Mend = (_turned, any, "image inverted: its nuclei are dark on a bright ground")
 
 
 def _filled(image: Array) -> Array:
