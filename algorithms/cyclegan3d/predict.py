@@ -23,8 +23,7 @@ from cytosuite.networks.normalise import Target, in_dtype
 from cytosuite.networks.tiling import Tiled
 from cytosuite.volume import Volume, Volumes, seed_of
 from cytosuite.volume.arrays import Array
-from cytosuite.volume.large import room
-from cytosuite.volume.pieces import slabs
+from cytosuite.volume.pieces import gathered, slabs_of
 
 
 class Parameters(Tiled):
@@ -108,9 +107,9 @@ def by_network(
     )
     if camera:
         counts = camera.expose(translation, seed_of(volume))
-        translation = room(counts.shape, parameters.target.dtype)
-        for part in slabs(counts, translation):
-            translation[part] = in_dtype(counts[part], translation.dtype)
+        dtype = np.dtype(parameters.target.dtype)
+        whole = (in_dtype(part, dtype) for part in slabs_of(counts))
+        translation = gathered(counts.shape, dtype, whole)
     return translation.reshape(volume.shape), prediction
 
 

@@ -16,7 +16,7 @@ from cytosuite.networks.normalise import background_of, in_dtype, sampled_percen
 from cytosuite.volume.arrays import Array, Bools
 from cytosuite.volume.large import is_mapped, release, room
 from cytosuite.volume.objects import box_of
-from cytosuite.volume.pieces import slabs
+from cytosuite.volume.pieces import extremes, gathered, slabs, slabs_of
 
 # An image as it should be, or itself; of how many frames it must be so; the warning.
 Mend = tuple[Callable[[Array], Array], Callable[[Iterable[bool]], bool], str]
@@ -55,10 +55,9 @@ def mended(inputs: Entries, *mends: Mend) -> Entries:
                 images = changed
                 array = changed[0]
                 if several:
-                    array = room((len(images), *array.shape), np.result_type(*images))
-                    for number, image in enumerate(images):
-                        array[number] = image
-                        release(array)
+                    shape = (len(images), *array.shape)
+                    frames = (image[None] for image in images)
+                    array = gathered(shape, np.result_type(*images), frames)
                 inputs = {**inputs, slug: warned(inputs[slug].like(array), line)}
     return inputs
 
@@ -68,12 +67,9 @@ def _turned(image: Array) -> Array:
     low, middle, high = sampled_percentiles(image, 1, 50, 99)
     if high - middle >= _BRIGHT * (middle - low):
         return image
-    turned = room(image.shape, image.dtype)
-    bottom, top = image.min(), image.max()
-    for number, plane in enumerate(image):
-        turned[number] = top - plane + bottom  # of integers modulo their range
-        release(image, turned)
-    return turned
+    bottom, top = extremes(image)
+    turned = (top - part + bottom for part in slabs_of(image))  # of integers modulo their range
+    return gathered(image.shape, image.dtype, turned)
 
 
 # Not of other stains: a sheet of bright cells is no ground.

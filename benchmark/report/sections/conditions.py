@@ -108,7 +108,7 @@ def difficulty(
                 f"{cases[case]:.3g}"
             )
             spots.append(Spot(cases[case], score, place, text, case=results.case_order[case]))
-        table = pd.DataFrame({"at": {case: cases[case] for case in scores}, "score": scores})
+        table = pd.DataFrame({"at": cases, "score": scores}).dropna()
         if len(table) < POINTS or (table.nunique() < 2).any():
             continue
         slope, offset = theil_sen(*table.sort_values(["at", "score"]).to_numpy().T)
@@ -132,9 +132,8 @@ def theil_sen(at: Doubles, scores: Doubles) -> FloatPair:
     """Return slope and offset of the line of Theil and Sen through ascending places, (cases,)."""
     step = -(-len(at) // TREND)  # all pairs are compared
     at, scores = at[::step], scores[::step]
-    first, second = np.triu_indices(len(at), 1)
-    rises, runs = scores[second] - scores[first], at[second] - at[first]
-    slope = np.median(rises[runs > 0] / runs[runs > 0])
+    runs = np.subtract.outer(at, at)
+    slope = np.median(np.subtract.outer(scores, scores)[runs > 0] / runs[runs > 0])
     return float(slope), float(np.median(scores) - slope * np.median(at))
 
 
@@ -148,12 +147,13 @@ def _panels(results: Results, metric: AnyMetric) -> list[Json]:
             for entry in results.ranked
         }
         best = [_best(results, group, metric) for group in condition.groups]
-        plot = difficulty(results, condition, metric) if metric in results.board else None
+        shown = difficulty(results, condition, metric) if metric in results.board else None
+        plot, trend = shown or (None, "")
         panels.append(
             {
                 "title": condition.name,
-                "plot": plot[0] if plot else None,
-                "trend": plot[1] if plot else "",
+                "plot": plot,
+                "trend": trend,
                 "heads": headings(condition),
                 "figure": curves(
                     near,
