@@ -129,15 +129,16 @@ def _keep(folder: Path, stamped: TextMap, begun: int | None = None) -> None:
     """Keep digests and stamps of files, but for those that could change without another stamp."""
     # A file must have changed before its digest was begun [ns] or, where nobody else writes it,
     # before the stamps were written: within a tick of the clock it could change again.
-    with atomic(folder / STAMPS) as temporary:
-        temporary.touch()
+    with (
+        atomic(folder / STAMPS) as temporary,
+        temporary.open("w", encoding="utf-8", errors="surrogateescape") as stream,
+    ):
         limit = temporary.stat().st_mtime_ns if begun is None else begun
         lines = {
             **named_lines(folder / STAMPS),
             **{n: line for n, line in stamped.items() if _time(line) < limit},
         }
-        text = "".join(f"{line}  {name}\n" for name, line in lines.items())
-        temporary.write_text(text, encoding="utf-8", errors="surrogateescape")
+        stream.writelines(f"{line}  {name}\n" for name, line in lines.items())
 
 
 def _time(line: str) -> int:
