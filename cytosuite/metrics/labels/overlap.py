@@ -7,7 +7,7 @@ are read once, and the score of a whole set of volumes is the score of their con
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from operator import add
+from operator import attrgetter
 
 import numpy as np
 
@@ -183,13 +183,13 @@ def concatenate(tables: Sequence[Overlap]) -> Overlap:
     [2, 2]
     """
     tables = tables or [overlap(np.zeros(0, np.uint8), np.zeros(0, np.uint8))]
-    columns = {field.name: [getattr(t, field.name) for t in tables] for field in fields(Overlap)}
-    voxels = sum(columns.pop("voxels"))
+    parts = zip(*map(attrgetter(*_COLUMNS), tables), strict=True)
+    columns = dict(zip(_COLUMNS, parts, strict=True))
+    joined = {name: np.concatenate(column) for name, column in columns.items()}
     for side in ("truth", "prediction"):
-        start = np.cumsum([0] + [sizes.size for sizes in columns[f"{side}_sizes"]])[:-1]
-        columns[f"{side}_index"] = list(map(add, columns[f"{side}_index"], start))
-    joined = {name: np.concatenate(parts) for name, parts in columns.items()}
-    return Overlap(**joined, voxels=voxels)
+        sizes, pairs = (list(map(len, columns[f"{side}_{name}"])) for name in ("sizes", "index"))
+        joined[f"{side}_index"] += np.repeat(np.cumsum(sizes) - sizes, pairs)
+    return Overlap(**joined, voxels=sum(table.voxels for table in tables))
 
 
 OVERLAP = Evidence(overlap, ("truth", "prediction"), pool=concatenate)
