@@ -8,9 +8,9 @@ import numpy as np
 
 from cytosuite.networks.tiling import Tile
 from cytosuite.volume.arrays import Bools, Box, Doubles, Integers, Shorts, Sizes, Words
-from cytosuite.volume.large import converted, put, release, room, taken
+from cytosuite.volume.large import put, release, room, taken
 from cytosuite.volume.objects import shared
-from cytosuite.volume.pieces import extremes
+from cytosuite.volume.pieces import converted, extremes
 
 AGREEMENT = 2  # voxels by which neighbouring blocks may differ about the centre of an object
 

@@ -97,17 +97,6 @@ def put(array: Array, box: Box, values: Array) -> None:
         array[there] = values[here]
 
 
-def converted(array: Array, dtype: DTypeLike) -> Array:
-    """Return an array with another dtype, in `room` of its own; itself where it has that dtype."""
-    if array.dtype == np.dtype(dtype):
-        return array
-    copy = room(array.shape, dtype)
-    for number, plane in enumerate(array):
-        copy[number] = plane
-        release(array, copy)
-    return copy
-
-
 def _planes(array: Array, box: Box) -> Iterator[tuple[Box, slice]]:
     """Yield some planes at a time of a box of a mapped array, and their place in it; release."""
     first = box[0]

@@ -192,6 +192,12 @@ def gathered(shape: Shape, dtype: DTypeLike, parts: Iterable[Array]) -> Array:
     return whole
 
 
+def converted(array: Array, dtype: DTypeLike) -> Array:
+    """Return an array with another dtype, in `room` of its own; itself where it has that dtype."""
+    same = array.dtype == np.dtype(dtype)
+    return array if same else gathered(array.shape, dtype, slabs_of(array))
+
+
 def regrouped(header: "Header", parts: Iterable[Array], planes: int | None) -> Iterator[Array]:
     """Yield slabs of equal numbers of planes (see `planes_in`) from slabs of other numbers."""
     count = planes_in(header, planes)

@@ -5,9 +5,8 @@ from math import prod
 import numpy as np
 
 from cytosuite.bodies.grid import Grid
-from cytosuite.volume import large
 from cytosuite.volume.arrays import Array, Image, Sizes
-from cytosuite.volume.pieces import slabs
+from cytosuite.volume.pieces import gathered, slabs_of
 
 ENOUGH = 2**29  # voxels for a median or a mean of an image, about
 
@@ -19,10 +18,7 @@ def some_planes(shape: Sizes) -> slice:
 
 def copied(array: Array) -> Array:
     """Return a contiguous copy of an image, made in slabs, on disk where it does not fit."""
-    copy = large.room(array.shape, array.dtype)
-    for part in slabs(array, copy):
-        copy[part] = array[part]
-    return copy
+    return gathered(array.shape, array.dtype, (np.array(p, order="C") for p in slabs_of(array)))
 
 
 def area_average(image: Image, grid: Grid, detector: Grid) -> Image:

@@ -30,6 +30,7 @@ from cytosuite.volume.arrays import (
     Longs,
 )
 from cytosuite.volume.objects import wider
+from cytosuite.volume.pieces import gathered
 
 Blur = Callable[[Image, float], Image]  # of an image at a depth in µm
 Object = tuple[int, Box, Image, float, float]  # number, box, share of its voxels, depth, strength
@@ -248,7 +249,4 @@ def type_map(labels: Labels, kinds: Integers) -> Bytes:
 def voxel_values(labels: Labels, values: Array, dtype: DTypeLike) -> Array:
     """Return the value of every voxel's object, 0 in the background."""
     lookup = np.append(0, values).astype(dtype)
-    voxels = large.room(labels.shape, dtype)
-    for part, numbers in in_slabs(voxels, labels):
-        part[:] = lookup[numbers]
-    return voxels
+    return gathered(labels.shape, dtype, (lookup[numbers] for (numbers,) in in_slabs(labels)))

@@ -11,7 +11,7 @@ from PIL import Image
 
 from cytosuite.volume.arrays import Array, Bytes, Floats, Interval, Lengths, Longs, Shape, Words
 from cytosuite.volume.large import is_mapped, release
-from cytosuite.volume.pieces import distinct, slabs
+from cytosuite.volume.pieces import distinct, slabs, slabs_of
 
 BLOCK = 8  # px: slices of a sprite start at multiples, so that no block of the JPEG has two
 LONGEST = 8192  # voxels along an axis at most: browsers draw no longer pictures
@@ -92,8 +92,8 @@ def _middles(labels: Array, lost: Array) -> Longs:
     """Return the flat position of the middle voxel of some objects, in the order of voxels."""
     sizes = np.zeros(lost.size, np.int64)
     seen = np.zeros(lost.size, np.int64)
-    for part in slabs(labels):
-        _, owners = _voxels_of(labels[part], lost)
+    for slab in slabs_of(labels):
+        _, owners = _voxels_of(slab, lost)
         sizes += np.bincount(owners, minlength=lost.size)
     middles = np.zeros(lost.size, np.int64)
     for part in slabs(labels):
