@@ -78,16 +78,14 @@ def _score(group: Group, entry: Standing, metric: AnyMetric) -> Summary:
 def _near(results: Results, metric: AnyMetric) -> Axis:
     """Return the part of an axis, in tenths, with the algorithms' scores and intervals."""
     axis = results.axes[metric.name]
-    ends = [
+    ends = (
         end
         for condition in results.conditions
         for group in condition.groups
         for entry in results.ranked
-        for score in [_score(group, entry, metric)]
-        for end in (score.mean, score.low, score.high)
-        if known(end)
-    ]
-    return part(axis, ends)
+        for end in _score(group, entry, metric)[:3]
+    )
+    return part(axis, [*filter(known, ends)])
 
 
 def difficulty(
@@ -95,7 +93,7 @@ def difficulty(
 ) -> tuple[PointPlot, str] | None:
     """Return scores by case with lines of Theil and Sen, and Spearman's correlation in words."""
     cases = condition.values
-    if len(cases) < POINTS or len(set(cases.values())) < POINTS:
+    if len(set(cases.values())) < POINTS:
         return None
     across = axis_around(cases.values())
     spots, lines, words, sizes = [], [], [], []
@@ -112,7 +110,7 @@ def difficulty(
         if len(table) < POINTS or (table.nunique() < 2).any():
             continue
         slope, offset = theil_sen(*table.sort_values(["at", "score"]).to_numpy().T)
-        ends = [(at, offset + slope * at) for at in (table["at"].min(), table["at"].max())]
+        ends = [(at, offset + slope * at) for at in table["at"].agg(["min", "max"])]
         lines.append(Line(ends[0], ends[1], f"trend {colour(place)}"))
         words.append(f"{entry.algorithm} {table.corr('spearman').to_numpy()[0, 1]:.2f}")
         sizes.append(len(table))

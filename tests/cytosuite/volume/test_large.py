@@ -9,8 +9,8 @@ from mistakes import refused
 from numpy.testing import assert_array_equal
 
 from cytosuite.volume import large
-from cytosuite.volume.large import blank, converted, is_mapped, put, room, taken
-from cytosuite.volume.pieces import slabs, slabs_of, thinned
+from cytosuite.volume.large import blank, is_mapped, put, room, taken
+from cytosuite.volume.pieces import converted, slabs, slabs_of, thinned
 
 
 def test_what_fits_is_in_memory_and_the_rest_on_disk(monkeypatch, tight, tmp_path):
