@@ -38,10 +38,8 @@ def runs(tmp_path_factory):
     datasets = [name for name in house.SAMPLES if name != "toy_counts"]
     house.build(folder / "house", algorithms=algorithms, datasets=datasets)
     runs = forks.Runs(folder / "house")
-    assert (
-        _command(runs, "simulate", "toy_bare", "--seed", 7, "--size", "mini", "--out", "real")[0]
-        == 0
-    )
+    words = ("toy_bare", "--seed", 7, "--size", "mini", "--out", "real")
+    assert _command(runs, "simulate", *words)[0] == 0
     yield runs
     runs.base.communicate()
 
@@ -51,25 +49,12 @@ def _command(runs, *words):
     return runs.end(runs.command(*words))
 
 
-def _run(runs, dataset, *words, engine="process", size="mini"):
-    sized = ("--size", size) if size else ()
-    return _command(runs, "benchmark", dataset, *sized, "--engine", engine, *words)
-
-
-def _of(runs, task, engine="process"):
+def _of(runs, task, engine):
     """Run the toys of a task; return the text and the report's folder."""
     dataset, algorithms, *_ = RUNS[task]
     more = ("--reference", "real") if task == "synthesise" else ()
-    code, text = _run(
-        runs,
-        dataset,
-        "--algorithm",
-        ",".join(algorithms),
-        *more,
-        "--run",
-        f"{task}-{engine}",
-        engine=engine,
-    )
+    words = ("--size", "mini", "--engine", engine, "--algorithm", ",".join(algorithms), *more)
+    code, text = _command(runs, "benchmark", dataset, *words, "--run", f"{task}-{engine}")
     assert code == 0, text
     return text, runs.home / f"runs/{task}-{engine}" / "report"
 

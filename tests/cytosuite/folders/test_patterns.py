@@ -10,20 +10,15 @@ from cytosuite.folders.splits import Splits, divide
 NAME = "a" * 60 + "b"
 
 
-def _paired(pattern):
-    return [*MaskRules(pairs=pattern).named([NAME])]
-
-
-def _divided(pattern):
-    return divide(Splits(names=pattern, folds=3), {NAME: {}}, {}, "splits.toml")
-
-
 def test_an_expression_that_never_ends_is_refused(monkeypatch):
     monkeypatch.setattr(patterns, "LIMIT_S", 1)
-    refused("masks.toml: .* does not match 1 names within 1 s", _paired, "(a+)+$")
+    endless = MaskRules(pairs="(a+)+$")
+    refused("masks.toml: .* does not match 1 names within 1 s", lambda: [*endless.named([NAME])])
     ended = SimpleNamespace(run=lambda *_, **__: SimpleNamespace(returncode=-9))
     monkeypatch.setattr(patterns, "subprocess", ended)
-    refused("splits.toml: .* does not match 1 names within 1 s", _divided, "a*b")
+    splits = Splits(names="a*b", folds=3)
+    line = "splits.toml: .* does not match 1 names within 1 s"
+    refused(line, divide, splits, {NAME: {}}, {}, "splits.toml")
 
 
 def test_groups_are_those_of_the_expression():

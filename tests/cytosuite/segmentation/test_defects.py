@@ -27,8 +27,8 @@ def noisy(axes, light):
 
 def _labels(algorithm, channel, array):
     """Return the labels of an image; a warning is an error."""
-    axes = "ZYX"[-array.ndim :]
-    volume = Volume(array, (1.75, 0.8, 0.8)[-array.ndim :], axes, {"channel": channel})
+    dims = -array.ndim
+    volume = Volume(array, (1.75, 0.8, 0.8)[dims:], "ZYX"[dims:], {"channel": channel})
     return apply(algorithm, volume)["instance-labels"].array
 
 
@@ -121,9 +121,8 @@ def test_each_frame_of_a_movie_has_padding_of_its_own():
     assert filled[movie == 0].mean() == pytest.approx(100, abs=2)
 
 
-@pytest.mark.parametrize("axes", SIDES)
-def test_dark_nuclei_change_nothing_but_a_warning(axes):
-    image, count = noisy(axes, 300)
+def test_dark_nuclei_change_nothing_but_a_warning():
+    image, count = noisy("ZYX", 300)
     bright = _labels("watershed", "nucleus", image)
     with pytest.warns(UserWarning, match="watershed: image inverted"):
         dark = _labels("watershed", "nucleus", 999 - image)
@@ -137,8 +136,7 @@ def test_a_sheet_of_bright_cells_is_no_ground():
 
 def test_dark_images_of_any_type_on_disk_or_not_are_turned_and_others_stay(mapped):
     image = noisy("YX", 300)[0]
-    signed = (127 - np.minimum(image, 255).astype(np.int16)).astype(np.int8)
-    for dark in (1000 - image, signed, mapped(7 - image / 100)):
+    for dark in (1000 - image, (127 - image // 2).astype(np.int8), mapped(7 - image / 100)):
         turned, lines = _mended(dark, mends=[DARK])
         assert_allclose(turned, float(dark.max()) + dark.min() - dark)
         assert (lines, turned.dtype) == (["image inverted"], dark.dtype)
