@@ -116,9 +116,9 @@ class Algorithm:
         stack = plane = None
         kind = task.main_output.kind if task.main_output else "json"
         if kind in ("labels", "points"):  # of objects in it
-            from cytosuite.segmentation.defects import DARK, defects, mended  # scipy loads for long
+            from cytosuite.segmentation.defects import mended, upright  # scipy loads for long
 
-            inputs = mended(inputs, *defects(kind))
+            inputs = mended(inputs, kind)
             if kind == "labels" and (stack := inputs.get(IMAGE.slug)):
                 plane = as_plane(stack, self.cards)
                 inputs = {**inputs, IMAGE.slug: plane}
@@ -136,8 +136,8 @@ class Algorithm:
         selection = select(self.cards, facts, self.manifest.select)
         card = selection.card
         state(weights=(card.sha256 or "none")[:12], trained=trained_on(card))
-        if kind == "labels" and card.describes.get("channel", "nucleus") == "nucleus":
-            inputs = mended(inputs, DARK)
+        if kind == "labels":
+            inputs = upright(inputs, card.describes)
         outputs = self.predict(inputs, open_model(self.folder, card))
         if stack and plane is not stack:
             outputs = {

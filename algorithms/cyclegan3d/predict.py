@@ -108,8 +108,8 @@ def by_network(
     if camera:
         counts = camera.expose(translation, seed_of(volume))
         dtype = np.dtype(parameters.target.dtype)
-        whole = (in_dtype(part, dtype) for part in slabs_of(counts))
-        translation = gathered(counts.shape, dtype, whole)
+        parts = (in_dtype(part, dtype) for part in slabs_of(counts))
+        translation = gathered(counts.shape, dtype, parts)
     return translation.reshape(volume.shape), prediction
 
 

@@ -41,7 +41,7 @@ def runtime_digest(root: Path, algorithm: str) -> str:
 
 def _below(folder: Path, without: set[str]) -> list[Path]:
     """Return the files below a folder but its pages, without entries of these names in it."""
-    files = [file for file in visible_files(folder) if file.suffix != ".md"]
+    files = [file for file in visible_files(folder) if file.name not in ("README.md", "trials.md")]
     return [file for file in files if file.relative_to(folder).parts[0] not in without]
 
 

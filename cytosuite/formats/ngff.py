@@ -67,7 +67,12 @@ def image_of(home: ZarrEntries, scene: int | None) -> NgffImage:
     first = datasets[0] if isinstance(datasets, list) and datasets else None
     first = first if isinstance(first, dict) else {}
     path = first.get("path")
-    if not isinstance(path, str) or not _is_inside(path):
+    if not (
+        isinstance(path, str)
+        and path.isprintable()
+        and len(path) < 1000
+        and not {"", ".", ".."} & set(path.split("/"))
+    ):
         raise InputError(f"expected datasets with a path in the image, found {short(datasets)}")
     axes, units = _axes(scale.get("axes"))
     steps = _scale(first, len(axes))
@@ -126,10 +131,6 @@ def _multiscales(attributes: Entries) -> list[Json]:
     if not isinstance(scales, list) or not all(isinstance(scale, dict) for scale in scales):
         raise InputError(f"expected a list of objects as multiscales, found {short(scales)}")
     return scales[:SCENES]
-
-
-def _is_inside(path: str) -> bool:
-    return path.isprintable() and len(path) < 1000 and not {"", ".", ".."} & set(path.split("/"))
 
 
 def _axes(axes: object) -> tuple[str, FloatDict]:

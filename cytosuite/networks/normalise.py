@@ -9,12 +9,13 @@ from scipy import ndimage
 
 from cytosuite.contract.manifest import Described, Positive
 from cytosuite.volume.arrays import Array, Floats, Integers
-from cytosuite.volume.pieces import evenly
+from cytosuite.volume.pieces import evenly, extremes, gathered, slabs_of
 
 LOW, HIGH = 5.0, 30.0  # percentiles of voxels that are background in any image of nuclei
 LOW_Z, HIGH_Z = -1.6448536, -0.5244005  # where a normal distribution has them
 _SAMPLE = 1_000_000  # voxels that percentiles are taken from; larger images are thinned evenly
 QUIETEST = 0.001  # the noise counts as at least this share of the brightest signal
+BRIGHT = 0.6  # 192 fluorescent planes of BBBC038 have 1.4 or more, 106 volumes 3.2 or more
 NOISE_UNITS = 3.0  # linear up to about this many standard deviations, logarithmic beyond
 
 Dtype = Literal["uint8", "uint16", "float32"]
@@ -105,3 +106,15 @@ def sketch_of_labels(labels: Integers) -> Floats:
     most = min(np.iinfo(labels.dtype).max, 2**53)  # that a filter, which counts in float64, keeps
     lowest = ndimage.minimum_filter(np.where(inside, labels, most), size)
     return np.asarray(inside & (lowest == highest), np.float32)
+
+
+def bright(image: Array) -> Array:
+    """Return an image (..., Y, X) of dark nuclei turned within its range."""
+    if image.dtype == bool:
+        return image
+    low, middle, high = sampled_percentiles(image, 1, 50, 99)
+    if not high - middle < BRIGHT * (middle - low):  # so nor one with NaN
+        return image
+    bottom, top = extremes(image)
+    # Of integers modulo their range.
+    return gathered(image.shape, image.dtype, (top - part + bottom for part in slabs_of(image)))

@@ -21,7 +21,7 @@ from cytosuite.contract.spacing import text
 from cytosuite.errors import InputError
 from cytosuite.files import Scalars, Texts
 from cytosuite.networks.grid import PIXELS
-from cytosuite.networks.normalise import QUIETEST, background_of, normalise
+from cytosuite.networks.normalise import QUIETEST, background_of, bright, normalise
 from cytosuite.networks.tiling import plan
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Array, Floats, Lengths, Spacing
@@ -139,7 +139,7 @@ def with_size(facts: Facts, volume: Volume | None, cards: Sequence[ModelCard]) -
         return plain
     if not (width := stated_diameter(volume)):
         image = volume.array[0] if "T" in volume.axes else volume.array
-        slices = typical_slices(image, QUIETEST)[::3]
+        slices = typical_slices(bright(image), QUIETEST)[::3]
         width = estimate_diameter(slices, volume.spacing, _NUCLEUS, inf)
     return {**plain, SIZE: width} if width else plain
 

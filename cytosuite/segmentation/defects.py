@@ -1,7 +1,5 @@
 """Defects of images that hide objects: padding, lone pixels, uneven light, dark nuclei."""
 
-from collections.abc import Callable, Iterable
-from functools import partial
 from operator import is_not
 
 import numpy as np
@@ -10,38 +8,36 @@ from numpy.polynomial.polynomial import polygrid2d, polyvander2d
 
 from cytosuite.contract.interface import is_finite
 from cytosuite.contract.spacing import warned
-from cytosuite.contract.tasks import FRAME_LABELS, IMAGE, MOVIE, Kind
+from cytosuite.contract.tasks import FRAME_LABELS, IMAGE, MOVIE
 from cytosuite.files import Entries
-from cytosuite.networks.normalise import background_of, in_dtype, sampled_percentiles
+from cytosuite.networks.normalise import background_of, bright, in_dtype, sampled_percentiles
 from cytosuite.volume.arrays import Array, Bools
 from cytosuite.volume.large import is_mapped, release, room
 from cytosuite.volume.objects import box_of
-from cytosuite.volume.pieces import extremes, gathered, slabs, slabs_of
+from cytosuite.volume.pieces import gathered, slabs
 
-# An image as it should be, or itself; of how many frames it must be so; the warning.
-Mend = tuple[Callable[[Array], Array], Callable[[Iterable[bool]], bool], str]
-
-_BRIGHT = 0.6  # 192 fluorescent planes of BBBC038 have 1.4 or more, 106 volumes 3.2 or more
 _MOST = 0.6  # share of an image that padding is: beyond, it may be an object cut out
 _BLOCKS = 8  # along y and x: each has some background in most images
 
 
-def defects(kind: Kind) -> tuple[Mend, ...]:
-    """Return the mends of what hides objects: of frames each, of uneven light in all or in none."""
+def mended(inputs: Entries, kind: str) -> Entries:
+    """Return inputs with images mended for outputs of a kind, and a warning of each mend.
+
+    Frames of a movie have padding and lone pixels of their own; light is uneven in all or in none.
+    Of the kind ``nuclei`` images of dark ones are turned, each frame by itself.
+    """
     times = 8.0 if kind == "points" else 2.0  # spots may be a pixel wide
-    return (
+    mends = [
         (_filled, any, "image padded: parts at its border of a single value are filled with noise"),
         (
-            partial(_calm, times=times),
+            lambda image: _calm(image, times),
             any,
             "pixels odd: lone ones or pairs, far from all others, are taken as neighbours",
         ),
         (_levelled, all, "light uneven: the background's smooth rise over the image is subtracted"),
-    )
-
-
-def mended(inputs: Entries, *mends: Mend) -> Entries:
-    """Return inputs with mended images, and a warning of each mend."""
+    ]
+    if kind == "nuclei":
+        mends = [(bright, any, "image inverted: its nuclei are dark on a bright ground")]
     for slug in {IMAGE.slug, MOVIE.slug} & set(inputs):
         array = inputs[slug].array
         small = not array.size or min(array.shape[-2:]) < _BLOCKS
@@ -55,25 +51,18 @@ def mended(inputs: Entries, *mends: Mend) -> Entries:
                 images = changed
                 array = changed[0]
                 if several:
-                    shape = (len(images), *array.shape)
                     frames = (image[None] for image in images)
-                    array = gathered(shape, np.result_type(*images), frames)
+                    array = gathered((len(images), *array.shape), np.result_type(*images), frames)
                 inputs = {**inputs, slug: warned(inputs[slug].like(array), line)}
     return inputs
 
 
-def _turned(image: Array) -> Array:
-    """Return an image (..., Y, X) of dark nuclei turned within its range."""
-    low, middle, high = sampled_percentiles(image, 1, 50, 99)
-    if high - middle >= _BRIGHT * (middle - low):
-        return image
-    bottom, top = extremes(image)
-    turned = (top - part + bottom for part in slabs_of(image))  # of integers modulo their range
-    return gathered(image.shape, image.dtype, turned)
+def upright(inputs: Entries, described: Entries) -> Entries:
+    """Return inputs with bright nuclei, by what a card describes or is known of the image.
 
-
-# Not of other stains: a sheet of bright cells is no ground.
-DARK: Mend = (_turned, any, "image inverted: its nuclei are dark on a bright ground")
+    Those of other channels are as they are: a sheet of bright cells is no ground.
+    """
+    return mended(inputs, "nuclei") if described.get("channel", "nucleus") == "nucleus" else inputs
 
 
 def _filled(image: Array) -> Array:

@@ -19,6 +19,7 @@ from cytosuite.errors import InputError
 from cytosuite.files import FloatDict, IntPair, Json
 from cytosuite.metrics.evidence import Facts
 from cytosuite.metrics.labels.overlap import overlap
+from cytosuite.segmentation.defects import upright
 from cytosuite.segmentation.outline import KEY, PREFIX
 from cytosuite.segmentation.outline.features import COLUMNS, look, measure
 from cytosuite.segmentation.outline.redraw import redraw
@@ -293,7 +294,8 @@ def _scored(facts: Iterable[Iterable[Facts]]) -> FloatDict:
 
 def segmented(algorithm: str, volume: Volume, model: Model) -> Labels:
     """Return the labels of an image by a model of an algorithm."""
-    labels: Labels = program(algorithm).predict({IMAGE.slug: volume}, model)[LABELS.slug].array
+    inputs = upright({IMAGE.slug: volume}, model.card.describes)
+    labels: Labels = program(algorithm).predict(inputs, model)[LABELS.slug].array
     return labels
 
 

@@ -28,8 +28,9 @@ def slab_bounds(shape: Sizes, voxels: int) -> list[IntPair]:
 
 
 def slabs(*arrays: Array) -> Iterator[slice]:
-    """Yield slices of the first axis of arrays of one shape, one if all are in memory; release."""
-    voxels = large.SLAB if any(map(is_mapped, arrays)) else arrays[0].size
+    """Yield slices of the first axis of arrays of one shape, one if memory holds all; release."""
+    slabwise = any(map(is_mapped, arrays)) or not large.fits(arrays[0].nbytes)
+    voxels = large.SLAB if slabwise else arrays[0].size
     for start, stop in slab_bounds(arrays[0].shape, voxels):
         yield slice(start, stop)
         release(*arrays)

@@ -107,9 +107,10 @@ def difficulty(
             )
             spots.append(Spot(cases[case], score, place, text, case=results.case_order[case]))
         table = pd.DataFrame({"at": cases, "score": scores}).dropna()
-        if len(table) < POINTS or (table.nunique() < 2).any():
+        near = table.sort_values(["at", "score"]).iloc[:: 1 + len(table) // TREND]
+        if len(table) < POINTS or (near.nunique() < 2).any():
             continue
-        slope, offset = theil_sen(*table.sort_values(["at", "score"]).to_numpy().T)
+        slope, offset = theil_sen(*near.to_numpy().T)  # of all pairs
         ends = [(at, offset + slope * at) for at in table["at"].agg(["min", "max"])]
         lines.append(Line(ends[0], ends[1], f"trend {colour(place)}"))
         words.append(f"{entry.algorithm} {table.corr('spearman').to_numpy()[0, 1]:.2f}")
@@ -127,9 +128,7 @@ def difficulty(
 
 
 def theil_sen(at: Doubles, scores: Doubles) -> FloatPair:
-    """Return slope and offset of the line of Theil and Sen through ascending places, (cases,)."""
-    step = -(-len(at) // TREND)  # all pairs are compared
-    at, scores = at[::step], scores[::step]
+    """Return slope and offset of the line of Theil and Sen through places and scores, (cases,)."""
     runs = np.subtract.outer(at, at)
     slope = np.median(np.subtract.outer(scores, scores)[runs > 0] / runs[runs > 0])
     return float(slope), float(np.median(scores) - slope * np.median(at))

@@ -11,6 +11,7 @@ from cytosuite.errors import InputError
 from cytosuite.files import Entries
 from cytosuite.metrics.labels.prepare import mask_doubt
 from cytosuite.networks.grid import PIXELS
+from cytosuite.segmentation.defects import upright
 from cytosuite.training.heldout import HeldOut
 from cytosuite.training.images import filled
 from cytosuite.training.nuclei.cases import (
@@ -137,7 +138,9 @@ class NucleiTraining(Training[Given, TrainingCase]):
         axes, spacing = ("YX", PIXELS[1:]) if case.is_plane else ("ZYX", case.spacing)
         truth = Volume(labels.reshape(labels.shape[-len(axes) :]), spacing, axes, facts)
         channels = [truth.like(channel) for channel in image.reshape(-1, *truth.shape)]
-        return HeldOut({IMAGE.slug: merged(channels)}, truth)
+        return HeldOut(
+            upright({IMAGE.slug: merged(channels)}, {"channel": settings.channel}), truth
+        )
 
     def channels(self, settings: Given) -> int:
         """Return the number of channels of the images."""

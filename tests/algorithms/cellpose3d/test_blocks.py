@@ -22,6 +22,7 @@ from cytosuite.networks.grid import (
     working_shape,
 )
 from cytosuite.volume import large
+from cytosuite.volume.pieces import converted
 
 SHAPE = (30, 60, 66)
 MULTIPLE = (2, 4, 4)
@@ -87,7 +88,7 @@ def test_an_object_keeps_voxels_that_another_block_saw_below_the_threshold():
 def test_a_working_grid_is_read_as_it_is_made_at_once(factor, where, monkeypatch, rng):
     image = rng.integers(0, 999, SHAPE).astype(np.uint16)
     if where == "disk":
-        image = large.converted(image, np.int32)  # moves it onto the disk
+        image = converted(image, np.int32)  # moves it onto the disk
         assert large.is_mapped(image)
     monkeypatch.setattr(module, "_PIECE", 20_000)
     shape = working_shape(SHAPE, factor)

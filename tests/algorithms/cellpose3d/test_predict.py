@@ -13,6 +13,7 @@ from cytosuite.algorithms.cellpose3d.predict import predict
 from cytosuite.networks.tiling import plan
 from cytosuite.segmentation.outline.trees import Trees
 from cytosuite.volume import Volume, large
+from cytosuite.volume.pieces import converted
 
 SPACING = (2.0, 1.0, 1.0)
 SMALL = {"widths": [4, 4, 4], "fold": 2}
@@ -160,7 +161,7 @@ def test_a_volume_on_disk_in_blocks_has_the_labels_of_one_in_memory(model, fake,
     expected = run(array, model(**SIMPLE), spacing)
     in_blocks((28, 64, 64))
     tight()
-    mapped = large.converted(array, np.float64)
+    mapped = converted(array, np.float64)
     found = run(mapped, model(**SIMPLE), spacing)
     assert large.is_mapped(mapped)
     assert large.is_mapped(found.array)

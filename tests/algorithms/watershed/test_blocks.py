@@ -17,6 +17,7 @@ from cytosuite.metrics.labels.ctc import seg
 from cytosuite.metrics.labels.overlap import overlap
 from cytosuite.segmentation.foreground import remove_background
 from cytosuite.volume import large
+from cytosuite.volume.pieces import converted
 
 SPACING = (2.0, 1.0, 1.0)
 NUCLEI = Parameters(
@@ -82,7 +83,7 @@ def test_blocks_give_the_objects_of_the_whole(changes, on_disk, in_blocks, tight
     assert len(planned) > 1
     if on_disk:
         tight()
-        image = large.converted(image, np.int32)
+        image = converted(image, np.int32)
     found = segment_blocks(image, SPACING, parameters, planned)
     assert large.is_mapped(found) == on_disk
     assert found.dtype == np.uint16

@@ -4,10 +4,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import ndimage
 
 from cytosuite.apply import apply
-from cytosuite.segmentation.defects import DARK, defects, mended
+from cytosuite.segmentation.defects import mended
 from cytosuite.volume import Volume
 
-LABELS = defects("labels")
 PADDED = {
     "border": lambda a: np.pad(a, [(0, 0)] * (a.ndim - 2) + [(20, 10), (20, 0)]),
     "planes": lambda a: np.pad(a, [(6, 7)] + [(0, 0)] * (a.ndim - 1)),
@@ -42,10 +41,10 @@ def test_padding_adds_and_hides_no_objects(axes, change, light):
     assert np.unique(labels[labels > 0]).size == count * bool(light)
 
 
-def _mended(array, axes="YX", mends=LABELS, **others):
+def _mended(array, axes="YX", kind="labels", **others):
     """Return the grey values of a mended image, and what its warnings are about."""
     image = Volume(array, (1.0,) * len(axes.strip("T")), axes)
-    image = mended({"microscopy-image": image, **others}, *mends)["microscopy-image"]
+    image = mended({"microscopy-image": image, **others}, kind)["microscopy-image"]
     return image.array, [line.split(":")[0] for line in image.origin.warnings]
 
 
@@ -86,7 +85,7 @@ def test_lone_pixels_are_taken_as_their_neighbours(rng, dtype):
     assert _mended(line) == (line, [])
     odd[tuple(rng.integers(1, 40, (2, 8)))] = 300
     odd[0, [0, 15, 16]] = 300  # a corner, and a pair at an edge
-    assert _mended(odd, mends=defects("points")) == (odd, [])  # single pixels may be spots
+    assert _mended(odd, kind="points") == (odd, [])  # single pixels may be spots
     odd[20, 20] = -1000
     array, lines = _mended(odd)
     assert (array.dtype, lines) == (odd.dtype, ["pixels odd"])
@@ -95,7 +94,7 @@ def test_lone_pixels_are_taken_as_their_neighbours(rng, dtype):
     assert _mended(odd)[0].min() == -1000
     spots = np.zeros((40, 40))
     spots[::8, ::8] = 9  # above a ground without noise
-    assert _mended(spots, mends=defects("points")) == (spots, [])
+    assert _mended(spots, kind="points") == (spots, [])
 
 
 def test_light_that_rises_over_the_whole_image_is_level_afterwards():
@@ -137,8 +136,8 @@ def test_a_sheet_of_bright_cells_is_no_ground():
 def test_dark_images_of_any_type_on_disk_or_not_are_turned_and_others_stay(mapped):
     image = noisy("YX", 300)[0]
     for dark in (1000 - image, (127 - image // 2).astype(np.int8), mapped(7 - image / 100)):
-        turned, lines = _mended(dark, mends=[DARK])
+        turned, lines = _mended(dark, kind="nuclei")
         assert_allclose(turned, float(dark.max()) + dark.min() - dark)
         assert (lines, turned.dtype) == (["image inverted"], dark.dtype)
     for array in (image, image < 120):
-        assert _mended(array, mends=[DARK]) == (array, [])
+        assert _mended(array, kind="nuclei") == (array, [])
