@@ -88,6 +88,7 @@ def test_the_width_of_nuclei_chooses_a_model_where_voxels_are_those_of_none():
 
     assert chosen() == ("embryo", pytest.approx(14, rel=0.3))
     assert chosen(image=wide[None], axes="TZYX") == chosen()
+    assert chosen(image=wide.max() - wide) == chosen()
     assert (chosen(diameter_um=3.0), chosen(diameter_um=12)) == (("leaf", 3.0), ("embryo", 12))
     assert chosen(channel="membrane") == ("leaf", None)
     assert chosen((0.7, 0.4, 0.5), diameter_um=14.0) == ("leaf", None)  # near voxels tell more
