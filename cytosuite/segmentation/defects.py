@@ -1,6 +1,7 @@
 """Defects of images that hide objects: padding, lone pixels, uneven light, dark nuclei."""
 
 from operator import is_not
+from typing import Literal
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -8,7 +9,7 @@ from numpy.polynomial.polynomial import polygrid2d, polyvander2d
 
 from cytosuite.contract.interface import is_finite
 from cytosuite.contract.spacing import warned
-from cytosuite.contract.tasks import FRAME_LABELS, IMAGE, MOVIE
+from cytosuite.contract.tasks import FRAME_LABELS, IMAGE, MOVIE, Kind
 from cytosuite.files import Entries
 from cytosuite.networks.normalise import background_of, bright, in_dtype, sampled_percentiles
 from cytosuite.volume.arrays import Array, Bools
@@ -20,7 +21,7 @@ _MOST = 0.6  # share of an image that padding is: beyond, it may be an object cu
 _BLOCKS = 8  # along y and x: each has some background in most images
 
 
-def mended(inputs: Entries, kind: str) -> Entries:
+def mended(inputs: Entries, kind: Kind | Literal["nuclei"]) -> Entries:
     """Return inputs with images mended for outputs of a kind, and a warning of each mend.
 
     Frames of a movie have padding and lone pixels of their own; light is uneven in all or in none.
@@ -40,9 +41,14 @@ def mended(inputs: Entries, kind: str) -> Entries:
         mends = [(bright, any, "image inverted: its nuclei are dark on a bright ground")]
     for slug in {IMAGE.slug, MOVIE.slug} & set(inputs):
         array = inputs[slug].array
-        small = not array.size or min(array.shape[-2:]) < _BLOCKS
-        if FRAME_LABELS.slug in inputs or small or array.dtype == bool or not is_finite(array):
-            continue  # labels alone are read, or nothing can be mended
+        if (
+            FRAME_LABELS.slug in inputs  # which alone are read
+            or not array.size
+            or min(array.shape[-2:]) < _BLOCKS
+            or array.dtype == bool
+            or not is_finite(array)
+        ):
+            continue
         several = inputs[slug].axes[0] in "TC"
         images = [*array] if several else [array]
         for mend, enough, line in mends:
@@ -58,9 +64,9 @@ def mended(inputs: Entries, kind: str) -> Entries:
 
 
 def upright(inputs: Entries, described: Entries) -> Entries:
-    """Return inputs with bright nuclei, by what a card describes or is known of the image.
+    """Return inputs with dark nuclei turned bright where the channel is nucleus or unknown.
 
-    Those of other channels are as they are: a sheet of bright cells is no ground.
+    Other channels stay as they are: a sheet of bright cells is no ground.
     """
     return mended(inputs, "nuclei") if described.get("channel", "nucleus") == "nucleus" else inputs
 

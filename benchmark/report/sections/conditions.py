@@ -77,7 +77,6 @@ def _score(group: Group, entry: Standing, metric: AnyMetric) -> Summary:
 
 def _near(results: Results, metric: AnyMetric) -> Axis:
     """Return the part of an axis, in tenths, with the algorithms' scores and intervals."""
-    axis = results.axes[metric.name]
     ends = (
         end
         for condition in results.conditions
@@ -85,7 +84,7 @@ def _near(results: Results, metric: AnyMetric) -> Axis:
         for entry in results.ranked
         for end in _score(group, entry, metric)[:3]
     )
-    return part(axis, [*filter(known, ends)])
+    return part(results.axes[metric.name], [*filter(known, ends)])
 
 
 def difficulty(
