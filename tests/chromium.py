@@ -13,12 +13,13 @@ class Chromium:
     def __init__(self, program, profile):
         there, self._write = os.pipe()
         self._read, back = os.pipe()
-        # The child finds its ends of the pipes at 3 and 4.
+        # The child finds its ends of the pipes at 3 and 4. A smooth scroll goes on from another thread
+        # after a test has scrolled at once.
         script = f'exec "$@" 3<&{there} 4>&{back}'
         self._process = subprocess.Popen(
             ["bash", "-c", script, "bash", program, "--headless", "--no-sandbox", "--disable-gpu",
-             "--disable-background-networking", "--no-first-run", f"--user-data-dir={profile}",
-             "--window-size=1300,1000", "--remote-debugging-pipe"],
+             "--disable-background-networking", "--force-prefers-reduced-motion",
+             f"--user-data-dir={profile}", "--window-size=1300,1000", "--remote-debugging-pipe"],
             pass_fds=(there, back), stderr=subprocess.DEVNULL,
             env={**os.environ, "HOME": str(profile)},
         )  # fmt: skip

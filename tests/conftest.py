@@ -186,8 +186,8 @@ def sandboxed(client, puppet, tiny, tmp_path):
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory):
     """Return a browser, whose start takes longer than most pages."""
-    names = ("chromium", "google-chrome", "chrome")
-    if not (program := next(filter(None, map(shutil.which, names)), None)):
+    programs = map(shutil.which, ("chromium", "google-chrome", "chrome"))
+    if not (program := next(filter(None, programs), None)):
         pytest.skip("no chromium on this machine")
     from chromium import Chromium
 
