@@ -5,8 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import ndimage
-from scipy.spatial import cKDTree
+import scipy  # its parts are loaded where they are used
 
 from cytosuite.benchmark.scores.facts import AnswerReader, Movie, Reader
 from cytosuite.contract.points import Points
@@ -53,12 +52,12 @@ def nearest(movie: Movie) -> Movie:
     names = np.zeros(0, np.int64)
     for frame, image in enumerate(movie.labels.array):
         present = np.unique(image[image > 0])
-        places = ndimage.center_of_mass(image > 0, image, present)
+        places = scipy.ndimage.center_of_mass(image > 0, image, present)
         places = np.array(places).reshape(-1, len(movie.spacing)) * movie.spacing
         former = np.full(len(present), -1)
         if len(before) and len(places):
-            near = cKDTree(before).query(places)[1]
-            mutual = cKDTree(places).query(before)[1][near] == np.arange(len(places))
+            near = scipy.spatial.cKDTree(before).query(places)[1]
+            mutual = scipy.spatial.cKDTree(places).query(before)[1][near] == np.arange(len(places))
             former[mutual] = names[near[mutual]]
         new = former < 0
         former[new] = len(tracks) + 1 + np.arange(new.sum())

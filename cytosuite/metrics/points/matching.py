@@ -11,13 +11,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.sparse import coo_array, csr_array
-from scipy.sparse.csgraph import (
-    connected_components,
-    maximum_flow,
-    min_weight_full_bipartite_matching,
-)
-from scipy.spatial import KDTree
+import scipy  # its parts are loaded where they are used
 
 from cytosuite.errors import InputError
 from cytosuite.files import IntPair
@@ -134,10 +128,8 @@ def _in_um(side: str, places: Any, step: Doubles) -> Doubles:  # noqa: ANN401 - 
 
 def _near(truth: Doubles, prediction: Doubles, radius: float) -> tuple[Longs, Longs, Doubles]:
     """Return positions and distances of all pairs within a radius [µm]."""
-    if not (len(truth) and len(prediction)):
-        return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
-    true_tree = KDTree(truth)
-    tree = KDTree(prediction)
+    true_tree = scipy.spatial.KDTree(truth)
+    tree = scipy.spatial.KDTree(prediction)
     if (number := int(true_tree.count_neighbors(tree, radius))) > MOST_PAIRS:
         raise InputError(
             f"points: expected at most {MOST_PAIRS} pairs within the radius of {radius:g} µm, "
@@ -155,8 +147,10 @@ def _most(rows: Longs, columns: Longs, shape: IntPair) -> int:
     points = np.arange(size)
     starts = np.concatenate([rows, np.full(truths, size), points[truths:]])
     ends = np.concatenate([truths + columns, points[:truths], np.full(shape[1], size + 1)])
-    graph = csr_array((np.ones(starts.size, np.int32), (starts, ends)), shape=(size + 2, size + 2))
-    return int(maximum_flow(graph, size, size + 1).flow_value)
+    graph = scipy.sparse.csr_array(
+        (np.ones(starts.size, np.int32), (starts, ends)), shape=(size + 2, size + 2)
+    )
+    return int(scipy.sparse.csgraph.maximum_flow(graph, size, size + 1).flow_value)
 
 
 def _nearest(
@@ -164,8 +158,10 @@ def _nearest(
 ) -> LongPair:
     """Return the positions of the largest number of pairs with the smallest sum of distances."""
     size = sum(shape)
-    graph = coo_array((np.ones(rows.size, bool), (rows, shape[0] + columns)), shape=(size, size))
-    groups = connected_components(graph, directed=False)[1][rows]
+    graph = scipy.sparse.coo_array(
+        (np.ones(rows.size, bool), (rows, shape[0] + columns)), shape=(size, size)
+    )
+    groups = scipy.sparse.csgraph.connected_components(graph, directed=False)[1][rows]
     order = np.argsort(groups, kind="stable")
     starts = np.flatnonzero(np.diff(groups[order], prepend=-1))
     alone = order[starts[np.diff(starts, append=rows.size) == 1]]
@@ -200,8 +196,8 @@ def _paired(
     lengths = distances * (1 + EQUAL * distances / radius)
     costs = np.concatenate([lengths, np.full(truths, radius * (truths + 1))]) + radius  # no 0
     places = np.concatenate([rows, alone]), np.concatenate([columns, predictions + alone])
-    graph = csr_array((costs, places), shape=(truths, truths + predictions))
-    first, second = min_weight_full_bipartite_matching(graph)
+    graph = scipy.sparse.csr_array((costs, places), shape=(truths, truths + predictions))
+    first, second = scipy.sparse.csgraph.min_weight_full_bipartite_matching(graph)
     paired = second < predictions
     return first[paired], second[paired]
 
