@@ -59,7 +59,7 @@ def blinded(results: Results) -> Results:
 
 def tells(metric: AnyMetric) -> bool:
     """Return whether a metric tells of true objects: counts, and distances in µm do."""
-    return metric.family in ("labels", "points") and None in (metric.best, metric.worst)
+    return metric.family not in ("images", "realism") and None in (metric.best, metric.worst)
 
 
 def _scores(results: Results, shown: set[str], metrics: set[str], names: TextMap) -> Any:  # noqa: ANN401 - a table of pandas
