@@ -32,7 +32,7 @@ def read_conditions(path: Path, cases: Mapping[Path, str]) -> dict[str, Scalars]
     aliases = [
         (alias, name)
         for image, name in cases.items()
-        for alias in dict.fromkeys((image.name, image.stem, name))
+        for alias in dict.fromkeys((image.name, image.stem, name, name + image.suffix))
     ]
     times = Counter(alias for alias, _ in aliases)  # names of several images mean none
     names = {alias: name for alias, name in aliases if times[alias] == 1}
@@ -46,8 +46,9 @@ def read_conditions(path: Path, cases: Mapping[Path, str]) -> dict[str, Scalars]
         entries = dict(zip(columns, row, strict=False))
         name = entries.pop(NAME, "").strip()
         if name not in names:
-            example = next(iter(names), "")
-            raise InputError(f"{path}: no image is named {name!r}; expected for example {example}")
+            raise InputError(
+                f"{path}: no image is named {name!r}; expected for example {next(iter(names), '')}"
+            )
         if names[name] in cells_by_case:
             raise InputError(f"{path}: {name!r} has two rows; keep one")
         cells_by_case[names[name]] = {

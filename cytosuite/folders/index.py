@@ -55,6 +55,9 @@ ROOMS = {  # of several, the last counts, and before it one that is named like t
 }
 PUBLISHED = re.compile("(train|inference)[AB]")  # of a CycleGAN, with sub-folders
 EXTRA = re.compile(r"step-\d+-light|visible-level|nucleus-labels")  # for trainings alone
+HOME = re.compile("(?<=/)images/", re.IGNORECASE)
+# Labels beside images: of published simulators, of Cellpose, and in sub-folders.
+LABELLED = re.compile(f"(?<=/)(labels|masks)/|({LABEL}|(_cp)?_masks)$", re.IGNORECASE)
 CASES, RECORD = "cases", "case.json"  # folder of the cases of a dataset; how each was made
 LAYOUTS = (
     "images/ (and labels/, points/), imagesTr/ (and labelsTr/) of nnU-Net, 01/ (and 01_GT/SEG/) "
@@ -260,8 +263,12 @@ def _found(folder: Path, task: str | None, recursive: bool) -> FolderIndex:
     if homes := _cases(folder):
         return _simulated(homes, task)
     children = _folders(folder)
-    names = ((slug, name) for slug in SOCKETS for name in (*ROOMS.get(slug, ()), slug))
-    rooms = {slug: children[name] for slug, name in names if name in children}
+    rooms = {
+        slug: children[name]
+        for slug in SOCKETS
+        for name in (*ROOMS.get(slug, ()), slug)
+        if name in children
+    }
     beside = {name: path for name, path in children.items() if EXTRA.fullmatch(name)}
     drawn = annotated(folder) if task is None or IMAGE in TASKS[task].inputs else Annotations()
     if drawn.items:
@@ -283,8 +290,8 @@ def _found(folder: Path, task: str | None, recursive: bool) -> FolderIndex:
     main = ""
     if not (room or images.images):
         tasks = [TASKS[task]] if task else TASKS.values()
-        slugs = (socket.slug for t in tasks for socket in t.inputs if not socket.is_file)
-        main = next((slug for slug in slugs if slug in rooms), "")
+        inputs = (socket for t in tasks for socket in t.inputs if not socket.is_file)
+        main = next((socket.slug for socket in inputs if socket.slug in rooms), "")
         if not main:
             end = f"; {summary(others.skipped)}" if others.skipped else ""
             raise InputError(f"{folder}: expected {LAYOUTS}, found no image{end}")
@@ -316,8 +323,8 @@ def _simulated(homes: Sequence[Path], task: str | None) -> FolderIndex:
     mains = dict.fromkeys(s.slug for t in tasks for s in t.inputs if s.kind in {"image", "labels"})
     items = []
     for home in homes:
-        images = ((path.parent.name, path) for path in sorted(home.glob("sockets/images/*/[!.]*")))
-        files = {slug: path for slug, path in images if slug in SOCKETS}
+        images = sorted(home.glob("sockets/images/*/[!.]*"))
+        files = {path.parent.name: path for path in images if path.parent.name in SOCKETS}
         files |= {path.stem: path for path in home.glob("sockets/*.*") if path.stem in SOCKETS}
         main = next((slug for slug in mains if slug in files), None)
         if main is None:
@@ -331,9 +338,10 @@ def _simulated(homes: Sequence[Path], task: str | None) -> FolderIndex:
 def _with_others(cases: FolderIndex, beside: Entries) -> FolderIndex:
     """Return an index that lists images and folders of no layout as skipped; texts do not count."""
     images = {path.name: "beside the layout's folders" for path in beside.images.values()}
-    others = images | {name: why for name, why in beside.skipped.items() if why != "no image"}
-    plain = {name: why.removesuffix(DEEPER) for name, why in others.items()}
-    return replace(cases, skipped={**plain, **cases.skipped})
+    others = {
+        name: why.removesuffix(DEEPER) for name, why in beside.skipped.items() if why != "no image"
+    }
+    return replace(cases, skipped={**images, **others, **cases.skipped})
 
 
 def _folders(folder: Path) -> Paths:
@@ -369,11 +377,15 @@ def _matched(
     if not listed:
         end = f"; {summary(skipped)}" if skipped else ""
         raise InputError(f"{folder}: expected images ({', '.join(READABLE)}), found none{end}")
-    # `<name>_label`, as published simulators call labels
-    names = {} if LABELS.slug in rooms else {key: f"{key}{LABEL}" for key in listed}
-    labelled = {key: listed[name] for key, name in names.items() if name in listed}
-    ends = {names[key] for key in labelled}
-    images = {key: path for key, path in listed.items() if key not in ends}
+    homes = {HOME.sub("", key): key for key in listed}
+    pairs = (
+        (homes[short], path)
+        for key, path in listed.items()
+        if LABELLED.search(key) and (short := LABELLED.sub("", key)) in homes
+    )
+    labelled = {} if LABELS.slug in rooms else one_per_name(folder, pairs)
+    taken = {*labelled.values()}
+    images = {key: path for key, path in listed.items() if path not in taken}
     sources = dict[str, Mapping[str, Source]]()
     notes = [*views.notes]
 
@@ -442,8 +454,11 @@ def _movies(sequences: Sequence[Path]) -> FolderIndex:
     ends = {TRACKED.slug: "_GT", FRAME_LABELS.slug: "_ERR_SEG"}
     items = []
     for path in sequences:
-        rooms = ((slug, path.with_name(path.name + end)) for slug, end in ends.items())
-        files = {slug: room for slug, room in rooms if room.is_dir()}
+        files = {
+            slug: room
+            for slug, end in ends.items()
+            if (room := path.with_name(path.name + end)).is_dir()
+        }
         items.append(Item(path.name, path, files, socket=MOVIE.slug))
     note = "SEG is computed on the tracking markers (TRA), not on the segmentation masks (SEG)."
     notes = (note,) if any(TRACKED.slug in item.files for item in items) else ()

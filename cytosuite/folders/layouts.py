@@ -28,7 +28,7 @@ from cytosuite.folders.masks import (
 from cytosuite.folders.names import case_name, key_of, natural, readable
 from cytosuite.folders.rois import roi_files
 from cytosuite.folders.splits import PART
-from cytosuite.formats.imagefiles import READABLE
+from cytosuite.formats.imagefiles import is_readable
 
 MASKS = re.compile(r"(.+?)(_cp)?_masks")  # of Cellpose
 OUTPUT = re.compile(r".+_(flows|cp_output|outlines)")  # of Cellpose
@@ -128,10 +128,9 @@ def _by_phase(folder: Path, _: MaskRules) -> Pairs:
     labels: list[tuple[str, Path]] = []
     for phase, (end, others) in product(PHASES, ENDS.items()):
         room = folder / f"{phase}_{end}"
-        homes = [folder / f"{phase}_{name}" for name in others]
-        home = next((path for path in homes if path.is_dir()), None)
-        if room.is_dir() and home is not None:
-            for place, files in ((room, images), (home, labels)):
+        homes = [path for name in others if (path := folder / f"{phase}_{name}").is_dir()]
+        if room.is_dir() and homes:
+            for place, files in ((room, images), (homes[0], labels)):
                 files += [(f"{phase}/{key_of(path)}", path) for path in _images(place)]
     return (images, labels) if images or labels else None
 
@@ -145,13 +144,19 @@ def _class_of(masks: Masks) -> TextDict:
 
 
 def _by_image(folder: Path, rules: MaskRules) -> Pairs:
-    """Return ``<image>/images/*`` and ``<image>/masks/*`` (BBBC038)."""
-    homes = _folders(folder)
+    """Return ``<image>/images/*`` and ``<image>/masks/*`` (BBBC038), which no label image holds."""
+    homes = [home for home in _folders(folder) if not _named_alike(home)]
     images = [(home.name, path) for home in homes for path in _images(home / "images")]
     masks = [(home.name, home / "masks") for home in homes if (home / "masks").is_dir()]
     if not dict(images).keys() & dict(masks):
         return None
     return images, [(name, _masks(folder, place, rules)) for name, place in masks]
+
+
+def _named_alike(home: Path) -> bool:
+    """Return whether masks of a folder are named as its images: these are labels, see the index."""
+    names = ({key_of(path) for path in _images(home / room)} for room in ("images", "masks"))
+    return bool(set.intersection(*names))
 
 
 def _by_class(folder: Path, rules: MaskRules) -> Pairs:
@@ -214,8 +219,11 @@ def _of_rois(folder: Path, rules: MaskRules) -> Pairs:
     if len(files_by_place) > 1:
         both = " and ".join(str(place) for place, _ in files_by_place)
         raise InputError(f"{folder}: expected ROIs in one folder, found them in {both}")
-    drawn = [pair for _, paths in files_by_place for pair in paths.items()]
-    rois = {unicodedata.normalize("NFC", name): path for name, path in drawn}
+    rois = {
+        unicodedata.normalize("NFC", name): path
+        for _, paths in files_by_place
+        for name, path in paths.items()
+    }
     if not rois.keys() & names:
         return None
     labels: dict[str, Source] = {key_of(path): path for path in _images(home)}
@@ -233,7 +241,7 @@ def _of_coco(folder: Path, rules: MaskRules) -> Pairs:
     if not files:
         return None
     paths = defaultdict[str, list[Path]](list)
-    for path in sorted(filter(_is_image, folder.rglob("*"))):
+    for path in sorted(filter(is_readable, folder.rglob("*"))):
         paths[path.name].append(path)
     images = []
     labels = []
@@ -277,13 +285,9 @@ def _visible(folder: Path) -> list[Path]:
     return sorted((p for p in paths if p.name[0] != "."), key=lambda path: natural(path.name))
 
 
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in READABLE
-
-
 def _images(folder: Path) -> list[Path]:
-    return [path for path in _visible(folder) if _is_image(path)]
+    return [path for path in _visible(folder) if is_readable(path)]
 
 
 def _folders(folder: Path) -> list[Path]:
-    return [path for path in _visible(folder) if path.is_dir() and not _is_image(path)]
+    return [path for path in _visible(folder) if path.is_dir() and not is_readable(path)]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cytosuite.errors import InputError
 from cytosuite.files import PathDict
-from cytosuite.formats.imagefiles import PICTURE, READABLE, format_of, image_name
+from cytosuite.formats.imagefiles import PICTURE, format_of, image_name, is_readable
 
 UNSAFE = re.compile(r'[\0/\\:*?"<>|]+')
 DIGITS = re.compile("[0-9]+")
@@ -44,7 +44,7 @@ def one_per_name(place: object, files: Iterable[tuple[str, Path]]) -> PathDict:
 def readable(folder: Path) -> list[Path]:
     """Return the images of all formats in a folder, sorted, but pictures of an image or result."""
     paths = sorted(folder.iterdir()) if folder.is_dir() else ()
-    files = [path for path in paths if path.suffix.lower() in READABLE and path.name[0] != "."]
+    files = [path for path in paths if is_readable(path) and path.name[0] != "."]
     images = {path.name.removesuffix(OBJECTS) for path in folder.glob(f"*{OBJECTS}")}
     images |= {image_name(path) for path in files if not is_picture(path)}
     return [path for path in files if not is_picture(path) or image_name(path) not in images]

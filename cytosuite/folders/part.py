@@ -158,9 +158,9 @@ def frames(path: Path, part: Part) -> int:
     suffix = path.suffix.lower()
     with suppress(InputError), guarded(path, suffix):
         if form is not None and form is not PICTURE:
-            group = part.group or ""
-            axes = part.axes or ""
-            with form.opened(path, scene=part.scene, axes=axes, group=group, colours=True) as image:
+            with form.opened(
+                path, scene=part.scene, axes=part.axes or "", group=part.group or "", colours=True
+            ) as image:
                 return dict(zip(image.header.axes, image.header.shape, strict=True)).get("T", 1)
         if suffix in MODULES:
             return int(_opened(path, part).dims.T)
@@ -232,9 +232,7 @@ def _sizes(image: Any) -> FloatDict:  # noqa: ANN401 - a BioImage
 def _volume(array: Array, sizes: FloatDict, name: str, source: str) -> Volume:
     """Return an image (Z, Y, X) with its metadata, of one plane without z."""
     axes = "ZYX" if array.shape[0] > 1 else "YX"
-    metadata: Scalars = {}
-    if shown := named(name):
-        metadata["channel"] = shown
+    metadata: Scalars = {"channel": shown} if (shown := named(name)) else {}
     sources = dict.fromkeys([*metadata, "spacing"], source)
     spacing = guessed_spacing(axes, sizes, metadata)
     sources["spacing"] = str(metadata.get("spacing_source", source))

@@ -15,7 +15,7 @@ from cytosuite.contract.tasks import POINTS
 from cytosuite.errors import InputError, at
 from cytosuite.files import NUMBER, Json, Paths, TextMap, delimiter_of, read_table
 from cytosuite.folders.names import key_of, one_per_name
-from cytosuite.formats.imagefiles import READABLE
+from cytosuite.formats.imagefiles import is_readable
 from cytosuite.volume.arrays import Lengths
 
 SUFFIXES = (".json", ".csv")
@@ -64,12 +64,12 @@ def tables_of(folder: Path) -> list[Path]:
 
 def point_files(path: Path) -> Paths:
     """Return the files of points of a path or its ``points`` folder by name; none among images."""
-    if path.is_dir() and path.suffix.lower() in READABLE:
+    if path.is_dir() and is_readable(path):
         return {}  # an OME-Zarr
     home = path / "points" if (path / "points").is_dir() else path
     files = [home] if home.is_file() else sorted(home.glob("*"))
     applied = [file for file in files if file.stem.endswith(END)]  # among records and tables
-    images = home is path and any(file.suffix.lower() in READABLE for file in files)
+    images = home is path and any(map(is_readable, files))
     tables = applied or [file for file in files if not images and is_points(file)]
     return one_per_name(home, ((key_of(file).removesuffix(END), file) for file in tables))
 

@@ -8,7 +8,7 @@ from cytosuite.errors import InputError
 from cytosuite.files import PathDict, PathLists, Paths
 from cytosuite.folders.names import key_of, one_per_name, readable
 from cytosuite.folders.rois import name_of, roi_files
-from cytosuite.formats.imagefiles import LABEL, READABLE, image_name
+from cytosuite.formats.imagefiles import LABEL, READABLE, image_name, is_readable
 from cytosuite.formats.lists import is_list, read_list
 
 # Masks, results and planes of the Cell Tracking Challenge are called by the number of a frame.
@@ -33,7 +33,7 @@ def files_of(place: Path, root: Path | None = None, *, rois: bool = False) -> li
 
 def is_file(path: Path) -> bool:
     """Return whether a path is a file, or the folder that is an OME-Zarr."""
-    return path.is_file() or (path.is_dir() and path.suffix.lower() in READABLE)
+    return path.is_file() or (path.is_dir() and is_readable(path))
 
 
 def named(place: Path, root: Path | None = None, *, rois: bool = False) -> PathDict:

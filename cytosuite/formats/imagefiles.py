@@ -75,6 +75,11 @@ def format_of(path: Path) -> Format | None:
     return REQUEST if suffix in REQUEST.suffixes else READABLE.get(suffix)
 
 
+def is_readable(path: Path) -> bool:
+    """Return whether images of users can have the suffix of a path."""
+    return path.suffix.lower() in READABLE
+
+
 def image_files(folder: Path, *, deep: bool = False) -> list[Path]:
     """Return the images in a folder, sorted, but hidden ones; with `deep` its folders' too."""
     paths = []

@@ -222,13 +222,13 @@ def summary(results: Sequence[Applied]) -> list[str]:
     models = Counter(applied.model for applied in results if applied.model)
     used = [f"{model} for {count} of {len(results)} images" for model, count in models.items()]
     lines = [f"models: {', '.join(used)}"] if used else []
-    unchanged = [printable(applied.image.name) for applied in results if applied.status == "kept"]
+    unchanged = [applied.output.name for applied in results if applied.status == "kept"]
     if unchanged:
         lines.append(f"kept, --overwrite replaces them: {', '.join(unchanged)}")
-    doubts = {applied.image.name: applied.warnings for applied in results}
+    doubts = {applied.output.name: applied.warnings for applied in results}
     lines += [f"warning: {line}" for line in grouped(doubts, "image")]
-    lost = [applied.image.name for applied in results if applied.status == "failed"]
-    return lines + ([f"failed: {len(lost)} of {len(results)} images"] if lost else [])
+    lost = sum(applied.status == "failed" for applied in results)
+    return lines + ([f"failed: {lost} of {len(results)} images"] if lost else [])
 
 
 def write_applied(

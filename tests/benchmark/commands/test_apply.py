@@ -312,15 +312,16 @@ def test_an_algorithm_is_chosen_for_each_image_and_shown(mixed, out, honest, qui
 def test_what_was_chosen_before_is_left_and_its_doubts_are_shown_again(
     mixed, out, honest, monkeypatch, quiet
 ):
-    segment([mixed], out, algorithm="auto")
+    write(mixed / "day/two.tif", read(mixed / "two.tif"))
+    segment([mixed], out, algorithm="auto", recursive=True)
     before = sorted(honest.calls)
-    again = segment([mixed], out, quiet, algorithm="auto")
+    again = segment([mixed], out, quiet, algorithm="auto", recursive=True)
     assert {result.status for result in again} == {"there already"}
     assert sorted(honest.calls) == before
-    assert "warning: model does not fit in 1 image (two.tif)" in quiet.export_text()
+    assert "model does not fit in 2 images (day_two.tif, two.tif)" in quiet.export_text()
     monkeypatch.setattr(module_apply, "choice_digest", lambda name: "another card")
-    segment([mixed], out, algorithm="auto")
-    assert len(honest.calls) == 4
+    segment([mixed], out, algorithm="auto", recursive=True)
+    assert len(honest.calls) == 6
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ def test_empty_cells_and_missing_rows_are_unknown(read):
 @pytest.mark.parametrize(
     "table, found",
     [
-        ("name,x\na,nan\nb_b,1\n", {"a": {"x": "nan"}, "b_b": {"x": "1"}}),
+        ("name,x\na,nan\nb_b.tif,1\n", {"a": {"x": "nan"}, "b_b": {"x": "1"}}),
         ("name,x\na,1e400\n", {"a": {"x": "1e400"}}),
         ("name,x\na,1_000\n", {"a": {"x": "1_000"}}),
         ("name,x\na,٣\n", {"a": {"x": "٣"}}),

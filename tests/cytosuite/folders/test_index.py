@@ -47,11 +47,15 @@ def test_masks_named_as_the_images_are_labels_and_others_are_left(tmp_path):
     assert "masks/" in others.skipped
 
 
-def test_a_published_simulation_is_read_in_place(tmp_path):
-    numbers = ("000_001", "000_002")
-    _touch(tmp_path, *(f"{n}_final.tif" for n in numbers), f"{numbers[0]}_final_label.tif")
-    paired = {f"{numbers[0]}_final": f"{numbers[0]}_final_label.tif", f"{numbers[1]}_final": None}
-    assert _pairs(index(tmp_path)) == paired
+def test_labels_lie_beside_images_of_published_simulations_and_in_sub_folders(tmp_path):
+    _touch(tmp_path, "1_final.tif", "1_final_label.tif", "2_final.tif")
+    _touch(tmp_path, "d/a.png", "d/a_cp_masks.tif", "d/images/b.tif", "d/masks/b.tif")
+    assert _pairs(index(tmp_path, recursive=True)) == {
+        "1_final": "1_final_label.tif",
+        "2_final": None,
+        "d_a": "a_cp_masks.tif",
+        "d_images_b": "b.tif",
+    }
 
 
 def test_the_cell_tracking_challenge_layout(tmp_path):
