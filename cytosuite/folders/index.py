@@ -167,12 +167,11 @@ class FolderIndex:
 
     @property
     def task(self) -> str:
-        """The first task that takes the images in, `detect` where points alone are the truth."""
+        """The first task that takes the images in and knows all further files, else takes them."""
         socket = self.items[0].socket
         held = {slug for item in self.items for slug in item.files}
-        if POINTS.slug in held and LABELS.slug not in held:
-            return "detect"
-        return next(t.name for t in TASKS.values() if socket in {s.slug for s in t.inputs})
+        takers = [t for t in TASKS.values() if socket in {s.slug for s in t.inputs}]
+        return next((t for t in takers if _holds(t, held)), takers[0]).name
 
     def labelled(self, place: Path) -> list[Item]:
         """Return the items with labels; InputError where none has any."""

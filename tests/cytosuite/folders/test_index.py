@@ -189,7 +189,9 @@ def test_folders_named_like_sockets_are_matched_by_name(tmp_path):
     (item,) = found.items
     assert item.socket == "microscopy-image"
     assert {slug: path.name for slug, path in item.files.items()} == files
-    assert found.notes == ()
+    assert (found.notes, found.task) == ((), "segment")
+    (tmp_path / "labels/a.tif").rename(tmp_path / "images/b.tif")
+    assert index(tmp_path).task == "enhance"
 
 
 def test_images_are_the_main_input_of_a_named_task(tmp_path):
