@@ -102,10 +102,9 @@ def rank_measures(
 def _extent(field: Field, chosen: Sequence[Measure]) -> Extent:
     """Return the numbers of cases of the metrics to rank by; of the whole set, of all metrics."""
     arrays = field.arrays
-    names = {measure.name for measure in chosen if not measure.of_set} or {*arrays.metrics}
-    metrics = [name in names for name in arrays.metrics]
-    ranked = {*field.names}
-    rows = [name in ranked for name in arrays.algorithms]
+    names = [measure.name for measure in chosen if not measure.of_set] or arrays.metrics
+    metrics = np.isin(arrays.metrics, names)
+    rows = np.isin(arrays.algorithms, field.names)
     states = arrays.states[metrics][:, rows][:, :, ~arrays.of_set]
     taken = np.any(states != ABSENT, axis=(0, 1))
     failed = np.any(failed_cells(states), axis=(0, 1))
@@ -119,10 +118,10 @@ def _extent(field: Field, chosen: Sequence[Measure]) -> Extent:
     return Extent(
         int(taken.sum()),
         int(failed.sum()),
-        len({name for name, used in zip(arrays.strata, taken, strict=True) if used}),
+        np.unique(np.compress(taken, arrays.strata)).size,
         [scores.measure.name for scores in scored if scores.lost.any()],
         len(field.counts) > 0,
-        [name for name, lost in zip(field.names, empty.tolist(), strict=True) if lost],
+        np.compress(empty, field.names).tolist(),
     )
 
 

@@ -76,7 +76,7 @@ def _within(field: Field, dataset: str) -> Field:
         arrays.values[:, :, columns],
         arrays.states[:, :, columns],
     )
-    single = np.array([name == dataset for name in arrays.strata])
+    single = np.asarray(arrays.strata) == dataset
     return replace(field, arrays=part, counts=field.counts[:, single])
 
 

@@ -107,21 +107,26 @@ class MetricScores:
     goodness: Doubles  # higher is better; NaN where there is none
     filled: Doubles  # the same, with the worst value, or minus infinity, where there is none
     lost: Bools  # cases without a value that failed, or that another algorithm has a value of
-    used: Bools  # cases that take part: any algorithm has a value, or failed
-    present: Bools  # those that did not fail every case
+    used: Bools  # cases that take part: any has a value or failed, and the truth allows one
+    valid: Bools  # rows that are no failures, with a value or undefined
+
+    @property
+    def present(self) -> Bools:
+        """Whether an algorithm did not fail every case."""
+        return np.asarray(self.valid.any(axis=1))
 
 
 def metric_scores(
-    arrays: ScoreArrays, measure: Measure, algorithms: Collection[str], failures: Failures
+    arrays: ScoreArrays, measure: Measure, algorithms: TextSeq, failures: Failures
 ) -> MetricScores:
     """Return the values of one metric as they count; failed cases are worst or left out."""
-    chosen = {*algorithms}
-    rows = [name in chosen for name in arrays.algorithms]
+    rows = np.isin(arrays.algorithms, algorithms)
     values, states = arrays.of(measure.name, measure.of_set)
+    valid = states == VALID
+    defined = ~valid.any(axis=0) | (valid & ~np.isnan(values)).any(axis=0)  # the truth allows it
     values = values[rows]
-    states = states[rows]
     sign = 1.0 if measure.higher_is_better else -1.0
-    failed = failed_cells(states)
+    failed = failed_cells(states[rows]) & (defined | ~np.isnan(values))
     worst = np.nan if measure.worst is None else sign * measure.worst
     goodness = np.where(sign * values > -np.inf, sign * values, np.nan)  # the best may be infinite
     goodness[failed] = worst
@@ -129,9 +134,9 @@ def metric_scores(
     valued = ~np.isnan(goodness) & counted
     lost = ~valued & (failed | valued.any(axis=0)) & counted
     filled = np.where(lost, -np.inf if np.isnan(worst) else worst, goodness)
-    used = np.any(valued | lost, axis=0)
-    present = np.any(states == VALID, axis=1)
-    return MetricScores(measure, np.where(valued, goodness, np.nan), filled, lost, used, present)
+    used = np.any(valued | lost, axis=0) & defined
+    goodness[~valued] = np.nan
+    return MetricScores(measure, goodness, filled, lost, used, valid[rows])
 
 
 def failed_cells(states: NDArray[np.int8]) -> Bools:

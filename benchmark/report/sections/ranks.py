@@ -105,15 +105,16 @@ def over_datasets(consensus: Consensus, shown: Collection[str]) -> Json:
         )
     few = f" {joined(consensus.fixed)}: too few cases to be drawn." if consensus.fixed else ""
     rows = []
-    for name in (name for name in consensus.algorithms if name in shown):
+    for name in consensus.algorithms:
         low, high = consensus.interval[name]
         cells = [
             number(consensus.ranks[name]),
             f"{low:g} to {high:g}" if low < high else f"{low:g}",
+            f"{100 * consensus.shares[name]:.0f} %",
+            *(f"{places[name]}" for places in consensus.places.values()),
         ]
-        cells.append(f"{100 * consensus.shares[name]:.0f} %")
-        cells += [f"{places[name]}" for places in consensus.places.values()]
-        rows.append((name, cells))
+        if name in shown:
+            rows.append((name, cells))
     return {
         "sentence": sentence + few,
         "heads": ["mean rank", "places (95 %)", "first in", *consensus.places],

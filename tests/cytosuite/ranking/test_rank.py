@@ -1,6 +1,5 @@
 import math
 import string
-import warnings
 from dataclasses import replace
 from math import nan
 
@@ -30,11 +29,9 @@ def two(table, **by_metric):
 def test_an_order_that_all_cases_keep_is_certain(ranking, ideal, scheme):
     found = ranking(rules=RankingRules(scheme=scheme, draws=300), **ideal).overall
     names = sorted(ideal)
-    assert list(found.algorithms) == names
-    assert found.places == {name: n for n, name in enumerate(names, start=1)}
-    assert found.tier == found.places
+    assert found.places == {name: n for n, name in enumerate(names, start=1)} == found.tier
     assert found.tau == (1.0, 1.0, 1.0)
-    assert found.interval == {name: (n, n) for n, name in enumerate(names, start=1)}
+    assert found.interval == {name: (n, n) for name, n in found.places.items()}
     assert [found.shares[name][n] for n, name in enumerate(names)] == [1.0] * 5
     assert found.better == {(a, b) for a in names for b in names if a < b}
 
@@ -106,7 +103,6 @@ def test_all_metrics_together_by_hand(table):
     found = rank_measures(scores, [SEG, DET], ["SEG", "DET"])
     assert found.overall.ranks["mean"] == {"a": 1.5, "b": 2.5, "c": 2.0}
     assert found.overall.places == {"a": 1, "c": 2, "b": 3}
-    assert list(found.overall.algorithms) == ["a", "c", "b"]
     # pairs ab, ac, bc: + + + by SEG, + - - by DET
     assert found.agreement == {("SEG", "DET"): pytest.approx(-1 / 3)}
     assert found.means["c", "DET"] == 0.9
@@ -122,8 +118,8 @@ def test_wins_of_two_metrics_that_contradict_each_other_count_for_none(table):
         },
     )
     found = rank_measures(scores, [SEG, DET], ["SEG", "DET"], rules=FEW)
-    assert {("a", "b")} <= found.metrics["SEG"].better
-    assert {("b", "a")} <= found.metrics["DET"].better
+    assert ("a", "b") in found.metrics["SEG"].better
+    assert ("b", "a") in found.metrics["DET"].better
     assert found.overall.better == {("a", "c"), ("b", "c")}
     assert found.overall.tier == {"a": 1, "b": 1, "c": 2}
     assert "worse in none" in found.rule
@@ -153,8 +149,15 @@ def test_a_metric_of_the_whole_set_ranks_without_interval_and_test(table):
     )
     assert "W1 has one value for the whole set: no tests" in found.rule
     alone = rank_measures(scores, [w1], ["W1"], rules=FEW)
-    assert (alone.overall.tier, alone.overall.better) == ({}, frozenset())
     assert "Wilcoxon" not in alone.rule
+
+
+def test_where_the_truth_allows_no_value_nobody_loses(table):
+    scores = table(a=[0.9, nan, nan], b=[0.6, nan, nan], c=[0.8, 0.0, None])
+    scores.loc[7, "status"] = "time-out"  # with the worst value, as of a run
+    found = rank_measures(scores, [SEG], ["SEG"], rules=FEW)
+    assert found.metrics["SEG"].differences["a", "b"].median == pytest.approx(0.3)
+    assert found.means["c", "SEG"] == 0.4
 
 
 def test_units_of_the_controls(table):
@@ -207,10 +210,8 @@ cell = st.sampled_from([0.0, 0.25, 0.5, 1.0, nan, None, ...])
 def test_any_shape_of_a_table_has_a_ranking(table, rows, scheme, worst):
     # One algorithm, one case, all failed, all equal, NaN everywhere, ragged rows.
     scores = table(**dict(zip(string.ascii_lowercase[: len(rows)], rows, strict=True)))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        rules = RankingRules(scheme=scheme, draws=30)
-        found = rank_measures(scores, [replace(SEG, worst=worst)], ["SEG"], rules=rules)
+    rules = RankingRules(scheme=scheme, draws=30)
+    found = rank_measures(scores, [replace(SEG, worst=worst)], ["SEG"], rules=rules)
     if found is None:
         assert scores.empty
         return
