@@ -47,16 +47,17 @@ const weigh = (() => {
     });
   }
 
-  // A metric on the chosen cases, or its sets: values, lost ones, and lost ones with the worst value.
+  // A metric on the chosen cases, or its sets: values, lost ones, those with the worst value, who did not fail all.
   function chosen(metric, chosenCases) {
     const cases = metric.whole ? range(metric.used.length) : chosenCases;
     const pick = (rows) => rows.map((row) => cases.map((place) => row[place]));
     const goodness = pick(metric.goodness);
     const lost = pick(metric.lost);
+    const present = pick(metric.valid).map((row) => Number(row.includes(1)));
     const used = range(cases.length).filter((n) => metric.used[cases[n]]);
     const worst = metric.worst === null ? -Infinity : metric.worst;
     const filled = goodness.map((row, a) => used.map((n) => (lost[a][n] ? worst : row[n])));
-    return { ...metric, filled, goodness, lost, used, scale: largest(goodness.flat()) };
+    return { ...metric, filled, goodness, lost, present, used, scale: largest(goodness.flat()) };
   }
 
   // Ranks by the mean; without a worst value the algorithm with fewer lost cases is before.
@@ -148,7 +149,8 @@ const weigh = (() => {
 
   function tested(metric) {
     const rivals = metric.present.reduce((sum, value) => sum + value, 0);
-    return !metric.whole && rivals > 1 && metric.used.length >= Math.floor(Math.log2((rivals * (rivals - 1)) / alpha)) + 1;
+    const ordered = rivals * (rivals - 1);
+    return !metric.whole && (!ordered || metric.used.length >= Math.floor(Math.log2(ordered / alpha)) + 1);
   }
 
   const inverse = (values, share) => values[Math.max(0, Math.ceil(values.length * share - 1e-9) - 1)];
@@ -227,7 +229,7 @@ const weigh = (() => {
     samples = await rows(data.counts, Uint8Array, strata.length);
     for (const metric of metrics) {
       metric.goodness = await rows(metric.goodness, Float64Array, metric.used.length);
-      metric.lost = await rows(metric.lost, Uint8Array, metric.used.length);
+      for (const part of ["lost", "valid"]) metric[part] = await rows(metric[part], Uint8Array, metric.used.length);
     }
   }
   unpack().then(() => {

@@ -8,7 +8,6 @@ from cytosuite.benchmark.report.pictures.stacks import packed
 from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.scores.results import Results
 from cytosuite.files import Json, TextSeq
-from cytosuite.metrics.boards import CONTROLS
 from cytosuite.ranking.bootstrap import draw_counts
 from cytosuite.ranking.intervals import FEWEST
 from cytosuite.ranking.ranking import MANY, Failures
@@ -24,7 +23,7 @@ def view(results: Results) -> Json | None:
     if ranking is None or len(ranking.overall.algorithms) < 2 or ranking.scheme != "mean":
         return None
     arrays = score_arrays(results.scores)
-    names = [name for name in arrays.algorithms if name not in CONTROLS]
+    names = sorted(ranking.overall.algorithms)
     directed = [m for m in measures(results.metrics) if m.name in arrays.metrics]
     cells = len(names) * len(arrays.strata)
     shown = directed[: MOST // max(1, cells)]
@@ -61,8 +60,8 @@ def _scores(arrays: ScoreArrays, measure: Measure, names: TextSeq, failures: Fai
         "worst": None if measure.worst is None else sign * measure.worst,
         "goodness": packed(scores.goodness.astype("<f8").tobytes()),
         "lost": packed(scores.lost.astype(np.uint8).tobytes()),
+        "valid": packed(scores.valid.astype(np.uint8).tobytes()),
         "used": scores.used.astype(int).tolist(),
-        "present": scores.present.astype(int).tolist(),
     }
 
 

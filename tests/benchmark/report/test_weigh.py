@@ -1,6 +1,7 @@
 """Ranks that a reader weighs anew in the page, beside those of `cytosuite.ranking`."""
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -20,8 +21,7 @@ pytestmark = pytest.mark.slow
 
 CASES = tuple(f"c{n:02}" for n in range(16))
 EVERY = list(range(len(CASES)))
-ALGORITHMS = ("a", "b", "c", "d", "e")
-LEVELS = {"a": 0.9, "b": 0.88, "c": 0.7, "d": 0.7, "e": 0.4}
+LEVELS = {"a": 0.9, "b": 0.88, "c": 0.7, "d": 0.7, "e": 0.4, "f": 0.8}
 
 
 @pytest.fixture(params=[50, 3])
@@ -33,8 +33,9 @@ def most(request, monkeypatch):
 
 @pytest.fixture
 def run(make):
-    """Return a run of five algorithms, one of which failed a case, with two groups of cases."""
-    results = make(cases=CASES, algorithms=ALGORITHMS, failed=[("b", "c03")])
+    """Return a run with two groups of cases; "f" failed the first group, all but "a" its first case."""
+    failed = [("b", "c03"), *product("bcde", CASES[:1]), *product("f", CASES[:9])]
+    results = make(cases=CASES, algorithms=tuple(LEVELS), failed=failed)
     scores = results.scores.copy()
     rng = np.random.default_rng(4)
     for name, level in LEVELS.items():
@@ -53,7 +54,7 @@ def run(make):
 @pytest.fixture
 def enhanced(make):
     """Return a run that is ranked by a metric of cases and by one of the whole set."""
-    results = make(cases=CASES, algorithms=ALGORITHMS, task="enhance")
+    results = make(cases=CASES, algorithms=tuple(LEVELS), task="enhance")
     (ssim,) = (metric for metric in board_metrics("enhance") if metric.name == "SSIM")
     rng = np.random.default_rng(5)
     rows = results.scores[results.scores["metric"] == ""]
@@ -133,11 +134,12 @@ def test_ranks_intervals_and_tiers_are_those_of_python(most, run, page):
     for row, same in zip(part, whole, strict=True):  # rounding of 0.3 breaks no tie
         assert row == same | {"rank": pytest.approx(same["rank"])}
     assert outcome({"AP50": 1}, EVERY) == rows(ranking(run, run.scores, ["AP50"]).overall)
-    part = rows(ranking(run, run.scores[run.scores["case"].isin(CASES[:9])]).overall)
-    for shown, expected in zip(outcome({"SEG": 1, "DET": 1}, EVERY[:9]), part, strict=True):
-        assert shown["first"] == pytest.approx(expected["first"], abs=0.05)  # other samples
-        keys = ("algorithm", "rank", "place", "tier")
-        assert [shown[key] for key in keys] == [expected[key] for key in keys]
+    for cases in (9, 1):
+        part = rows(ranking(run, run.scores[run.scores["case"].isin(CASES[:cases])]).overall)
+        for shown, expected in zip(outcome({"SEG": 1, "DET": 1}, EVERY[:cases]), part, strict=True):
+            assert shown["first"] == pytest.approx(expected["first"], abs=0.05)  # other samples
+            keys = ("algorithm", "rank", "place", "tier")
+            assert [shown[key] for key in keys] == [expected[key] for key in keys]
     assert outcome({}, EVERY) == []
 
 
