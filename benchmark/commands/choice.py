@@ -33,9 +33,9 @@ from cytosuite.contract.select import FOLDER, SIZE, Facts, Selection, Value, des
 from cytosuite.contract.tasks import ACQUISITION, TASKS
 from cytosuite.datasets.folder.load import load
 from cytosuite.errors import CytosuiteError, InputError, ModelError, pick, printable
-from cytosuite.files import Json, TextMap, TextSeq
+from cytosuite.files import Json, PathDict, TextMap, TextSeq
 from cytosuite.folders.entries import is_folder
-from cytosuite.folders.index import SOCKETS, Item, by_part, index
+from cytosuite.folders.index import IMAGES, SOCKETS, Item, by_part, index
 from cytosuite.folders.names import case_name, is_picture, key_of
 from cytosuite.formats.imagefiles import REQUEST, format_of, image_files
 from cytosuite.formats.lists import is_list
@@ -109,11 +109,20 @@ def own_images(options: SegmentOptions, task: str) -> tuple[list[Item], list[str
     for item in sorted(items, key=lambda item: is_picture(item.image)):
         first = taken.get(item.name.casefold(), item)
         end = f"_{item.image.suffix[1:]}" if item.image.suffix != first.image.suffix else ""
-        files = {slug: path for slug, path in item.files.items() if slug not in outputs}
+        roles = {**_stated(item.image), **item.files}.items()
+        files = {slug: path for slug, path in roles if slug not in outputs}
         item = replace(item, name=item.name + end, files=files)
         if taken.setdefault(item.name.casefold(), item) is not item:
             raise InputError(f"images need different names, found {first.image}, {item.image}")
     return list(by_part(taken.values(), options.part, task)), lines
+
+
+def _stated(image: Path) -> PathDict:
+    """Return the file of metadata of an image, beside it or beside its ``images/``, if any."""
+    home = image.absolute().parent
+    homes = [home, home.parent] if home.name.lower() in IMAGES else [home]
+    file = f"{ACQUISITION.slug}/{image.stem}.json"
+    return {path.parent.name: path for home in homes if (path := home / file).is_file()}
 
 
 class Decision(NamedTuple):

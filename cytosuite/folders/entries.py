@@ -4,9 +4,9 @@ import unicodedata
 from collections.abc import Collection
 from pathlib import Path
 
-from cytosuite.errors import InputError, plain
+from cytosuite.errors import listed, plain
 from cytosuite.files import Lists, PathDict, TextDict, frozen
-from cytosuite.folders.names import is_picture, key_of
+from cytosuite.folders.names import is_picture, key_of, one_per_name
 from cytosuite.folders.part import MODULES, missing
 from cytosuite.formats.imagefiles import FOLDER_SUFFIX, READABLE
 
@@ -37,6 +37,10 @@ class Entries:
     images: PathDict  # key: relative path without suffix, the same for image and labels
     skipped: TextDict  # reason by relative path
 
+    def skipped_in(self, folder: str) -> TextDict:
+        """Return the reasons by the path from the folder that the folder lies in."""
+        return {f"{folder}/{name}": reason for name, reason in self.skipped.items()}
+
 
 def entries(
     folder: Path,
@@ -62,16 +66,13 @@ def entries(
             start = unicodedata.normalize("NFC", path.name)
             below = entries(path, recursive=recursive, above=above)
             images |= {f"{start}/{key}": image for key, image in below.images.items()}
-            skipped |= {f"{path.name}/{name}": reason for name, reason in below.skipped.items()}
+            skipped |= below.skipped_in(path.name)
         else:
             first = images.setdefault(key := key_of(path), path)
-            if first != path and not is_picture(path):
-                raise InputError(
-                    f"{folder}: expected one file named {key}, found {first.name} and "
-                    f"{path.name}; remove one"
-                )
-            if first != path:
+            if first != path and is_picture(path):
                 skipped[path.name] = f"a picture of {first.name}"
+            else:
+                one_per_name(folder, [(key, first), (key, path)])
     return Entries(images, skipped)
 
 
@@ -85,10 +86,7 @@ def summary(skipped: TextDict) -> str:
     reasons: Lists = {}
     for name, reason in skipped.items():
         reasons.setdefault(reason, []).append(plain(name))
-    parts = []
-    for reason, names in reasons.items():
-        more = [f"{len(names) - SHOWN} more"] if len(names) > SHOWN else []
-        parts.append(f"{', '.join([*names[:SHOWN], *more])} ({reason})")
+    parts = [f"{listed(names, SHOWN)} ({reason})" for reason, names in reasons.items()]
     return f"skipped {len(skipped)}: {', '.join(parts)}" if skipped else ""
 
 

@@ -286,18 +286,16 @@ def _found(folder: Path, task: str | None, recursive: bool) -> FolderIndex:
     others = entries(folder, named | ({room.name} if room else set()))
     place = room or folder
     images = entries(place, () if room else named, recursive=recursive)
-    main = ""
+    images = first_channels(images) if room and room.name.lower() == NNUNET else images
     if not (room or images.images):
-        tasks = [TASKS[task]] if task else TASKS.values()
-        inputs = (socket for t in tasks for socket in t.inputs if not socket.is_file)
-        main = next((socket.slug for socket in inputs if socket.slug in rooms), "")
+        main = next((slug for slug in _mains(task) if slug in rooms), "")
         if not main:
             end = f"; {summary(others.skipped)}" if others.skipped else ""
             raise InputError(f"{folder}: expected {LAYOUTS}, found no image{end}")
         place = rooms.pop(main)
         images = entries(place, recursive=recursive)
-    images = first_channels(images) if room and room.name.lower() == NNUNET else images
-    main = main or _main_socket(rooms, task, images)
+    else:
+        main = _main_socket(rooms, task, images)
     paths = [*images.images.values()]
     if place == folder and task == TRACKING.name and paths[1:] and frames(paths[0], Part()) == 1:
         return _movies([folder])
@@ -309,6 +307,12 @@ def _found(folder: Path, task: str | None, recursive: bool) -> FolderIndex:
     return cases if place == folder else _with_others(cases, others)
 
 
+def _mains(task: str | None) -> Iterator[str]:
+    """Return the slugs of the inputs of a task, else of any, that can be main ones: no files."""
+    tasks = [TASKS[task]] if task else TASKS.values()
+    return (socket.slug for t in tasks for socket in t.inputs if not socket.is_file)
+
+
 def _cases(folder: Path) -> list[Path]:
     """Return the folders of the cases of a dataset, which `simulate` has made, by name."""
     inner = folder / CASES
@@ -318,8 +322,7 @@ def _cases(folder: Path) -> list[Path]:
 
 def _simulated(homes: Sequence[Path], task: str | None) -> FolderIndex:
     """Return the cases of a dataset, each with the main input of a task, else of any."""
-    tasks = [TASKS[task]] if task else TASKS.values()
-    mains = dict.fromkeys(s.slug for t in tasks for s in t.inputs if s.kind in {"image", "labels"})
+    mains = dict.fromkeys(_mains(task))
     items = []
     for home in homes:
         images = sorted(home.glob("sockets/images/*/[!.]*"))
@@ -444,7 +447,7 @@ def _files(room: Path, slug: str, recursive: bool, skipped: TextDict) -> PathDic
         keys = [unicodedata.normalize("NFC", name) for name in names]
         return one_per_name(room, zip(keys, paths, strict=True))
     listing = entries(room, recursive=recursive)
-    skipped |= {f"{room.name}/{name}": reason for name, reason in listing.skipped.items()}
+    skipped |= listing.skipped_in(room.name)
     return listing.images
 
 
@@ -474,7 +477,7 @@ def _sequences(sequences: Sequence[Path]) -> FolderIndex:
         conditions = {"sequence": sequence.name} if sequences[1:] else {}
         listing = entries(sequence)
         planes = {match[1] for path in truth.glob("*") if (match := PLANE.match(path.name))}
-        skipped |= {f"{sequence.name}/{name}": why for name, why in listing.skipped.items()}
+        skipped |= listing.skipped_in(sequence.name)
         for path in listing.images.values():
             match = FRAME.fullmatch(path.name)
             if match is None:

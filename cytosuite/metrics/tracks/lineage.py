@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from cytosuite.contract.tracks import Track
-from cytosuite.errors import InputError
+from cytosuite.errors import InputError, count
 from cytosuite.files import TextSeq, frozen
 from cytosuite.volume.arrays import Array, Bools, Longs, LongWords
 
@@ -211,5 +211,4 @@ def refuse(problems: TextSeq, outcome: str = "nothing was scored") -> None:
         return
     shown = "; ".join(problems[:LISTED])
     more = f"; and {len(problems) - LISTED} more" if len(problems) > LISTED else ""
-    number = "1 format error" if len(problems) == 1 else f"{len(problems)} format errors"
-    raise InputError(f"{number}, {outcome}: {shown}{more}")
+    raise InputError(f"{count(len(problems), 'format error')}, {outcome}: {shown}{more}")

@@ -108,8 +108,7 @@ def test_several_images_have_a_table_each_and_one_file(shown, image, tmp_path, t
     write(image.with_name("b.tif"), Volume(BALL, SPACING, "ZYX"))
     code, lines = shown(image.parent, task="fuse", csv=tmp_path / "c.csv", json=tmp_path / "c.json")
     assert code == 0
-    titles = [line for line in lines if ".tif: " in line]
-    assert [title.rpartition("/")[2] for title in titles] == [
+    assert [line.rpartition("/")[2] for line in lines if ".tif: " in line] == [
         "a_nuclei.tif: toy one",
         "b.tif: toy one",
     ]
@@ -121,11 +120,11 @@ def test_several_images_have_a_table_each_and_one_file(shown, image, tmp_path, t
     assert [entry["model"] for entry in entries] == ["one", "one"]
     assert entries[1]["terms"] == {"channel": 0.5, "study": 0.5, "spacing": 0.0}
     assert entries[0]["metadata"]["channel"] == {"value": "nucleus", "source": "name"}
-    assert {other["model"]: other["left_out"] for other in entries[0]["others"]} == {
-        "gaussian": "",
-        "two": "",
-        "bad": "did not beat gaussian: N_SSIM 0.01 <= 0.03",
-    }
+
+
+def test_metadata_beside_images_count_for_a_file_that_is_named_alone(shown, image, toy):
+    write_json(image.parents[1] / "acquisition-metadata/a_nuclei.json", {"channel": "membrane"})
+    assert shown(image, task="fuse")[1][0] == f"{image}: toy two"
 
 
 def test_an_image_that_fails_is_a_line_and_hides_no_other(shown, image, tmp_path, toy):
@@ -135,9 +134,7 @@ def test_an_image_that_fails_is_a_line_and_hides_no_other(shown, image, tmp_path
     assert code == 2
     assert lines[0].startswith(f"{bad}: cannot be read as TIFF")
     assert lines[1] == f"{image}: toy one"
-    failed, done = read_json(tmp_path / "c.json")
-    assert failed == {"image": str(bad), "error": lines[0]}
-    assert done["model"] == "one"
+    assert read_json(tmp_path / "c.json")[0] == {"image": str(bad), "error": lines[0]}
 
 
 def test_the_choice_is_that_of_a_run(image, tmp_path, here):
