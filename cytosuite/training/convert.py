@@ -26,7 +26,7 @@ from cytosuite.files.archive import ZipReader
 from cytosuite.training.parts import Tensors
 from cytosuite.training.publish import ALGORITHMS
 
-NESTED = ("state_dict", "model_state_dict")  # a network of ours may call a layer ``model``
+NESTED = ("state_dict", "model_state_dict", "model")  # in checkpoints; mappings alone
 WRAPPERS = ("module.", "_orig_mod.")  # of networks on several GPUs, and of compiled ones
 BROKEN = (SafetensorError, OSError, EOFError, RuntimeError, LookupError, TypeError, ValueError)
 MEMBERS = 2**17  # of a file of torch, an archive with one for each tensor
@@ -41,12 +41,13 @@ class PublishedModel(NamedTuple):
 
 def convert(file: Path, card: Path, say: Say = print) -> Path:
     """Write weights of a torch file next to their card, of a published file with new cards."""
-    if not card.exists() and (find := _published(card.parent.name)) is not None:
+    if not card.exists() and (find := _published(card.parent.name)):
         models = {
             card.with_name(f"{card.stem}{end}.json"): content for end, content in find(file).items()
         }
-        if there := [path for path in models if path.exists()]:
-            raise InputError(f"{there[0]}: a model of this name exists; give another name")
+        for path in models:
+            if path.exists():
+                raise InputError(f"{path}: a model of this name exists; give another name")
         home = read_algorithm(ALGORITHMS / card.parent.name / "algorithm.toml")
         facts = {
             "algorithm": home.name,
@@ -60,8 +61,8 @@ def convert(file: Path, card: Path, say: Say = print) -> Path:
             _write(path, {"name": path.stem, **facts, **described}, _packed(file, tensors), say)
         return card.with_suffix(".safetensors")
     read_card(card)
-    if nested := [key for key in NESTED if key in opened(file)]:
-        say(f"{file}: a checkpoint, its {nested[0]} is taken")
+    if key := _nested(opened(file), NESTED):
+        say(f"{file}: a checkpoint, its {key} is taken")
     return _write(card, read_json(card), _packed(file, state(file, NESTED, WRAPPERS)), say)
 
 
@@ -82,16 +83,25 @@ def _write(card: Path, content: Entries, packed: bytes, say: Say) -> Path:
 
 
 def _packed(file: Path, tensors: Tensors) -> bytes:
+    """Return tensors as safetensors; InputError for what that cannot be, and for NaN."""
+    for name, value in tensors.items():
+        if value.isnan().any():
+            raise InputError(f"{file}: {name} holds NaN, as of a training that diverged")
     try:  # copies: safetensors refuses weights that share memory
         return save({name: value.detach().clone().contiguous() for name, value in tensors.items()})
-    except (RuntimeError, ValueError, KeyError) as error:
+    except BROKEN as error:
         raise InputError(f"{file}: cannot be safetensors ({last_line(error)})") from None
+
+
+def _nested(content: Entries, keys: TextSeq) -> str:
+    """Return the first of some keys that holds a mapping, none where no one does."""
+    return next((key for key in keys if isinstance(content.get(key), Mapping)), "")
 
 
 def state(path: Path, keys: TextSeq, prefixes: TextSeq) -> dict[str, Tensor]:
     """Return the tensors of a file, or of its first key there is; a prefix of all names is left."""
     content = opened(path)
-    content = next((content[key] for key in keys if isinstance(content.get(key), Mapping)), content)
+    content = content.get(_nested(content, keys), content)
     if not content:
         raise InputError(f"{path}: expected tensors by name, found none")
     for name, value in content.items():
@@ -111,10 +121,10 @@ def opened(path: Path) -> Entries:
     """Return the mapping that a file of weights holds; InputError for code or anything else."""
     try:
         with open_regular(path) as stream:
-            if path.suffix != SAFE and is_zipfile(stream):
+            if path.suffix == SAFE:
+                return load_file(path)
+            if is_zipfile(stream):
                 ZipReader(path, stream, MEMBERS)  # refuses members that would fill the memory
-        if path.suffix == SAFE:
-            return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError:
         raise InputError(

@@ -11,7 +11,7 @@ LAYOUT = {"c1.0.weight", "d3.0.weight", "u3.3.weight", "out.6.weight"}  # of its
 
 def published(file: Path) -> NoReturn:
     """Raise InputError with the differences between the network of a file and ours."""
-    theirs = state(file, [*NESTED, "model"], ("module.", "network.", "model."))
+    theirs = state(file, NESTED, ("module.", "network.", "model."))
     if not set(theirs) >= LAYOUT:
         raise InputError(
             f"{file}: expected the published U-Net ({', '.join(sorted(LAYOUT))}), found "

@@ -28,7 +28,7 @@ def card(tmp_path):
     return path
 
 
-@pytest.mark.parametrize("key", ["", "model_state_dict"])
+@pytest.mark.parametrize("key", ["", "model_state_dict", "model"])
 def test_weights_become_safetensors_that_the_card_names(card, tmp_path, capsys, key):
     shared = LAYER | {"c": LAYER["b"], "d": LAYER["a"].T}
     torch.save({key: shared, "epoch": 3} if key else shared, tmp_path / "x.pt")
@@ -60,7 +60,7 @@ class _Code:
         (_Code(), "holds Python objects, which could run code"),
         (LAYER["a"], "expected tensors by name, found Tensor"),
         (collections.OrderedDict(LAYER, epoch=3), "found int as 'epoch'"),
-        ({"optimiser": {"lr": 1.0}}, "found dict as 'optimiser'"),
+        ({"c": torch.tensor(torch.nan)}, "c holds NaN"),
         ({"a": torch.eye(2).to_sparse()}, "cannot be safetensors"),
     ],
 )
