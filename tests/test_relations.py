@@ -71,6 +71,7 @@ CHANGES = {
         lambda labels: np.asfortranarray(labels.astype(">i4")),
         places=lambda places, _: places.astype(">f8"),
     ),
+    "half": Change(cast("f2")),
     "float": Change(cast("f4"), cast("i8")),
     "double": Change(cast(">f8"), cast(">u2")),
     "offset below 0": Change(lambda grey: (grey - 32768.0).astype("i2")),
@@ -123,6 +124,7 @@ SIZED += ["cyclegan3d ZYX", "N_IOU"]
 OTHERWISE = {  # metrics by name; algorithms by name and axes
     "offset below 0": OFFSET,
     "large offset": OFFSET,
+    "half": {"view_fusion ZYX": ALIKE},  # the answer is of half precision
     "gain": {"W1": 2.0**20, "cyclegan3d ZYX": NOISE},
     "shift": dict.fromkeys(EDGES, TILES)
     | dict.fromkeys(PATCHES, DRAWN)
@@ -189,7 +191,8 @@ def world():
         light = ndimage.gaussian_filter(
             1.0 * (labels > 0) * (9 + labels % 3), [blur / 2, blur, blur]
         )
-        return np.rint(3000 + 5000 * light + rng.normal(0, noise, SHAPE)).astype(np.uint16)
+        grey = 3000 + 5000 * light + rng.normal(0, noise, SHAPE)
+        return grey.clip(0).astype("f2").astype(np.uint16)
 
     places = rng.uniform([8, 16, 16], [16, 48, 48], (30, 3))
     near = np.concatenate(
@@ -312,7 +315,7 @@ def case_of(name, axes, change):
     away = [long * (z - a) ** 2 + (y - b) ** 2 + (x - c) ** 2 for a, b, c in PLACES]
     light = sum(np.exp(-((square / wide**2) ** edge)) * (9 - n) for n, square in enumerate(away))
     noise = np.random.default_rng(0).normal(0, 0.05, z.shape)
-    grey = np.rint((light + noise + 2) * 5000).astype(np.uint16)
+    grey = ((light + noise + 2) * 5000).astype("f2").astype(np.uint16)
     labels = ndimage.label(light > 3)[0].astype(np.uint16)
     step = change.um * (0.1 if task.name == "detect" else 0.5)
     spacing, part = ((3 * step, step, step), ...) if axes == "ZYX" else ((step, step), 5)

@@ -22,6 +22,7 @@ from cytosuite.segmentation.objects import keep_by
 from cytosuite.volume.arrays import Array, Bools, Doubles, Floats, Labels, Spacing
 from cytosuite.volume.large import is_mapped, taken
 from cytosuite.volume.objects import means, opened
+from cytosuite.volume.pieces import from_lowest
 
 SMOOTHING_UM = 1.0  # keeps the structure of a nucleus, not the noise
 SEED_UM = 2.0  # standard deviation of a Gaussian; its maxima are bodies
@@ -85,7 +86,7 @@ def compare(original: Array, translation: Array, spacing: Spacing) -> Fidelity:
 def _changes(original: Array, translation: Array, spacing: Spacing) -> _Changes:
     sigma = [SMOOTHING_UM / step for step in spacing]
     before, after = (
-        ndimage.gaussian_filter(image, sigma, output=np.float32, mode="nearest")
+        ndimage.gaussian_filter(from_lowest(image), sigma, output=np.float32, mode="nearest")
         for image in (original, translation)
     )
     invented = _faded(after, before, *_bodies(after, spacing))

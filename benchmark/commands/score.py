@@ -40,7 +40,7 @@ OF_TRACKS = {
 }
 LACKS = {
     "real": "--truth-labels: the objects in the images",
-    "points labels": "--truth-labels: the cells in the images",
+    "labels": "--truth-labels: the objects in the images",
     "synthetic": "--prediction-labels: the objects in the images",
 }
 LAYOUTS = {
@@ -262,8 +262,7 @@ def _measured(
     """Return the scores of a case or set; InputError with the option that a metric lacks."""
     for metric in metrics:
         for fact in metric.evidence.missing(judged):
-            option = f"--{fact.replace('_', '-')}; give it or leave it out"
-            lack = LACKS.get(f"{metric.family} {fact}") or LACKS.get(fact, option)
+            lack = LACKS.get(fact, f"--{fact.replace('_', '-')}; give it or leave it out")
             raise InputError(f"metric {metric.name} needs {lack}")
     return cases.measure(ANSWERER, case, metrics, judged, status)
 

@@ -155,7 +155,8 @@ def typical_slices(image: Array, quietest: float) -> Floats:
     typical = []
     for place, times in zip(*np.unique(places, return_counts=True), strict=True):
         parts = [np.asarray(image[(place, *window)]) for window in windows]
-        typical += sorted(parts, key=np.std)[-times:]  # those with most contrast show nuclei
+        # Those with most contrast show nuclei; sums of half precision overflow.
+        typical += sorted(parts, key=lambda part: part.std(dtype=float))[-times:]
     release(image)
     return normalise(np.stack(typical), background_of(image, quietest))
 

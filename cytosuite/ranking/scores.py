@@ -164,7 +164,7 @@ def table_measures(
     values.
     """
     names = [str(name) for name in scores["metric"].unique() if name]
-    for name in (*higher, *lower):
+    for name in (*higher, *lower, *by):
         if name not in names:
             raise InputError(
                 f"metric {name}: not in the table, expected one of {listed(names, LONG)}"
@@ -182,18 +182,13 @@ def table_measures(
             _refuse_values(rows, name, undefined=bool(metric))
             of_set = bool((rows["case"] == "").all())
             measures.append(Measure(name, better, metric.worst if metric else None, of_set))
-    for name in by:
-        if name not in names:
-            raise InputError(
-                f"--by {name}: not in the table, expected one of {listed(names, LONG)}"
-            )
     directed = [measure.name for measure in measures]
     foreign = [name for name in names if name not in ours]
     for name in by or foreign:
         if name not in directed:
             raise InputError(
-                f"metric {name}: direction unknown; give --higher {name} or --lower {name}"
-                + ("" if by else ", or --by with the names to rank by")
+                f"metric {name}: direction unknown; give --higher {name} or --lower {name}, or "
+                "--by with the names to rank by"
             )
     if not directed:
         raise InputError("no metric with a better end in the table; give --higher or --lower NAME")

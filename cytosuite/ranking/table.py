@@ -31,9 +31,8 @@ def rank(
     Parameters
     ----------
     scores : pandas.DataFrame
-        A row per case, algorithm and metric: ``case`` (empty for the whole set), ``algorithm``,
-        ``metric``, ``value``; optionally ``dataset``, within which cases are drawn, and
-        ``status``: ``ok``, ``OK`` or none, or the failure.
+        A row per ``case`` (empty for the whole set), ``algorithm`` and ``metric``, with ``value``;
+        optionally ``dataset``, within which cases are drawn, ``status``: ``ok`` or the failure.
     by : sequence of str
         Metrics to rank by, with equal weight; by default the primary ones of our boards, or all.
     higher, lower : collection of str
@@ -51,7 +50,7 @@ def rank(
     Raises
     ------
     InputError
-        If columns, directions or algorithms are missing, or values repeat or are not finite.
+        If columns, directions, rules or algorithms are missing, or values repeat or are not finite.
 
     References
     ----------
@@ -86,6 +85,8 @@ def rank(
         )
     if not 0 < rules.alpha < 1:
         raise InputError(f"alpha {rules.alpha:g}: expected a level between 0 and 1, like 0.05")
+    if rules.failures not in ("worst", "left out"):
+        raise InputError(f"failures {rules.failures!r}: expected 'worst' or 'left out'")
     cases = len(scores[["dataset", "case"]].drop_duplicates())
     if rules.draws * cases > LARGEST:
         raise InputError(

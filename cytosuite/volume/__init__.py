@@ -292,12 +292,11 @@ def seed_of(volume: Volume) -> int:
 
     Whole numbers of 16 bits are digested as these, others as float64.
     """
-    low, high = extremes(volume.array)
-    short = 0 <= low <= high < 2**16
-    if volume.array.dtype.kind == "f":
-        short = short and all(
-            np.array_equal(slab, np.rint(slab)) for slab in slabs_of(volume.array)
-        )
+    low, high = map(float, extremes(volume.array))
+    short = 0 <= low <= high < 2**16 and (
+        volume.array.dtype.kind != "f"
+        or all(np.array_equal(slab, np.rint(slab)) for slab in slabs_of(volume.array))
+    )
     digest = sha256()
     for slab in slabs_of(volume.array):
         digest.update(np.ascontiguousarray(slab, "<u2" if short else "<f8").data)

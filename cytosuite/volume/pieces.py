@@ -106,7 +106,12 @@ def extremes(array: Array) -> tuple[Any, Any]:
 
 
 def from_lowest(array: Array) -> Array:
-    """Return an array that float32 holds exactly as it is, another as float32 above its lowest."""
+    """Return an array that float32 holds exactly as it is, another as float32 above its lowest.
+
+    Half precision, which ndimage does not filter, as float32.
+    """
+    if array.dtype.char == "e":
+        return converted(array, np.float32)
     if array.dtype.itemsize < 4 or array.dtype == np.float32:
         return array
     low, high = extremes(array)

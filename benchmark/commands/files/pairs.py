@@ -34,29 +34,32 @@ class FilePair(NamedTuple):
     truth: Source
     prediction: Source | None
     image: Path | None = None
-    cells: Path | None = None  # label image of the cells around points
+    objects: Source | None = None  # labels of the objects in the image, or of the cells of points
     spacing: Lengths | None = None  # µm, of points
     group: str = ""  # of HDF5 files, where the user names none
     doubts: TextSeq = ()  # on the voxel size of points
 
     def readers(self, options: ScoreOptions) -> dict[str, AnswerReader]:
         """Return readers of all that there is; each file is decoded once."""
+        readers: dict[str, AnswerReader] = {}
+        if self.objects:
+            readers["labels"] = once(self.objects, options.group or LABELS_FIRST)
         if self.spacing is not None:
-            readers: dict[str, AnswerReader] = {
+            return readers | {
                 side: cache(partial(points.read_annotated, path, self.spacing))
                 for side, path in {"truth": self.truth, "prediction": self.prediction}.items()
                 if isinstance(path, Path)
             }
-            cells = self.cells and {"labels": once(self.cells, options.group or LABELS_FIRST)}
-            return readers | (cells or {})
+        if self.image:
+            readers["image"] = _reader(self.image, options)
         drawn = None if isinstance(self.truth, Masks) else PLANE.match(self.truth.name)
-        size = options.spacing and (options.spacing[-2:] if drawn else options.spacing)
-        sized = replace(options, spacing=size)
-        reader = partial(_reader, options=sized, border=options.border, group=self.group)
-        readers = {"truth": reader(self.truth)}
+        if drawn and options.spacing:
+            options = replace(options, spacing=options.spacing[-2:])
+        reader = partial(_reader, options=options, border=options.border, group=self.group)
+        readers["truth"] = reader(self.truth)
         if self.prediction is not None:
             readers["prediction"] = reader(self.prediction, plane=int(drawn[2]) if drawn else None)
-        return readers | ({"image": _reader(self.image, options)} if self.image else {})
+        return readers
 
 
 def point_pairs(options: ScoreOptions) -> list[FilePair]:
@@ -128,10 +131,13 @@ def image_pairs(options: ScoreOptions, families: Iterable[str]) -> list[FilePair
     else:
         roles = ROLES if images else ()
         files = _pairs(options.truth, options.prediction, roles, (labels, labels))
-        image = options.image
-        near = dict(_pairs(options.truth, image, roles[::-1], (labels, False)) if image else ())
+        near, objects = (
+            dict(_pairs(options.truth, place, ways, (labels, False)) if place else ())
+            for place, ways in ((options.image, roles[::-1]), (options.truth_labels, ()))
+        )
         pairs = [
-            FilePair(sides.bare_name(file), file, match, near.get(file)) for file, match in files
+            FilePair(sides.bare_name(file), file, match, near.get(file), objects.get(file))
+            for file, match in files
         ]
     return [
         pair._replace(
@@ -220,7 +226,7 @@ def _of_items(options: ScoreOptions, cases: Sequence[tuple[Item, Source]]) -> li
             f"for example {names[0]}.tif"
         )
     return [
-        FilePair(name, truth, matches.get(name), item.image)
+        FilePair(name, truth, matches.get(name), item.image, truth)
         for name, (item, truth) in zip(names, cases, strict=True)
     ]
 

@@ -138,7 +138,7 @@ def numbers(properties: Properties) -> FloatDict:
 
 
 def arrangement_distances(real: Scenes, synthetic: Scenes) -> FloatDict:
-    """Return the distance of two sets by name of `PROPERTIES`; InputError if one is empty.
+    """Return the distance of two sets by name of `PROPERTIES`.
 
     First Wasserstein distance of the pooled values over the standard deviation of the real ones,
     NaN without values on a side or where the real ones are all alike.

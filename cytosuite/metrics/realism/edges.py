@@ -122,7 +122,9 @@ def edge_strength(image: Volume, settings: EdgeSettings = WHOLE) -> Doubles:
     tiles = [(rows, columns) for rows in spans[0] for columns in spans[1]]
     strength = np.empty((len(tiles), len(array)))
     for z, plane in enumerate(planes_of(array) if tiles else ()):
-        smooth = ndimage.gaussian_filter(plane / white, sigma, mode="nearest", truncate=4.0)
+        smooth = ndimage.gaussian_filter(
+            plane / np.float64(white), sigma, mode="nearest", truncate=4.0
+        )
         along_y = ndimage.sobel(smooth, axis=0, mode="reflect") * (PIXEL_UM / step_y / 4)
         along_x = ndimage.sobel(smooth, axis=1, mode="reflect") * (PIXEL_UM / step_x / 4)
         magnitude = np.sqrt((along_y**2 + along_x**2) / 2)

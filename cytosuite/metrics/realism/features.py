@@ -8,7 +8,6 @@ from math import nan
 
 import numpy as np
 
-from cytosuite.errors import InputError
 from cytosuite.files import FloatDict
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.known import known, ratio
@@ -74,7 +73,7 @@ def object_features(scene: Scene) -> dict[str, Array]:
 
 
 def feature_distances(real: Scenes, synthetic: Scenes) -> FloatDict:
-    """Return the distance of real and synthetic objects by feature; InputError if a set is empty.
+    """Return the distance of real and synthetic objects by feature.
 
     First Wasserstein distance of the pooled objects' values over the standard deviation of the real
     ones: uncertain for fewer than about 20 objects of a side, NaN for none, or real ones all alike.
@@ -115,14 +114,12 @@ def feature_distance(distances: FloatDict) -> float:
 def pooled_distances(
     sides: Sequence[Sequence[Mapping[str, Array]]], names: Iterable[str]
 ) -> FloatDict:
-    """Return `scaled_distance` of the values of all scenes by name; InputError if a set is empty.
+    """Return `scaled_distance` of the values of all scenes by name.
 
     `sides` are the values of each scene, of the real ones and of the synthetic ones.
     """
-    if not all(sides):
-        raise InputError("objects are compared of at least one scene, found none; give a stack")
     return {
-        name: scaled_distance(*(np.concatenate([t[name] for t in side]) for side in sides))
+        name: scaled_distance(*(np.concatenate([[], *(t[name] for t in side)]) for side in sides))
         for name in names
     }
 

@@ -67,7 +67,6 @@ def test_overlap_restored_is_that_of_a_segmenter_that_the_scores_name(tmp_path, 
     assert scores["aggregates"]["N_IOU"]["mean"] == 1
     name = named.get("segmenter", "watershed:spheroid-nuclei-3d")
     assert scores["doubts"] == [f"N_IOU: masks by {name}"]
-    refused("^metric N_IOU needs --image", scored, truth, truth, ["N_IOU"])
 
 
 def test_folders_are_matched_by_name_and_a_missing_prediction_has_the_worst_value(folders):
@@ -193,6 +192,8 @@ def test_metrics_of_objects_need_their_labels(tmp_path, rng):
     folder = tmp_path / "labels"
     found = scored(*given, truth_labels=folder, prediction_labels=folder)
     assert found["aggregates"]["object_similarity"]["set"] == pytest.approx(1.0)
+    found = scored(*given[:2], ["label_AUC"], image=given[0], truth_labels=folder)
+    assert found["aggregates"]["label_AUC"]["mean"] == 1
 
 
 def test_published_limits_of_edges_on_demand(tmp_path):
@@ -338,7 +339,6 @@ def _volumes(folder, **arrays):
         ({"prediction": "strangers"}, "no file is named like one in .*truth; expected for example"),
         ({"truth": "."}, r"truth/ \(a folder: name it, or --recursive\)"),
         ({"metrics": ["SSIM"]}, "metric SSIM needs --data-range; give it or leave it out"),
-        ({"metrics": ["N_SSIM"], "data_range": 1.0}, "metric N_SSIM needs --image"),
         ({"metrics": ["psnr"], "objects": "o.csv"}, "--objects: expected a metric of the overlap"),
         ({"csv": "truth/a.tif", "truth": "truth/a.tif"}, "a.tif: the table would overwrite it"),
         ({"json": "prediction/../truth/b.tif"}, "b.tif: the table would overwrite it"),

@@ -56,6 +56,7 @@ def test_a_result_failed_if_its_status_says_so(table, status):
     refused("expected the name of an algorithm", rank, scores.assign(algorithm=nan))
     assert rank(scores.assign(value=scores["value"].astype(str))).rows() == rank(scores).rows()
     refused("scores, row 0: expected a number as value, found 'x'", rank, scores.assign(value="x"))
+    refused("failures 'no': expected 'worst' or", rank, scores, rules=RankingRules(failures="no"))
 
 
 def test_who_fails_every_case_is_worse_than_who_does_not_however_few_there_are(ranking):

@@ -78,7 +78,6 @@ def test_explains():
     known = {"prediction": image, "image": image, "labels": labels, "spacing": SPACING}
     for message, change in {
         "shape of the image, (8, 40, 40), found float64": {"labels": labels * 1.0},
-        "prediction and image must have the same shape": {"prediction": image[1:]},
         "surround_um must be a positive length in µm, found 0.0": {"surround_um": 0.0},
         "spacing must be a positive number in µm": {"spacing": (np.nan, 1.0, 1.0)},
     }.items():
