@@ -131,9 +131,8 @@ class Field:
     def ranks(self, scores: MetricScores, scheme: Scheme | None = None) -> Doubles:
         """Return the ranks by all cases, in the declared scheme or another, (algorithms,)."""
         once = np.ones((1, scores.used.size), np.uint16)
-        ranks: Doubles = scheme_ranks(scores, once, scheme or self.rules.scheme, self.rules.alpha)[
-            0
-        ]
+        rules = self.rules
+        ranks: Doubles = scheme_ranks(scores, once, scheme or rules.scheme, rules.alpha)[0]
         return ranks
 
     def drawn(self, scores: MetricScores) -> Doubles:
@@ -142,10 +141,11 @@ class Field:
         There are no rows for few cases, and by a metric of a whole set.
         """
         counts = self.counts
+        rules = self.rules
         if scores.used.sum() < FEWEST or scores.measure.of_set:
             counts = np.zeros((0, scores.used.size), np.uint16)
         drawn = bootstrap.in_blocks(
-            lambda part: scheme_ranks(scores, part, self.rules.scheme, self.rules.alpha),
+            lambda part: scheme_ranks(scores, part, rules.scheme, rules.alpha),
             counts,
             len(self.names),
         )
