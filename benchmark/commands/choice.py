@@ -121,7 +121,7 @@ def _stated(image: Path) -> PathDict:
     """Return the file of metadata of an image, beside it or beside its ``images/``, if any."""
     home = image.absolute().parent
     homes = [home, home.parent] if home.name.lower() in IMAGES else [home]
-    file = f"{ACQUISITION.slug}/{image.stem}.json"
+    file = f"{ACQUISITION.slug}/{key_of(image)}.json"
     return {path.parent.name: path for home in homes if (path := home / file).is_file()}
 
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache, partial
-from math import nan
+from math import isnan, nan
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,8 @@ def score_case(
         if answer is not None:
             scores = measure(control, case.name, offered, facts_with(answer))
             fair -= scores.refused.keys()
+            if control == "oracle":  # the truth allows no value
+                fair -= {name for name, value in scores.values.items() if isnan(value)}
             yield scores
     blank = controls.control_answer("blank", truth, image)
     for answerer in answerers:

@@ -144,19 +144,15 @@ def _class_of(masks: Masks) -> TextDict:
 
 
 def _by_image(folder: Path, rules: MaskRules) -> Pairs:
-    """Return ``<image>/images/*`` and ``<image>/masks/*`` (BBBC038), which no label image holds."""
-    homes = [home for home in _folders(folder) if not _named_alike(home)]
+    """Return ``<image>/images/*`` and ``<image>/masks/*`` (BBBC038); of label images none."""
+    homes = _folders(folder)
     images = [(home.name, path) for home in homes for path in _images(home / "images")]
     masks = [(home.name, home / "masks") for home in homes if (home / "masks").is_dir()]
-    if not dict(images).keys() & dict(masks):
+    names = {(name, key_of(path)) for name, place in masks for path in _images(place)}
+    labels = set() < names <= {(name, key_of(path)) for name, path in images}
+    if labels or not dict(images).keys() & dict(masks):
         return None
     return images, [(name, _masks(folder, place, rules)) for name, place in masks]
-
-
-def _named_alike(home: Path) -> bool:
-    """Return whether masks of a folder are named as its images: these are labels, see the index."""
-    names = ({key_of(path) for path in _images(home / room)} for room in ("images", "masks"))
-    return bool(set.intersection(*names))
 
 
 def _by_class(folder: Path, rules: MaskRules) -> Pairs:

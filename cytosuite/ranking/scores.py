@@ -124,9 +124,9 @@ def metric_scores(
     values, states = arrays.of(measure.name, measure.of_set)
     valid = states == VALID
     defined = ~valid.any(axis=0) | (valid & ~np.isnan(values)).any(axis=0)  # the truth allows it
-    values = values[rows]
+    values = np.where(defined, values, np.nan)[rows]
     sign = 1.0 if measure.higher_is_better else -1.0
-    failed = failed_cells(states[rows]) & (defined | ~np.isnan(values))
+    failed = failed_cells(states[rows]) & defined
     worst = np.nan if measure.worst is None else sign * measure.worst
     goodness = np.where(sign * values > -np.inf, sign * values, np.nan)  # the best may be infinite
     goodness[failed] = worst
@@ -134,7 +134,7 @@ def metric_scores(
     valued = ~np.isnan(goodness) & counted
     lost = ~valued & (failed | valued.any(axis=0)) & counted
     filled = np.where(lost, -np.inf if np.isnan(worst) else worst, goodness)
-    used = np.any(valued | lost, axis=0) & defined
+    used = np.any(valued | lost, axis=0)
     goodness[~valued] = np.nan
     return MetricScores(measure, goodness, filled, lost, used, valid[rows])
 

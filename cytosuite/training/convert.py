@@ -84,13 +84,14 @@ def _write(card: Path, content: Entries, packed: bytes, say: Say) -> Path:
 
 def _packed(file: Path, tensors: Tensors) -> bytes:
     """Return tensors as safetensors; InputError for what that cannot be, and for NaN."""
+    try:  # copies: safetensors refuses weights that share memory
+        packed = save({n: value.detach().clone().contiguous() for n, value in tensors.items()})
+    except BROKEN as error:
+        raise InputError(f"{file}: cannot be safetensors ({last_line(error)})") from None
     for name, value in tensors.items():
         if value.isnan().any():
             raise InputError(f"{file}: {name} holds NaN, as of a training that diverged")
-    try:  # copies: safetensors refuses weights that share memory
-        return save({name: value.detach().clone().contiguous() for name, value in tensors.items()})
-    except BROKEN as error:
-        raise InputError(f"{file}: cannot be safetensors ({last_line(error)})") from None
+    return packed
 
 
 def _nested(content: Entries, keys: TextSeq) -> str:
@@ -101,7 +102,7 @@ def _nested(content: Entries, keys: TextSeq) -> str:
 def state(path: Path, keys: TextSeq, prefixes: TextSeq) -> dict[str, Tensor]:
     """Return the tensors of a file, or of its first key there is; a prefix of all names is left."""
     content = opened(path)
-    content = content.get(_nested(content, keys), content)
+    content = content[key] if (key := _nested(content, keys)) else content
     if not content:
         raise InputError(f"{path}: expected tensors by name, found none")
     for name, value in content.items():

@@ -13,7 +13,7 @@ from cytosuite.ranking.intervals import FEWEST
 from cytosuite.ranking.ranking import MANY, Failures
 from cytosuite.ranking.scores import Measure, ScoreArrays, measures, metric_scores, score_arrays
 
-MOST = 100_000  # values in the page, 11 bytes each
+MOST = 100_000  # values in the page, 12 bytes each
 SAMPLED = 4_000_000  # numbers of all samples in the page, 0.4 bytes each: of 2,000 cases
 
 

@@ -136,8 +136,8 @@ def test_names_pair_by_an_expression_and_its_groups_are_conditions(tmp_path):
 
 
 def test_a_folder_per_image_and_what_lies_beside(tmp_path):
-    for name in ("n2", "n10"):
-        _write(tmp_path, f"{name}/images/z.png", f"{name}/masks/4.png", "extra.png")
+    for name, image in {"n2": "z", "n10": 4}.items():  # a mask may be named as its image
+        _write(tmp_path, f"{name}/images/{image}.png", f"{name}/masks/4.png", "extra.png")
     found = annotated(tmp_path)
     assert [own.name for own in found.items] == ["n2", "n10"]
     assert _rows(found.items[1].labels)[4] == 1

@@ -158,7 +158,7 @@ def test_where_the_truth_allows_no_value_nobody_loses(table):
     scores.loc[7, "status"] = "time-out"  # with the worst value, as of a run
     found = rank_measures(scores, [SEG], ["SEG"], rules=FEW)
     assert found.metrics["SEG"].differences["a", "b"].median == pytest.approx(0.3)
-    assert found.means["c", "SEG"] == 0.4
+    assert found.means["c", "SEG"] == 0.8
 
 
 def test_units_of_the_controls(table):

@@ -31,6 +31,7 @@ def card(tmp_path):
 @pytest.mark.parametrize("key", ["", "model_state_dict", "model"])
 def test_weights_become_safetensors_that_the_card_names(card, tmp_path, capsys, key):
     shared = LAYER | {"c": LAYER["b"], "d": LAYER["a"].T}
+    shared |= {"model": LAYER["b"]}  # a layer of this name is no checkpoint
     torch.save({key: shared, "epoch": 3} if key else shared, tmp_path / "x.pt")
     written = convert(tmp_path / "x.pt", card)
     found = read_card(card)
