@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache, partial
-from math import nan
+from math import isnan, nan
 from pathlib import Path
 
 from rich.console import Console
@@ -147,9 +147,7 @@ def _score_sequence(
         try:
             match_tracks(open_sequence(truth), open_sequence(truth))  # SEG, too
         except InputError:
-            answer = replace(
-                answer, values={metric.name: nan for metric in metrics}, status="bad truth"
-            )
+            answer = replace(answer, values=dict.fromkeys(answer.values, nan), status="bad truth")
         return replace(answer, refused={"": str(error)})
 
 
@@ -214,22 +212,23 @@ def _score_case(
         return _measured(pair.name, metrics, known, status)
 
     reason = "" if pair.prediction else f"no prediction: {pair.name}"
-    status = "missing output" if reason else "ok"
-    answer = measured(readers.setdefault("prediction", blank), status)
-    unfit = measured(readers["truth"]).refused if reason or answer.refused else {}
+    answer = measured(readers.setdefault("prediction", blank), "missing output" if reason else "ok")
+    perfect = measured(readers["truth"]) if reason or answer.refused else answer
+    unfit = perfect.refused
     lines = [f"not scored: {why}" for why in dict.fromkeys(unfit.values())]
     if len(unfit) == len(metrics):
         reason = f"{pair.truth}: {next(iter(unfit.values())).removeprefix(f'{pair.truth}: ')}"
-        return answers.Answer(
-            ANSWERER, pair.name, dict.fromkeys(unfit, nan), "bad truth", refused={"": reason}
-        ), {}
+        return replace(perfect, status="bad truth", evidence={}, refused={"": reason}), {}
     if causes := [why for name, why in answer.refused.items() if name not in unfit]:
         readers["prediction"] = blank
         reason = f"{pair.name}: the prediction cannot be scored: {causes[0]}"
         answer = measured(blank, "bad output")
     answer = replace(
         answer,
-        values={**answer.values, **dict.fromkeys(unfit, nan)},
+        values={
+            **answer.values,
+            **{n: value for n, value in perfect.values.items() if isnan(value)},
+        },
         refused={"": reason} if reason else {},
     )
     if options.objects:

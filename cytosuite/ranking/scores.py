@@ -130,7 +130,7 @@ def metric_scores(
     worst = np.nan if measure.worst is None else sign * measure.worst
     goodness = np.where(sign * values > -np.inf, sign * values, np.nan)  # the best may be infinite
     goodness[failed] = worst
-    counted = ~failed.any(axis=0, keepdims=True) | (failures == "worst") | measure.of_set
+    counted = ~failed.any(axis=0) | (failures == "worst") | measure.of_set
     valued = ~np.isnan(goodness) & counted
     lost = ~valued & (failed | valued.any(axis=0)) & counted
     filled = np.where(lost, -np.inf if np.isnan(worst) else worst, goodness)

@@ -102,7 +102,8 @@ def _nested(content: Entries, keys: TextSeq) -> str:
 def state(path: Path, keys: TextSeq, prefixes: TextSeq) -> dict[str, Tensor]:
     """Return the tensors of a file, or of its first key there is; a prefix of all names is left."""
     content = opened(path)
-    content = content[key] if (key := _nested(content, keys)) else content
+    if key := _nested(content, keys):
+        content = content[key]
     if not content:
         raise InputError(f"{path}: expected tensors by name, found none")
     for name, value in content.items():

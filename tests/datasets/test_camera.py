@@ -16,8 +16,9 @@ def test_average_over_whole_ratios_is_the_mean_of_blocks(rng):
     image = rng.random((4, 6, 6), dtype=np.float32)
     expected = image.reshape(2, 2, 2, 3, 3, 2).mean(axis=(1, 3, 5))
     fine = Grid((4, 6, 6), (1, 1, 1))
-    coarse = Grid((2, 2, 3), (2, 3, 2))
-    assert area_average(image, fine, coarse) == pytest.approx(expected, rel=1e-5)
+    assert area_average(image, fine, Grid((2, 2, 3), (2, 3, 2))) == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
 def test_read_noise_adds_to_that_of_the_photons(rng):

@@ -95,8 +95,7 @@ def test_the_diameter_is_the_width_of_spots_at_half_their_height():
 
 
 def test_spots_narrower_than_half_a_pixel_are_doubted_in_a_line():
-    points = _points(1.5, size=0.5)
-    assert any("a spot would be 0.36 px wide" in line for line in points.warnings)
+    assert any("a spot would be 0.36 px wide" in w for w in _points(1.5, size=0.5).warnings)
 
 
 @pytest.mark.parametrize("key", ["stricter", "expected", "diameter_um"])

@@ -144,8 +144,8 @@ def test_a_tarball_is_no_model_of_ours():
 
 def test_a_word_of_algorithm_and_model_is_a_name_of_its_own(mine):
     found = own_models(["watershed", "watershed:nuclei-2d", f"watershed:{mine}"])
-    own = WATERSHED / "nuclei-2d.json"
-    assert found == {"watershed": None, "watershed:nuclei-2d": own, "watershed:mine": mine}
+    named = {"watershed:nuclei-2d": WATERSHED / "nuclei-2d.json", "watershed:mine": mine}
+    assert found == {"watershed": None, **named}
     engine = ProcessEngine(models={name: card for name, card in found.items() if card})
     assert len({job_key("data", name, engine) for name in found}) == 3
 

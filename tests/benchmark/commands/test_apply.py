@@ -483,8 +483,8 @@ def test_each_of_a_mixed_folder_is_a_result_or_a_line(tmp_path, out, fakes, use)
     assert {own.output.stem for own in results} == {"a", "movie_frame-0", "movie_frame-1", "nosize"}
     more = segment([home], out, frame="all", spacing="assume")
     assert [own.output.stem for own in more if own.status == "written"] == ["nosize"]
-    files = [home / "a.tif", home / "a.png"]
-    assert {own.output.stem for own in segment(files, tmp_path / "o")} == {"a", "a_png"}
+    results = segment([home / "a.tif", home / "a.png"], tmp_path / "o")
+    assert {result.output.stem for result in results} == {"a", "a_png"}
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
 import pickle
-from math import isnan
+from math import isnan, nan
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def first_only(image):
 
 
 def slow_on_three(image):
-    return "time-out" if image.array.sum() == 3 * 100 * 24 else perfect(image)
+    return "time-out" if image.array.sum() in (0, 3 * 100 * 24) else perfect(image)
 
 
 class Backwards:
@@ -99,13 +99,16 @@ def test_objects_that_are_too_small_are_not_judged(scored, make_dataset, values)
     assert found.pooled["ours", "SEG"] == 1.0
 
 
-def test_a_failed_case_has_the_worst_value_and_counts_as_empty_when_pooled(scored, dataset, values):
-    found = scored(dataset, SEGMENT, ours=slow_on_three)
-    assert values(found, "ours", "SEG") == {"case_1": 1.0, "case_2": 1.0, "case_3": 0.0}
+def test_a_failed_case_has_the_worst_value_that_its_truth_allows_and_counts_as_empty_when_pooled(
+    scored, make_dataset, values
+):
+    found = scored(make_dataset(1, 2, 3, 0), SEGMENT, ours=slow_on_three)
+    expected = {"case_1": 1.0, "case_2": 1.0, "case_3": 0.0, "case_0": nan}
+    assert values(found, "ours", "SEG") == pytest.approx(expected, nan_ok=True)
     assert found.pooled["ours", "SEG"] == pytest.approx(3 / 6)
     assert isnan(values(found, "ours", "missed")["case_3"])
     assert found.pooled["ours", "missed"] == 3
-    assert set(found.table[found.table["status"] == "time-out"]["case"]) == {"case_3"}
+    assert set(found.table[found.table["status"] == "time-out"]["case"]) == {"case_0", "case_3"}
 
 
 def test_without_truth_only_objects_are_counted(scored, make_dataset, values):

@@ -79,8 +79,8 @@ def test_stacks_lit_from_below_keep_their_orientation(stacks):
     assert begin(lit).fixed["optics.objective"] == "last"
     turned = [(Volume(v.array[::-1], v.spacing), labels[::-1]) for v, labels in lit]
     assert begin(turned).fixed["optics.objective"] == "first"
-    middle = begin(low).centres["tissue.middle"]  # counts from the objective
-    assert middle == pytest.approx(1 - 15 / 40, abs=0.03)
+    # Counts from the objective.
+    assert begin(low).centres["tissue.middle"] == pytest.approx(1 - 15 / 40, abs=0.03)
 
 
 @pytest.mark.parametrize("sigma", [0.6, 0.9])

@@ -57,8 +57,9 @@ def test_a_shell_thins_towards_the_ends_of_x_and_has_yolk_inside():
     anatomy, parameters = _build("shell", shape=(80, 160, 320), thickness_um=10.0, thinning=0.5)
     z, y, x = (size // 2 for size in parameters.image.shape)
     assert anatomy.inside[z, :, x].sum() * 0.5 == pytest.approx(20, abs=1)
-    along = anatomy.inside[z, y]
-    assert along.sum() * 0.5 == pytest.approx(10, rel=0.15)  # half as thick at each end
+    assert anatomy.inside[z, y].sum() * 0.5 == pytest.approx(
+        10, rel=0.15
+    )  # half as thick at each end
     assert not anatomy.inside[z, y, x]
     assert anatomy.depth_um[z, y, x] == pytest.approx(38, rel=0.05)
 

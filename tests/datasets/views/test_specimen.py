@@ -23,8 +23,8 @@ def test_dye_lies_in_tissue(build):
     assert made.dye.min() >= 0
     assert 0.5 < np.percentile(made.dye, 99.8) < 5
     assert ((made.tissue >= 0) & (made.tissue <= 1)).all()
-    bright = made.dye > 0.5  # the outer half of a membrane lies on the surface
-    assert ndimage.binary_dilation(made.tissue > 0, iterations=2)[bright].all()
+    # The outer half of a membrane lies on the surface.
+    assert ndimage.binary_dilation(made.tissue > 0, iterations=2)[made.dye > 0.5].all()
     assert not made.tissue[0].all()
 
 
