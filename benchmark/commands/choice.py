@@ -118,7 +118,7 @@ def own_images(options: SegmentOptions, task: str) -> tuple[list[Item], list[str
 
 
 def _stated(image: Path) -> PathDict:
-    """Return the file of metadata of an image, beside it or beside its ``images/``, if any."""
+    """Return the file of metadata of an image: next to the image or to its folder ``images/``."""
     home = image.absolute().parent
     homes = [home, home.parent] if home.name.lower() in IMAGES else [home]
     file = f"{ACQUISITION.slug}/{key_of(image)}.json"

@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache, partial
-from math import isnan, nan
+from math import nan
 from pathlib import Path
 
 from rich.console import Console
@@ -225,10 +225,7 @@ def _score_case(
         answer = measured(blank, "bad output")
     answer = replace(
         answer,
-        values={
-            **answer.values,
-            **{n: value for n, value in perfect.values.items() if isnan(value)},
-        },
+        values={**answer.values, **perfect.undefined},
         refused={"": reason} if reason else {},
     )
     if options.objects:

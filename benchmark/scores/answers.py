@@ -4,6 +4,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import field, replace
 from functools import cache
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,11 @@ class Answer:
     record: Record | None = None  # of the runner; None for controls and sets
     evidence: Gathered = field(default_factory=dict)  # to be pooled; of a set
     refused: TextMap = field(default_factory=dict)  # reasons, by metric or table
+
+    @property
+    def undefined(self) -> FloatMap:
+        """The values that are NaN; of a perfect answer of metrics that the truth does not allow."""
+        return {name: value for name, value in self.values.items() if isnan(value)}
 
 
 def with_tables(

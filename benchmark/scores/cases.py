@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache, partial
-from math import isnan, nan
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -61,9 +61,7 @@ def score_case(
         answer = controls.control_answer(control, truth, image)
         if answer is not None:
             scores = measure(control, case.name, offered, facts_with(answer))
-            fair -= scores.refused.keys()
-            if control == "oracle":  # the truth allows no value
-                fair -= {name for name, value in scores.values.items() if isnan(value)}
+            fair -= (scores.undefined if control == "oracle" else scores.refused).keys()
             yield scores
     blank = controls.control_answer("blank", truth, image)
     for answerer in answerers:

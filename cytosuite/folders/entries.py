@@ -69,10 +69,11 @@ def entries(
             skipped |= below.skipped_in(path.name)
         else:
             first = images.setdefault(key := key_of(path), path)
-            if first != path and is_picture(path):
-                skipped[path.name] = f"a picture of {first.name}"
-            else:
-                one_per_name(folder, [(key, first), (key, path)])
+            if first != path:
+                if is_picture(path):
+                    skipped[path.name] = f"a picture of {first.name}"
+                else:
+                    one_per_name(folder, [(key, first), (key, path)])
     return Entries(images, skipped)
 
 

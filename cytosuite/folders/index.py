@@ -56,7 +56,7 @@ ROOMS = {  # of several, the last counts, and before it one that is named like t
 PUBLISHED = re.compile("(train|inference)[AB]")  # of a CycleGAN, with sub-folders
 EXTRA = re.compile(r"step-\d+-light|visible-level|nucleus-labels")  # for trainings alone
 HOME = re.compile("(?<=/)images/", re.IGNORECASE)
-# Labels beside images: of published simulators, of Cellpose, and in sub-folders.
+# Labels among images: in sub-folders, `a_label` of published simulators, `a_masks` of Cellpose.
 LABELLED = re.compile(f"(?<=/)(labels|masks)/|({LABEL}|(_cp)?_masks)$", re.IGNORECASE)
 CASES, RECORD = "cases", "case.json"  # folder of the cases of a dataset; how each was made
 LAYOUTS = (
@@ -167,7 +167,7 @@ class FolderIndex:
 
     @property
     def task(self) -> str:
-        """The first task that takes the images in and knows all further files, else takes them."""
+        """The first task of this input that knows all further files, else its first task."""
         socket = self.items[0].socket
         held = {slug for item in self.items for slug in item.files}
         takers = [t for t in TASKS.values() if socket in {s.slug for s in t.inputs}]

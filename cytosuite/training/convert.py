@@ -83,7 +83,7 @@ def _write(card: Path, content: Entries, packed: bytes, say: Say) -> Path:
 
 
 def _packed(file: Path, tensors: Tensors) -> bytes:
-    """Return tensors as safetensors; InputError for what that cannot be, and for NaN."""
+    """Return tensors as safetensors; InputError for NaN and for types that it does not hold."""
     try:  # copies: safetensors refuses weights that share memory
         packed = save({n: value.detach().clone().contiguous() for n, value in tensors.items()})
     except BROKEN as error:

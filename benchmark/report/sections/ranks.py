@@ -106,6 +106,8 @@ def over_datasets(consensus: Consensus, shown: Collection[str]) -> Json:
     few = f" {joined(consensus.fixed)}: too few cases to be drawn." if consensus.fixed else ""
     rows = []
     for name in consensus.algorithms:
+        if name not in shown:
+            continue
         low, high = consensus.interval[name]
         cells = [
             number(consensus.ranks[name]),
@@ -113,8 +115,7 @@ def over_datasets(consensus: Consensus, shown: Collection[str]) -> Json:
             f"{100 * consensus.shares[name]:.0f} %",
             *(f"{places[name]}" for places in consensus.places.values()),
         ]
-        if name in shown:
-            rows.append((name, cells))
+        rows.append((name, cells))
     return {
         "sentence": sentence + few,
         "heads": ["mean rank", "places (95 %)", "first in", *consensus.places],
