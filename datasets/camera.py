@@ -16,7 +16,7 @@ from cytosuite.datasets.physics.grid import some_planes
 from cytosuite.datasets.ranges import NotNegative, NotNegativeRange, Positive, Range, Section
 from cytosuite.denoising.camera import Lag, electrons, late
 from cytosuite.errors import InputError
-from cytosuite.volume import large
+from cytosuite.volume import memory
 from cytosuite.volume.arrays import Array, Image, Rng, Unsigned
 from cytosuite.volume.pieces import slabs
 
@@ -70,7 +70,7 @@ class Camera(Section):
 
     def expose(self, rng: Rng, photons: Image) -> Unsigned:
         """Return the counts for photons (Z, Y, X) plane by plane: uint8 for 8 bits or uint16."""
-        result = large.room(photons.shape, self.dtype)
+        result = memory.room(photons.shape, self.dtype)
         for part in slabs(photons, result):
             for plane, out in zip(photons[part], result[part], strict=True):
                 out[...] = np.rint(self._counts(rng, plane)).clip(0, self.full_scale)

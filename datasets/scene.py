@@ -255,7 +255,7 @@ class SceneParameters(Section):
         return {name: value[0] for name, value in sections if is_range(value)}
 
     def channel(self, name: str, **facts: Scalar) -> Scalars:
-        """Return the metadata of a channel's file, see `cytosuite.formats.instrument`."""
+        """Return the metadata of a channel's file, see `cytosuite.formats.tiffmetadata`."""
         camera = self.camera
         return {
             "channel": name,

@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cytosuite.benchmark.catalog.catalog import algorithms
+from cytosuite.benchmark.catalog.models import algorithms
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.engines.choose import choose
 from cytosuite.benchmark.engines.outcome import Limits

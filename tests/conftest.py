@@ -24,7 +24,7 @@ from hypothesis import HealthCheck, settings
 from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.engines.images.daemon import find_docker
 from cytosuite.errors import InputError
-from cytosuite.volume import large
+from cytosuite.volume import memory
 
 # A busy machine fails no property.
 settings.register_profile(
@@ -92,18 +92,18 @@ def converted_here(monkeypatch):
 @pytest.fixture
 def tight(monkeypatch):
     """Return a function from which on no array fits into memory."""
-    return lambda: monkeypatch.setattr(large, "fits", lambda _: False)
+    return lambda: monkeypatch.setattr(memory, "fits", lambda _: False)
 
 
 @pytest.fixture
 def mapped(monkeypatch):
     """Return a function that moves an array to disk, where it is looked at 50 voxels a slab."""
-    monkeypatch.setattr(large, "SLAB", 50)
+    monkeypatch.setattr(memory, "SLAB", 50)
 
     def move(array):
         with monkeypatch.context() as patch:
-            patch.setattr(large, "fits", lambda _: False)
-            found = large.room(array.shape, array.dtype)
+            patch.setattr(memory, "fits", lambda _: False)
+            found = memory.room(array.shape, array.dtype)
         found[...] = array
         return found
 

@@ -3,16 +3,16 @@
 
 def html(results):
     """Return the page."""
-    from cytosuite.benchmark.report import page, section
+    from cytosuite.benchmark.report import page
 
-    return page.html(results, section.views(results))
+    return page.html(results, page.views(results))
 
 
 def text_of(results):
     """Return the Markdown."""
-    from cytosuite.benchmark.report import page, section
+    from cytosuite.benchmark.report import page
 
-    return page.markdown(results, section.views(results))
+    return page.markdown(results, page.views(results))
 
 
 def macro(name, file="macros.html"):

@@ -152,7 +152,7 @@ def test_files_are_paired_by_name_in_folders_alone():
             if isinstance(part, ast.Call) and isinstance(part.func, ast.Name)
         }
         stems = any(isinstance(part, ast.Attribute) and part.attr == "stem" for part in parts)
-        pairs = "cytosuite.folders.names.one_per_name" in _names(path)
+        pairs = "cytosuite.folders.entries.one_per_name" in _names(path)
         allowed = any(path.as_posix().endswith(name) for name in BY_STEM)
         assert allowed or not (calls & words or stems or pairs), path
 

@@ -7,8 +7,8 @@ from functools import partial
 import pytest
 from toys import made_in
 
-from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.contract import checks
+from cytosuite.benchmark.catalog.models import algorithms
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.runs.data.recipe import DataRequest, recipe
 from cytosuite.contract.select import describe, select

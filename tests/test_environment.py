@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, packages_distributions, req
 import pytest
 from house import ROOT
 
-from cytosuite.benchmark.catalog.sources import follow
+from cytosuite.benchmark.catalog.packages import follow
 from cytosuite.files import visible_files
 
 pytestmark = pytest.mark.slow

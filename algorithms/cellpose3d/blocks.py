@@ -18,8 +18,7 @@ from cytosuite.networks.grid import (
 from cytosuite.networks.tiling import Tile, least, no_room, plan, tiles
 from cytosuite.segmentation.assembly import Labels, in_order
 from cytosuite.volume.arrays import Array, Box, Floats, Shape, Sizes, Spacing
-from cytosuite.volume.large import fits, put, room, taken
-from cytosuite.volume.memory import GIB, free_gib
+from cytosuite.volume.memory import GIB, fits, free_gib, put, room, taken
 from cytosuite.volume.objects import label_type
 from cytosuite.volume.pieces import extremes
 

@@ -12,7 +12,7 @@ from cytosuite.errors import InputError
 from cytosuite.segmentation.assembly import renumber
 from cytosuite.segmentation.objects import fill_holes, largest_pieces
 from cytosuite.volume.arrays import Bools, Floats, Spacing, Words
-from cytosuite.volume.cores import parts_of, side_by_side
+from cytosuite.volume.pieces import parts_of, side_by_side
 
 Labels = Words
 

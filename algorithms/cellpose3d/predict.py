@@ -14,11 +14,11 @@ from cytosuite.algorithms.cellpose3d.network import load, with_folded_norms
 from cytosuite.algorithms.cellpose3d.parameters import Parameters
 from cytosuite.algorithms.cellpose3d.quality import misfit
 from cytosuite.algorithms.cellpose3d.segment import Found, Whole, measure, predict_fields, segment
-from cytosuite.contract.choice_warnings import FAR
 from cytosuite.contract.facts import noted
 from cytosuite.contract.interface import image_of
 from cytosuite.contract.manifest import parameters_of
 from cytosuite.contract.progress import part
+from cytosuite.contract.select import FAR
 from cytosuite.contract.spacing import text, warned
 from cytosuite.contract.weights import Model
 from cytosuite.errors import InputError
@@ -42,7 +42,7 @@ from cytosuite.segmentation.outline.redraw import with_outline
 from cytosuite.segmentation.specimen import in_field
 from cytosuite.volume import Volume, Volumes
 from cytosuite.volume.arrays import Array, Floats, Lengths, Shape, Sizes
-from cytosuite.volume.large import put, room
+from cytosuite.volume.memory import put, room
 from cytosuite.volume.pieces import deep, extremes
 
 _LOOK = 1024  # working voxels along each axis that suffice for the size of the nuclei

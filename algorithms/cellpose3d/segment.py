@@ -27,7 +27,7 @@ from cytosuite.segmentation.foreground import (
 )
 from cytosuite.segmentation.objects import fill_holes, largest_pieces, own_level
 from cytosuite.volume.arrays import Bools, Box, Floats, Sizes, Spacing
-from cytosuite.volume.cores import parts_of
+from cytosuite.volume.pieces import parts_of
 
 EMPTY_BLOCK = (4, 8, 8)  # voxels, about a small nucleus
 EMPTY_BELOW = 0.04  # normalised, a quarter of the background's standard deviation

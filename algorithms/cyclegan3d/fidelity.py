@@ -20,7 +20,7 @@ from cytosuite.segmentation.foreground import (
 from cytosuite.segmentation.kept import alike, edges, shifts, standing_out, stays, surroundings
 from cytosuite.segmentation.objects import keep_by
 from cytosuite.volume.arrays import Array, Bools, Doubles, Floats, Labels, Spacing
-from cytosuite.volume.large import is_mapped, taken
+from cytosuite.volume.memory import is_mapped, taken
 from cytosuite.volume.objects import means, opened
 from cytosuite.volume.pieces import from_lowest
 

@@ -8,8 +8,15 @@ from pydantic import Field
 from scipy import fft
 
 from cytosuite.contract.manifest import Described, NotNegative
-from cytosuite.denoising.camera import SAMPLE, Lag, lag_of, neighbour_correlation
-from cytosuite.denoising.transfer import EXTREME, level_around, noise_by_level
+from cytosuite.denoising.camera import (
+    EXTREME,
+    WEIGHED,
+    Lag,
+    lag_of,
+    level_around,
+    neighbour_correlation,
+    noise_by_level,
+)
 from cytosuite.segmentation.foreground import background_and_noise, li_threshold
 from cytosuite.volume.arrays import Doubles, Floats, Lengths, Spacing
 from cytosuite.volume.objects import opened
@@ -87,7 +94,7 @@ def _between(level: Floats, low: float, high: float) -> tuple[Doubles, int]:
     voxels, passed, samples = sum(counts), 0, []
     if voxels < FEW:
         return np.interp(SHARES, [0, 1], [low, high]), voxels
-    step = -(-voxels // SAMPLE)
+    step = -(-voxels // WEIGHED)
     for part, count in zip(slabs_of(level), counts, strict=True):
         samples.append(part[(part > low) & (part <= high)][-passed % step :: step])
         passed += count
@@ -122,7 +129,7 @@ def noise_of(array: Floats) -> CameraNoise:
     share *= sqrt(1 - 4 * lag / 3)  # along x alone
     second = second / share**2
     third = third / share**3
-    lowest = float(np.quantile(evenly(array, SAMPLE), 0.01))
+    lowest = float(np.quantile(evenly(array, WEIGHED), 0.01))
     sure = second > 0
     if np.count_nonzero(sure) > 3:
         mean, second, third, voxels = (values[sure] for values in (mean, second, third, voxels))

@@ -14,8 +14,7 @@ from cytosuite.contract.interface import image_of
 from cytosuite.contract.manifest import parameters_of
 from cytosuite.contract.spacing import warned
 from cytosuite.contract.weights import Model
-from cytosuite.denoising.camera import CameraModel
-from cytosuite.denoising.light import light_of
+from cytosuite.denoising.camera import CameraModel, light_of
 from cytosuite.errors import InputError
 from cytosuite.files import ScalarMap, Scalars
 from cytosuite.networks.network import Forward, Prediction, device, load_once

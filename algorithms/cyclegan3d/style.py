@@ -20,14 +20,13 @@ from cytosuite.algorithms.cyclegan3d.measure import (
     tap,
 )
 from cytosuite.contract.manifest import Described, NotNegative
-from cytosuite.denoising.camera import CameraModel, late
-from cytosuite.denoising.light import light_of
+from cytosuite.denoising.camera import CameraModel, late, light_of
 from cytosuite.errors import InputError
 from cytosuite.files import FloatTuple
 from cytosuite.networks.normalise import Dtype, dtype_of
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Array, Doubles, Floats, Lengths, Rng, Spacing
-from cytosuite.volume.large import release, room
+from cytosuite.volume.memory import release, room
 from cytosuite.volume.pieces import deep, extremes, slabs
 
 SLIGHT = 0.25  # voxels of blur that cannot be seen

@@ -18,8 +18,7 @@ from cytosuite.networks.normalise import (
     normalise,
 )
 from cytosuite.volume.arrays import Array, Box, Floats, Image, Sizes
-from cytosuite.volume.large import release, room, taken
-from cytosuite.volume.memory import need_memory
+from cytosuite.volume.memory import need_memory, release, room, taken
 from cytosuite.volume.pieces import extremes, slabs
 
 Scale = Literal["style", "light", "background", "dtype"]

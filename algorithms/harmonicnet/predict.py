@@ -7,9 +7,8 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from cytosuite.algorithms.harmonicnet.candidates import Candidates, find
 from cytosuite.algorithms.harmonicnet.network import Network, half, in_eights, load
-from cytosuite.algorithms.harmonicnet.suppression import kept
+from cytosuite.algorithms.harmonicnet.suppression import Candidates, find, kept
 from cytosuite.bodies.grid import Grid
 from cytosuite.bodies.stars import label, stars_from
 from cytosuite.contract.facts import noted

@@ -27,7 +27,7 @@ from cytosuite.segmentation.specimen import (
     specimen_of,
 )
 from cytosuite.volume.arrays import Array, Bools, Doubles, Reals, Sizes, Spacing
-from cytosuite.volume.large import put, room, taken
+from cytosuite.volume.memory import put, room, taken
 
 _FEWEST = 8  # blocks that a loss is estimated from
 _COARSE = 3  # coarse voxels along an edge of a block, at least

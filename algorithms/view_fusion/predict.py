@@ -22,7 +22,7 @@ from cytosuite.networks.tiling import Sides, Tiled, fit, plan, tile_within
 from cytosuite.segmentation.specimen import TISSUE_UM, coarse_image, maps_of, smoothed
 from cytosuite.volume import Volume, Volumes
 from cytosuite.volume.arrays import Array, Sizes, Spacing
-from cytosuite.volume.large import put, room, taken
+from cytosuite.volume.memory import put, room, taken
 from cytosuite.volume.pieces import deep, from_lowest
 
 TILE_BYTES = 135  # per voxel of a tile in a pass of the default network, measured

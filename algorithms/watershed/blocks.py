@@ -32,8 +32,7 @@ from cytosuite.segmentation.foreground import (
     wide_steps,
 )
 from cytosuite.volume.arrays import Array, Box, Floats, Shape, Sizes, Spacing
-from cytosuite.volume.large import fits, release, taken
-from cytosuite.volume.memory import GIB, NO_MATTER, free_gib
+from cytosuite.volume.memory import GIB, NO_MATTER, fits, free_gib, release, taken
 from cytosuite.volume.objects import wider
 
 _VOXEL_BYTES = 50  # per voxel of a block: 30 where two in five are nuclei

@@ -8,7 +8,7 @@ import numpy as np
 
 from cytosuite.segmentation.foreground import distance_out, gaussian, sigmas
 from cytosuite.volume.arrays import Bools, Floats, Ints, Longs, Sizes, Spacing
-from cytosuite.volume.cores import PART, cores, parts_of, side_by_side
+from cytosuite.volume.pieces import PART, cores, parts_of, side_by_side
 
 Places = Longs
 

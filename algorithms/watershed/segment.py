@@ -34,9 +34,9 @@ from cytosuite.segmentation.objects import (
     own_level,
 )
 from cytosuite.volume.arrays import Array, Bools, Box, Floats, Ints, Lengths, Spacing
-from cytosuite.volume.cores import parts_of, side_by_side
-from cytosuite.volume.large import is_mapped
+from cytosuite.volume.memory import is_mapped
 from cytosuite.volume.objects import box_of, wider
+from cytosuite.volume.pieces import parts_of, side_by_side
 
 _WIDEST, _MOST = 0.15, 2**22  # radii of a nucleus; voxels that are looked at
 _TAIL, _CROWDED = 4.0, 0.005  # more than this part of the voxels beyond 4 spreads: not noise

@@ -8,8 +8,15 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from cytosuite.benchmark.catalog.packages import lock, locked, need_packages, needed_base, providers
-from cytosuite.benchmark.catalog.sources import imports_in, runtime_files
+from cytosuite.benchmark.catalog.packages import (
+    imports_in,
+    lock,
+    locked,
+    need_packages,
+    needed_base,
+    providers,
+    runtime_files,
+)
 from cytosuite.contract.manifest import AlgorithmManifest, ModelCard, read_algorithm, read_card
 from cytosuite.contract.points import Points
 from cytosuite.contract.select import left_out, partakers, select

@@ -1,4 +1,4 @@
-"""Models on the side of the runner: those that a user names, and the choice of an algorithm."""
+"""The algorithms, their models that a user names, and the choice of an algorithm by the runner."""
 
 import difflib
 import shutil
@@ -9,16 +9,33 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.places import ROOT, model_homes
-from cytosuite.contract.manifest import AlgorithmManifest, ModelCard, Use, read_card
+from cytosuite.contract.manifest import AlgorithmManifest, ModelCard, Use, read_algorithm, read_card
 from cytosuite.contract.select import FOLDER, Facts, select
 from cytosuite.contract.weights import USES, open_model, read_cards, uses, weights_file
-from cytosuite.errors import InputError, ModelError
+from cytosuite.errors import InputError, ModelError, pick
 from cytosuite.files import Paths, Texts, TextSeq, digest
 
+ALL = "all"  # in place of names: the optional algorithms too
 NAMED = 8  # parameters in which models differ, in a sentence
 Models = Paths  # the card that a user names, by algorithm
+
+
+def algorithms(root: Path = ROOT) -> dict[str, AlgorithmManifest]:
+    """Return the manifests of all algorithms in the checkout, by name."""
+    paths = sorted((root / "algorithms").glob("*/algorithm.toml"))
+    return {path.parent.name: read_algorithm(path) for path in paths}
+
+
+def asked_for(words: Sequence[str], manifests: Mapping[str, AlgorithmManifest]) -> list[str]:
+    """Return the named algorithms; of ``all`` every one, without words those not optional."""
+    if list(words) == [ALL]:
+        return list(manifests)
+    return (
+        pick("algorithm", words, manifests)
+        if words
+        else [n for n in manifests if not manifests[n].optional]
+    )
 
 
 def named_models(text: str | None, names: TextSeq) -> Paths:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from cytosuite.benchmark.catalog.catalog import algorithms
+from cytosuite.benchmark.catalog.models import algorithms
 from cytosuite.contract.manifest import ModelCard, parse, read_card
 from cytosuite.contract.select import Value
 from cytosuite.contract.tasks import TASKS

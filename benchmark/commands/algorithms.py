@@ -11,8 +11,7 @@ from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
-from cytosuite.benchmark.catalog.catalog import algorithms
-from cytosuite.benchmark.catalog.models import named_models, rules_of
+from cytosuite.benchmark.catalog.models import algorithms, named_models, rules_of
 from cytosuite.benchmark.catalog.packed import made_for
 from cytosuite.benchmark.catalog.places import PACKAGE, ROOT, model_homes, need_checkout
 from cytosuite.benchmark.commands.options.algorithms import CheckOptions, ListOptions, NewOptions

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.models import (
     Models,
+    algorithms,
     cards_of,
     choose_algorithm,
     named_models,
@@ -26,17 +26,24 @@ from cytosuite.benchmark.commands.terminal.console import say
 from cytosuite.benchmark.commands.terminal.options import AUTO, SEGMENT
 from cytosuite.benchmark.commands.terminal.table import Cell, ValueTable, keep, show
 from cytosuite.benchmark.engines.choose import engine_name
-from cytosuite.contract.choice_warnings import choice_warnings
 from cytosuite.contract.manifest import AlgorithmManifest, ModelCard
 from cytosuite.contract.metadata import acquisition, as_plane, described, with_given
-from cytosuite.contract.select import FOLDER, SIZE, Facts, Selection, Value, describe, select
+from cytosuite.contract.select import (
+    FOLDER,
+    SIZE,
+    Facts,
+    Selection,
+    Value,
+    choice_warnings,
+    describe,
+    select,
+)
 from cytosuite.contract.tasks import ACQUISITION, TASKS
 from cytosuite.datasets.folder.load import load
 from cytosuite.errors import CytosuiteError, InputError, ModelError, pick, printable
 from cytosuite.files import Json, PathDict, TextMap, TextSeq
-from cytosuite.folders.entries import is_folder
+from cytosuite.folders.entries import case_name, is_folder, is_picture, key_of
 from cytosuite.folders.index import IMAGES, SOCKETS, Item, by_part, index
-from cytosuite.folders.names import case_name, is_picture, key_of
 from cytosuite.formats.imagefiles import REQUEST, format_of, image_files
 from cytosuite.formats.lists import is_list
 from cytosuite.volume import Volume

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from cytosuite.benchmark.catalog.catalog import algorithms
-from cytosuite.benchmark.catalog.models import Models
+from cytosuite.benchmark.catalog.models import Models, algorithms
 from cytosuite.benchmark.catalog.packages import Device
 from cytosuite.benchmark.catalog.places import workplace
 from cytosuite.benchmark.commands.terminal.console import Cases, progress, say

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.text import Text
 
 from cytosuite import __version__
-from cytosuite.benchmark.catalog.catalog import algorithms
+from cytosuite.benchmark.catalog.models import algorithms
 from cytosuite.benchmark.catalog.places import (
     CACHE,
     CHECKOUT,
@@ -36,8 +36,8 @@ from cytosuite.benchmark.runs.data.loops import compiled
 from cytosuite.contract.weights import MODELS, open_model, read_cards
 from cytosuite.errors import CytosuiteError, InputError, plain
 from cytosuite.errors.packages import extras, install
-from cytosuite.volume.cores import cores
 from cytosuite.volume.memory import free_gib
+from cytosuite.volume.pieces import cores
 
 State = Literal["ok", "lacks", "FAIL"]  # FAIL: without it the main job does not run
 STYLES: dict[State, str] = {"ok": "green", "lacks": "yellow", "FAIL": "bold red"}

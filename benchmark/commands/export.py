@@ -6,8 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cytosuite.benchmark.catalog.catalog import algorithms, asked_for
-from cytosuite.benchmark.catalog.models import need_weights
+from cytosuite.benchmark.catalog.models import algorithms, asked_for, need_weights
 from cytosuite.benchmark.catalog.places import folder_of, need_checkout, workplace
 from cytosuite.benchmark.commands.data import builder
 from cytosuite.benchmark.commands.options.export import (

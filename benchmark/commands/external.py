@@ -6,8 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
-from cytosuite.benchmark.catalog.catalog import algorithms
-from cytosuite.benchmark.catalog.models import is_tarball, named_models
+from cytosuite.benchmark.catalog.models import algorithms, is_tarball, named_models
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.commands.data import start_engine
 from cytosuite.benchmark.commands.options.evaluation import RehearseOptions

@@ -12,10 +12,9 @@ from cytosuite.contract.manifest import parse
 from cytosuite.errors import InputError, at
 from cytosuite.files import need_folder
 from cytosuite.folders.conditions import FILE, NAME
-from cytosuite.folders.entries import summary
+from cytosuite.folders.entries import readable, summary
 from cytosuite.folders.layouts import LAYOUTS, annotated
 from cytosuite.folders.masks import MaskRules, read_labels, read_rules, sentence
-from cytosuite.folders.names import readable
 from cytosuite.folders.rois import ENDING as ROIS
 from cytosuite.folders.rois import write_rois
 from cytosuite.folders.sides import side_by_side

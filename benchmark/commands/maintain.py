@@ -9,7 +9,7 @@ from typing import NamedTuple, get_type_hints
 
 from rich.console import Console
 
-from cytosuite.benchmark.catalog.catalog import algorithms
+from cytosuite.benchmark.catalog.models import algorithms
 from cytosuite.benchmark.catalog.places import PACKAGE, ROOT, need_checkout
 from cytosuite.benchmark.commands.app import COMMANDS, MAINTAIN
 from cytosuite.benchmark.commands.options.maintain import (
@@ -62,10 +62,10 @@ def accept_command(options: AcceptOptions, console: Console) -> None:
 
 def tables_command(options: TablesOptions, console: Console) -> int:
     """Write tables, variables and digests of simulations; exit code 1 if a run is stale."""
+    from cytosuite.benchmark.scores.circumstances import simulation_today
     from cytosuite.benchmark.scores.comparison.accepted import ACCEPTED, accepted
     from cytosuite.benchmark.scores.comparison.documents import documents, outdated, written
     from cytosuite.benchmark.scores.comparison.history import history_picture
-    from cytosuite.benchmark.scores.comparison.origin import simulation_today
 
     need_checkout("a change of the documents")
     runs = accepted()

@@ -9,9 +9,8 @@ from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
-from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.contract import trial
-from cytosuite.benchmark.catalog.models import cards_of, named_models
+from cytosuite.benchmark.catalog.models import algorithms, cards_of, named_models
 from cytosuite.benchmark.catalog.packages import need_packages
 from cytosuite.benchmark.catalog.packed import opened, pack, purpose, unpack
 from cytosuite.benchmark.catalog.places import (

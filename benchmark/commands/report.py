@@ -17,8 +17,7 @@ from cytosuite.benchmark.runs import finished, plan
 from cytosuite.benchmark.runs.data import dataset as datasets
 from cytosuite.benchmark.runs.data import recipe as recipes
 from cytosuite.benchmark.runs.run import locked
-from cytosuite.benchmark.scores.circumstances import RunFacts
-from cytosuite.benchmark.scores.comparison.origin import request_facts
+from cytosuite.benchmark.scores.circumstances import RunFacts, request_facts
 from cytosuite.contract.tasks import TASKS, Task
 from cytosuite.contract.words import ASSUME
 from cytosuite.errors import InputError

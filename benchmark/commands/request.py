@@ -5,9 +5,11 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from cytosuite.benchmark.catalog import catalog, packages, places
+from cytosuite.benchmark.catalog import packages, places
 from cytosuite.benchmark.catalog.models import (
+    ALL,
     Models,
+    algorithms,
     is_tarball,
     lacks_model,
     named_models,
@@ -56,7 +58,7 @@ def requested(options: BenchmarkOptions, console: Console) -> Request:
     model = None if others and is_tarball(options.model) else options.model
     model = data.own_model(model, free, options, console)
     models = {**models, **named_models(model, free)}
-    named = not {catalog.ALL}.issuperset(options.algorithm)
+    named = not {ALL}.issuperset(options.algorithm)
     ours = _ready(ours, models, options, console, named=named)
     passed = links(recipe.through)
     names = [algorithm.name for algorithm in ours]
@@ -64,9 +66,7 @@ def requested(options: BenchmarkOptions, console: Console) -> Request:
     needed = list(dict.fromkeys([*passed, *map(places.program_of, names)]))
     here = options.cluster is None or options.cluster.get("kind") == "local"
     engine = data.start_engine(options, needed, console, models, gpu=here)
-    externals = external.take_in(
-        others, [*catalog.algorithms(), *CONTROLS], task, engine, options, console
-    )
+    externals = external.take_in(others, [*algorithms(), *CONTROLS], task, engine, options, console)
     return Request(recipe, task, ours, externals, models, engine, named)
 
 
@@ -100,11 +100,9 @@ def _ready(
 
 def chosen(options: BenchmarkOptions, default: str) -> tuple[Task, list[AlgorithmManifest], Models]:
     """Return the task and our algorithms, all without names, with the models named with them."""
-    manifests = catalog.algorithms()
-    every = catalog.ALL in options.algorithm
-    words = [
-        word for word in options.algorithm if not images.is_external(word) and word != catalog.ALL
-    ]
+    manifests = algorithms()
+    every = ALL in options.algorithm
+    words = [word for word in options.algorithm if not images.is_external(word) and word != ALL]
     names = pick("algorithm", map(places.program_of, words), manifests) if words else []
     tasks = {*filter(None, [options.task]), *(manifests[name].task for name in names)}
     if len(tasks) > 1:

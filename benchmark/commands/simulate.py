@@ -20,9 +20,14 @@ from cytosuite.benchmark.commands.options.simulate import (
 from cytosuite.benchmark.commands.terminal.console import copied, new_folder, progress, say
 from cytosuite.benchmark.commands.terminal.options import RunOptions
 from cytosuite.benchmark.engines.outcome import Engine
-from cytosuite.benchmark.runs.data.croissant import write_croissant
 from cytosuite.benchmark.runs.data.dataset import Dataset
-from cytosuite.benchmark.runs.data.layouts import nnunet_name, sockets_of, write_hdf5, write_nnunet
+from cytosuite.benchmark.runs.data.layouts import (
+    nnunet_name,
+    sockets_of,
+    write_croissant,
+    write_hdf5,
+    write_nnunet,
+)
 from cytosuite.benchmark.runs.data.recipe import DataRequest, recipe, simulation_record
 from cytosuite.benchmark.runs.store.pool import Processes
 from cytosuite.contract.tasks import ACQUISITION, IMAGE, TASKS

@@ -13,8 +13,7 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from cytosuite.benchmark.catalog.catalog import algorithms
-from cytosuite.benchmark.catalog.models import named_models
+from cytosuite.benchmark.catalog.models import algorithms, named_models
 from cytosuite.benchmark.catalog.packages import need_packages
 from cytosuite.benchmark.catalog.places import PACKAGE, ROOT, workplace
 from cytosuite.benchmark.commands.data import make, start_engine

@@ -26,8 +26,7 @@ from cytosuite.benchmark.engines.process import ProcessEngine, ProcessSession
 from cytosuite.contract.words import Api, Say
 from cytosuite.errors import InputError, plain
 from cytosuite.files import Paths, TextDict, TextMap, Texts, TextSeq, parse_json
-from cytosuite.volume.large import SCRATCH
-from cytosuite.volume.memory import GIB
+from cytosuite.volume.memory import GIB, SCRATCH
 
 CALL_S = 60.0  # longest answer of Apptainer about itself or an image
 LEAST = (1, 2)  # version of Apptainer: earlier ones lack flags

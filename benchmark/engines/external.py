@@ -13,7 +13,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from pydantic import AfterValidator, Field
 
-from cytosuite.benchmark.catalog.catalog import algorithms
+from cytosuite.benchmark.catalog.models import algorithms
 from cytosuite.benchmark.catalog.places import program_of
 from cytosuite.benchmark.engines.images.daemon import explained
 from cytosuite.benchmark.engines.outcome import Limits, Outcome, Session, Shown, StartError

@@ -8,8 +8,7 @@ from collections.abc import Collection
 from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.errors import InputError
 from cytosuite.files import Entries, IntPair, Json, Scalars, TextMap, frozen
-from cytosuite.volume.large import SCRATCH
-from cytosuite.volume.memory import GIB
+from cytosuite.volume.memory import GIB, SCRATCH
 
 RUN_LABEL = "org.cytosuite.run"
 FILES, PROCESSES = 16384, 16384  # required by podman; `pids_limit` limits processes

@@ -39,7 +39,7 @@ from cytosuite.contract.progress import LINE, latest
 from cytosuite.contract.words import Api, Say
 from cytosuite.errors import InputError
 from cytosuite.files import TextDict, link, remove
-from cytosuite.volume.large import SCRATCH
+from cytosuite.volume.memory import SCRATCH
 
 if TYPE_CHECKING:
     from cytosuite.benchmark.engines.gpu import GpuMeter

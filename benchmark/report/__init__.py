@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from cytosuite.benchmark.report import files, page
-from cytosuite.benchmark.report.section import views
+from cytosuite.benchmark.report.page import views
 from cytosuite.benchmark.runs.store.csvfile import frame_parts
 from cytosuite.benchmark.scores.blind import blind_names, blinded
 from cytosuite.benchmark.scores.objects import join_tables

@@ -10,7 +10,7 @@ from cytosuite.benchmark.report.verdict import places_text, tiers_of
 from cytosuite.benchmark.report.wording import known, number
 from cytosuite.benchmark.runs.record import Records
 from cytosuite.benchmark.runs.store.documents import rendered
-from cytosuite.benchmark.scores.fairness import COLUMNS, TIMES
+from cytosuite.benchmark.scores.gather import COLUMNS, TIMES
 from cytosuite.benchmark.scores.platform import platform_layout
 from cytosuite.benchmark.scores.results import Condition, Results
 from cytosuite.benchmark.scores.standings import Standing

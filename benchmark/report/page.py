@@ -1,22 +1,61 @@
-"""The report as text: one HTML file that asks the network nothing, and Markdown."""
+"""Sections of a report, and all of them as text: one HTML file that needs no network, Markdown."""
 
+import pkgutil
 from base64 import b64encode
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
+from importlib import import_module
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 import jinja2
 from markupsafe import Markup
 
-from cytosuite.benchmark.report import figures, plots, wording
-from cytosuite.benchmark.report.section import sections
+from cytosuite.benchmark.report import figures, wording
 from cytosuite.benchmark.report.verdict import readings, verdict
 from cytosuite.benchmark.runs.store.documents import escape, rendered
 from cytosuite.benchmark.scores.results import Results
+from cytosuite.benchmark.scores.score import Progress
 from cytosuite.errors import count
 from cytosuite.figures import palette
-from cytosuite.files import Entries, TextSeq
+from cytosuite.files import Entries, Json, TextSeq
 
+V = TypeVar("V")
 FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class ReportSection(Generic[V]):
+    """A section of the report, the constant ``SECTION`` of a module in ``sections``."""
+
+    order: int  # its place: sections stand by ascending numbers
+    link: str  # its name in the navigation, and its heading
+    title: str
+    view: Callable[[Results], V | None]  # None where there is nothing to show
+    template: str  # Jinja, knows `view`, `results`, `views` (of all sections by name)
+    markdown: Callable[[Results, V], list[str]] = lambda *_: []  # lines
+    badge: Callable[[V], str] = lambda _: ""  # returns a short text for the navigation
+    whole: bool = False  # whether it sees all algorithms in place of the first of many
+
+
+@cache
+def sections() -> dict[str, ReportSection[Any]]:
+    """Return all sections by the name of their module, in their order."""
+    package = import_module("cytosuite.benchmark.report.sections")
+    names = [module.name for module in pkgutil.iter_modules(package.__path__)]
+    by_name = {name: import_module(f"{package.__name__}.{name}").SECTION for name in names}
+    return dict(sorted(by_name.items(), key=lambda pair: (pair[1].order, pair[0])))
+
+
+def views(results: Results, progress: Progress = lambda *_: None) -> Json:
+    """Return the view of each section by name, None without content."""
+    by_name = {}
+    for number, (name, section) in enumerate(sections().items()):
+        progress(number, len(sections()), section.title)
+        by_name[name] = section.view(results if section.whole else results.first)
+    return by_name
 
 
 def tools() -> jinja2.Environment:
@@ -29,7 +68,7 @@ def tools() -> jinja2.Environment:
         lstrip_blocks=True,
         optimized=False,  # each template renders once
     )
-    parts = (vars(figures) | vars(plots) | vars(wording)).items()
+    parts = (vars(figures) | vars(wording)).items()
     environment.globals |= {name: tool for name, tool in parts if not name.startswith("_")}
     return environment
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from cytosuite.benchmark.catalog.catalog import algorithms
+from cytosuite.benchmark.catalog.models import algorithms
 from cytosuite.benchmark.catalog.places import folder_of, program_of
 from cytosuite.benchmark.engines.collect import Refused, need_plain
 from cytosuite.benchmark.runs.data.dataset import SUMMARY, Dataset, stored

@@ -4,7 +4,7 @@ from math import isfinite
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from cytosuite.benchmark.catalog.catalog import algorithms
+from cytosuite.benchmark.catalog.models import algorithms
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.engines.outcome import Engine, Limits, Shown
 from cytosuite.benchmark.runs.data.dataset import Dataset

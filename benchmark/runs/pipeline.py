@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from cytosuite.benchmark.catalog.catalog import algorithms
+from cytosuite.benchmark.catalog.models import algorithms
 from cytosuite.benchmark.engines.outcome import Engine
 from cytosuite.benchmark.runs.data.dataset import STAGE, Case, Dataset, cases_in
 from cytosuite.benchmark.runs.data.shard import Shard

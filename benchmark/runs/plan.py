@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from cytosuite.benchmark.catalog.packages import runtime_digest
 from cytosuite.benchmark.catalog.places import PACKAGE, folder_of, program_of
-from cytosuite.benchmark.catalog.sources import runtime_digest
 from cytosuite.benchmark.engines.outcome import PASSING, Engine
 from cytosuite.benchmark.runs.data.dataset import Case, Dataset
 from cytosuite.benchmark.runs.record import read_record

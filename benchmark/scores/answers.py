@@ -18,8 +18,8 @@ from cytosuite.files import FloatMap, IntDict, TextMap, Texts, frozen
 from cytosuite.metrics.evidence import Gathered
 from cytosuite.metrics.labels.overlap import OVERLAP
 from cytosuite.metrics.points.matching import MATCHED_POINTS, matched_points
-from cytosuite.metrics.tracks.link_errors import link_errors
 from cytosuite.metrics.tracks.matched_tracks import MATCHED
+from cytosuite.metrics.tracks.tracking import link_errors
 
 
 class Values(FloatMap):

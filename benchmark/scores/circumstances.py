@@ -1,24 +1,42 @@
-"""The circumstances of a run: facts for its reader, and all that decides its report."""
+"""The circumstances of a run: facts for its reader, digests of all that decides scores and page."""
 
 import os
 import platform
 import subprocess
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, field
+from dataclasses import asdict, field, replace
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from cytosuite import __version__
 from cytosuite.benchmark.catalog.places import PACKAGE, ROOT
-from cytosuite.benchmark.runs.data.dataset import Dataset
+from cytosuite.benchmark.runs.data.dataset import Dataset, prepare
+from cytosuite.benchmark.runs.data.recipe import DataRequest, named_datasets, recipe
 from cytosuite.benchmark.runs.plan import Job
 from cytosuite.benchmark.runs.record import RECORD, read_record
-from cytosuite.benchmark.runs.store.integrity import foreign_digest, unaltered
-from cytosuite.files import TextDict, TextMap, Texts, digest, file_digest, frozen, value_digest
+from cytosuite.benchmark.runs.store.integrity import SUMS, foreign_digest, named_lines, unaltered
+from cytosuite.benchmark.runs.store.pool import Processes
+from cytosuite.contract.manifest import ModelCard
+from cytosuite.contract.weights import read_cards
+from cytosuite.files import (
+    Entries,
+    Json,
+    TextDict,
+    TextMap,
+    Texts,
+    digest,
+    file_digest,
+    frozen,
+    value_digest,
+)
 
 PACKAGES = ("numpy", "scipy", "scikit-image", "tifffile")
 # Parts of the package without a part in scores and report; keys of jobs cover the first two.
 APART = {"algorithms", "weights", "monai", "training"}
+SOCKETS = "sockets/"  # files of a case that algorithms and metrics read
+SHORT = 16  # digits of a digest: they tell runs apart, they protect nothing
+WORDS = ("dataset", "size", "seed", "cases", "settings", "through", "spacing", "min_object_voxels")
 
 
 @frozen
@@ -93,3 +111,56 @@ def origin(dataset: Dataset, jobs: Sequence[Job], facts: RunFacts) -> str:
             "facts": asdict(facts),
         }
     )
+
+
+def request_facts(request: DataRequest) -> Json:
+    """Return the words that make a dataset again; of a folder its name alone, never its path."""
+    facts = {key: value for key, value in asdict(request).items() if key in WORDS and value}
+    names = named_datasets(request.dataset)
+    # os.path.isdir is False of a name that is too long
+    shown = (Path(n).resolve().name if os.path.isdir(n) else n for n in names)  # noqa: PTH112
+    return facts | {"dataset": ",".join(shown)}
+
+
+def case_digests(dataset: Dataset) -> TextDict:
+    """Return a digest of the sealed images and labels of each case; their origin does not count."""
+    lines = {case.name: named_lines(case.folder / SUMS).items() for case in dataset.cases}
+    return {
+        case: value_digest(digests)[:SHORT]
+        for case, sums in lines.items()
+        if (digests := sorted(f"{sum}  {name}" for name, sum in sums if name.startswith(SOCKETS)))
+    }
+
+
+def model_digest(card: ModelCard) -> str:
+    """Return the digest of all in a model that decides its outputs: parameters and weights."""
+    return value_digest([card.parameters, card.sha256])[:SHORT]
+
+
+def models_today(algorithm: str) -> TextDict:
+    """Return the digests of the models of an algorithm in the checkout, by name."""
+    return {
+        card.name: model_digest(card)
+        for card in read_cards(ROOT / "weights" / algorithm, algorithm)
+    }
+
+
+def simulation_today(words: Entries) -> str:
+    """Return the digest of a simulation's parameters and sources; empty for images."""
+    simulation = recipe(DataRequest(**words))
+    facts = {key: value for key, value in simulation.record.items() if key != "numpy"}
+    return value_digest([facts, [name for name, _ in simulation.makers]]) if facts else ""
+
+
+def cases_today(words: Entries) -> TextDict:
+    """Return the digests of the first and last case of a simulation, made now.
+
+    Cases that pass algorithms first have none: `models_today` tells what these are.
+    """
+    simulation = recipe(DataRequest(**words))
+    if simulation.through:
+        return {}
+    ends = dict(simulation.makers[:1] + simulation.makers[-1:])
+    with TemporaryDirectory() as folder:
+        part = replace(simulation, makers=tuple(ends.items()))
+        return case_digests(prepare(part, Path(folder), Processes(), lambda *_: None))

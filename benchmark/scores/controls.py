@@ -13,7 +13,7 @@ from cytosuite.contract.tracks import Track
 from cytosuite.metrics import AnyMetric
 from cytosuite.metrics.boards import Control
 from cytosuite.volume import Volume
-from cytosuite.volume.large import blank
+from cytosuite.volume.memory import blank
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,35 +1,86 @@
-"""Gather the results of a run: scores, ranks, files, logs and provenance."""
+"""Gather the results of a run: scores, ranks, terms of methods, files, logs and provenance."""
 
 import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from cytosuite.benchmark.runs.data.dataset import Dataset
 from cytosuite.benchmark.runs.plan import Job
+from cytosuite.benchmark.runs.record import Record
 from cytosuite.benchmark.runs.store.pool import Pool
 from cytosuite.benchmark.scores import (
     circumstances,
     conditions,
     controls,
-    fairness,
     matches,
-    notes,
     objects,
     score,
     standings,
 )
 from cytosuite.benchmark.scores.results import CaseFiles, Results
 from cytosuite.contract.tasks import Task
+from cytosuite.datasets.recipes import dataset_manifests
 from cytosuite.errors import InputError
 from cytosuite.files import TextPair, open_regular
 from cytosuite.metrics.boards import CONTROLS
 from cytosuite.ranking.by_measure import rank_measures
 from cytosuite.ranking.scores import measures
 
+COLUMNS = ("domain", "trained", "weights", "size", "tool")  # of `Record.facts`
+TIMES = ("cpu_seconds", "network_seconds")
+SAME, NEAR, OTHER = "this", "same simulator", "other"
+UNSAID = "not said"
+NONE = "no training"
 Answered = TextPair  # algorithm and case
 LOG_LINES = 30
 LOG_BYTES = 20_000
+
+
+def with_domain(records: Mapping[Any, Record], dataset: Dataset) -> dict[Any, Record]:
+    """Return the records, each with the fact whether its model was trained on its dataset."""
+    whole = f"{dataset.name}/{dataset.size}" if dataset.seed is not None else dataset.name
+    names = {case.name: case.stated().dataset or whole for case in dataset.cases}
+    stated = {}
+    for key, record in records.items():
+        if record.facts and record.case in names:
+            domain = domain_of(record.facts.get("trained", ""), names[record.case])
+            record = record.model_copy(update={"facts": {**record.facts, "domain": domain}})
+        stated[key] = record
+    return stated
+
+
+def domain_of(trained: str, dataset: str) -> str:
+    """Return whether a training on comma-separated datasets was on this one, or why not known.
+
+    >>> domain_of("nuclei-diffusion/culture", "nuclei/culture")
+    'this'
+    >>> domain_of("spheroid/mini", "spheroid/default"), domain_of("spheroid/mini", "nuclei")
+    ('this', 'other')
+    >>> domain_of("spheroid/tissue", "spheroid/mini")
+    'same simulator'
+    """
+    if trained in ("", UNSAID, NONE):
+        return trained or UNSAID
+    target = _plain(dataset)
+    sources = [_plain(name) for name in trained.split(", ")]
+    if target in sources:
+        return SAME
+    return (
+        NEAR if target.partition("/")[0] in {name.partition("/")[0] for name in sources} else OTHER
+    )
+
+
+@cache  # it reads all manifests, and a run has a few names alone
+def _plain(name: str) -> str:
+    """Return the dataset, and the recipe if it is one, without its size and its pipeline."""
+    whole, _, part = name.partition("/")
+    base = whole.partition("-")[0]
+    if (manifest := dataset_manifests().get(base)) is None:
+        return name
+    return base if part in manifest.sizes or not part else f"{base}/{part}"
 
 
 def gather(
@@ -70,7 +121,7 @@ def gather(
         primary=primary,
         standings=standings.leaderboard(table, scores.pooled, metrics, ranks, CONTROLS),
         scores=table,
-        records=fairness.with_domain(
+        records=with_domain(
             {
                 (name, case): record.model_copy(update={"algorithm": name})
                 for (name, case), record in scores.records.items()
@@ -93,12 +144,12 @@ def gather(
         sets={name: evidence for (name, case), evidence in scores.evidence.items() if not case},
         conditions=conditions.by_condition(dataset, scores),
         notes=[
-            *([] if primary else [notes.unscored(task)]),
+            *([] if primary else [score.unscored(task)]),
             *dataset.notes,
             *facts.notes,
             *scores.notes,
-            *notes.given_up(scores.records),
-            *notes.of_warnings(scores.records),
+            *score.given_up(scores.records),
+            *score.of_warnings(scores.records),
         ],
         broken=controls.broken_rulers(table, metrics),
         ranking=ranking,

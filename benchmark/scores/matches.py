@@ -10,10 +10,10 @@ from cytosuite.benchmark.scores.objects import table_rows
 from cytosuite.benchmark.scores.results import Matches
 from cytosuite.metrics.evidence import Gathered
 from cytosuite.metrics.labels import ctc
-from cytosuite.metrics.labels.object_errors import FALSE, MATCHED, MISSED, object_classes
+from cytosuite.metrics.labels.object_table import FALSE, MATCHED, MISSED, object_classes
 from cytosuite.metrics.labels.overlap import OVERLAP, Overlap
 from cytosuite.metrics.points.matching import MATCHED_POINTS, MatchedPoints
-from cytosuite.metrics.tracks.link_errors import LinkError
+from cytosuite.metrics.tracks.tracking import LinkError
 
 LINKS_FILE = "link_errors.csv"
 

@@ -13,8 +13,13 @@ import numpy as np
 from cytosuite.benchmark.runs.store.csvfile import read_rows, write_rows
 from cytosuite.errors import InputError, last_line
 from cytosuite.files import TextMap, Texts, TextSeq, frozen
-from cytosuite.metrics.labels.object_errors import ObjectErrors, object_errors
-from cytosuite.metrics.labels.object_table import SIZES, Columns, object_table
+from cytosuite.metrics.labels.object_table import (
+    SIZES,
+    Columns,
+    ObjectErrors,
+    object_errors,
+    object_table,
+)
 from cytosuite.metrics.labels.overlap import Overlap
 from cytosuite.volume import Volume
 

@@ -8,7 +8,7 @@ import numpy as np
 from cytosuite.benchmark.runs.store.csvfile import write_rows
 from cytosuite.benchmark.scores.objects import DEPTH, texts
 from cytosuite.contract.points import Points
-from cytosuite.metrics.labels.object_errors import FALSE, MATCHED, MISSED
+from cytosuite.metrics.labels.object_table import FALSE, MATCHED, MISSED
 from cytosuite.metrics.points.cells import cell_at
 from cytosuite.metrics.points.matching import MatchedPoints
 from cytosuite.volume.arrays import Array, Doubles, Longs

@@ -18,7 +18,7 @@ from cytosuite.contract.tasks import TASKS, TRACKED, TRACKS, Task
 from cytosuite.contract.tracks import LARGEST, Track
 from cytosuite.errors import InputError, at
 from cytosuite.files import Lists, Paths, TextSeq
-from cytosuite.folders.names import in_time
+from cytosuite.folders.entries import in_time
 from cytosuite.formats import header, read
 from cytosuite.metrics.tracks.lineage import ReadFrames
 from cytosuite.metrics.tracks.track_folder import write_sequence

@@ -1,5 +1,5 @@
 """Bodies by their radius in every direction: harmonics, their fit to labels, voxels of stars."""
 
-from cytosuite.bodies.fitting import Fitted, fit
+from cytosuite.bodies.harmonics import Fitted, fit
 
 __all__ = ["Fitted", "fit"]

@@ -19,7 +19,7 @@ from cytosuite.volume.arrays import (
     Spacing,
 )
 from cytosuite.volume.arrays import Lengths as Lengths
-from cytosuite.volume.large import release
+from cytosuite.volume.memory import release
 from cytosuite.volume.pieces import slab_bounds
 
 Labels = Shorts

@@ -12,7 +12,7 @@ import numpy as np
 from cytosuite.bodies.grid import Grid, Labels, slabs
 from cytosuite.bodies.harmonics import basis, fibonacci_sphere, numbers, radius_table, ring_table
 from cytosuite.files import frozen
-from cytosuite.volume import large
+from cytosuite.volume import memory
 from cytosuite.volume.arrays import Box, Doubles, Image, Longs, Rows, Shape
 from cytosuite.volume.objects import label_type
 
@@ -138,7 +138,7 @@ def stars_from(coefficients_um: Doubles | Image) -> Stars:
 
 def no_labels(bodies: Bodies, grid: Grid) -> Labels:
     """Return the background (Z, Y, X) on which labels of bodies find room, also above 65535."""
-    return large.room(grid.shape, label_type(len(bodies)))
+    return memory.room(grid.shape, label_type(len(bodies)))
 
 
 def label(bodies: Bodies, centres_um: Doubles, grid: Grid) -> Labels:
@@ -152,5 +152,5 @@ def label(bodies: Bodies, centres_um: Doubles, grid: Grid) -> Labels:
             closer = distance < nearest[patch.box]
             slab[patch.box][closer] = patch.index + 1
             nearest[patch.box][closer] = distance[closer]
-        large.release(labels)
+        memory.release(labels)
     return labels

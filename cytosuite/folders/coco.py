@@ -16,8 +16,7 @@ from cytosuite.contract.manifest import parse
 from cytosuite.errors import InputError, at
 from cytosuite.files import IntPair, open_regular, parse_json
 from cytosuite.files.archive import MOST_GROWTH
-from cytosuite.folders.canvas import CORNERS, Canvas, Pixels
-from cytosuite.folders.outlines import fill
+from cytosuite.folders.outlines import CORNERS, Canvas, Pixels, fill
 from cytosuite.volume.arrays import Shape
 
 BYTES, HEAD = 2**30, 2**16  # limit of a file; its first part, which names a key

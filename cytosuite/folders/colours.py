@@ -10,7 +10,7 @@ from cytosuite.contract.spacing import warned
 from cytosuite.formats import channels, read
 from cytosuite.formats.picture import COLOURS
 from cytosuite.volume import Volume
-from cytosuite.volume.large import room
+from cytosuite.volume.memory import room
 from cytosuite.volume.pieces import slabs
 
 

@@ -26,10 +26,19 @@ from cytosuite.contract.words import SPLITS
 from cytosuite.errors import InputError, count, plain
 from cytosuite.files import PathDict, Paths, ScalarMap, TextDict, TextMap, Texts, TextSeq, frozen
 from cytosuite.folders.conditions import FILE, read_conditions
-from cytosuite.folders.entries import DEEPER, Entries, entries, first_channels, summary
+from cytosuite.folders.entries import (
+    DEEPER,
+    Entries,
+    case_name,
+    entries,
+    first_channels,
+    folders_by_name,
+    key_of,
+    one_per_name,
+    summary,
+)
 from cytosuite.folders.layouts import Annotations, annotated
 from cytosuite.folders.masks import Masks, Source, files_of
-from cytosuite.folders.names import case_name, key_of, one_per_name
 from cytosuite.folders.part import EVERY, NNUNET, Part, channel_file, frames
 from cytosuite.folders.points import tables_of
 from cytosuite.folders.splits import Division, Splits, divide, listed_classes, parts_of, splits_of
@@ -38,7 +47,6 @@ from cytosuite.formats.lists import first_of, is_list, list_of, read_list
 
 FUSION = TASKS["fuse"]
 FUSED = FUSION.outputs[0].slug
-SYNTHESIS = TASKS["synthesise"]
 TRACKING = TASKS["track"]
 PLANE = re.compile(r"man_seg_(\d+)_.*\.tif")
 FRAME = re.compile(r"t(\d{3,})\.tiff?", re.IGNORECASE)
@@ -106,7 +114,7 @@ def by_name(listing: Entries) -> Views:
 def by_list(path: Path, root: Path, listing: Entries, task: str) -> Views:
     """Return the images of a list with their truth: of `synthesise` masks, from which they are."""
     pairs = read_list(path, root)
-    if task == SYNTHESIS.name:
+    if task == TASKS["synthesise"].name:
         pairs = [(mask or image, image if mask else None) for image, mask in pairs]
     views = {key_of(view, root): view for view, _ in pairs}
     truth = {key_of(view, root): truth for view, truth in pairs if truth is not None}
@@ -261,7 +269,7 @@ def _found(folder: Path, task: str | None, recursive: bool) -> FolderIndex:
     """Return the images of a folder in one of the known layouts."""
     if homes := _cases(folder):
         return _simulated(homes, task)
-    children = _folders(folder)
+    children = folders_by_name(folder)
     rooms = {
         slug: children[name]
         for slug in SOCKETS
@@ -344,13 +352,6 @@ def _with_others(cases: FolderIndex, beside: Entries) -> FolderIndex:
         name: why.removesuffix(DEEPER) for name, why in beside.skipped.items() if why != "no image"
     }
     return replace(cases, skipped={**images, **others, **cases.skipped})
-
-
-def _folders(folder: Path) -> Paths:
-    """Return the folders in a folder by their names, also in lower case where that is free."""
-    exact = {path.name: path for path in sorted(folder.iterdir()) if path.is_dir()}
-    lower = {name.lower(): path for name, path in reversed(exact.items())}
-    return exact | {name: path for name, path in lower.items() if name not in exact}
 
 
 def _main_socket(rooms: Paths, task: str | None, images: Entries) -> str:

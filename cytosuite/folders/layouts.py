@@ -16,6 +16,7 @@ from cytosuite.errors import InputError
 from cytosuite.files import TextDict, TextMap
 from cytosuite.folders.coco import pixels_of_annotation, read_coco
 from cytosuite.folders.conditions import LONGEST_CELL, cell_of
+from cytosuite.folders.entries import case_name, key_of, natural, readable
 from cytosuite.folders.masks import (
     RULES,
     MaskRules,
@@ -25,7 +26,6 @@ from cytosuite.folders.masks import (
     pixels_of_file,
     read_rules,
 )
-from cytosuite.folders.names import case_name, key_of, natural, readable
 from cytosuite.folders.rois import roi_files
 from cytosuite.folders.splits import PART
 from cytosuite.formats.imagefiles import is_readable

@@ -1,22 +1,45 @@
-"""Outlines of labels along the borders of pixels, and the pixels inside of outlines.
+"""Objects drawn on an image of bounded size, and outlines of labels along borders of pixels.
 
 Pixel 0 lies from 0 to 1, as in ImageJ: an outline of labels has whole numbers, and is exact.
 """
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby, product
+from math import prod
 
 import numpy as np
 
 from cytosuite.errors import InputError
-from cytosuite.folders.canvas import Canvas, Pixels
 from cytosuite.volume.arrays import Array, Indices, Shape
 
+Pixels = Indices  # places in the flat image
+COVERED = 8  # times that the objects of an image cover it
+CORNERS = 2**19  # of an object
 Path = Array  # corners (n, 2) as x, y; the last one leads to the first
 Box = tuple[int, int, int, int]  # top, left, bottom, right
 FARTHEST = 2.0**24  # pixels from the origin: float32 holds whole numbers up to there
 CROSSINGS = 2**22  # of a region's outline with the middles of rows
 EDGE = 1e-8  # pixels by which ImageJ shifts outlines: centres on a left edge are outside
+
+
+class Canvas:
+    """An image that its objects cover `COVERED` times at most; beyond, `InputError`."""
+
+    def __init__(self, shape: Shape) -> None:
+        self.shape, self.left = shape, COVERED * prod(shape)
+
+    def take(self, pixels: Pixels, cost: int = 0) -> Pixels:
+        """Return the pixels of an object, which count, at least as many as its cost."""
+        self.left -= max(pixels.size, cost)
+        if self.left < 0:
+            raise InputError(f"expected objects that cover an image {COVERED} times at most")
+        return pixels
+
+    def runs(self, starts: Pixels, ends: Pixels) -> Pixels:
+        """Return the pixels of runs; each run counts as one pixel at least."""
+        lengths = ends - starts
+        pixels = np.repeat(ends - np.cumsum(lengths), lengths) + np.arange(lengths.sum())
+        return self.take(pixels, lengths.size)
 
 
 def trace(plane: Array) -> Iterator[tuple[int, list[Path]]]:

@@ -14,7 +14,7 @@ from cytosuite.contract.points import MOST, Points, read_points
 from cytosuite.contract.tasks import POINTS
 from cytosuite.errors import InputError, at
 from cytosuite.files import NUMBER, Json, Paths, TextMap, delimiter_of, read_table
-from cytosuite.folders.names import key_of, one_per_name
+from cytosuite.folders.entries import key_of, one_per_name
 from cytosuite.formats.imagefiles import is_readable
 from cytosuite.volume.arrays import Lengths
 

@@ -18,9 +18,8 @@ import numpy as np
 from cytosuite.errors import InputError, at
 from cytosuite.files import IntPair, Paths, TextSeq, atomic, read_head
 from cytosuite.files.archive import opened_zip
-from cytosuite.folders.canvas import CORNERS, Canvas, Pixels
-from cytosuite.folders.names import natural, one_per_name
-from cytosuite.folders.outlines import box_of, fill, trace
+from cytosuite.folders.entries import natural, one_per_name
+from cytosuite.folders.outlines import CORNERS, Canvas, Pixels, box_of, fill, trace
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Array, Shape
 

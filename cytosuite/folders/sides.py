@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cytosuite.errors import InputError
 from cytosuite.files import PathDict, PathLists, Paths
-from cytosuite.folders.names import key_of, one_per_name, readable
+from cytosuite.folders.entries import key_of, one_per_name, readable
 from cytosuite.folders.rois import name_of, roi_files
 from cytosuite.formats.imagefiles import LABEL, READABLE, image_name, is_readable
 from cytosuite.formats.lists import is_list, read_list

@@ -23,7 +23,7 @@ from cytosuite.files import (
 )
 from cytosuite.folders.conditions import FILE as CONDITIONS
 from cytosuite.folders.conditions import cell_of, text_of
-from cytosuite.folders.names import home_of
+from cytosuite.folders.entries import home_of
 from cytosuite.folders.patterns import ANY, expression, groups_of
 
 TABLE = "splits.csv"  # parts and rules that were used

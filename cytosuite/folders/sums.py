@@ -11,8 +11,8 @@ from cytosuite.folders.colours import read_colours
 from cytosuite.formats import read
 from cytosuite.volume import Volume, merged
 from cytosuite.volume.arrays import Array
-from cytosuite.volume.cores import parts_of
-from cytosuite.volume.large import SLAB
+from cytosuite.volume.memory import SLAB
+from cytosuite.volume.pieces import parts_of
 
 CLIPPED = "clipped_fraction"  # of a sum's pixels, in its metadata
 

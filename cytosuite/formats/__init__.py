@@ -51,7 +51,7 @@ def read(
     -------
     Volume
         With 1 µm voxels and ``spacing_source = "assumed"`` where the file gives no size. Pixels
-        that do not fit into memory (`cytosuite.volume.large.fits`) are mapped: those of TIFF and
+        that do not fit into memory (`cytosuite.volume.memory.fits`) are mapped: those of TIFF and
         MetaImage without compression in the file itself, read only, others in a copy on disk.
 
     Raises

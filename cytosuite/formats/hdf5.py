@@ -26,8 +26,7 @@ from cytosuite.volume import (
     scalars,
 )
 from cytosuite.volume.arrays import Array
-from cytosuite.volume.large import is_mapped
-from cytosuite.volume.memory import check_declared, check_room
+from cytosuite.volume.memory import check_declared, check_room, is_mapped
 from cytosuite.volume.pieces import planes_of, regrouped
 
 if TYPE_CHECKING:

@@ -24,8 +24,7 @@ from cytosuite.formats.zarrarray import (
 )
 from cytosuite.volume import AXES, Header, Origin, Volume, guessed_spacing, scalars, with_channel
 from cytosuite.volume.arrays import Array
-from cytosuite.volume.large import release
-from cytosuite.volume.memory import check_declared
+from cytosuite.volume.memory import check_declared, release
 from cytosuite.volume.pieces import chunk_regions, regrouped
 
 if TYPE_CHECKING:

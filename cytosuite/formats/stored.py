@@ -10,7 +10,7 @@ import numpy as np
 
 from cytosuite.errors import InputError
 from cytosuite.files import IntDict, IntMap, Scalars, frozen
-from cytosuite.volume import Header, Origin, Volume, large
+from cytosuite.volume import Header, Origin, Volume, memory
 from cytosuite.volume.arrays import Array, Shape
 from cytosuite.volume.pieces import chunk_rows, gathered, planes_in
 
@@ -31,7 +31,7 @@ class Stored:
         if self.image is not None:
             return self.image
         head = self.header
-        fits = large.fits(prod(head.shape) * head.dtype.itemsize)
+        fits = memory.fits(prod(head.shape) * head.dtype.itemsize)
         if self.mapped and not fits:
             array = self.mapped()
         else:

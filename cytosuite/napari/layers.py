@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from skimage.measure import regionprops_table
 
-from cytosuite.benchmark.catalog.catalog import algorithms
+from cytosuite.benchmark.catalog.models import algorithms
 from cytosuite.benchmark.runs.data.planes import limits
 from cytosuite.benchmark.runs.data.recipe import DataRequest, recipe
 from cytosuite.contract.points import Points, read_points

@@ -7,8 +7,8 @@ import numpy as np
 from cytosuite.contract.tasks import LABELS
 from cytosuite.errors import InputError
 from cytosuite.files import atomic, need_folder
+from cytosuite.folders.entries import case_name, key_of, readable
 from cytosuite.folders.index import index
-from cytosuite.folders.names import case_name, key_of, readable
 from cytosuite.formats import write
 from cytosuite.volume import Volume
 

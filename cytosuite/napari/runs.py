@@ -19,7 +19,7 @@ from cytosuite.files import FloatDict, FloatMap, FloatTuple, TextSeq, frozen
 from cytosuite.formats import read
 from cytosuite.formats.imagefiles import PICTURE, REQUEST, format_of
 from cytosuite.metrics.boards import BOARDS
-from cytosuite.metrics.labels.object_errors import FALSE, MERGED, MISSED, SPLIT
+from cytosuite.metrics.labels.object_table import FALSE, MERGED, MISSED, SPLIT
 from cytosuite.metrics.labels.overlap import OVERLAP
 from cytosuite.napari.layers import (
     OWN,

@@ -13,15 +13,14 @@ from napari.viewer import Viewer
 from qtpy import QtWidgets as Qw
 from qtpy.QtCore import Qt, QTimer
 
-from cytosuite.benchmark.catalog.catalog import algorithms
-from cytosuite.benchmark.catalog.models import preferred
+from cytosuite.benchmark.catalog.models import algorithms, preferred
 from cytosuite.benchmark.catalog.places import model_homes, workplace
 from cytosuite.benchmark.commands.terminal.console import numbers
 from cytosuite.benchmark.commands.terminal.options import AUTO, SEGMENT
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.files import TextSeq, read_json, remove
-from cytosuite.folders.names import case_name
+from cytosuite.folders.entries import case_name
 from cytosuite.formats import write
 from cytosuite.napari import layers, pairs, runs
 from cytosuite.napari.work import Work, outcome, train_words, typed, why

@@ -23,7 +23,7 @@ from cytosuite.volume.arrays import (
     Sizes,
     Spacing,
 )
-from cytosuite.volume.large import taken
+from cytosuite.volume.memory import taken
 from cytosuite.volume.objects import objects_in
 
 PIXELS = (1.0, 1.0, 1.0)  # lengths in planes are pixels of any size

@@ -28,7 +28,7 @@ from cytosuite.errors import InputError
 from cytosuite.files import Entries, IntPair
 from cytosuite.networks.tiling import fit, plan
 from cytosuite.volume.arrays import Box, Image, Shape, Sizes
-from cytosuite.volume.large import release, room, taken
+from cytosuite.volume.memory import release, room, taken
 
 # Workspaces of a fixed size, without which cuBLAS may sum in another order each time.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

@@ -25,8 +25,8 @@ from cytosuite.networks.normalise import QUIETEST, background_of, bright, normal
 from cytosuite.networks.tiling import plan
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Array, Floats, Lengths, Spacing
-from cytosuite.volume.cores import side_by_side
-from cytosuite.volume.large import release
+from cytosuite.volume.memory import release
+from cytosuite.volume.pieces import side_by_side
 
 _RANGE = 5.0  # diameters from a fifth of the expected one to five times
 _SCALES = 15

@@ -1,18 +1,32 @@
-"""Rank the algorithms of a long table of scores; means, also in units of the controls."""
+"""Rank the algorithms of a long table of scores, by each dataset and over all of them.
+
+Mean of the ranks within each dataset, as the Borda count; samples draw datasets, and cases within
+each. Wiesenfarth et al. (2021), doi:10.1038/s41598-021-82017-6 (challengeR).
+"""
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from itertools import chain, combinations
 
 import numpy as np
 import pandas as pd
 
 from cytosuite.errors import InputError
-from cytosuite.ranking import bootstrap
-from cytosuite.ranking.chosen_pairs import FAMILY, tested
-from cytosuite.ranking.consensus import consensus
-from cytosuite.ranking.contests import Field, contest, standoff, together
+from cytosuite.ranking import intervals
+from cytosuite.ranking.contests import (
+    FAMILY,
+    Field,
+    best_first,
+    contest,
+    mean_drawn,
+    minimum_ranks,
+    places_of,
+    standoff,
+    tested,
+    together,
+)
 from cytosuite.ranking.intervals import FEWEST
-from cytosuite.ranking.ranking import Pair, PairDict, PairMap, Ranking
+from cytosuite.ranking.ranking import Consensus, Pair, PairDict, PairMap, Ranking
 from cytosuite.ranking.rule import Extent, RankingRules, rule_sentences
 from cytosuite.ranking.scores import (
     ABSENT,
@@ -22,10 +36,84 @@ from cytosuite.ranking.scores import (
     failed_cells,
     score_arrays,
 )
+from cytosuite.volume.arrays import Doubles
 
+DIGITS = 9  # of a mean rank behind the point: beyond is rounding, which must not break ties
 MOST_BY_WINS = 200  # algorithms
 TOPS, BOTTOMS = ("oracle", "real"), ("blank", "identity")  # the first that has a value
 TOPS_OF_SET = ("real", "oracle")  # the truth is not from the reference set
+
+
+def consensus(field: Field, measures: Sequence[Measure]) -> Consensus | None:
+    """Return the consensus of a field by the metrics to rank by; None of a single dataset.
+
+    Metrics of a whole set belong to none of several datasets, and failures that are left out can
+    leave one without a case: there is no consensus then either.
+    """
+    datasets = list(dict.fromkeys(field.arrays.strata))
+    by_case = not any(measure.of_set for measure in measures)
+    if len(datasets) < 2 or not by_case or field.rules.failures == "left out":
+        return None
+    ranks = []
+    drawn = []
+    for dataset in datasets:
+        part = _within(field, dataset)
+        by_metric = [part.scores(measure) for measure in measures]
+        ranks.append(np.mean([part.ranks(scores) for scores in by_metric], axis=0))
+        samples = mean_drawn([part.drawn(scores) for scores in by_metric])
+        drawn.append(samples[~np.isnan(samples).any(axis=1)])
+    names = field.names
+    table = np.stack(ranks)
+    mean = _mean(table)
+    overall = minimum_ranks(_sampled(table, drawn, field.rules.draws, field.rules.seed))
+    shares = intervals.place_shares(names, overall)
+    return Consensus(
+        algorithms=best_first(mean, names),
+        ranks=dict(zip(names, mean.tolist(), strict=True)),
+        interval=intervals.place_intervals(names, overall),
+        shares={name: first for name, (first, *_) in shares.items()},
+        places={
+            dataset: places_of(row, names) for dataset, row in zip(datasets, table, strict=True)
+        },
+        tau=dict(zip(datasets, intervals.kendall_tau(mean, table).tolist(), strict=True)),
+        first_without={
+            dataset: best_first(_mean(np.delete(table, n, axis=0)), names)[0]
+            for n, dataset in enumerate(datasets)
+        },
+        fixed=[dataset for dataset, rows in zip(datasets, drawn, strict=True) if not len(rows)],
+    )
+
+
+def _mean(table: Doubles) -> Doubles:
+    """Return mean ranks over datasets; equal ones are equal to the last digit."""
+    mean: Doubles = table.mean(axis=0).round(DIGITS)
+    return mean
+
+
+def _within(field: Field, dataset: str) -> Field:
+    """Return a field on the cases of one dataset, with their share of the samples."""
+    arrays = field.arrays
+    columns = np.array([name == dataset for name, _ in arrays.cases])
+    cases = [case for case in arrays.cases if case[0] == dataset]
+    part = ScoreArrays(
+        arrays.algorithms,
+        arrays.metrics,
+        cases,
+        arrays.values[:, :, columns],
+        arrays.states[:, :, columns],
+    )
+    single = np.asarray(arrays.strata) == dataset
+    return replace(field, arrays=part, counts=field.counts[:, single])
+
+
+def _sampled(table: Doubles, drawn: Sequence[Doubles], draws: int, seed: int) -> Doubles:
+    """Return sums of ranks (draws, algorithms) over datasets drawn with equal chances."""
+    (rng,) = np.random.default_rng(seed).spawn(1)  # other numbers than those that draw the cases
+    weights = rng.multinomial(len(table), np.full(len(table), 1 / len(table)), draws)
+    total = np.zeros((draws, table.shape[1]))
+    for weight, ranks, rows in zip(weights.T, table, drawn, strict=True):
+        total += weight[:, None] * (np.resize(rows, total.shape) if len(rows) else ranks)
+    return total.round(DIGITS)
 
 
 def scaled_means(arrays: ScoreArrays, measures: Iterable[Measure], means: PairMap) -> PairDict:
@@ -73,8 +161,8 @@ def rank_measures(
     chosen = [by_name[name] for name in primary if name in by_name]
     if not names or not chosen:
         return None
-    draws = rules.draws if bootstrap.varied(arrays.strata) >= FEWEST else 0
-    field = Field(arrays, names, bootstrap.draw_counts(arrays.strata, draws, rules.seed), rules)
+    draws = rules.draws if intervals.varied(arrays.strata) >= FEWEST else 0
+    field = Field(arrays, names, intervals.draw_counts(arrays.strata, draws, rules.seed), rules)
     extent, (means, agreement) = _extent(field, chosen), _by_metric(field, [*by_name.values()])
     parts = {measure.name: standoff(field, measure) for measure in chosen}
     overall = together([*parts.values()], rules.scheme)
@@ -136,7 +224,7 @@ def _by_metric(field: Field, measures: Sequence[Measure]) -> tuple[PairDict, Pai
         scores = field.scores(measure)
         sign = 1.0 if measure.higher_is_better else -1.0
         once = np.ones((1, scores.used.size), np.uint16)
-        goodness = bootstrap.weighted_means(scores.goodness, once)[0]
+        goodness = intervals.weighted_means(scores.goodness, once)[0]
         lost = scores.lost.any(axis=1) & (measure.worst is None)
         for name, mean in zip(field.names, np.where(lost, np.nan, goodness).tolist(), strict=True):
             if not np.isnan(mean):
@@ -144,5 +232,5 @@ def _by_metric(field: Field, measures: Sequence[Measure]) -> tuple[PairDict, Pai
         ranks.append(field.ranks(scores))
     table = np.array(ranks)
     pairs = combinations([measure.name for measure in measures], 2)
-    taus = (bootstrap.kendall_tau(one, table[n:]).tolist() for n, one in enumerate(table, start=1))
+    taus = (intervals.kendall_tau(one, table[n:]).tolist() for n, one in enumerate(table, start=1))
     return means, dict(zip(pairs, chain.from_iterable(taus), strict=True))

@@ -4,8 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from cytosuite.errors import count
 from cytosuite.files import TextSeq, frozen
-from cytosuite.ranking.bootstrap import DRAWS
-from cytosuite.ranking.intervals import FEWEST
+from cytosuite.ranking.intervals import DRAWS, FEWEST
 from cytosuite.ranking.ranking import Failures, Scheme
 from cytosuite.ranking.scores import Measure
 

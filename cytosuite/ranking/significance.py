@@ -20,7 +20,7 @@ from cytosuite.files import IntDict, TextSeq
 from cytosuite.ranking.ranking import Pair
 from cytosuite.ranking.scores import Counts, without_rounding
 from cytosuite.volume.arrays import Bools, DoublePair, Doubles, Indices
-from cytosuite.volume.cores import parts_of
+from cytosuite.volume.pieces import parts_of
 
 EXACT = 50  # cases
 BLOCK = 2**15  # numbers of an array while samples are tested: they stay in the cache

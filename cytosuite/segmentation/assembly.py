@@ -8,7 +8,7 @@ import numpy as np
 
 from cytosuite.networks.tiling import Tile
 from cytosuite.volume.arrays import Bools, Box, Doubles, Integers, Shorts, Sizes, Words
-from cytosuite.volume.large import put, release, room, taken
+from cytosuite.volume.memory import put, release, room, taken
 from cytosuite.volume.objects import shared
 from cytosuite.volume.pieces import converted, extremes
 

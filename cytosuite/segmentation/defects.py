@@ -13,7 +13,7 @@ from cytosuite.contract.tasks import FRAME_LABELS, IMAGE, MOVIE, Kind
 from cytosuite.files import Entries
 from cytosuite.networks.normalise import background_of, bright, in_dtype, sampled_percentiles
 from cytosuite.volume.arrays import Array, Bools
-from cytosuite.volume.large import is_mapped, release, room
+from cytosuite.volume.memory import is_mapped, release, room
 from cytosuite.volume.objects import box_of
 from cytosuite.volume.pieces import gathered, slabs
 

@@ -21,9 +21,8 @@ from cytosuite.volume.arrays import (
     Sizes,
     Spacing,
 )
-from cytosuite.volume.cores import parts_of, side_by_side
-from cytosuite.volume.large import is_mapped
-from cytosuite.volume.pieces import slabs_of, thinned
+from cytosuite.volume.memory import is_mapped
+from cytosuite.volume.pieces import parts_of, side_by_side, slabs_of, thinned
 
 _BINS = 4096
 _PLANES = 16  # that suffice for the noise of a volume

@@ -14,7 +14,7 @@ from cytosuite.networks.grid import interpolate, stencil
 from cytosuite.segmentation.foreground import li_threshold, white_noise
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Array, Bools, Box, Floats, Shape, Sizes, Spacing
-from cytosuite.volume.large import put, release, room
+from cytosuite.volume.memory import put, release, room
 from cytosuite.volume.objects import box_of, wider
 from cytosuite.volume.pieces import from_lowest
 

@@ -13,7 +13,7 @@ from cytosuite.contract.words import SPLITS
 from cytosuite.errors import InputError, last_line
 from cytosuite.files import Json, atomic, digest, read_json, value_digest
 from cytosuite.folders.conditions import FILE as CONDITIONS
-from cytosuite.folders.names import home_of
+from cytosuite.folders.entries import home_of
 from cytosuite.formats.lists import list_of, read_list
 from cytosuite.training.parts import Best, Data, State
 from cytosuite.training.settings import TrainingSettings

@@ -1,24 +1,31 @@
-"""Work in pieces: slabs, a few planes, and chunks, runs of voxels that stay in the cache."""
+"""Work in pieces, also side by side: slabs, a few planes; chunks of voxels that fit the cache."""
 
-from collections.abc import Callable, Iterable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from math import inf, prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from cytosuite.files import IntPair
-from cytosuite.volume import large
+from cytosuite.volume import memory
 from cytosuite.volume.arrays import Array, Shape, Sizes
-from cytosuite.volume.large import is_mapped, release, room
+from cytosuite.volume.memory import is_mapped, release, room
 
 if TYPE_CHECKING:
     from cytosuite.volume import Header
+
 
 SLAB_BYTES = 2**26  # decoded at once
 CHUNK = 1 << 16  # voxels of a chunk
 EXACT = 2**24  # whole numbers that float32 tells apart
 TABLE = 1 << 26  # numbers below which a table of all finds those that occur
+Part = TypeVar("Part")
+Result = TypeVar("Result")
+
+PART = 1 << 20  # voxels of a part: the same for any number of cores, and so are sums over parts
 
 
 def slab_bounds(shape: Sizes, voxels: int) -> list[IntPair]:
@@ -29,8 +36,8 @@ def slab_bounds(shape: Sizes, voxels: int) -> list[IntPair]:
 
 def slabs(*arrays: Array) -> Iterator[slice]:
     """Yield slices of the first axis of arrays of one shape, one if memory holds all; release."""
-    slabwise = any(map(is_mapped, arrays)) or not large.fits(arrays[0].nbytes)
-    voxels = large.SLAB if slabwise else arrays[0].size
+    slabwise = any(map(is_mapped, arrays)) or not memory.fits(arrays[0].nbytes)
+    voxels = memory.SLAB if slabwise else arrays[0].size
     for start, stop in slab_bounds(arrays[0].shape, voxels):
         yield slice(start, stop)
         release(*arrays)
@@ -88,7 +95,7 @@ def chunks(*images: Array, dtype: Any = None, size: int = CHUNK) -> Iterator[tup
         voxels = part if isinstance(part, tuple) else (part,)
         yield voxels
         held += voxels[0].size
-        if held >= large.SLAB:
+        if held >= memory.SLAB:
             release(*images)
             held = 0
     release(*images)
@@ -182,7 +189,7 @@ def chunk_rows(
 def gathered(shape: Shape, dtype: DTypeLike, parts: Iterable[Array]) -> Array:
     """Return an array in `room` made of consecutive slabs, or the slab that is all of it."""
     # Before the first is decoded: a broken file may name any size.
-    large_one = not large.fits(prod(shape) * np.dtype(dtype).itemsize)
+    large_one = not memory.fits(prod(shape) * np.dtype(dtype).itemsize)
     whole = room(shape, dtype) if large_one else None
     start = 0
     for part in parts:
@@ -225,3 +232,25 @@ def regrouped(header: "Header", parts: Iterable[Array], planes: int | None) -> I
             if filled == len(slab):
                 yield slab
                 done, slab, filled = done + filled, None, 0
+
+
+def cores() -> int:
+    """Return the cores of this process: those it may run on, at most OMP_NUM_THREADS."""
+    count = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    return min(count, int(limit)) if limit.isdecimal() and int(limit) else count
+
+
+def side_by_side(work: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:
+    """Return the results of work on parts in their order; numpy and SciPy free the lock in it."""
+    if len(parts) < 2 or (threads := min(cores(), len(parts))) < 2:
+        return [work(part) for part in parts]
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(work, parts))
+
+
+def parts_of(shape: Sequence[int], voxels: int = PART) -> list[slice]:
+    """Return slices of the first axis of an image, each of about so many voxels."""
+    return [slice(*bounds) for bounds in slab_bounds(shape, voxels)]

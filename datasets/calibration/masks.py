@@ -17,9 +17,8 @@ from cytosuite.datasets.calibration.measure import STATISTICS, finite_median
 from cytosuite.datasets.folder.load import load
 from cytosuite.errors import InputError
 from cytosuite.files import FloatDict
-from cytosuite.folders.entries import entries
+from cytosuite.folders.entries import case_name, entries
 from cytosuite.folders.index import PLAIN, Item
-from cytosuite.folders.names import case_name
 from cytosuite.folders.part import Part
 from cytosuite.metrics.realism.arrangement import arrangement
 from cytosuite.metrics.realism.features import pooled_distances

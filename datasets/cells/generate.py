@@ -15,14 +15,13 @@ from cytosuite.datasets.cells.given import read_cells
 from cytosuite.datasets.cells.parameters import Parameters
 from cytosuite.datasets.cells.placement import depth_um
 from cytosuite.datasets.cells.spots import Spots
-from cytosuite.datasets.conditions import measured
 from cytosuite.datasets.physics.bodies import chromatin_tile, paint
 from cytosuite.datasets.physics.debris import draw_blobs, paint_blobs
 from cytosuite.datasets.physics.labels import type_map, voxel_values
 from cytosuite.datasets.physics.psf import Gaussian
 from cytosuite.datasets.physics.render import render_whole
 from cytosuite.datasets.ranges import draw_whole, log_uniform
-from cytosuite.datasets.sample import Sample
+from cytosuite.datasets.sample import Sample, measured
 from cytosuite.datasets.scene import generator
 from cytosuite.files import Entries, FloatDict, Json, Scalars
 from cytosuite.volume import Volume, merged

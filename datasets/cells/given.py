@@ -10,7 +10,7 @@ from cytosuite.bodies.grid import Grid, Labels, Lengths
 from cytosuite.datasets.physics.labels import tidy
 from cytosuite.datasets.physics.packing import MOST
 from cytosuite.errors import InputError, at
-from cytosuite.folders.names import readable
+from cytosuite.folders.entries import readable
 from cytosuite.formats import read
 from cytosuite.formats.hdf5 import LABELS_FIRST
 from cytosuite.formats.imagefiles import is_image

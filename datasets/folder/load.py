@@ -11,14 +11,12 @@ from cytosuite.contract.spacing import as_movie, text, warned
 from cytosuite.contract.tasks import ACQUISITION, LABELS, SKETCH, TRACKED, TRACKS, VIEW
 from cytosuite.contract.tracks import Track, read_tracks
 from cytosuite.contract.words import ASSUME, Size
-from cytosuite.datasets.conditions import measured
-from cytosuite.datasets.sample import Sample, Value
+from cytosuite.datasets.sample import Sample, Value, measured
 from cytosuite.errors import InputError, at
 from cytosuite.files import ScalarMap, read_json
-from cytosuite.folders.entries import entries
+from cytosuite.folders.entries import entries, in_time
 from cytosuite.folders.index import OUTPUTS, SOCKETS, Item
 from cytosuite.folders.masks import Masks, Source
-from cytosuite.folders.names import in_time
 from cytosuite.folders.part import MODULES, Part, read_microscope, read_part
 from cytosuite.folders.points import read_annotated
 from cytosuite.formats import header

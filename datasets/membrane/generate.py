@@ -6,7 +6,6 @@ import numpy as np
 from scipy import ndimage
 
 from cytosuite.bodies.grid import Grid, Labels
-from cytosuite.datasets.conditions import measured
 from cytosuite.datasets.membrane import voronoi
 from cytosuite.datasets.membrane.parameters import Drawn, Parameters, draw_values
 from cytosuite.datasets.membrane.structures import Anatomy, build
@@ -14,7 +13,7 @@ from cytosuite.datasets.physics.harmonics import draw_stars
 from cytosuite.datasets.physics.labels import moments, tidy, voxel_values
 from cytosuite.datasets.physics.optics import Attenuation, attenuate
 from cytosuite.datasets.physics.sketch import extras, signed_distance
-from cytosuite.datasets.sample import Sample
+from cytosuite.datasets.sample import Sample, measured
 from cytosuite.datasets.scene import generator
 from cytosuite.errors import InputError
 from cytosuite.files import Scalars

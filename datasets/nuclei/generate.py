@@ -8,16 +8,15 @@ import numpy as np
 
 from cytosuite.bodies.grid import in_slabs
 from cytosuite.contract.manifest import parse
-from cytosuite.datasets.conditions import measured
 from cytosuite.datasets.nuclei.parameters import Parameters
 from cytosuite.datasets.nuclei.population import Annotation, annotate, populate
 from cytosuite.datasets.physics.optics import blurred
 from cytosuite.datasets.physics.sketch import extras
 from cytosuite.datasets.ranges import log_uniform
-from cytosuite.datasets.sample import Sample
+from cytosuite.datasets.sample import Sample, measured
 from cytosuite.datasets.scene import generator
 from cytosuite.files import Entries, ScalarMap
-from cytosuite.volume import Volume, large
+from cytosuite.volume import Volume, memory
 from cytosuite.volume.arrays import Box, Bytes, Image, Lengths, Rng, Unsigned
 
 __all__ = ["Parameters", "generate"]
@@ -69,14 +68,14 @@ def show(
         if parameters.max_overlap > 0:
             others["overlap"] = volume(_overlap(annotation))
             first, *rest = labels.shape
-            stack = large.room((len(annotation.layers) * first, *rest), np.uint16)
+            stack = memory.room((len(annotation.layers) * first, *rest), np.uint16)
             np.concatenate(annotation.layers, out=stack.reshape(-1, *annotation.labels.shape[1:]))
             sockets["layered-labels"] = replace(labels, array=stack)
     if parameters.sketch:  # first, as the main input of a synthesiser
-        sketch = large.room(annotation.labels.shape, np.float32)
+        sketch = memory.room(annotation.labels.shape, np.float32)
         for planes, part in soften(annotation, values, (parameters.smooth_um,) * 3, parameters):
             sketch[planes] = part
-            large.release(sketch)
+            memory.release(sketch)
         sockets = {"structure-sketch": volume(sketch, channel="nucleus", study=STUDY), **sockets}
     return Sample(
         sockets=sockets,
@@ -109,16 +108,16 @@ def soften(
     sigma = [0.0] * (3 - len(sigma)) + sigma
     for planes, light in blurred(partial(grey, annotation, values), annotation.labels.shape, sigma):
         yield planes, light
-        large.release(*annotation.layers)
+        memory.release(*annotation.layers)
 
 
 def expose(rng: Rng, annotation: Annotation, values: Image, parameters: Parameters) -> Unsigned:
     """Return the counts (Z, Y, X) of a camera that sees the sketch (0 to 1) through a Gaussian."""
     camera = parameters.camera
-    image = large.room(annotation.labels.shape, camera.dtype)
+    image = memory.room(annotation.labels.shape, camera.dtype)
     for planes, light in soften(annotation, values, parameters.optics.sigma_um, parameters):
         image[planes] = camera.expose(rng, camera.brighten(light))
-        large.release(image)
+        memory.release(image)
     return image
 
 
@@ -134,7 +133,7 @@ def draw_light(rng: Rng, for_optics: Rng, parameters: Parameters) -> Parameters:
 
 def _overlap(annotation: Annotation) -> Bytes:
     """Return how many nuclei (Z, Y, X) lie in each voxel."""
-    count = large.room(annotation.labels.shape, np.uint8)
+    count = memory.room(annotation.labels.shape, np.uint8)
     for number, *layers in in_slabs(count, *annotation.layers):
         for layer in layers:
             number += layer > 0

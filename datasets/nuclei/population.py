@@ -18,7 +18,7 @@ from cytosuite.datasets.physics.region import Region
 from cytosuite.datasets.physics.shapes import about_axis, random_rotations, turns
 from cytosuite.datasets.ranges import draw, draw_whole
 from cytosuite.errors import InputError
-from cytosuite.volume import large
+from cytosuite.volume import memory
 from cytosuite.volume.arrays import Doubles, Longs, Rng
 
 DEEP = 10.0  # a region of a plane is this many times as deep as wide: its faces are out of reach
@@ -265,7 +265,7 @@ def annotate(stars: Stars, centres_um: Doubles, parameters: Parameters) -> Annot
 
 def layers(stars: Bodies, centres_um: Doubles, grid: Grid, numbers: Labels) -> tuple[Labels, ...]:
     """Return label images that hold every whole nucleus with a number, in the first free one."""
-    images = [large.room(grid.shape, np.uint16)]
+    images = [memory.room(grid.shape, np.uint16)]
     for patch in stars.patches(centres_um, grid):
         number = numbers[patch.index]
         if number == 0:
@@ -273,9 +273,9 @@ def layers(stars: Bodies, centres_um: Doubles, grid: Grid, numbers: Labels) -> t
         mask = patch.on_box(patch.distance, 1.0) < 1
         layer = next((image for image in images if not image[patch.box][mask].any()), None)
         if layer is None:
-            layer = large.room(grid.shape, np.uint16)
+            layer = memory.room(grid.shape, np.uint16)
             images.append(layer)
         layer[patch.box][mask] = number
         if number % SOME == 0:
-            large.release(*images)
+            memory.release(*images)
     return tuple(images)

@@ -20,9 +20,9 @@ from cytosuite.datasets.physics.labels import largest_piece
 from cytosuite.datasets.physics.shapes import divide, draw_nuclei
 from cytosuite.errors import InputError, at, plain
 from cytosuite.files import IntDict, atomic, digest, need_folder, write_json
+from cytosuite.folders.entries import case_name, key_of
 from cytosuite.folders.index import index
 from cytosuite.folders.masks import Source, files_of, read_labels
-from cytosuite.folders.names import case_name, key_of
 from cytosuite.folders.sides import named, partners
 from cytosuite.formats import read
 from cytosuite.volume import Volume

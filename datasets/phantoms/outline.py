@@ -8,8 +8,7 @@ from scipy import ndimage
 from cytosuite.datasets.physics.labels import largest_piece
 from cytosuite.errors import InputError, at
 from cytosuite.files import atomic, need_folder
-from cytosuite.folders.entries import entries
-from cytosuite.folders.names import case_name, key_of
+from cytosuite.folders.entries import case_name, entries, key_of
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Lengths

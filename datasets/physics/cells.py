@@ -20,7 +20,7 @@ from cytosuite.datasets.physics.packing import MOST
 from cytosuite.datasets.physics.shapes import of_length_1
 from cytosuite.errors import InputError
 from cytosuite.files import FloatTuple, frozen
-from cytosuite.volume import large
+from cytosuite.volume import memory
 from cytosuite.volume.arrays import Doubles, Image, Rng, Rows
 
 Outside = Callable[[Grid], Image]  # signed distance (Z, Y, X) in µm from the tissue, inside < 0
@@ -51,10 +51,10 @@ class Tessellation(Rows):
 
     def label(self, grid: Grid) -> Labels:
         """Return the labels (Z, Y, X) of the cells: nucleus + 1, 0 outside of the tissue."""
-        labels = large.room(grid.shape, np.uint16)
+        labels = memory.room(grid.shape, np.uint16)
         for start, stop in slabs(grid.shape):
             self._fill(grid.slab(start, stop), labels=labels[start:stop])
-            large.release(labels)
+            memory.release(labels)
         return labels
 
     def membranes(self, grid: Grid, thickness_um: float, brightness: float | Doubles) -> Image:

@@ -14,8 +14,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from cytosuite.bodies.fitting import DIRECTIONS, radii
-from cytosuite.bodies.harmonics import HIGHEST, fibonacci_sphere, legendre, waves
+from cytosuite.bodies.harmonics import DIRECTIONS, HIGHEST, fibonacci_sphere, legendre, radii, waves
 from cytosuite.bodies.stars import Stars
 from cytosuite.contract.manifest import Count, Described, parse
 from cytosuite.datasets.physics.harmonics import stars_of

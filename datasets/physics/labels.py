@@ -16,7 +16,7 @@ from cytosuite.datasets.physics.bodies import extents_um
 from cytosuite.datasets.physics.grid import some_planes
 from cytosuite.errors import InputError
 from cytosuite.segmentation.objects import largest_pieces
-from cytosuite.volume import large
+from cytosuite.volume import memory
 from cytosuite.volume.arrays import (
     Array,
     Bools,
@@ -47,13 +47,13 @@ def largest_piece(mask: Bools) -> Bools:
 
 def tidy(labels: Labels, min_voxels: int) -> tuple[Labels, Longs]:
     """Return the largest piece of each label, without gaps, and old numbers; disk in place."""
-    result = labels if large.is_mapped(labels) else labels.copy()
+    result = labels if memory.is_mapped(labels) else labels.copy()
     boxes = {number: box for number, box in enumerate(_find(result), start=1) if box is not None}
     numbers = [0]
     last = 0
     for number in sorted(boxes, key=lambda number: boxes[number][0].start):
         if boxes[number][0].start > last:  # all before has been seen
-            large.release(result)
+            memory.release(result)
             last = boxes[number][0].stop
         place = result[boxes[number]]
         mask = place == number
@@ -61,7 +61,7 @@ def tidy(labels: Labels, min_voxels: int) -> tuple[Labels, Longs]:
         enough = np.count_nonzero(whole) >= min_voxels
         numbers += [number] if enough else []
         place[mask & ~whole if enough else mask] = 0
-    large.release(result)
+    memory.release(result)
     numbers.sort()
     new = np.zeros(numbers[-1] + 1, result.dtype)
     new[numbers] = np.arange(len(numbers))
@@ -83,7 +83,7 @@ def _find(labels: Labels) -> list[Box | None]:
                 boxes[index] = tuple(
                     slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in both
                 )
-        large.release(labels)
+        memory.release(labels)
     return boxes
 
 
@@ -161,7 +161,7 @@ def widen(
         for number, box in enumerate(_find(labels), start=1)
         if box is not None
     )
-    wide = large.room(labels.shape, labels.dtype)
+    wide = memory.room(labels.shape, labels.dtype)
     grid = Grid(labels.shape, spacing)
     _cut(drawn, wide, grid, blur, (level, plane_level), margin_um)
     return wide
@@ -178,7 +178,7 @@ def _cut(
 ) -> Image:
     """Write labels above a share of blurred peaks; return claims (share x strength) of voxels."""
     level, plane_level = limits
-    claims = large.room(grid.shape, np.float32)
+    claims = memory.room(grid.shape, np.float32)
     pad = np.ceil(np.divide(margin_um, grid.spacing)).astype(int)
     for number, box, share, depth_um, strength in drawn:
         low = np.array([span.start for span in box]) - pad - beyond
@@ -198,7 +198,7 @@ def _cut(
         labels[place][wins] = number
         claims[place][wins] = claim[wins]
         if number % SOME == 0:
-            large.release(labels, claims)
+            memory.release(labels, claims)
     return claims
 
 
@@ -230,7 +230,7 @@ def visibility(labels: Labels, photons: Image, *, read_noise: float, level: floa
         limit = level * (read_noise + 0.5 + 0.3 * np.sqrt(max(background, 0.0)))
         seen[index] = signal >= limit
         if index % SOME == 0:
-            large.release(labels, photons)
+            memory.release(labels, photons)
     return seen
 
 

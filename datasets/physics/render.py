@@ -14,7 +14,7 @@ from cytosuite.datasets.physics.optics import REACH, Attenuation, attenuate
 from cytosuite.datasets.physics.psf import Gaussian, Psf, Sampled
 from cytosuite.errors import InputError
 from cytosuite.files import IntPair
-from cytosuite.volume import large
+from cytosuite.volume import memory
 from cytosuite.volume.arrays import Doubles, Image, Reals, Shape, Spacing
 from cytosuite.volume.pieces import slabs_of
 
@@ -156,7 +156,7 @@ class _Haze:
             plane = rows @ np.ascontiguousarray((columns @ seen).T)
             plane *= self._share
             out[index] += plane
-            large.release(out)
+            memory.release(out)
 
 
 class SampledSpread:
@@ -265,7 +265,7 @@ def render(
     """Return the light (z, y, x) of voxels; `paint`, `share` give slabs, `watch` the `STEPS`."""
     spread = spread_of(psf, grid, detector)
     count = 3 if watch else 1
-    out, *steps = (large.room(detector.shape, np.float32) for _ in range(count))
+    out, *steps = (memory.room(detector.shape, np.float32) for _ in range(count))
     depth = above_um
     for start, stop in slabs(grid, spread, max_bytes):
         slab = grid.slab(start, stop)
@@ -277,7 +277,7 @@ def render(
         for seen in steps[1:]:
             add_means(light, slab, detector, seen)
         spread.add(light, start, out)
-        large.release(out, *steps)
+        memory.release(out, *steps)
     spread.finish(out)
     for part in slabs_of(out):  # rounding of transforms around zero
         np.maximum(part, 0, out=part)

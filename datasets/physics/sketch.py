@@ -6,7 +6,7 @@ Eschweiler et al. (2024), doi:10.1371/journal.pcbi.1011890; its program writes t
 import numpy as np
 
 from cytosuite.bodies.grid import in_slabs, slabs
-from cytosuite.volume import Volume, large
+from cytosuite.volume import Volume, memory
 from cytosuite.volume.arrays import ZYX, Unsigned
 from cytosuite.volume.objects import borders
 from cytosuite.volume.pieces import extremes
@@ -28,7 +28,7 @@ def signed_distance(labels: Volume) -> Volume:
 
     array, spacing = _planes(labels)
     depth, height, width = array.shape
-    distance = large.room(array.shape, np.float32)
+    distance = memory.room(array.shape, np.float32)
     for part, away in in_slabs(array, distance):
         kernels.rows(part.reshape(-1, width), spacing[2], away.reshape(-1, width))
         kernels.across(part, spacing[1], away)
@@ -42,7 +42,7 @@ def signed_distance(labels: Volume) -> Volume:
         np.negative(away, out=away, where=part == 0)
         if end - top < height:
             distance[:, top:end] = away
-        large.release(array, distance)
+        memory.release(array, distance)
     return labels.like(distance.reshape(labels.shape))
 
 
@@ -50,14 +50,14 @@ def boundary(labels: Volume, width_um: float, distance: Volume | None = None) ->
     """Return a uint8 mask of the borders of objects, `width_um` thick, at least two voxels."""
     array, _ = _planes(labels)
     away = (distance or signed_distance(labels)).array.reshape(array.shape)
-    mask = large.room(array.shape, np.uint8)
+    mask = memory.room(array.shape, np.uint8)
     for start, stop in slabs(array.shape):
         low, high = max(start - 1, 0), min(stop + 1, len(array))  # a face lies between two planes
         numbers = array[low:high]
         part = np.abs(away[low:high]) <= width_um / 2 * (1 + 1e-6)
         part |= borders(numbers)
         mask[start:stop] = part[start - low : stop - low]
-        large.release(array, away, mask)
+        memory.release(array, away, mask)
     return labels.like(mask.reshape(labels.shape))
 
 
@@ -77,15 +77,15 @@ def seeds(labels: Volume) -> Volume:
         for axis, place in enumerate((*ticks, np.ones(1))):
             weights = np.broadcast_to(place, part.shape).ravel()
             totals[:, axis] += np.bincount(part.ravel(), weights, count + 1)
-        large.release(array)
+        memory.release(array)
     middles = totals[:, :3] / np.maximum(totals[:, 3:], 1)
     for start, stop in spans:
         steps = np.array(spacing, np.float64)
         kernels.middles(array[start:stop], start, steps, middles, nearest, places)
-        large.release(array)
-    mask = large.room(array.shape, np.uint8)
+        memory.release(array)
+    mask = memory.room(array.shape, np.uint8)
     mask[tuple(places[places[:, 0] >= 0].T)] = 1
-    large.release(mask)
+    memory.release(mask)
     return labels.like(mask.reshape(labels.shape))
 
 

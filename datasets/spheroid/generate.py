@@ -9,19 +9,18 @@ from scipy import ndimage
 from cytosuite.bodies.grid import Grid, Labels, in_slabs
 from cytosuite.bodies.stars import label
 from cytosuite.datasets.camera import gain_for_exposure
-from cytosuite.datasets.conditions import measured
 from cytosuite.datasets.physics import labels
 from cytosuite.datasets.physics.bodies import Mixture, volumes_um3
 from cytosuite.datasets.physics.grid import copied
 from cytosuite.datasets.physics.psf import Gaussian, Psf
 from cytosuite.datasets.physics.shapes import Nuclei
-from cytosuite.datasets.sample import Sample
+from cytosuite.datasets.sample import Sample, measured
 from cytosuite.datasets.scene import generator
 from cytosuite.datasets.spheroid.grow import grow
 from cytosuite.datasets.spheroid.light import Specimen, expected_photons, grid_for, point_spread
 from cytosuite.datasets.spheroid.parameters import Parameters, check, draw_values
 from cytosuite.files import ScalarMap, Scalars
-from cytosuite.volume import Volume, Volumes, large
+from cytosuite.volume import Volume, Volumes, memory
 from cytosuite.volume.arrays import Doubles, Image, Lengths, Longs, Rng, Shorts
 from cytosuite.volume.pieces import extremes
 
@@ -120,7 +119,7 @@ def _means(objects: Labels, photons: Image) -> Doubles:
     for plane, light in zip(objects, photons, strict=True):
         sizes += np.bincount(plane.ravel(), minlength=count)
         sums += np.bincount(plane.ravel(), light.ravel(), minlength=count)
-        large.release(objects, photons)
+        memory.release(objects, photons)
     return sums / np.maximum(sizes, 1)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from cytosuite.contract.weights import Model
 from cytosuite.networks.network import _loaded, tensors_of
-from cytosuite.volume import large
+from cytosuite.volume import memory
 
 HELPED = ("", "cellpose3d", "cyclegan3d", "diffusion", "view_fusion", "view_fusion/training")
 sys.path += [str(Path(__file__).parent / name) for name in HELPED]
@@ -39,9 +39,9 @@ def hold_on_disk(monkeypatch, mapped, tight):
     def hold(run, volume):
         expected = run(volume)
         tight()
-        monkeypatch.setattr(large, "SLAB", 3 * volume.array[0].size)
+        monkeypatch.setattr(memory, "SLAB", 3 * volume.array[0].size)
         found = run(replace(volume, array=mapped(volume.array)))
-        assert large.is_mapped(found.array)
+        assert memory.is_mapped(found.array)
         np.testing.assert_array_equal(found.array, expected.array)
         assert found.metadata == expected.metadata
 

@@ -7,8 +7,8 @@ import warnings
 import numpy as np
 import pytest
 
-from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.contract import example
+from cytosuite.benchmark.catalog.models import algorithms
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.weights import open_model, read_cards

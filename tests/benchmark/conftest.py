@@ -12,7 +12,7 @@ from participants import one_reader
 from toys import answers, dataset_of, made_in, squares
 
 from cytosuite.benchmark.catalog import models
-from cytosuite.benchmark.catalog.catalog import algorithms
+from cytosuite.benchmark.catalog.models import algorithms
 from cytosuite.benchmark.catalog.packages import need_packages
 from cytosuite.benchmark.engines.outcome import Limits, Outcome, StartError
 from cytosuite.benchmark.runs.data.recipe import Recipe

@@ -3,7 +3,7 @@
 import pytest
 
 from cytosuite.bodies import grid
-from cytosuite.volume import large
+from cytosuite.volume import memory
 
 
 @pytest.fixture
@@ -14,14 +14,14 @@ def hold_on_disk(monkeypatch, tight, tmp_path):
         whole = make()
         tight()
         monkeypatch.setattr(grid, "SLAB", voxels)
-        monkeypatch.setenv(large.SCRATCH, str(tmp_path))
+        monkeypatch.setenv(memory.SCRATCH, str(tmp_path))
         slabs = make()
         assert (slabs.metadata, slabs.conditions) == (whole.metadata, whole.conditions)
         before, after = ({**made.sockets, **made.extras} for made in (whole, slabs))
         assert set(before) == set(after)
         for name, volume in after.items():
             assert volume.array.tobytes() == before[name].array.tobytes(), name
-            assert large.is_mapped(volume.array), name
+            assert memory.is_mapped(volume.array), name
         assert not any(tmp_path.iterdir())  # files without a name
 
     return hold

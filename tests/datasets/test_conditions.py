@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from cytosuite.datasets.conditions import measured
 from cytosuite.datasets.physics.grid import ENOUGH, some_planes
+from cytosuite.datasets.sample import measured
 
 
 def scene(noise=2.0, shape=(12, 60, 60)):

@@ -7,8 +7,8 @@ from fnmatch import fnmatch
 import pytest
 from house import ROOT, printed, ran
 
-from cytosuite.benchmark.catalog.catalog import algorithms
-from cytosuite.benchmark.catalog.sources import runtime_files
+from cytosuite.benchmark.catalog.models import algorithms
+from cytosuite.benchmark.catalog.packages import runtime_files
 from cytosuite.files import visible_files
 
 BOTH = ["Dockerfile", "docker/base.Dockerfile"]

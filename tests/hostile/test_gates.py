@@ -32,7 +32,7 @@ from cytosuite.contract.progress import latest
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import LINE, InputError, plain
 from cytosuite.files import parse_json, read_json, write_json
-from cytosuite.folders.names import case_name
+from cytosuite.folders.entries import case_name
 
 often = settings(max_examples=100)
 seldom = settings(max_examples=25)  # with files or a whole report

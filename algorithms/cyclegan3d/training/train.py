@@ -25,7 +25,7 @@ from cytosuite.algorithms.cyclegan3d.training.volumes import (
 )
 from cytosuite.algorithms.cyclegan3d.translate import OF_TARGET
 from cytosuite.contract.tasks import IMAGE
-from cytosuite.denoising.light import light_of
+from cytosuite.denoising.camera import light_of
 from cytosuite.files import Entries, Json, rounded
 from cytosuite.folders.index import Item
 from cytosuite.networks.normalise import target_of

@@ -18,7 +18,7 @@ from cytosuite.algorithms.diffusion.predict import SKETCH, Given
 from cytosuite.algorithms.diffusion.training.settings import Settings
 from cytosuite.contract.interface import is_finite
 from cytosuite.contract.tasks import LABELS
-from cytosuite.denoising.light import light_of
+from cytosuite.denoising.camera import light_of
 from cytosuite.denoising.noise import noise_of
 from cytosuite.denoising.sampling import HIDDEN, positions
 from cytosuite.errors import InputError

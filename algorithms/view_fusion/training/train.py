@@ -19,7 +19,7 @@ from cytosuite.algorithms.view_fusion.training.pairs import (
 from cytosuite.contract.tasks import VIEW
 from cytosuite.files import Entries, FloatTuple
 from cytosuite.metrics.evidence import Facts
-from cytosuite.metrics.images.ssim_compare import K1, K2, gaussian_window
+from cytosuite.metrics.images.ssim import K1, K2, gaussian_window
 from cytosuite.training.heldout import HeldOut, outputs_of
 from cytosuite.training.images import filled, middle
 from cytosuite.training.parts import Tensors, Training

@@ -33,9 +33,9 @@ from cytosuite.files import (
     remove,
     write_json,
 )
+from cytosuite.folders.entries import OBJECTS, case_name, key_of
 from cytosuite.folders.index import Item
 from cytosuite.folders.masks import read_labels
-from cytosuite.folders.names import OBJECTS, case_name, key_of
 from cytosuite.folders.part import Part
 from cytosuite.folders.part import content as content_of
 from cytosuite.folders.points import point_files

@@ -13,9 +13,9 @@ from cytosuite.contract.spacing import trusted
 from cytosuite.errors import InputError, at
 from cytosuite.files import Paths, TextSeq
 from cytosuite.folders import layouts, points, rois, sides
+from cytosuite.folders.entries import readable
 from cytosuite.folders.index import OUTPUTS, SOCKETS, Item, index
 from cytosuite.folders.masks import Masks, Source, read_rules
-from cytosuite.folders.names import readable
 from cytosuite.formats import imagefiles, lists, without_pixels
 from cytosuite.formats.hdf5 import LABELS_FIRST
 from cytosuite.metrics.labels.prepare import without_border

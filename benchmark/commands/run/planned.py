@@ -19,8 +19,8 @@ from cytosuite.benchmark.engines import gpu, outcome
 from cytosuite.benchmark.runs.data.dataset import Dataset
 from cytosuite.benchmark.runs.plan import Job
 from cytosuite.benchmark.runs.store.csvfile import write_rows
+from cytosuite.benchmark.scores import circumstances
 from cytosuite.benchmark.scores.circumstances import RunFacts, revision
-from cytosuite.benchmark.scores.comparison import origin
 from cytosuite.contract.tasks import Task
 from cytosuite.files import TextDict, TextMap, TextSeq, frozen, write_json
 from cytosuite.folders.splits import TABLE, Placed, split_rows
@@ -69,7 +69,7 @@ def write_run(run: PlannedRun, facts: RunFacts) -> None:
     jobs = run.jobs
     models = {
         job.algorithm.name: {
-            card.name: origin.model_digest(card)
+            card.name: circumstances.model_digest(card)
             for card in cards.cards_of(job.algorithm.name, run.models)
         }
         for job in jobs
@@ -88,11 +88,11 @@ def write_run(run: PlannedRun, facts: RunFacts) -> None:
             "api": facts.api,
             "machine": f"{platform.machine()}, {os.cpu_count()} cores",
             "jobs": {job.algorithm.name: job.key for job in jobs},
-            "request": origin.request_facts(run.options.request),
+            "request": circumstances.request_facts(run.options.request),
             "cytosuite": f"{__version__} {revision()}".strip(),
             "versions": {job.algorithm.name: job.algorithm.version for job in jobs},
             "models": models,
-            "cases": origin.case_digests(dataset),
+            "cases": circumstances.case_digests(dataset),
             "reference": len(dataset.reference),
             **gpu.gpu_facts(run.options.device),
         },

@@ -15,7 +15,7 @@ from cytosuite.benchmark.runs.store.integrity import stamp
 from cytosuite.contract.tasks import TASKS, TRACKS, Task
 from cytosuite.errors import InputError, plain, reason_of
 from cytosuite.files import Paths, link, remove, value_digest
-from cytosuite.folders import index, names, points, sides
+from cytosuite.folders import entries, index, points, sides
 from cytosuite.formats.imagefiles import LABEL
 
 MOST_FILES = 100_000  # of an image that is a folder; changes of more are not seen
@@ -129,7 +129,7 @@ def _predictions(
     groups = defaultdict(list)
     try:
         for path in points.tables_of(folder) if listed else sides.files_of(folder):
-            key = names.case_name(sides.bare_name(path))
+            key = entries.case_name(sides.bare_name(path))
             groups[key if key in cases else key.removesuffix(LABEL)].append(path)
     except (InputError, OSError) as error:
         reason = reason_of(error, folder)

@@ -6,8 +6,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cytosuite import __version__
-from cytosuite.benchmark.catalog.packages import Base, Device, lock, lock_files, needed_base
-from cytosuite.benchmark.catalog.sources import ROOMS, reached, runtime_files
+from cytosuite.benchmark.catalog.packages import (
+    ROOMS,
+    Base,
+    Device,
+    lock,
+    lock_files,
+    needed_base,
+    reached,
+    runtime_files,
+)
 from cytosuite.benchmark.engines.images.context import Files, by_name
 from cytosuite.contract.manifest import read_algorithm
 from cytosuite.files import TextMap, TextPair, Texts, digest, frozen, visible_files

@@ -18,7 +18,7 @@ from cytosuite.benchmark.scores.results import CaseFiles, Results
 from cytosuite.contract.tasks import Kind, Socket
 from cytosuite.errors import CytosuiteError
 from cytosuite.files import Entries, FloatMap, Json, TextMap, TextSeq
-from cytosuite.metrics.tracks.link_errors import LINK_ERRORS
+from cytosuite.metrics.tracks.tracking import LINK_ERRORS
 
 CASES = 50  # in the viewer at most
 ALGORITHMS = 6

@@ -20,7 +20,7 @@ from cytosuite.contract.tracks import read_tracks
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.files import TextSeq, frozen
 from cytosuite.formats import read
-from cytosuite.metrics.tracks.link_errors import LinkError
+from cytosuite.metrics.tracks.tracking import LinkError
 from cytosuite.volume.arrays import Array, Floats, Interval, Lengths, Shape, Words
 
 LOGGER = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from cytosuite.volume.arrays import Array, Bytes, Floats, Interval, Lengths, Longs, Shape, Words
-from cytosuite.volume.large import is_mapped, release
+from cytosuite.volume.memory import is_mapped, release
 from cytosuite.volume.pieces import distinct, slabs, slabs_of
 
 BLOCK = 8  # px: slices of a sprite start at multiples, so that no block of the JPEG has two

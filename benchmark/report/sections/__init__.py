@@ -1,1 +1,1 @@
-"""Sections of the report, one module each, found by themselves (see `section`)."""
+"""Sections of the report, one module each, found by themselves (see `page.ReportSection`)."""

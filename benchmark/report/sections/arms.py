@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cytosuite.benchmark.catalog.places import program_of
-from cytosuite.benchmark.report.section import ReportSection
+from cytosuite.benchmark.report.page import ReportSection
 from cytosuite.benchmark.report.wording import estimate, fixed, interval, number
 from cytosuite.benchmark.runs.store.documents import escape, table
 from cytosuite.benchmark.scores.results import Results

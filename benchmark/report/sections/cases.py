@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from cytosuite.benchmark.report.section import ReportSection
+from cytosuite.benchmark.report.page import ReportSection
 from cytosuite.benchmark.report.wording import decimals, duration, memory
 from cytosuite.benchmark.runs.record import Record
 from cytosuite.benchmark.scores.results import Results

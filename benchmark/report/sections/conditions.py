@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from cytosuite.benchmark.report.plots import Line, PointPlot, Spot, curves
-from cytosuite.benchmark.report.section import ReportSection
+from cytosuite.benchmark.report.figures import Line, PointPlot, Spot, curves
+from cytosuite.benchmark.report.page import ReportSection
 from cytosuite.benchmark.report.wording import estimate, known, number, span_of
 from cytosuite.benchmark.runs.store.documents import escape, table
 from cytosuite.benchmark.scores.results import Condition, Group, Results

@@ -3,9 +3,8 @@
 import math
 from itertools import pairwise
 
-from cytosuite.benchmark.report.figures import dotted
-from cytosuite.benchmark.report.plots import Line, Point, PointPlot, Spot
-from cytosuite.benchmark.report.section import ReportSection
+from cytosuite.benchmark.report.figures import Line, Point, PointPlot, Spot, dotted
+from cytosuite.benchmark.report.page import ReportSection
 from cytosuite.benchmark.report.wording import duration, known, memory, number
 from cytosuite.benchmark.scores.results import Results
 from cytosuite.figures.svg import Axis, axis_of_ratios, axis_of_times, part

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cytosuite.benchmark.report.plots import Line, PointPlot, Spot, boxes
-from cytosuite.benchmark.report.section import ReportSection
+from cytosuite.benchmark.report.figures import Line, PointPlot, Spot, boxes
+from cytosuite.benchmark.report.page import ReportSection
 from cytosuite.benchmark.report.wording import number
 from cytosuite.benchmark.runs.store.documents import table
 from cytosuite.benchmark.scores.results import Results

@@ -9,14 +9,13 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from cytosuite.benchmark.report.section import ReportSection
+from cytosuite.benchmark.report.page import ReportSection
 from cytosuite.benchmark.report.wording import number as score
 from cytosuite.benchmark.runs.store.documents import table
 from cytosuite.benchmark.scores.objects import DEPTH, KIND, table_rows
 from cytosuite.benchmark.scores.results import Matches, Results
 from cytosuite.files import IntDict, IntMap, IntPair, Texts, TextSeq
-from cytosuite.metrics.labels.object_errors import FALSE, MATCHED, MERGED, MISSED, SPLIT
-from cytosuite.metrics.labels.object_table import SIZES
+from cytosuite.metrics.labels.object_table import FALSE, MATCHED, MERGED, MISSED, SIZES, SPLIT
 from cytosuite.volume.arrays import Bools, Doubles
 
 CLASSES = (MATCHED, SPLIT, MERGED, MISSED, FALSE)

@@ -4,7 +4,7 @@ from collections import defaultdict
 from itertools import repeat
 from typing import NamedTuple
 
-from cytosuite.benchmark.report.section import ReportSection
+from cytosuite.benchmark.report.page import ReportSection
 from cytosuite.benchmark.report.wording import log_path
 from cytosuite.benchmark.runs.record import Record
 from cytosuite.benchmark.runs.store.documents import table

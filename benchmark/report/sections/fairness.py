@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from cytosuite.benchmark.report.section import ReportSection
+from cytosuite.benchmark.report.page import ReportSection
 from cytosuite.benchmark.report.wording import duration, memory
 from cytosuite.benchmark.runs.record import Record
 from cytosuite.benchmark.runs.store.documents import Cells, table, valued

@@ -2,7 +2,7 @@
 
 from math import isnan
 
-from cytosuite.benchmark.report.section import ReportSection
+from cytosuite.benchmark.report.page import ReportSection
 from cytosuite.benchmark.report.verdict import places_text, tiers_of
 from cytosuite.benchmark.report.wording import decimals, duration, estimate, known, memory, number
 from cytosuite.benchmark.runs.store.documents import escape, table

@@ -2,12 +2,12 @@
 
 from collections import Counter
 
-from cytosuite.benchmark.report.section import ReportSection
+from cytosuite.benchmark.report.page import ReportSection
 from cytosuite.benchmark.runs.store.documents import table
 from cytosuite.benchmark.scores.matches import read_links
 from cytosuite.benchmark.scores.results import Results
 from cytosuite.files import Json
-from cytosuite.metrics.tracks.link_errors import LINK_ERRORS
+from cytosuite.metrics.tracks.tracking import LINK_ERRORS
 
 
 def view(results: Results) -> Json | None:

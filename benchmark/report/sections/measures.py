@@ -2,7 +2,7 @@
 
 import re
 
-from cytosuite.benchmark.report.section import ReportSection
+from cytosuite.benchmark.report.page import ReportSection
 from cytosuite.benchmark.report.wording import direction
 from cytosuite.benchmark.runs.store.documents import table
 from cytosuite.benchmark.scores.results import Results

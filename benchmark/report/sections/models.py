@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from cytosuite.benchmark.report.section import ReportSection
+from cytosuite.benchmark.report.page import ReportSection
 from cytosuite.benchmark.report.wording import number
 from cytosuite.benchmark.runs.record import ModelChoice, Record
 from cytosuite.benchmark.runs.store.documents import table

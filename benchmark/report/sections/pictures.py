@@ -2,6 +2,7 @@
 
 import math
 
+from cytosuite.benchmark.report.page import ReportSection
 from cytosuite.benchmark.report.pictures.gallery import (
     ALGORITHMS,
     CASES,
@@ -9,7 +10,6 @@ from cytosuite.benchmark.report.pictures.gallery import (
     choose,
     draw_all,
 )
-from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.report.wording import known, number
 from cytosuite.benchmark.scores.results import Results
 from cytosuite.files import Json

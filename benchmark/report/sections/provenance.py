@@ -1,6 +1,6 @@
 """Provenance: the command, versions and machine of the run, and its algorithms."""
 
-from cytosuite.benchmark.report.section import ReportSection
+from cytosuite.benchmark.report.page import ReportSection
 from cytosuite.benchmark.runs.store.documents import table
 from cytosuite.benchmark.scores.results import Results
 from cytosuite.files import TextDict

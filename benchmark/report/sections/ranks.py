@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from itertools import combinations
 
-from cytosuite.benchmark.report.section import ReportSection
+from cytosuite.benchmark.report.page import ReportSection
 from cytosuite.benchmark.report.verdict import certainty, places_text
 from cytosuite.benchmark.report.wording import interval, known, number
 from cytosuite.benchmark.runs.store.documents import escape, table

@@ -1,7 +1,7 @@
 """Spread over the cases: every case of every algorithm as a dot, a figure per metric."""
 
 from cytosuite.benchmark.report.figures import dotted
-from cytosuite.benchmark.report.section import ReportSection
+from cytosuite.benchmark.report.page import ReportSection
 from cytosuite.benchmark.scores.results import Results
 from cytosuite.files import Json
 

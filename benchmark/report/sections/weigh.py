@@ -4,12 +4,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from cytosuite.benchmark.report.page import ReportSection
 from cytosuite.benchmark.report.pictures.stacks import packed
-from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.scores.results import Results
 from cytosuite.files import Json, TextSeq
-from cytosuite.ranking.bootstrap import draw_counts
-from cytosuite.ranking.intervals import FEWEST
+from cytosuite.ranking.intervals import FEWEST, draw_counts
 from cytosuite.ranking.ranking import MANY, Failures
 from cytosuite.ranking.scores import Measure, ScoreArrays, measures, metric_scores, score_arrays
 

@@ -1,15 +1,22 @@
-"""Annotated cases in the layouts of other programs: nnU-Net, and HDF5 files with a list."""
+"""Annotated cases in the layouts of nnU-Net and of lists of HDF5 files; the card of a dataset.
+
+Croissant 1.0 of MLCommons, http://mlcommons.org/croissant/1.0.
+"""
 
 import re
 from collections.abc import Collection
+from mimetypes import guess_type
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from cytosuite import __version__
 from cytosuite.benchmark.runs.data.dataset import Dataset
 from cytosuite.contract.tasks import IMAGE, LABELS, TASKS
 from cytosuite.errors import InputError
-from cytosuite.files import TextPair, write_json
+from cytosuite.files import Json, TextPair, file_digest, read_json, write_json
+from cytosuite.folders.index import index
 from cytosuite.formats import channels, read, write
 from cytosuite.formats.hdf5 import write_named
 from cytosuite.formats.imagefiles import image_files
@@ -20,6 +27,10 @@ NAME = re.compile(r"Dataset\d{3}_\w+")
 CLASSES = {"background": 0, "inside": 1, "border": 2}
 GROUPS = ("boundary", "distance", "seeds")  # extras of a sketch
 SUFFIX = ".mha"  # the one of its formats that itself holds the voxel size
+FILE = "croissant.json"
+FORMAT = "http://mlcommons.org/croissant/1.0"
+CONTEXT = read_json(Path(__file__).with_name("croissant.json"))  # of the format, word by word
+SHORT = 12  # digits of a fingerprint that tell versions apart
 
 
 def nnunet_name(folder: Path) -> str:
@@ -91,3 +102,49 @@ def write_hdf5(dataset: Dataset, folder: Path) -> None:
             write_named(folder / room / f"{case.name}.h5", volumes, compress=True)
         rows.append(f"images/{case.name}.h5;masks/{case.name}.h5\n")
     (folder / "files.csv").write_text("".join(rows))
+
+
+def write_croissant(dataset: Dataset, folder: Path) -> None:
+    """Write the card of a simulated dataset that lies in a folder, whole.
+
+    Licence, address and authors are for the one who publishes it to add.
+    """
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    names = {path: path.relative_to(folder).as_posix() for path in files}
+    rows = []
+    for item in index(folder, dataset.task).items:
+        sockets = {slug: path for slug in item.files if (path := item.path(slug))}
+        by_role = {item.socket: item.image, **sockets, **item.extras}
+        paths = {role: names[path] for role, path in by_role.items() if path in names}
+        rows.append({f"cases/{key}": text for key, text in {"case": item.name, **paths}.items()})
+    fields = dict.fromkeys(key for row in rows for key in row)
+    write_json(
+        folder / FILE,
+        {
+            "@context": CONTEXT,
+            "@type": "sc:Dataset",
+            "conformsTo": FORMAT,
+            "name": dataset.name,
+            "description": f"{dataset.title} ({dataset.size}): {len(rows)} cases for the task "
+            f"{dataset.task}, simulated by cytosuite {__version__} with the seed {dataset.seed}.",
+            "version": f"1.0.0+{dataset.fingerprint[:SHORT]}",
+            "distribution": [
+                _element("FileObject", name, contentUrl=name, sha256=file_digest(path))
+                | {"encodingFormat": guess_type(name)[0] or "application/octet-stream"}
+                for path, name in names.items()
+            ],
+            "recordSet": [
+                _element(
+                    "RecordSet",
+                    "cases",
+                    field=[_element("Field", key, dataType="sc:Text") for key in fields],
+                    data=[{key: row.get(key, "") for key in fields} for row in rows],
+                )
+            ],
+        },
+    )
+
+
+def _element(kind: str, name: str, **properties: Any) -> Json:  # noqa: ANN401 - JSON
+    """Return an element of the card."""
+    return {"@type": f"cr:{kind}", "@id": name, "name": name, **properties}

@@ -15,7 +15,7 @@ from cytosuite.volume.arrays import (
     Longs,
     Shape,
 )
-from cytosuite.volume.large import is_mapped, release
+from cytosuite.volume.memory import is_mapped, release
 from cytosuite.volume.objects import borders
 from cytosuite.volume.pieces import slabs, thinned
 

@@ -22,7 +22,7 @@ from cytosuite.contract.tasks import Kind
 from cytosuite.files import atomic
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Array, Bytes, Interval
-from cytosuite.volume.large import blank
+from cytosuite.volume.memory import blank
 from cytosuite.volume.pieces import distinct, thinned
 
 READABLE = 1000  # px of the longest side to which a small result is enlarged

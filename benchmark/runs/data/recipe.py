@@ -26,9 +26,9 @@ from cytosuite.datasets.recipes import (
 from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError, pick
 from cytosuite.files import Entries, Json, Texts, TextSeq, digest, frozen, value_digest
+from cytosuite.folders.entries import home_of
 from cytosuite.folders.index import FolderIndex, by_part, index
 from cytosuite.folders.masks import Masks
-from cytosuite.folders.names import home_of
 from cytosuite.folders.part import Part
 from cytosuite.folders.part import content as content_of
 from cytosuite.folders.splits import PART, Placed, read_splits
@@ -47,7 +47,7 @@ OF_FOLDERS = {
 }
 FRAMES = 12  # of a simulated movie where none are set
 # The modules that decide the bytes on disk, of a user's images and of all.
-READERS = tuple(PACKAGE / name for name in ("folders", "datasets/folder", "datasets/conditions.py"))
+READERS = tuple(PACKAGE / name for name in ("folders", "datasets/folder", "datasets/sample.py"))
 WRITERS = (
     PACKAGE / "formats",
     PACKAGE / "volume",

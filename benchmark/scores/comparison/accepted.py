@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cytosuite.benchmark.catalog.places import PACKAGE
+from cytosuite.benchmark.scores.circumstances import cases_today, models_today, simulation_today
 from cytosuite.benchmark.scores.comparison.comparison import failed
 from cytosuite.benchmark.scores.comparison.history import add_to_history
-from cytosuite.benchmark.scores.comparison.origin import cases_today, models_today, simulation_today
 from cytosuite.benchmark.scores.comparison.scored import (
     FACTS,
     FILE,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-from cytosuite.benchmark.catalog.catalog import algorithms
+from cytosuite.benchmark.catalog.models import algorithms
 from cytosuite.benchmark.submission.checks.rules import Broken, Faults
 from cytosuite.contract.manifest import ModelCard, SelectPolicy, Uses, parse
 from cytosuite.contract.select import partakers

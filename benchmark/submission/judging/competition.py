@@ -7,8 +7,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from cytosuite.benchmark.catalog.packages import ROOMS
 from cytosuite.benchmark.catalog.places import need_checkout
-from cytosuite.benchmark.catalog.sources import ROOMS
 from cytosuite.benchmark.engines.images.blueprints import evaluation_blueprint
 from cytosuite.benchmark.runs.data.preview import write_preview
 from cytosuite.benchmark.runs.store.documents import rendered

@@ -20,7 +20,7 @@ from cytosuite.benchmark.engines.outcome import Limits, Outcome
 from cytosuite.benchmark.runs import examine, plan, run, validate
 from cytosuite.benchmark.runs.data.dataset import Case
 from cytosuite.benchmark.runs.store.csvfile import write_rows
-from cytosuite.benchmark.scores import blind, controls, notes, platform, score, standings
+from cytosuite.benchmark.scores import blind, controls, platform, score, standings
 from cytosuite.benchmark.submission.judging import evaluation, submission
 from cytosuite.container import command_parser, execute
 from cytosuite.contract.call import delivered, look
@@ -145,7 +145,7 @@ class Evaluator:
             "evaluation": {  # no fingerprint: a participant could find the seed by trial
                 "dataset": self.evaluation.dataset,
                 "cytosuite": __version__,
-                "notes": [*scores.notes, *notes.of_warnings(records)],
+                "notes": [*scores.notes, *score.of_warnings(records)],
             },
         }
 

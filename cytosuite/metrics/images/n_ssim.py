@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.images.pair import checked
-from cytosuite.metrics.images.ssim_compare import AS_IT_IS, RADIUS, Scale, compare, gaussian_window
+from cytosuite.metrics.images.ssim import AS_IT_IS, RADIUS, Scale, compare, gaussian_window
 from cytosuite.metrics.metric import metric
 from cytosuite.volume.arrays import Array
 from cytosuite.volume.percentiles import percentiles

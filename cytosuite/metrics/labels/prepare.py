@@ -9,7 +9,7 @@ from scipy import ndimage
 from cytosuite.errors import InputError
 from cytosuite.metrics.labels.overlap import overlap
 from cytosuite.volume.arrays import Integers
-from cytosuite.volume.large import room
+from cytosuite.volume.memory import room
 from cytosuite.volume.pieces import distinct, gathered, slabs_of
 
 Label = TypeVar("Label", bound=np.integer[Any])

@@ -13,11 +13,10 @@ from scipy.spatial import cKDTree
 
 from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Evidence
-from cytosuite.metrics.known import known, voxel_size
 from cytosuite.metrics.labels.overlap import Labels, overlap
-from cytosuite.metrics.metric import family
+from cytosuite.metrics.metric import family, known, voxel_size
 from cytosuite.volume.arrays import Array, Bools, Doubles, LongPair, Longs, Spacing
-from cytosuite.volume.large import fits, is_mapped
+from cytosuite.volume.memory import fits, is_mapped
 from cytosuite.volume.objects import borders
 from cytosuite.volume.pieces import distinct, slabs
 

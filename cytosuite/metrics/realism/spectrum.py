@@ -17,7 +17,7 @@ from cytosuite.metrics.metric import metric
 from cytosuite.metrics.realism.scene import Stacks, members, stack
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Doubles
-from cytosuite.volume.large import release
+from cytosuite.volume.memory import release
 from cytosuite.volume.pieces import planes_of
 
 FLOOR = 1e-12  # share of the mean density: below it a band counts as empty

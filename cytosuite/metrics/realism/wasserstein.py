@@ -16,12 +16,11 @@ import numpy as np
 from cytosuite.errors import InputError
 from cytosuite.files import FloatPair, frozen
 from cytosuite.metrics.evidence import Evidence
-from cytosuite.metrics.known import ratio
-from cytosuite.metrics.metric import metric
+from cytosuite.metrics.metric import metric, ratio
 from cytosuite.metrics.realism.scene import members
 from cytosuite.networks.kernels import compiled
 from cytosuite.volume.arrays import Array, Bools, Doubles, Longs
-from cytosuite.volume.large import fits, is_mapped
+from cytosuite.volume.memory import fits, is_mapped
 from cytosuite.volume.pieces import chunks
 
 CHUNK = 1 << 18  # voxels looked at together

@@ -1,4 +1,4 @@
-"""Sequences on disk, in the folders of the Cell Tracking Challenge, and their scores.
+"""Sequences in folders of the Cell Tracking Challenge: their scores, and logs as its programs'.
 
 A truth, like ``01_GT``, holds ``TRA/man_trackTTT.tif`` and ``TRA/man_track.txt``, the markers
 and their tracks, and ``SEG/man_segTTT.tif`` or ``SEG/man_seg_TTT_ZZZ.tif``, whole cells drawn in
@@ -8,23 +8,34 @@ some frames or in single planes of them. A result, like ``01_RES``, holds ``mask
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from filecmp import cmp
 from functools import partial
+from itertools import chain, groupby
 from pathlib import Path
 
 import numpy as np
 
 from cytosuite.contract.tracks import LARGEST, Track, tracks_of
 from cytosuite.errors import InputError, pick, reason_of
-from cytosuite.files import FloatDict, TextSeq, atomic, need_folder, read_text
+from cytosuite.files import FloatDict, TextSeq, atomic, need_folder, read_text, write_text
 from cytosuite.metrics.metric import known_metrics
-from cytosuite.metrics.tracks.lineage import Frames, Mask, ReadFrames, TrackedSequence
-from cytosuite.metrics.tracks.logs import write_logs
-from cytosuite.metrics.tracks.matched_tracks import check_sequence, match_tracks
+from cytosuite.metrics.tracks.lineage import Frames, Lineage, Mask, ReadFrames, TrackedSequence
+from cytosuite.metrics.tracks.matched_tracks import MatchedTracks, check_sequence, match_tracks
+from cytosuite.metrics.tracks.tracking import CELLS, COSTS, det, edits, seg, tra
 from cytosuite.volume import Volume
-from cytosuite.volume.arrays import Array
+from cytosuite.volume.arrays import Array, Longs
 
+RULE = "=" * 81
+TITLES = {  # of each operation, a field of `Edits`; DET counts the first three
+    "splits": "Splitting Operations",
+    "missed": "False Negative Vertices",
+    "spurious": "False Positive Vertices",
+    "extra_links": "Redundant Edges To Be Deleted",
+    "absent_links": "Edges To Be Added",
+    "wrong_links": "Edges with Wrong Semantics",
+}
+OF_TRUTH = {"missed", "absent_links"}
 MOST_FRAMES = 100_000
 MARKERS = "TRA/man_track"
 RESULT = "mask"
@@ -32,6 +43,55 @@ WHOLE = re.compile(r"man_seg(\d+)\.tiff?$")
 PLANE = re.compile(r"man_seg_(\d+)_(\d+)\.tiff?$")
 TRUTH_TABLE = "TRA/man_track.txt"
 RESULT_TABLE = "res_track.txt"
+
+
+def write_logs(folder: Path, tracks: MatchedTracks) -> None:
+    """Write ``SEG_log.txt``, ``DET_log.txt`` and ``TRA_log.txt`` into a folder, made if needed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = [*_operations(tracks)]
+    bodies = {
+        "SEG": ([*_drawn(tracks)], seg.of(tracks)),
+        "DET": ([*chain(*parts[: len(CELLS)])], det.of(tracks)),
+        "TRA": ([*chain(*parts)], tra.of(tracks)),
+    }
+    for name, (lines, value) in bodies.items():
+        text = "\n".join([*lines, RULE, f"{name} measure: {value:.6f}", ""])
+        write_text(folder / f"{name}_log.txt", text)
+
+
+def _head(title: str) -> str:
+    """Return the line above a part."""
+    return f"----------{title}----------"
+
+
+def _drawn(tracks: MatchedTracks) -> Iterator[str]:
+    """Yield the lines of SEG: the Jaccard index of each cell, by frame and plane."""
+    cells = zip(tracks.drawn.tolist(), tracks.jaccard.tolist(), strict=True)
+    for (frame, plane), group in groupby(cells, key=lambda cell: tuple(cell[0][:2])):
+        yield _head(f"T={frame} Z={plane}")
+        yield from (f"GT_label={label} J={value:.6g}" for (_, _, label), value in group)
+
+
+def _operations(tracks: MatchedTracks) -> Iterator[list[str]]:
+    """Yield the lines of each operation: cells, or both ends of links, by frame."""
+    changes = edits(tracks)
+    for name, title in TITLES.items():
+        of_truth = name in OF_TRUTH
+        graph, word = (tracks.truth, "GT_label") if of_truth else (tracks.prediction, "Label")
+        vertices = getattr(changes, name)
+        ordered = vertices[np.lexsort((graph.track_of[vertices], graph.frame_of(vertices)))]
+        lines = _places(graph, ordered, word)
+        if name.endswith("_links"):
+            starts = _places(graph, graph.sources[ordered], word)
+            lines = [f"[{a}] -> [{b}]" for a, b in zip(starts, lines, strict=True)]
+        yield [_head(f"{title} (Penalty={COSTS[name]:g})"), *lines]
+
+
+def _places(graph: Lineage, vertices: Longs, word: str) -> list[str]:
+    """Return frame and label of each cell."""
+    labels = graph.labels[graph.track_of[vertices]].tolist()
+    rows = zip(graph.frame_of(vertices).tolist(), labels, strict=True)
+    return [f"T={frame} {word}={label}" for frame, label in rows]
 
 
 def read_sequence(folder: Path) -> TrackedSequence:

@@ -14,7 +14,7 @@ from cytosuite.segmentation.foreground import (
     li_threshold,
 )
 from cytosuite.volume.arrays import Array, Floats, Integers, Longs, Spacing
-from cytosuite.volume.large import taken
+from cytosuite.volume.memory import taken
 from cytosuite.volume.objects import borders, box_at
 from cytosuite.volume.pieces import extremes, slabs_of
 

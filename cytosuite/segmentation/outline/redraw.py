@@ -22,8 +22,7 @@ from cytosuite.segmentation.outline.features import (
 from cytosuite.segmentation.outline.trees import Trees
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Array, Ints, Sizes, Spacing
-from cytosuite.volume.large import put, release, room, taken
-from cytosuite.volume.memory import GIB, free_gib
+from cytosuite.volume.memory import GIB, free_gib, put, release, room, taken
 from cytosuite.volume.objects import box_of, wider
 from cytosuite.volume.pieces import distinct, slabs_of
 

@@ -21,7 +21,7 @@ from cytosuite.networks.grid import (
     to_working,
     working_shape,
 )
-from cytosuite.volume import large
+from cytosuite.volume import memory
 from cytosuite.volume.pieces import converted
 
 SHAPE = (30, 60, 66)
@@ -72,7 +72,7 @@ def test_labels_in_pieces_are_those_of_the_whole(image_shape, where, monkeypatch
     found = to_image(labels, margin, image_shape)
     assert_array_equal(found, expected)
     assert expected.max() > 20
-    assert large.is_mapped(found) == (where == "disk")
+    assert memory.is_mapped(found) == (where == "disk")
 
 
 def test_an_object_keeps_voxels_that_another_block_saw_below_the_threshold():
@@ -89,7 +89,7 @@ def test_a_working_grid_is_read_as_it_is_made_at_once(factor, where, monkeypatch
     image = rng.integers(0, 999, SHAPE).astype(np.uint16)
     if where == "disk":
         image = converted(image, np.int32)  # moves it onto the disk
-        assert large.is_mapped(image)
+        assert memory.is_mapped(image)
     monkeypatch.setattr(module, "_PIECE", 20_000)
     shape = working_shape(SHAPE, factor)
     read = reader(image, factor, shape)

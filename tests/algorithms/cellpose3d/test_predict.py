@@ -12,7 +12,7 @@ from cytosuite.algorithms.cellpose3d.network import Network, build, load
 from cytosuite.algorithms.cellpose3d.predict import predict
 from cytosuite.networks.tiling import plan
 from cytosuite.segmentation.outline.trees import Trees
-from cytosuite.volume import Volume, large
+from cytosuite.volume import Volume, memory
 from cytosuite.volume.pieces import converted
 
 SPACING = (2.0, 1.0, 1.0)
@@ -163,8 +163,8 @@ def test_a_volume_on_disk_in_blocks_has_the_labels_of_one_in_memory(model, fake,
     tight()
     mapped = converted(array, np.float64)
     found = run(mapped, model(**SIMPLE), spacing)
-    assert large.is_mapped(mapped)
-    assert large.is_mapped(found.array)
+    assert memory.is_mapped(mapped)
+    assert memory.is_mapped(found.array)
     assert expected.array.max() > 10
     np.testing.assert_array_equal(found.array, expected.array)
     for key in ("objects", "li_threshold", "removed"):

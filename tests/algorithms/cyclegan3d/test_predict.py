@@ -14,8 +14,7 @@ from cytosuite.algorithms.cyclegan3d.measure import SHARES
 from cytosuite.algorithms.cyclegan3d.network import build
 from cytosuite.algorithms.cyclegan3d.predict import Parameters, predict
 from cytosuite.contract.manifest import parse
-from cytosuite.denoising.camera import CameraModel
-from cytosuite.denoising.light import light_of
+from cytosuite.denoising.camera import CameraModel, light_of
 from cytosuite.volume import Origin, seed_of
 
 TARGET = {"mean": 100.0, "sd": 5.0, "dtype": "uint16"}

@@ -1,6 +1,6 @@
 import pytest
 
-from cytosuite.benchmark.catalog.catalog import algorithms
+from cytosuite.benchmark.catalog.models import algorithms
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.contract.select import select
 from cytosuite.contract.weights import read_cards

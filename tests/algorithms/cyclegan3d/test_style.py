@@ -11,8 +11,7 @@ from cytosuite.algorithms.cyclegan3d.style import (
     measure_style,
     transfer,
 )
-from cytosuite.denoising.camera import CameraModel
-from cytosuite.denoising.light import light_of
+from cytosuite.denoising.camera import CameraModel, light_of
 from cytosuite.volume import Volume
 
 

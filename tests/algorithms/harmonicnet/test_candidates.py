@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from rasters import away_from
 
-from cytosuite.algorithms.harmonicnet.candidates import find
+from cytosuite.algorithms.harmonicnet.suppression import find
 
 SHAPE = (9, 10, 11)
 SPACING = (2.0, 1.0, 0.5)

@@ -1,7 +1,6 @@
 import numpy as np
 
-from cytosuite.algorithms.harmonicnet.candidates import Candidates
-from cytosuite.algorithms.harmonicnet.suppression import kept
+from cytosuite.algorithms.harmonicnet.suppression import Candidates, kept
 from cytosuite.bodies.grid import Grid
 from cytosuite.bodies.stars import label, stars_from
 

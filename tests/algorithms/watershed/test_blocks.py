@@ -16,7 +16,7 @@ from cytosuite.algorithms.watershed.segment import segment, smoothed
 from cytosuite.metrics.labels.ctc import seg
 from cytosuite.metrics.labels.overlap import overlap
 from cytosuite.segmentation.foreground import remove_background
-from cytosuite.volume import large
+from cytosuite.volume import memory
 from cytosuite.volume.pieces import converted
 
 SPACING = (2.0, 1.0, 1.0)
@@ -85,7 +85,7 @@ def test_blocks_give_the_objects_of_the_whole(changes, on_disk, in_blocks, tight
         tight()
         image = converted(image, np.int32)
     found = segment_blocks(image, SPACING, parameters, planned)
-    assert large.is_mapped(found) == on_disk
+    assert memory.is_mapped(found) == on_disk
     assert found.dtype == np.uint16
     assert found.max() == np.unique(found).size - 1
     shared = overlap(whole, found)

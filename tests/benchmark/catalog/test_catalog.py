@@ -4,7 +4,7 @@ import pytest
 from house import ROOT
 from mistakes import refused
 
-from cytosuite.benchmark.catalog import catalog, places
+from cytosuite.benchmark.catalog import models, places
 from cytosuite.benchmark.catalog.models import named_models
 from cytosuite.benchmark.commands.algorithms import listing
 from cytosuite.benchmark.engines import choose as choosing
@@ -21,12 +21,12 @@ def installed(monkeypatch, tmp_path):
 
 
 def test_optional_algorithms_run_by_name_or_with_all():
-    plain = catalog.algorithms()["watershed"]
+    plain = models.algorithms()["watershed"]
     known = {"mine": plain, "theirs": plain.model_copy(update={"optional": True})}
-    assert catalog.asked_for([], known) == ["mine"]
-    assert catalog.asked_for(["all"], known) == ["mine", "theirs"]
-    assert catalog.asked_for(["theirs"], known) == ["theirs"]
-    refused("did you mean 'theirs'", catalog.asked_for, ["their"], known)
+    assert models.asked_for([], known) == ["mine"]
+    assert models.asked_for(["all"], known) == ["mine", "theirs"]
+    assert models.asked_for(["theirs"], known) == ["theirs"]
+    refused("did you mean 'theirs'", models.asked_for, ["their"], known)
 
 
 def test_a_wheel_knows_the_models_that_were_trained_in_the_current_folder(installed, tmp_path):

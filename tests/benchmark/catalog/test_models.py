@@ -8,8 +8,8 @@ import pytest
 from mistakes import refused
 
 from cytosuite.benchmark.catalog import models as module
-from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.models import (
+    algorithms,
     choice_digest,
     choose_algorithm,
     hand_over,

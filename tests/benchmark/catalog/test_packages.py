@@ -7,7 +7,7 @@ from house import ROOT
 from mistakes import refused
 
 from cytosuite.benchmark.catalog import packages
-from cytosuite.benchmark.catalog.catalog import algorithms
+from cytosuite.benchmark.catalog.models import algorithms
 from cytosuite.benchmark.catalog.packages import (
     imported,
     lock,

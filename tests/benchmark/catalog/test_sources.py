@@ -3,9 +3,9 @@
 import pytest
 from mistakes import refused
 
-from cytosuite.benchmark.catalog.catalog import algorithms
+from cytosuite.benchmark.catalog.models import algorithms
+from cytosuite.benchmark.catalog.packages import follow, reached, runtime_files
 from cytosuite.benchmark.catalog.places import PACKAGE, ROOT
-from cytosuite.benchmark.catalog.sources import follow, reached, runtime_files
 from cytosuite.files import write_text
 
 

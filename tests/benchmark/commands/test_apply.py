@@ -15,7 +15,7 @@ from rows import rows_of
 from toys import put
 
 from cytosuite.benchmark.catalog import models, packages
-from cytosuite.benchmark.catalog.catalog import algorithms
+from cytosuite.benchmark.catalog.models import algorithms
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.commands import apply as module_apply
 from cytosuite.benchmark.commands.apply import apply

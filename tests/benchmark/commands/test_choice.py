@@ -12,7 +12,7 @@ from mistakes import refused
 from rows import rows_of
 
 from cytosuite.benchmark.catalog import models
-from cytosuite.benchmark.catalog.catalog import algorithms
+from cytosuite.benchmark.catalog.models import algorithms
 from cytosuite.benchmark.commands import choice as module
 from cytosuite.benchmark.commands.apply import apply
 from cytosuite.benchmark.commands.choice import show_choice

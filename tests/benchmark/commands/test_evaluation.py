@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from mistakes import refused
 
-from cytosuite.benchmark.catalog.catalog import algorithms
+from cytosuite.benchmark.catalog.models import algorithms
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.commands.evaluation import dataset_for, rehearse_command
 from cytosuite.benchmark.commands.options.evaluation import RehearseOptions

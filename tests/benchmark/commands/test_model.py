@@ -11,7 +11,7 @@ import pytest
 from archives import sha
 from mistakes import refused
 
-from cytosuite.benchmark.catalog import catalog, models, packages, places
+from cytosuite.benchmark.catalog import models, packages, places
 from cytosuite.benchmark.commands import model as module
 from cytosuite.contract.manifest import read_card
 from cytosuite.contract.select import select
@@ -21,7 +21,7 @@ from cytosuite.errors.ending import INTERRUPTED
 from cytosuite.files import read_json, write_json
 
 WEIGHTS = places.ROOT / "weights"
-WATERSHED = catalog.algorithms()["watershed"]
+WATERSHED = models.algorithms()["watershed"]
 PLANES = WEIGHTS / "watershed/nuclei-2d.json"
 LIKE = "model add net.pt --like watershed:nuclei-2d --name"
 ADD = f"{LIKE} theirs"

@@ -11,7 +11,7 @@ import pytest
 from rendered import macro
 
 from cytosuite.benchmark.report import write_report
-from cytosuite.benchmark.report.plots import boxes
+from cytosuite.benchmark.report.figures import boxes
 from cytosuite.benchmark.report.sections import depth
 from cytosuite.figures.svg import Axis
 from cytosuite.metrics.realism.edges import EDGES, EdgeCurves

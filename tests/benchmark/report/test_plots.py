@@ -4,7 +4,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from rendered import macro
 
-from cytosuite.benchmark.report.plots import (
+from cytosuite.benchmark.report.figures import (
     HIGH,
     LEFT,
     LOW,

@@ -4,8 +4,8 @@ from dataclasses import replace
 import jinja2
 import pytest
 
-from cytosuite.benchmark.report import page, section
-from cytosuite.benchmark.report.section import views
+from cytosuite.benchmark.report import page
+from cytosuite.benchmark.report.page import views
 from cytosuite.benchmark.report.sections import arms, failures
 from cytosuite.benchmark.report.sections.models import reasons
 from cytosuite.benchmark.runs.record import ModelChoice
@@ -95,16 +95,16 @@ def test_a_section_is_found_by_its_module(tmp_path, monkeypatch, make):
     package = tmp_path / "benchmark_sections"
     package.mkdir()
     (package / "extra.py").write_text(
-        "from cytosuite.benchmark.report.section import ReportSection\n"
+        "from cytosuite.benchmark.report.page import ReportSection\n"
         "SECTION = ReportSection(5, 'Extra', 'An extra', lambda index: 7,\n"
         "    '<p>{{ view }} of {{ results.case_order|length }}</p>', lambda results, view: [str(view)])\n"
     )
     import cytosuite.benchmark.report.sections as home
 
     monkeypatch.setattr(home, "__path__", [*home.__path__, str(package)])
-    section.sections.cache_clear()
+    page.sections.cache_clear()
     html, _, lines = shown(make())
-    section.sections.cache_clear()
+    page.sections.cache_clear()
     assert html.index("<p>7 of 3</p>") < html.index('id="leaderboard"')
     assert "## An extra\n\n7" in lines
 

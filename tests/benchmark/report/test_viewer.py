@@ -13,7 +13,7 @@ from cytosuite.benchmark.scores.results import Matches
 from cytosuite.contract.tracks import Track, write_tracks
 from cytosuite.figures.palette import rgb
 from cytosuite.formats import write
-from cytosuite.metrics.tracks.link_errors import LinkError
+from cytosuite.metrics.tracks.tracking import LinkError
 from cytosuite.volume import Volume
 
 pytestmark = pytest.mark.slow

@@ -6,7 +6,7 @@ import pytest
 
 from cytosuite.benchmark.report.sections.fairness import view
 from cytosuite.benchmark.runs.record import Record
-from cytosuite.benchmark.scores.fairness import domain_of, with_domain
+from cytosuite.benchmark.scores.gather import domain_of, with_domain
 
 
 @pytest.mark.parametrize(

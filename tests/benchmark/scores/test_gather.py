@@ -9,8 +9,8 @@ from cytosuite.benchmark.scores.controls import broken_rulers, nearest
 from cytosuite.benchmark.scores.facts import Movie
 from cytosuite.benchmark.scores.gather import gather
 from cytosuite.benchmark.scores.matches import match
-from cytosuite.benchmark.scores.notes import of_warnings
-from cytosuite.contract.choice_warnings import ASSUMED
+from cytosuite.benchmark.scores.score import of_warnings
+from cytosuite.contract.select import ASSUMED
 from cytosuite.contract.tasks import TASKS
 from cytosuite.metrics import board_metrics
 from cytosuite.metrics.labels.overlap import overlap

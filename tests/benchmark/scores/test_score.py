@@ -23,7 +23,7 @@ from cytosuite.contract.tasks import TASKS
 from cytosuite.files import file_digest, write_json
 from cytosuite.folders import masks
 from cytosuite.formats import read, write
-from cytosuite.volume import large
+from cytosuite.volume import memory
 
 SEGMENT = TASKS["segment"]
 
@@ -209,9 +209,9 @@ def test_volumes_on_disk_have_the_scores_and_tables_of_those_in_memory(
     written = {path: path.read_bytes() for path in tables if path.is_file()}
     for path in written:
         path.unlink()
-    monkeypatch.setattr(large, "fits", lambda _: False)
-    monkeypatch.setattr(large, "SLAB", 100)
-    assert large.is_mapped(read(folders[0] / "output.tif").array)
+    monkeypatch.setattr(memory, "fits", lambda _: False)
+    monkeypatch.setattr(memory, "SLAB", 100)
+    assert memory.is_mapped(read(folders[0] / "output.tif").array)
     mapped = score(dataset, SEGMENT, jobs)
     assert there.table.equals(mapped.table)
     assert there.pooled == mapped.pooled

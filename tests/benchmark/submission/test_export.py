@@ -8,7 +8,7 @@ import pytest
 from archives import Image, member, tar
 from mistakes import refused
 
-from cytosuite.benchmark.catalog.catalog import algorithms
+from cytosuite.benchmark.catalog.models import algorithms
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.submission.checks.archive import read_archive
 from cytosuite.benchmark.submission.checks.preflight import preflight

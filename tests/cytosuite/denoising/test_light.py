@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from cytosuite.denoising.camera import CameraModel
-from cytosuite.denoising.light import light_of
-from cytosuite.volume import large
+from cytosuite.denoising.camera import CameraModel, light_of
+from cytosuite.volume import memory
 
 CAMERA = CameraModel(gain=12, offset=100, read_noise=0.15, excess=1, lag=0.03)
 
@@ -36,7 +35,7 @@ def test_light_is_nearer_to_the_truth_than_any_smoothing():
 
 def test_light_of_a_stack_on_disk_is_that_of_one_in_memory(mapped, monkeypatch):
     seen = CAMERA.expose(np.tile(_light()[:, :20, :20], (3, 1, 1)), 0)
-    monkeypatch.setattr(large, "SLAB", 1)  # slabs of 32 planes
+    monkeypatch.setattr(memory, "SLAB", 1)  # slabs of 32 planes
     np.testing.assert_array_equal(light_of(mapped(seen), CAMERA), light_of(seen, CAMERA))
 
 

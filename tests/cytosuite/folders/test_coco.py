@@ -6,8 +6,8 @@ from mistakes import refused
 from PIL import Image
 
 from cytosuite.files import read_json, write_json
-from cytosuite.folders.canvas import CORNERS
 from cytosuite.folders.layouts import annotated
+from cytosuite.folders.outlines import CORNERS
 
 # Columns of 3 pixels: (0 1 1) (0 0 1) (0 0 0) (0 1 1); the text is that of COCO's own program.
 RUNS = {"counts": [1, 2, 2, 1, 4, 2], "size": [3, 4]}

@@ -10,8 +10,8 @@ from PIL import Image
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors.packages import install
 from cytosuite.folders import part as microscopes
+from cytosuite.folders.entries import case_name
 from cytosuite.folders.index import by_part, index
-from cytosuite.folders.names import case_name
 from cytosuite.folders.part import Part
 from cytosuite.formats import write
 from cytosuite.volume import Volume

@@ -6,7 +6,7 @@ import tifffile
 
 from cytosuite.datasets import simulate
 from cytosuite.formats import read, write
-from cytosuite.formats.instrument import ome_xml
+from cytosuite.formats.tiffmetadata import ome_xml
 from cytosuite.volume import Volume
 
 FACTS = {

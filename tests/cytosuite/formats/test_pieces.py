@@ -12,8 +12,8 @@ from numpy.testing import assert_array_equal
 from rasters import counted
 
 from cytosuite.formats import read, slabs, write
-from cytosuite.volume import Header, Volume, large
-from cytosuite.volume.large import is_mapped
+from cytosuite.volume import Header, Volume, memory
+from cytosuite.volume.memory import is_mapped
 from cytosuite.volume.pieces import gathered, planes_in
 
 SUFFIXES = (".tif", ".mha", ".h5", ".ome.zarr", ".ozx")
@@ -25,7 +25,7 @@ GREY = {"photometric": "minisblack"}
 def small_memory(monkeypatch, tight, tmp_path):
     """Make every array too large for the memory; arrays on disk lie in a folder of their own."""
     (tmp_path / "scratch").mkdir()
-    monkeypatch.setenv(large.SCRATCH, str(tmp_path / "scratch"))
+    monkeypatch.setenv(memory.SCRATCH, str(tmp_path / "scratch"))
     tight()
 
 
@@ -126,11 +126,11 @@ from cytosuite.volume import large, pieces
 from cytosuite.formats import read, slabs, write
 from cytosuite.volume import Volume
 import zarr, h5py, imagecodecs, scipy.ndimage
-large.fits = lambda size: size < 2**22
+memory.fits = lambda size: size < 2**22
 folder, suffix = Path(sys.argv[1]), sys.argv[2]
 def peak():
     return int(next(l.split()[1] for l in open('/proc/self/status') if l.startswith('VmHWM'))) // 1024
-array = large.room((256, 1024, 512), np.uint16)
+array = memory.room((256, 1024, 512), np.uint16)
 for part in pieces.slabs(array):
     array[part] = np.arange(part.stop - part.start)[:, None, None] + np.arange(512)
 open('/proc/self/clear_refs', 'w').write('5')
@@ -148,7 +148,7 @@ print(peak() - before)
 @pytest.mark.long
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_256_mib_are_written_and_read_in_far_less_memory(tmp_path, suffix):
-    environment = {large.SCRATCH: str(tmp_path)}
+    environment = {memory.SCRATCH: str(tmp_path)}
     done = ran(sys.executable, "-c", MEMORY, tmp_path, suffix, **environment)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) < 230, "MiB"

@@ -14,7 +14,7 @@ from cytosuite.metrics.evidence import Evidence, Facts, gather
 from cytosuite.metrics.labels.prepare import without_border, without_small
 from cytosuite.metrics.realism.scene import Scene
 from cytosuite.volume import Volume
-from cytosuite.volume.large import is_mapped
+from cytosuite.volume.memory import is_mapped
 from cytosuite.volume.pieces import distinct, extremes
 
 PAIRED = [m for f in ("labels", "images", "realism") for m in metrics_of(f) if m.scope == "case"]
@@ -172,7 +172,7 @@ def test_volumes_of_noise_on_disk_are_refused(mapped, monkeypatch, rng):
     from cytosuite.metrics import seg
 
     noise = rng.integers(0, 2**31, (40, 80, 90))
-    monkeypatch.setattr("cytosuite.metrics.labels.overlap_count.free_gib", lambda: 1e-3)
+    monkeypatch.setattr("cytosuite.metrics.labels.overlap.free_gib", lambda: 1e-3)
     assert seg(noise, noise) == 1
     refused(r"shape \(40, 80, 90\) overlap in so many pairs", seg, mapped(noise), noise)
 

@@ -65,7 +65,7 @@ def test_refuses_a_module_that_was_imported_and_one_that_is_not_there(monkeypatc
         "bodies._kernels",
         "datasets.physics._body_kernels",
         "metrics.images.ssim_kernel",
-        "metrics.labels.overlap_count",
+        "metrics.labels.overlap",
     ],
 )
 def test_no_two_loops_of_a_module_share_the_name_that_links_their_code(module):

@@ -24,7 +24,7 @@ from cytosuite.networks.network import (
     tensors_of,
     unfolded,
 )
-from cytosuite.volume import large
+from cytosuite.volume import memory
 
 TILING = {"multiple": (4, 8, 8), "tile": (16, 32, 32), "halo": (2, 4, 4)}
 
@@ -228,5 +228,5 @@ def test_lazy_and_mapped_channels_have_the_answer_of_an_array(shape, mapped, tig
     for given in (lazy, mapped(values)):
         found = predict_tiles(given, Recorder(), channels=2, **TILING)
         assert_array_equal(found.values, expected.values)
-        assert large.is_mapped(found.values)
+        assert memory.is_mapped(found.values)
         assert found.tiles == expected.tiles

@@ -3,7 +3,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from cytosuite.ranking.bootstrap import (
+from cytosuite.ranking.intervals import (
     draw_counts,
     kendall_tau,
     percentiles,

@@ -6,7 +6,7 @@ from situations import drawn
 
 from cytosuite.networks.tiling import Tile, plan
 from cytosuite.segmentation.assembly import Assembly, in_core, in_order, owned
-from cytosuite.volume import large
+from cytosuite.volume import memory
 
 SHAPE = (30, 60, 66)
 
@@ -110,7 +110,7 @@ def test_objects_across_borders_are_those_of_the_whole(backwards, on_disk, tight
     found, objects, pieces = together(labels, CORES[::-1] if backwards else CORES)
     assert_array_equal(found, labels)
     assert (objects, pieces) == (labels.max(), 0)
-    assert large.is_mapped(found) == on_disk
+    assert memory.is_mapped(found) == on_disk
 
 
 def test_an_object_larger_than_the_margin_is_cut_but_neither_lost_nor_found_twice():

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import torch
 
-from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.contract import example
+from cytosuite.benchmark.catalog.models import algorithms
 from cytosuite.container import Algorithm
 from cytosuite.contract.interface import write_case
 from cytosuite.contract.manifest import read_card

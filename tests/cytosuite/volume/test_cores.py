@@ -5,8 +5,8 @@ import pytest
 
 from cytosuite.algorithms.watershed.parameters import Parameters
 from cytosuite.algorithms.watershed.segment import segment
-from cytosuite.volume import cores as module
-from cytosuite.volume.cores import cores, parts_of, side_by_side
+from cytosuite.volume import pieces as module
+from cytosuite.volume.pieces import cores, parts_of, side_by_side
 
 
 def test_the_cores_are_limited_by_the_threads_of_libraries(monkeypatch):

@@ -8,15 +8,15 @@ from hypothesis import strategies as st
 from mistakes import refused
 from numpy.testing import assert_array_equal
 
-from cytosuite.volume import large
-from cytosuite.volume.large import blank, is_mapped, put, room, taken
+from cytosuite.volume import memory
+from cytosuite.volume.memory import blank, is_mapped, put, room, taken
 from cytosuite.volume.pieces import converted, slabs, slabs_of, thinned
 
 
 def test_what_fits_is_in_memory_and_the_rest_on_disk(monkeypatch, tight, tmp_path):
     assert not is_mapped(room((3, 4), np.uint8))
     tight()
-    monkeypatch.setenv(large.SCRATCH, str(tmp_path))
+    monkeypatch.setenv(memory.SCRATCH, str(tmp_path))
     found = room((3, 4), np.float32)
     assert is_mapped(found)
     assert is_mapped(found[1:].reshape(-1).view(np.uint32))
@@ -27,10 +27,10 @@ def test_what_fits_is_in_memory_and_the_rest_on_disk(monkeypatch, tight, tmp_pat
 @given(st.integers(1, 20), st.integers(1, 9), st.integers(1, 60))
 def test_slabs_are_all_planes_once_and_bounded(planes, across, most):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(large, "SLAB", most)
+        patch.setattr(memory, "SLAB", most)
         whole = np.zeros((planes, across))
         assert list(slabs(whole)) == [slice(0, planes)]
-        patch.setattr(large, "fits", lambda _: False)
+        patch.setattr(memory, "fits", lambda _: False)
         parts = list(slabs(whole, room(whole.shape, np.uint8)))
     assert [z for part in parts for z in range(part.start, part.stop)] == list(range(planes))
     assert all(part.stop - part.start <= max(1, most // across) for part in parts)
@@ -54,8 +54,8 @@ def array(request, monkeypatch, tight, rng):
     if request.param == "memory":
         return values
     tight()
-    monkeypatch.setattr(large, "SLAB", 2 * values[0].size)
-    found = large.room(SHAPE, np.uint16)
+    monkeypatch.setattr(memory, "SLAB", 2 * values[0].size)
+    found = memory.room(SHAPE, np.uint16)
     found[...] = values
     return found
 
@@ -95,7 +95,7 @@ def resident():
 
 def test_work_on_a_mapped_array_keeps_no_memory(tight):
     tight()
-    found = large.room((64, 1024, 1024), np.uint8)
+    found = memory.room((64, 1024, 1024), np.uint8)
     box = tuple(slice(0, n) for n in found.shape)
     before = resident()
     put(found, box, np.broadcast_to(np.uint8(7), found.shape))
@@ -106,7 +106,7 @@ def test_work_on_a_mapped_array_keeps_no_memory(tight):
 
 def test_an_eighth_of_the_free_disk_stays_free(monkeypatch, tight, tmp_path):
     tight()
-    monkeypatch.setenv(large.SCRATCH, str(tmp_path))
+    monkeypatch.setenv(memory.SCRATCH, str(tmp_path))
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=800))
     assert is_mapped(room((700,), np.uint8))
     line = f"{tmp_path}: an array of .* GiB .* an eighth stays so .* name another folder"

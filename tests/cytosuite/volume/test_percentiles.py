@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from cytosuite.volume import large
+from cytosuite.volume import memory
 from cytosuite.volume.percentiles import percentiles
 
 REAL = ["?", "u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "f8", ">u2", ">f4"]
@@ -43,9 +43,9 @@ def test_percentiles_are_those_of_numpy(values, ranks, negative):
 @settings(max_examples=200)
 def test_percentiles_on_disk_lie_between_neighbours_in_order(values, ranks):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(large, "fits", lambda _: False)
-        patch.setattr(large, "SLAB", 7)
-        moved = large.room(values.shape, values.dtype)
+        patch.setattr(memory, "fits", lambda _: False)
+        patch.setattr(memory, "SLAB", 7)
+        moved = memory.room(values.shape, values.dtype)
     moved[...] = values
     ordered = np.append(np.sort(values), values.max()).astype(float)
     places = [rank / 100 * (values.size - 1) for rank in ranks]

@@ -10,7 +10,7 @@ from cytosuite.bodies import grid
 from cytosuite.bodies.grid import Grid
 from cytosuite.datasets.physics import labels
 from cytosuite.datasets.physics.shapes import draw_nuclei
-from cytosuite.volume import large
+from cytosuite.volume import memory
 
 MARGIN = (6.0, 1.5, 1.5)
 
@@ -138,7 +138,7 @@ def test_labels_on_disk_are_tidied_as_those_in_memory(monkeypatch, tight, rng):
     whole, kept = labels.tidy(image, 6)
     tight()
     monkeypatch.setattr(grid, "SLAB", 2 * 11 * 13)
-    mapped = large.room(image.shape, np.uint16)
+    mapped = memory.room(image.shape, np.uint16)
     mapped[...] = image
     found, numbers = labels.tidy(mapped, 6)
     assert found is mapped

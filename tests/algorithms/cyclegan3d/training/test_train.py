@@ -17,8 +17,7 @@ from cytosuite.algorithms.cyclegan3d.training.train import (
 from cytosuite.algorithms.cyclegan3d.translate import scaling_of
 from cytosuite.contract.manifest import parse, read_card
 from cytosuite.contract.weights import open_model
-from cytosuite.denoising.camera import CameraModel
-from cytosuite.denoising.light import light_of
+from cytosuite.denoising.camera import CameraModel, light_of
 from cytosuite.formats import read, write
 from cytosuite.training.loop import begin, complete, take_step, train
 from cytosuite.volume import Volume

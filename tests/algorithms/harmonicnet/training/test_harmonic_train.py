@@ -6,7 +6,7 @@ from mistakes import refused
 from training_data import SPACING, simulated_folder, trained
 from trainings import short
 
-from cytosuite.algorithms.harmonicnet.candidates import Candidates
+from cytosuite.algorithms.harmonicnet.suppression import Candidates
 from cytosuite.algorithms.harmonicnet.training.train import TRAINING, outlined
 from cytosuite.bodies import fit
 from cytosuite.contract.manifest import read_card

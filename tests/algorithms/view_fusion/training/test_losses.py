@@ -3,7 +3,7 @@ import torch
 from trainings import losses_of
 
 from cytosuite.algorithms.view_fusion.training.train import similarity
-from cytosuite.metrics.images.ssim_compare import compare, gaussian_window
+from cytosuite.metrics.images.ssim import compare, gaussian_window
 
 
 def _crops(shape=(14, 18, 16), scale=1.0):

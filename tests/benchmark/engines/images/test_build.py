@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from mistakes import refused
 
-from cytosuite.benchmark.catalog.sources import runtime_digest
+from cytosuite.benchmark.catalog.packages import runtime_digest
 from cytosuite.benchmark.engines.choose import choose
 from cytosuite.benchmark.engines.images.blueprints import (
     algorithm_blueprint,

@@ -20,7 +20,7 @@ from cytosuite.benchmark.report.pictures.stacks import (
     sampled,
     sprite,
 )
-from cytosuite.volume import large
+from cytosuite.volume import memory
 
 SHAPES = st.tuples(*[st.integers(1, 60)] * 3)
 EDGES = st.tuples(*[st.floats(0.05, 5)] * 3)
@@ -102,9 +102,9 @@ def test_a_coarser_grid_of_labels_is_the_same_on_disk(labels, grid, slab):
     shape = tuple(map(min, labels.shape, grid))
     there, ids = sampled(labels, shape)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(large, "fits", lambda _: False)
-        patch.setattr(large, "SLAB", slab)
-        moved = large.room(labels.shape, labels.dtype)
+        patch.setattr(memory, "fits", lambda _: False)
+        patch.setattr(memory, "SLAB", slab)
+        moved = memory.room(labels.shape, labels.dtype)
         moved[...] = labels
         found, names = sampled(moved, shape)
     assert (found == there).all()

@@ -1,6 +1,6 @@
 import toys
 
-from cytosuite.benchmark.runs.data.croissant import FILE, write_croissant
+from cytosuite.benchmark.runs.data.layouts import FILE, write_croissant
 from cytosuite.files import read_json
 from cytosuite.formats import read, write
 from tests.hostile.tally import digests

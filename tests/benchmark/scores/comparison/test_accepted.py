@@ -6,14 +6,14 @@ from mistakes import refused
 
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.runs.store.integrity import SUMS
-from cytosuite.benchmark.scores.comparison.accepted import accept, accepted, accepted_for, stale
-from cytosuite.benchmark.scores.comparison.origin import (
+from cytosuite.benchmark.scores.circumstances import (
     case_digests,
     cases_today,
     model_digest,
     models_today,
     simulation_today,
 )
+from cytosuite.benchmark.scores.comparison.accepted import accept, accepted, accepted_for, stale
 from cytosuite.benchmark.scores.comparison.scored import read_scored
 from cytosuite.contract.weights import read_cards
 from cytosuite.files import read_json

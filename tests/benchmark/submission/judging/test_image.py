@@ -2,9 +2,8 @@
 
 import pytest
 
-from cytosuite.benchmark.catalog.packages import locked, providers
+from cytosuite.benchmark.catalog.packages import follow, locked, providers
 from cytosuite.benchmark.catalog.places import ROOT
-from cytosuite.benchmark.catalog.sources import follow
 from cytosuite.benchmark.engines.images.blueprints import evaluation_blueprint
 from cytosuite.benchmark.engines.images.build import Builder
 from cytosuite.files import read_json

@@ -7,9 +7,7 @@ from hypothesis import strategies as st
 from mistakes import refused
 from numpy.lib.stride_tricks import sliding_window_view
 
-from cytosuite.metrics.images import ssim_compare
-from cytosuite.metrics.images.ssim import ssim
-from cytosuite.metrics.images.ssim_compare import compare, gaussian_window
+from cytosuite.metrics.images.ssim import compare, gaussian_window, ssim
 
 C1 = 0.01**2
 C2 = 0.03**2
@@ -78,7 +76,7 @@ def test_pieces_leave_no_seams_and_threads_change_nothing(shape, monkeypatch):
     means = [ssim(*map(np.ascontiguousarray, part), data_range=1.0) for part in parts]
     assert whole == pytest.approx(np.mean(means), abs=1e-13)
     for threads in (1, 5):
-        monkeypatch.setattr(ssim_compare, "cores", lambda threads=threads: threads)
+        monkeypatch.setattr("cytosuite.metrics.images.ssim.cores", lambda threads=threads: threads)
         assert ssim(truth, prediction, data_range=1.0) == whole
 
 
@@ -86,7 +84,7 @@ def test_a_failing_thread_is_not_silent(monkeypatch):
     def fail(*_, **__):
         raise MemoryError
 
-    monkeypatch.setattr(ssim_compare, "_band", fail)
+    monkeypatch.setattr("cytosuite.metrics.images.ssim._band", fail)
     with pytest.raises(MemoryError):
         ssim(*images(), data_range=1.0)
 

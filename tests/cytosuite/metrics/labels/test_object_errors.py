@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from situations import drawn
 
-from cytosuite.metrics.labels.object_errors import object_classes, object_errors
+from cytosuite.metrics.labels.object_table import object_classes, object_errors
 from cytosuite.metrics.labels.overlap import overlap
 
 

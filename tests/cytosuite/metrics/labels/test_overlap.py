@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from mistakes import refused
 
-from cytosuite.metrics.labels import overlap_count
 from cytosuite.metrics.labels.overlap import Overlap, concatenate, overlap
 
 INTEGERS = [np.dtype(f"{sign}int{bits}") for sign in ("", "u") for bits in (8, 16, 32, 64)]
@@ -52,7 +51,7 @@ def test_takes_the_largest_label_of_every_integer_type():
 @pytest.fixture
 def sorting(monkeypatch):
     """Make every volume one of too many pairs for the hash table."""
-    monkeypatch.setattr(overlap_count, "_hashed", lambda *_: None)
+    monkeypatch.setattr("cytosuite.metrics.labels.overlap._hashed", lambda *_: None)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +65,7 @@ def test_sorting_gives_the_table_of_hashing(sorting, factor, dtype, rng):
 
 
 def test_noise_outgrows_the_hash_table_and_needs_memory(monkeypatch, rng):
-    monkeypatch.setattr(overlap_count, "SLOTS", 16)
+    monkeypatch.setattr("cytosuite.metrics.labels.overlap.SLOTS", 16)
     truth, prediction = rng.integers(0, 60, (2, 20, 30, 40), np.uint16)
     table = overlap(truth, prediction)
     assert counted(table) == slowly(truth, prediction)

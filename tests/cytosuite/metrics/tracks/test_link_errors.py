@@ -7,10 +7,9 @@ import films
 import numpy as np
 import pytest
 
-from cytosuite.metrics.tracks.link_errors import LinkError, link_errors
-from cytosuite.metrics.tracks.logs import write_logs
 from cytosuite.metrics.tracks.matched_tracks import match_tracks
-from cytosuite.metrics.tracks.tracking import KINDS, edits, seg, tra
+from cytosuite.metrics.tracks.track_folder import write_logs
+from cytosuite.metrics.tracks.tracking import KINDS, LinkError, edits, link_errors, seg, tra
 
 ROWS = [(1, 0, 2), (2, 0, 2)]
 TWO = films.sequence(ROWS, *["11..22"] * 3)
