@@ -5,6 +5,7 @@ import platform
 import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, field, replace
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -74,6 +75,7 @@ def provenance(
     }
 
 
+@cache
 def revision() -> str:
     """Return the git revision of the checkout with ``+`` for changes, nothing outside of git."""
     command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty=+", "--abbrev=10"]

@@ -371,9 +371,11 @@ def still(modules: Iterable[nn.Module]) -> Iterator[None]:
     """Keep networks as they are in the block: gradients pass them alone."""
     for module in modules:
         module.requires_grad_(requires_grad=False)
-    yield
-    for module in modules:
-        module.requires_grad_(requires_grad=True)
+    try:
+        yield
+    finally:
+        for module in modules:
+            module.requires_grad_(requires_grad=True)
 
 
 @torch.no_grad()

@@ -190,7 +190,7 @@ def gathered(shape: Shape, dtype: DTypeLike, parts: Iterable[Array]) -> Array:
     """Return an array in `room` made of consecutive slabs, or the slab that is all of it."""
     # Before the first is decoded: a broken file may name any size.
     large_one = not memory.fits(prod(shape) * np.dtype(dtype).itemsize)
-    whole = room(shape, dtype) if large_one else None
+    whole = room(shape, dtype) if large_one or not shape[0] else None
     start = 0
     for part in parts:
         if whole is None and part.shape == shape and part.dtype == dtype:
