@@ -27,7 +27,7 @@ from cytosuite.ranking.contests import (
 )
 from cytosuite.ranking.intervals import FEWEST
 from cytosuite.ranking.ranking import Consensus, Pair, PairDict, PairMap, Ranking
-from cytosuite.ranking.rule import Extent, RankingRules, rule_sentences
+from cytosuite.ranking.rule import Extent, RankingRules, joined, rule_sentences
 from cytosuite.ranking.scores import (
     ABSENT,
     VALID,
@@ -158,11 +158,13 @@ def rank_measures(
             f"{len(names)}; rank by mean or cases"
         )
     by_name = {measure.name: measure for measure in measures if measure.name in arrays.metrics}
-    chosen = [by_name[name] for name in primary if name in by_name]
-    if not names or not chosen:
+    asked = [by_name[name] for name in primary if name in by_name]
+    if not names or not asked:
         return None
     draws = rules.draws if intervals.varied(arrays.strata) >= FEWEST else 0
     field = Field(arrays, names, intervals.draw_counts(arrays.strata, draws, rules.seed), rules)
+    chosen = [measure for measure in asked if field.scores(measure).used.any()] or asked
+    void = [measure.name for measure in asked if measure not in chosen]
     extent, (means, agreement) = _extent(field, chosen), _by_metric(field, [*by_name.values()])
     parts = {measure.name: standoff(field, measure) for measure in chosen}
     overall = together([*parts.values()], rules.scheme)
@@ -171,7 +173,8 @@ def rank_measures(
     return Ranking(
         scheme=rules.scheme,
         failures=rules.failures,
-        rule=rule_sentences(rules, chosen, extent, overall.power, FAMILY if field.many else ""),
+        rule=rule_sentences(rules, chosen, extent, overall.power, FAMILY if field.many else "")
+        + (f" Without a value, and in no rank: {joined(void)}." if void else ""),
         overall=contest(overall, field),
         metrics={name: contest(part, field) for name, part in parts.items()},
         agreement=agreement,

@@ -9,7 +9,7 @@ import pandas as pd
 from cytosuite.errors import InputError
 from cytosuite.metrics.boards import CONTROLS
 from cytosuite.ranking.by_measure import rank_measures
-from cytosuite.ranking.ranking import Ranking
+from cytosuite.ranking.ranking import SCHEMES, Ranking
 from cytosuite.ranking.rule import RankingRules
 from cytosuite.ranking.scores import KEYS, missing_rows, table_measures
 
@@ -85,8 +85,11 @@ def rank(
         )
     if not 0 < rules.alpha < 1:
         raise InputError(f"alpha {rules.alpha:g}: expected a level between 0 and 1, like 0.05")
-    if rules.failures not in ("worst", "left out"):
-        raise InputError(f"failures {rules.failures!r}: expected 'worst' or 'left out'")
+    for name, words in (("scheme", SCHEMES), ("failures", ("worst", "left out"))):
+        if (word := getattr(rules, name)) not in words:
+            raise InputError(f"{name} {word!r}: expected {' or '.join(map(repr, words))}")
+    if min(rules.draws, rules.seed) < 0:
+        raise InputError(f"draws {rules.draws}, seed {rules.seed}: expected whole numbers from 0")
     cases = len(scores[["dataset", "case"]].drop_duplicates())
     if rules.draws * cases > LARGEST:
         raise InputError(

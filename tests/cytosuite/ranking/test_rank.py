@@ -56,7 +56,12 @@ def test_a_result_failed_if_its_status_says_so(table, status):
     refused("expected the name of an algorithm", rank, scores.assign(algorithm=nan))
     assert rank(scores.assign(value=scores["value"].astype(str))).rows() == rank(scores).rows()
     refused("scores, row 0: expected a number as value, found 'x'", rank, scores.assign(value="x"))
-    refused("failures 'no': expected 'worst' or", rank, scores, rules=RankingRules(failures="no"))
+    for message, rules in {
+        "failures 'no': expected 'worst' or": {"failures": "no"},
+        "scheme 'x': expected 'mean' or 'cases' or": {"scheme": "x"},
+        "draws -5, seed 0: expected whole numbers": {"draws": -5},
+    }.items():
+        refused(message, rank, scores, rules=RankingRules(**rules))
 
 
 def test_who_fails_every_case_is_worse_than_who_does_not_however_few_there_are(ranking):
@@ -128,8 +133,13 @@ def test_wins_of_two_metrics_that_contradict_each_other_count_for_none(table):
 
 
 def test_a_metric_of_some_cases_counts_no_failures_in_the_others(table):
-    scores = two(table, SEG={"a": [0.9] * 3, "b": [0.5] * 3}, DET={"a": [0.8] * 2, "b": [0.4] * 2})
-    found = rank_measures(scores, [SEG, DET], ["SEG", "DET"])
+    none = dict.fromkeys("ab", [nan])
+    scores = two(
+        table, SEG={"a": [0.9] * 3, "b": [0.5] * 3}, DET={"a": [0.8] * 2, "b": [0.4] * 2}, AP=none
+    )
+    found = rank_measures(scores, [SEG, DET, replace(SEG, name="AP")], ["SEG", "DET", "AP"])
+    assert [*found.metrics] == ["SEG", "DET"]
+    assert found.rule.endswith(" Without a value, and in no rank: AP.")
     assert (found.means["a", "DET"], found.means["b", "DET"]) == (0.8, 0.4)
     assert found.failed == 0
 
