@@ -14,14 +14,14 @@ BITS = 16  # of a number counted in one pass
 def percentiles(volume: Array, ranks: FloatTuple) -> FloatTuple:
     """Return percentiles, ranks in [0, 100], of finite voxels, as numpy in double precision."""
     places = [rank / 100 * (volume.size - 1) for rank in ranks]
-    dtype = volume.dtype.newbyteorder("=")
+    dtype = volume.dtype.newbyteorder("=") if volume.dtype.itemsize <= 8 else np.dtype(float)
     width = 8 * dtype.itemsize
     orders = {*map(floor, places), *map(ceil, places)}
     starts = {place: (0, place) for place in orders}  # leading bits, place among those with them
     for left in range(max(width - BITS, 0), -1, -BITS):  # `BITS` more in each pass
         bits = min(BITS, width)
         counts = {lead: np.zeros(1 << bits, np.int64) for lead, _ in starts.values()}
-        for (piece,) in chunks(volume):
+        for (piece,) in chunks(volume, dtype=dtype):
             keys = _ordered(piece)
             for lead, count in counts.items():
                 same = keys if left + bits == width else keys[keys >> (left + bits) == lead]

@@ -62,7 +62,8 @@ def deep(array: Array) -> Array:
 
 
 def thinned(array: Array, step: int) -> Array:
-    """Return every `step`-th voxel of an array in C order, a copy where it is memory-mapped."""
+    """Return every `step`-th voxel in C order, bool as 0 and 1; a copy of a memory-mapped array."""
+    array = array.view(np.uint8) if array.dtype == bool else array
     if not is_mapped(array):
         return array.ravel()[::step]
     across = array[:1].size

@@ -14,6 +14,7 @@ from cytosuite.volume.arrays import Array, Doubles, Floats
 from cytosuite.volume.pieces import chunks, extremes
 
 SIZE = 1 << 14  # voxels looked at together in double precision: all stay in the cache
+LARGEST = 1e145  # of a voxel: the sum of the squares is a number
 
 
 @dataclass(slots=True)
@@ -133,11 +134,17 @@ def checked(images: dict[str, Array], *, finite: bool = True) -> tuple[Array, ..
             )
         if array.size == 0:
             raise InputError(f"{name}: an image without voxels, found shape {array.shape}")
-        if finite and array.dtype.kind == "f" and not all(map(isfinite, extremes(array))):
-            raise InputError(
-                f"{name}: every voxel must be a finite number, found NaN or infinity; replace "
-                "them, for instance with numpy.nan_to_num, where they mean something"
-            )
+        if array.dtype.kind == "f" and (finite or array.dtype.itemsize >= 8):
+            low, high = map(float, extremes(array))
+            if not (largest := max(-low, high)) <= LARGEST:
+                found = (
+                    f"{largest:g}, too large to square" if isfinite(largest) else "NaN or infinity"
+                )
+                raise InputError(
+                    f"{name}: every voxel must be a finite number, found {found}; replace "
+                    "them, for instance with numpy.nan_to_num, where they mean something, or "
+                    "divide all images by one number"
+                )
     return tuple(arrays.values())
 
 

@@ -18,6 +18,7 @@ from cytosuite.metrics.realism.scene import Stacks, members, stack
 from cytosuite.metrics.realism.structure import brighter
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Array, Bools, Doubles, Shape
+from cytosuite.volume.pieces import thinned
 
 PATCH = (11, 25, 25)  # voxels z, y, x; noise is of voxels
 PATCHES = 40  # of a stack
@@ -42,7 +43,7 @@ def textures(real: Stacks, synthetic: Stacks) -> Sides:
     the voxels of each stack. InputError if an image is no stack of finite numbers.
     """
     sides = [[stack(image) for image in members(side, Volume)] for side in (real, synthetic)]
-    ends = [np.percentile(array, (GROUND, LIGHT)) for array in sides[0]]
+    ends = [np.percentile(thinned(array, 1), (GROUND, LIGHT)) for array in sides[0]]
     ground, light = np.median(ends, axis=0) if ends else (0.0, 1.0)
     unit = max(light - ground, TINY) / STEPS
     shapes = [array.shape for side in sides for array in side]

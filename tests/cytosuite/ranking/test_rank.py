@@ -133,7 +133,7 @@ def test_wins_of_two_metrics_that_contradict_each_other_count_for_none(table):
 
 
 def test_a_metric_of_some_cases_counts_no_failures_in_the_others(table):
-    none = dict.fromkeys("ab", [nan])
+    none = {"a": [nan], "b": [nan]}
     scores = two(
         table, SEG={"a": [0.9] * 3, "b": [0.5] * 3}, DET={"a": [0.8] * 2, "b": [0.4] * 2}, AP=none
     )

@@ -82,6 +82,7 @@ def test_a_box_is_read_and_written(array, box):
 def test_thinned_values_are_those_of_the_flat_array_and_another_dtype_has_room(array):
     for step in (1, 2, 7, 599, 600, 601, 1300, 10**6):
         assert_array_equal(thinned(array, step), np.array(array).ravel()[::step])
+    assert thinned(array > 5, 7).dtype == np.uint8  # whose percentiles can be taken
     found = converted(array, np.float32)
     assert_array_equal(found, array)
     assert found.dtype == np.float32

@@ -7,7 +7,7 @@ from hypothesis.extra import numpy as arrays
 from cytosuite.volume import memory
 from cytosuite.volume.percentiles import percentiles
 
-REAL = ["?", "u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "f8", ">u2", ">f4"]
+REAL = ["?", "u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "f8", "g", ">u2", ">f4"]
 RANKS = st.lists(st.floats(0, 100), min_size=1, max_size=3)
 
 

@@ -11,7 +11,7 @@ def image():
 
 def changed(place, value):
     """Return an image with another value in one voxel."""
-    found = image()
+    found = image().astype(float)
     found[place] = value
     return found
 
@@ -23,6 +23,9 @@ MISTAKES = {
     },
     "prediction: grey values must be integer or floating numbers, found complex64": {
         "prediction": image() * 1j
+    },
+    "truth: every voxel must be a finite number, found 1e+154, too large to square": {
+        "truth": changed((1, 2, 3), -1e154)
     },
     f"prediction: {FINITE}": {"prediction": changed((1, 2, 3), np.nan)},
     f"truth: {FINITE}": {"truth": changed((2, 3, 4), -np.inf)},
