@@ -149,7 +149,8 @@ def _dataset(file: "h5py.File", group: str = "") -> "h5py.Dataset":
         members = [f"{name} ({kind})" if kind else name for name, kind in kinds.items()]
         raise InputError(
             f"expected a dataset named {' or '.join(expected)}{place}, "
-            f"found {', '.join(members) or 'none'}"
+            f"found {', '.join(members) or 'none'}; name one by --group to benchmark, segment, "
+            "apply, score and train"
         )
     return file[chosen[0]]
 

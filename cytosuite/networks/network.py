@@ -251,7 +251,7 @@ def tensors_of(network: nn.Module) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def put_tensors(network: nn.Module, tensors: Mapping[str, Tensor], where: Path) -> None:
-    """Write weights and buffers into a network, by name; `InputError` if names or shapes differ."""
+    """Write weights and buffers into a network, by name; `InputError` for others, or with NaN."""
     current = {
         k: v for k, v in tensors_of(network).items() if v.is_floating_point() or k in tensors
     }
@@ -263,8 +263,16 @@ def put_tensors(network: nn.Module, tensors: Mapping[str, Tensor], where: Path) 
                 f"{where}: these weights are not of this network ({name}: expected {expected}, "
                 f"found {stored})"
             )
+    refuse_nan(tensors, where)
     for name, value in current.items():
         value.copy_(tensors[name])
+
+
+def refuse_nan(tensors: Mapping[str, Tensor], where: Path) -> None:
+    """Refuse weights with NaN."""
+    for name, value in tensors.items():
+        if value.isnan().any():
+            raise InputError(f"{where}: {name} holds NaN, as of a training that diverged")
 
 
 def _sides(tensor: Tensor | None) -> str:

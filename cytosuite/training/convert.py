@@ -23,6 +23,7 @@ from cytosuite.errors import InputError, last_line
 from cytosuite.errors.ending import end
 from cytosuite.files import Entries, TextSeq, file_digest, open_regular, read_json
 from cytosuite.files.archive import ZipReader
+from cytosuite.networks.network import refuse_nan
 from cytosuite.training.parts import Tensors
 from cytosuite.training.publish import ALGORITHMS
 
@@ -88,9 +89,7 @@ def _packed(file: Path, tensors: Tensors) -> bytes:
         packed = save({n: value.detach().clone().contiguous() for n, value in tensors.items()})
     except BROKEN as error:
         raise InputError(f"{file}: cannot be safetensors ({last_line(error)})") from None
-    for name, value in tensors.items():
-        if value.isnan().any():
-            raise InputError(f"{file}: {name} holds NaN, as of a training that diverged")
+    refuse_nan(tensors, file)
     return packed
 
 

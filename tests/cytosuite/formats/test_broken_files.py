@@ -150,7 +150,7 @@ MISTAKES = [
     (
         (
             "expected a dataset named image or raw_image or raw or data or labels or label or "
-            "segmentation or instance or instances in data, found"
+            "segmentation or instance or instances in data, found boundary, deep (a group), seeds; name one by --group to"
         ),
         _group_of_others,
     ),

@@ -50,6 +50,8 @@ def test_written_weights_come_back_without_counters_and_others_are_refused(tmp_p
     tensors = tensors_of(network)
     wide = {**tensors, "0.weight": torch.zeros(4, 9)}
     refused(r"0\.weight: expected [\d x]+, found 4 x 9", put_tensors, other, wide, tmp_path)
+    odd = {**tensors, "1.bias": torch.full((4,), torch.nan)}
+    refused("1.bias holds NaN, as of a training that", put_tensors, other, odd, tmp_path)
     del tensors["1.bias"]
     refused(r"1\.bias: expected \d+, found none", put_tensors, other, tensors, tmp_path)
 
