@@ -132,10 +132,11 @@ def simulate_series(options: SimulateOptions, frames: int, console: Console) -> 
             for number, stream in enumerate(streams):
                 name = f"{number + 1:02d}"
                 rng = np.random.default_rng(stream)
-                module.write_series(
+                drawn = module.write_series(
                     *(temporary, rng, simulation.parameters, frames, name),
                     lambda done, before=number * frames: step(before + done, cases * frames),
                 )
+                write_json(temporary / f"records/{name}.json", {"metadata": drawn})
         if engine is not None:
             _pass(temporary, simulation, options, engine, console)
         write_json(temporary / "dataset.json", record)

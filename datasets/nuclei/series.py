@@ -14,7 +14,7 @@ from cytosuite.datasets.nuclei.generate import draw_light, draw_values, show
 from cytosuite.datasets.nuclei.parameters import Parameters
 from cytosuite.datasets.nuclei.population import annotate, draw_population, place, populate
 from cytosuite.datasets.sample import Sample
-from cytosuite.files import need_folder
+from cytosuite.files import Scalars, need_folder
 from cytosuite.formats import write
 from cytosuite.metrics.tracks.lineage import Lineage
 from cytosuite.metrics.tracks.track_folder import write_sequence
@@ -162,8 +162,11 @@ def write_series(
     frames: int,
     name: str = "01",
     done: Callable[[int], None] = lambda _: None,
-) -> None:
-    """Write ``01/tTTT.tif``, ``01_SKETCH/`` and ``01_GT/``; memory: 2 bytes per voxel of all."""
+) -> Scalars:
+    """Write ``01/tTTT.tif``, ``01_SKETCH/``, ``01_GT/``, and return the drawn values.
+
+    Memory: 2 bytes per voxel of all.
+    """
     for part in (name, f"{name}_SKETCH", f"{name}_GT"):
         need_folder(folder / part, new=True)
     digits = max(3, len(str(frames - 1)))
@@ -182,3 +185,4 @@ def write_series(
     tracked = by_track([volume.array for volume in labels], presence, mothers)
     like = replace(labels[0], metadata=shared)
     write_sequence(folder / f"{name}_GT", *tracked, truth=True, like=like)
+    return {key: value for key, value in sample.metadata.items() if key != "frame"}

@@ -1,6 +1,7 @@
 import io
 import re
 from contextlib import nullcontext
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -103,13 +104,16 @@ def _make(out, frames=4, **options):
 
 def test_sequences_are_accepted_by_our_own_reader(tmp_path):
     out = _make(tmp_path / "data", cases=2, seed=3)
-    names = {"01", "01_GT", "01_SKETCH", "02", "02_GT", "02_SKETCH", "dataset.json"}
+    names = {"01", "01_GT", "01_SKETCH", "02", "02_GT", "02_SKETCH", "dataset.json", "records"}
     assert {path.name for path in out.iterdir()} == names
     assert [len(read_sequence(out / name).frames) for name in ("01_GT", "02_GT")] == [4, 4]
     assert len(index(out).items) == 8
     record = read_json(out / "dataset.json")
     assert (record["seed"], record["frames"], record["sequences"]) == (3, 4, 2)
     assert record["parameters"]["n_nuclei"] == [5, 5]
+    first, last = (read_json(out / f"records/{name}.json")["metadata"] for name in ("01", "02"))
+    assert first.keys() == last.keys()
+    assert first["photons"] != last["photons"]
 
 
 def test_the_seed_decides_and_sequences_differ(tmp_path):
@@ -140,6 +144,7 @@ def test_an_interrupted_series_leaves_nothing(tmp_path, monkeypatch):
         ({"dataset": ".", "settings": ()}, "--frames needs a simulated dataset"),
         ({"out": None}, "--frames 4: expected --out FOLDER and no layout, found no --out"),
         ({"layout": "nnunet"}, "--frames 4: .* found --layout nnunet"),
+        ({"out": Path("/proc")}, "/proc: the folder is not empty; name a new one"),
         ({"settings": (*SERIES[:-1], "division=2")}, "--set division=2: .* found 2"),
         ({"settings": (*SERIES, "n_nuclei=900")}, "900 nuclei .* do not fit"),
     ],
