@@ -5,12 +5,14 @@ A participant's zip holds a file ``<socket>/<case>.<suffix>`` for each case and 
 
 import sys
 from functools import reduce
+from math import inf, prod
 from operator import getitem
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pandas as pd
 
+from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.benchmark.submission.judging.evaluate import CASES, METRICS, Evaluator
 from cytosuite.benchmark.submission.judging.evaluation import Evaluation, read_evaluation
 from cytosuite.benchmark.submission.judging.submission import AnsweredCase, lay_out
@@ -19,22 +21,29 @@ from cytosuite.errors import InputError, plain
 from cytosuite.errors.ending import end
 from cytosuite.files import read_json, write_json
 from cytosuite.folders.sides import named
+from cytosuite.volume.memory import GIB
 
 HEAD = "<!doctype html><meta charset=utf-8>\n"
 
 
 def answers_in(folder: Path, evaluation: Evaluation) -> dict[str, AnsweredCase]:
-    """Return the files that a participant handed in, by case; links and pipes are left out."""
+    """Return the files that a participant handed in, by case; links and pipes are left out.
+
+    So are files larger than an image of so many voxels needs: they are not copied.
+    """
     answers: dict[str, dict[str, Path]] = {}
     for socket in TASKS[evaluation.task].outputs:
         place = folder / socket.slug
         if place.is_symlink() or not place.is_dir():  # a link leads to the truth
             continue
         images = {} if socket.is_file else named(place)
-        for case in evaluation.images:
-            file = images.get(case, place / f"{case}{socket.suffix}")
-            if (file.is_file() or file.is_dir()) and not file.is_symlink():
-                answers.setdefault(case, {})[socket.slug] = file
+        for case in evaluation.cases:
+            file = images.get(case.name, place / f"{case.name}{socket.suffix}")
+            most = Limits(output_gib=inf).within(prod(case.geometry.header.shape)).output_gib * GIB
+            if file.is_symlink() or not (file.is_file() or file.is_dir()):
+                continue
+            if sum(path.lstat().st_size for path in (file, *file.rglob("*"))) <= most:
+                answers.setdefault(case.name, {})[socket.slug] = file
     return {case: AnsweredCase(files) for case, files in answers.items()}
 
 

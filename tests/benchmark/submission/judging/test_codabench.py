@@ -102,6 +102,8 @@ def test_a_link_to_the_truth_is_no_answer(worker):
     copyfile(next(truth.iterdir()), res / "instance-labels/c1.tif")
     os.mkfifo(res / "instance-labels/c2.tif")
     assert list(answers_in(res, evaluation)) == ["c1"]
+    os.truncate(res / "instance-labels/c1.tif", 2**40)  # holes are bytes of a copy
+    assert not answers_in(res, evaluation)
     (res / "instance-labels").rename(res / "aside")
     (res / "instance-labels").symlink_to(truth)
     assert not answers_in(res, evaluation)
