@@ -26,6 +26,7 @@ from cytosuite.volume import Volume
 Names = TypeVar("Names", bound=Texts)
 FILE = "objects.csv"
 DIGITS = 6  # of a measured number
+AXES = ("z_um", "y_um", "x_um", "_px")  # ends of columns of places
 SCORES_FILE = "object_scores.csv"
 COLUMNS = ("side", "label", "class", "matched_label", "iou", "share_covered", "seg")
 DEPTH, Z = "depth_um", "centroid_z_um"
@@ -83,15 +84,24 @@ def _under(heads: Iterable[str], values: Names, table: Path) -> Iterator[list[st
 
 
 def texts(table: Columns) -> Iterator[Texts]:
-    """Return the rows as text: whole numbers as they are, others with `DIGITS` digits."""
+    """Return the rows as text: whole numbers as they are, others with `DIGITS` digits.
+
+    Places have at least three decimals: a distance of two far from the first voxel stays.
+    """
     texts = [
         [str(value) for value in column.tolist()]
         if column.dtype.kind in "iu"
         else [
-            np.format_float_positional(value, DIGITS, unique=False, fractional=False, trim="-")
+            np.format_float_positional(
+                value,
+                max(DIGITS, name.endswith(AXES) * len(f"{value:.3f}") - 1),
+                unique=False,
+                fractional=False,
+                trim="-",
+            )
             for value in column
         ]
-        for column in table.values()
+        for name, column in table.items()
     ]
     return zip(*texts, strict=True)
 
