@@ -74,11 +74,12 @@ def is_labels(path: Path) -> bool:
     home = path.absolute().parent.name
     if home in LABEL_FOLDERS or home.endswith(("_GT", "_RES")) or name.endswith(LABEL):
         return True
-    return bool(MASKS.fullmatch(name)) or {"objects", "key"} <= set(_record(path))
+    counted = {"key", "objects", "tracks"} & set(_record(path))
+    return bool(MASKS.fullmatch(name)) or {"key"} < counted
 
 
 def _record(path: Path) -> Json:
-    """Return the record that ``cytosuite segment`` has written next to labels, empty without."""
+    """Return the record that ``cytosuite apply`` has written next to labels, empty without."""
     try:
         record = read_json(path.with_name(f"{image_name(path)}.json"))
     except InputError:

@@ -80,9 +80,10 @@ def test_labels_are_known_by_folder_name_or_record(tmp_path):
     for name in names:
         write(tmp_path / name, Volume(BLOCK, SPACING))
     assert [is_labels(tmp_path / name) for name in names] == [True] * 4 + [False]
-    write_json(tmp_path / "out/a.json", {"objects": 3, "key": "k"})
-    ((array, given, kind),) = read_image(tmp_path / "out/a.tif")
-    assert (kind, array.dtype, given["scale"]) == ("labels", np.uint16, SPACING)
+    for count in ("objects", "tracks"):
+        write_json(tmp_path / "out/a.json", {count: 3, "key": "k"})
+        ((array, given, kind),) = read_image(tmp_path / "out/a.tif")
+        assert (kind, array.dtype, given["scale"]) == ("labels", np.uint16, SPACING)
     write(tmp_path / "labels/b.tif", Volume(BLOCK.astype(np.float32), SPACING))
     assert read_image(tmp_path / "labels/b.tif")[0][2] == "image"
     write(tmp_path / "labels/c.tif", Volume(np.stack([BLOCK, BLOCK]), SPACING, "CZYX"))
