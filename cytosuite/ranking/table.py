@@ -83,13 +83,7 @@ def rank(
             f"expected two or more algorithms to rank, found {len(ranked)} besides controls "
             f"({', '.join(ranked) or 'none'})"
         )
-    if not 0 < rules.alpha < 1:
-        raise InputError(f"alpha {rules.alpha:g}: expected a level between 0 and 1, like 0.05")
-    for name, words in (("scheme", SCHEMES), ("failures", ("worst", "left out"))):
-        if (word := getattr(rules, name)) not in words:
-            raise InputError(f"{name} {word!r}: expected {' or '.join(map(repr, words))}")
-    if min(rules.draws, rules.seed) < 0:
-        raise InputError(f"draws {rules.draws}, seed {rules.seed}: expected whole numbers from 0")
+    _check(rules)
     cases = len(scores[["dataset", "case"]].drop_duplicates())
     if rules.draws * cases > LARGEST:
         raise InputError(
@@ -100,6 +94,17 @@ def rank(
     assert ranking is not None  # there are algorithms and metrics
     chosen = [measure for measure in measures if measure.name in primary]
     return replace(ranking, missing=missing_rows(scores, chosen, unranked))
+
+
+def _check(rules: RankingRules) -> None:
+    """Refuse rules that are none."""
+    if not 0 < rules.alpha < 1:
+        raise InputError(f"alpha {rules.alpha:g}: expected a level between 0 and 1, like 0.05")
+    for name, words in (("scheme", SCHEMES), ("failures", ("worst", "left out"))):
+        if (word := getattr(rules, name)) not in words:
+            raise InputError(f"{name} {word!r}: expected {' or '.join(map(repr, words))}")
+    if min(rules.draws, rules.seed) < 0:
+        raise InputError(f"draws {rules.draws}, seed {rules.seed}: expected whole numbers from 0")
 
 
 def numbers(column: "pd.Series[Any]", place: object, first: int) -> "pd.Series[float]":

