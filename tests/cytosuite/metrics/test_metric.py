@@ -37,7 +37,7 @@ from cytosuite.metrics.realism.scene import Scene
 from cytosuite.metrics.tracks.biology import bc1
 from cytosuite.volume import Volume
 
-ALL = [found for family in FAMILIES for found in metrics_of(family)]
+ALL = [metric for family in FAMILIES for metric in metrics_of(family)]
 README = (Path(metrics.__file__).parent / "README.md").read_text(encoding="utf-8")
 TABLES = "python -c \"from cytosuite.metrics.metric import reference; print(reference(), end='')\""
 HEAVY = {"numba", "scipy"}
@@ -46,43 +46,43 @@ TRUTH[3:9, 3:9, 3:9] = 1
 
 
 def test_every_metric_is_described_and_travels_to_another_process():
-    for found in ALL:
-        first = next(other for other in ALL if other.__name__ == found.__name__)
-        assert getattr(metrics, found.__name__) is first, found.name
-        assert re.match(r"Return .*\.$", found.description), found.name
-        assert found.title, found.name
-        assert not found.undefined or found.undefined.startswith("when "), found.name
-        assert 0 < found.tolerance <= 1e-6, found.name
-        assert "." not in found.name
-        assert found.reference.startswith("10.") or found.best is None, found.name
-        assert pickle.loads(pickle.dumps(found)) is found, found.name
-        assert pickle.loads(pickle.dumps(found.evidence)) is found.evidence, found.name
-        needs = CASE_FACTS if found.scope == "case" else SET_FACTS
-        assert set(found.evidence.needs) <= set(needs), found.name
+    for entry in ALL:
+        first = next(other for other in ALL if other.__name__ == entry.__name__)
+        assert getattr(metrics, entry.__name__) is first, entry.name
+        assert re.match(r"Return .*\.$", entry.description), entry.name
+        assert entry.title, entry.name
+        assert not entry.undefined or entry.undefined.startswith("when "), entry.name
+        assert 0 < entry.tolerance <= 1e-6, entry.name
+        assert "." not in entry.name
+        assert entry.reference.startswith("10.") or entry.best is None, entry.name
+        assert pickle.loads(pickle.dumps(entry)) is entry, entry.name
+        assert pickle.loads(pickle.dumps(entry.evidence)) is entry.evidence, entry.name
+        needs = CASE_FACTS if entry.scope == "case" else SET_FACTS
+        assert set(entry.evidence.needs) <= set(needs), entry.name
 
 
 def test_metrics_of_the_overlap_keep_their_range_in_every_situation(situations):
-    for found in (m for m in metrics_of("labels") if m.evidence is OVERLAP):
-        value = found(*situations.nothing_predicted())
-        assert found.worst is None or value == found.worst or isnan(value), found.name
-        ends = sorted(end for end in (found.best, found.worst) if end is not None)
+    for entry in (m for m in metrics_of("labels") if m.evidence is OVERLAP):
+        value = entry(*situations.nothing_predicted())
+        assert entry.worst is None or value == entry.worst or isnan(value), entry.name
+        ends = sorted(end for end in (entry.best, entry.worst) if end is not None)
         for make in situations.ALL.values():
             truth, prediction = make()
-            assert found.best is None or not truth.any() or found(truth, truth) == found.best
-            value = found(truth, prediction)
-            assert isinstance(value, float), found.name
-            assert found.undefined if isnan(value) else not ends or value >= ends[0], found.name
-            assert isnan(value) or len(ends) < 2 or value <= ends[1], found.name
+            assert entry.best is None or not truth.any() or entry(truth, truth) == entry.best
+            value = entry(truth, prediction)
+            assert isinstance(value, float), entry.name
+            assert entry.undefined if isnan(value) else not ends or value >= ends[0], entry.name
+            assert isnan(value) or len(ends) < 2 or value <= ends[1], entry.name
 
 
 def test_boards_show_their_families_primary_metrics_first():
     for task, board in BOARDS.items():
-        found = board_metrics(task)
-        primary = found[: len(board.primary)]
+        shown = board_metrics(task)
+        primary = shown[: len(board.primary)]
         assert tuple(metric.name for metric in primary) == board.primary
-        assert {metric.family for metric in found} == set(board.families)
+        assert {metric.family for metric in shown} == set(board.families)
         names = {metric.name for family in board.families for metric in metrics_of(family)}
-        assert names - {metric.name for metric in found} == set(board.without)
+        assert names - {metric.name for metric in shown} == set(board.without)
         assert all(metric.higher_is_better is not None for metric in primary)
 
 
@@ -117,8 +117,8 @@ def test_help_shows_formula_arguments_range_and_source():
 
 
 def test_sets_of_images_with_a_voxel_size_are_no_arrays():
-    for found in (found for found in ALL if found.evidence.form != "arrays"):
-        refused("^expected a (Scene|Volume) or a list of them, found ndarray", found, TRUTH, TRUTH)
+    for entry in (entry for entry in ALL if entry.evidence.form != "arrays"):
+        refused("^expected a (Scene|Volume) or a list of them, found ndarray", entry, TRUTH, TRUTH)
 
 
 @pytest.mark.parametrize(
@@ -152,21 +152,21 @@ def test_each_example_of_the_readme_runs_alone():
     blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     assert len(blocks) == 3
     for block in blocks:
-        known = {"__name__": "readme"}  # each can be pasted alone
-        exec(block, known)
-        declared = [value for value in known.values() if isinstance(value, Metric)]
+        namespace = {"__name__": "readme"}  # each can be pasted alone
+        exec(block, namespace)
+        declared = [value for value in namespace.values() if isinstance(value, Metric)]
         assert declared
         assert {value.family for value in declared if value not in ALL} <= {""}
 
 
 def test_evidence_and_facts_are_gathered_once_and_only_if_needed():
     read = []
-    known = Facts(
+    case = Facts(
         {name: lambda n=name: read.append(n) or TRUTH for name in ("truth", "prediction", "image")}
     )
-    gather([seg.evidence, dice.evidence], known)
+    gather([seg.evidence, dice.evidence], case)
     assert read == ["truth", "prediction"]
-    gather([n_ssim.evidence], known)
+    gather([n_ssim.evidence], case)
     assert read == ["truth", "prediction", "image"]
     calls = []
     counted = Evidence(lambda truth: calls.append(truth) or len(calls), ("truth",))
@@ -175,9 +175,9 @@ def test_evidence_and_facts_are_gathered_once_and_only_if_needed():
 
 
 def test_missing_facts_are_named_and_leave_the_evidence_out():
-    known = facts(truth=TRUTH, prediction=TRUTH)
-    assert assd.evidence.missing(known) == ["spacing"]
-    assert set(gather([assd.evidence, seg.evidence], known)) == {seg.evidence}
+    case = facts(truth=TRUTH, prediction=TRUTH)
+    assert assd.evidence.missing(case) == ["spacing"]
+    assert set(gather([assd.evidence, seg.evidence], case)) == {seg.evidence}
 
 
 def test_images_of_a_set_are_known_by_their_form():

@@ -37,11 +37,11 @@ def case(seed, label, grey, place=lambda array: array):
     truth, image = scene(seed, label, grey)
     shifted = np.roll(truth, 1, 1)
     blurred = ndimage.gaussian_filter(image, 1)
-    known = {"labels": truth, "truth": truth, "prediction": shifted}
+    masks = {"labels": truth, "truth": truth, "prediction": shifted}
     pictures = {"labels": truth, "truth": image, "prediction": blurred, "image": image[::-1]}
 
     def facts(metric):
-        arrays = known if metric.family == "labels" else pictures
+        arrays = masks if metric.family == "labels" else pictures
         sources = {name: lambda a=array: place(a) for name, array in arrays.items()}
         sources |= {"spacing": lambda: SPACING, "data_range": lambda: 500.0}
         return Facts(sources)
@@ -54,8 +54,8 @@ def equal(metrics, facts, places):
     kinds = {metric.evidence: metric for metric in metrics}
     held = [{kind: kind.of(facts(place, m)) for kind, m in kinds.items()} for place in places]
     for metric in metrics:
-        found = [metric.of(evidence[metric.evidence]) for evidence in held]
-        assert np.array_equal(found[0], found[1], equal_nan=True), metric.name
+        values = [metric.of(evidence[metric.evidence]) for evidence in held]
+        assert np.array_equal(values[0], values[1], equal_nan=True), metric.name
 
 
 @pytest.mark.parametrize("dtypes", [(np.uint16, np.uint16), (">u4", ">f4")], ids=str)
@@ -73,7 +73,9 @@ def test_a_set_on_disk_has_the_values_of_one_in_memory(mapped):
             volumes = [Volume(image, SPACING) for _, image in pairs]
             scenes = [Scene(v, labels) for v, (labels, _) in zip(volumes, pairs, strict=True)]
             forms = {"arrays": [v.array for v in volumes], "volumes": volumes, "scenes": scenes}
-            sources |= {f"{side}:{form}": lambda own=own: own for form, own in forms.items()}
+            sources |= {
+                f"{side}:{form}": lambda images=images: images for form, images in forms.items()
+            }
         return Facts(sources)
 
     equal(OF_SETS, facts, ((lambda array: array), mapped))
@@ -83,9 +85,9 @@ def test_a_set_on_disk_has_the_values_of_one_in_memory(mapped):
 def test_an_image_that_evidence_has_no_memory_for_is_refused_in_one_line(form, monkeypatch):
     labels, image = scene(0)
     held = Volume(image, SPACING)
-    known = {"arrays": image, "volumes": held, "scenes": Scene(held, labels)}[form]
+    content = {"arrays": image, "volumes": held, "scenes": Scene(held, labels)}[form]
     needs = Evidence(lambda **_: 1, ("real", "synthetic"), form=form, voxel_bytes=2**20)
-    sources = {f"real:{form}": lambda: [known, known], f"synthetic:{form}": list}
+    sources = {f"real:{form}": lambda: [content, content], f"synthetic:{form}": list}
     monkeypatch.setattr("cytosuite.volume.memory.free_gib", lambda: 40.0)
     refused(
         r"44950 voxels is too large: it needs 43.9 GiB .*, 40 GiB are free",
@@ -100,10 +102,10 @@ def test_an_image_that_evidence_has_no_memory_for_is_refused_in_one_line(form, m
 @pytest.mark.parametrize("dtype", [bool, np.int8, np.uint64, np.float32])
 def test_distinct_numbers_and_extremes_are_those_of_numpy(dtype, mapped, rng):
     array = rng.integers(-(2**40), 2**40, (7, 5, 6)).astype(dtype)
-    for own in (array, mapped(array), mapped(array)[:, ::2]):
-        assert [v.item() for v in extremes(own)] == [own.min().item(), own.max().item()]
-        if own.dtype.kind != "f":
-            assert (distinct(own) == np.unique(own)).all()
+    for stored in (array, mapped(array), mapped(array)[:, ::2]):
+        assert [v.item() for v in extremes(stored)] == [stored.min().item(), stored.max().item()]
+        if stored.dtype.kind != "f":
+            assert (distinct(stored) == np.unique(stored)).all()
 
 
 def test_of_distinct_numbers_there_may_be_none_and_too_many():
@@ -179,14 +181,14 @@ def test_volumes_of_noise_on_disk_are_refused(mapped, monkeypatch, rng):
 
 def test_what_is_made_of_labels_on_disk_lies_on_disk(mapped, tight):
     truth, _ = scene(0)
-    own = mapped(truth)
+    stored = mapped(truth)
     tight()
-    for made, expected in (
-        (without_border(own, 5), without_border(truth, 5)),
-        (without_small(own, own, 90)[0], without_small(truth, truth, 90)[0]),
-        (without_small(own, own, 90)[1], without_small(truth, truth, 90)[1]),
+    for labels, expected in (
+        (without_border(stored, 5), without_border(truth, 5)),
+        (without_small(stored, stored, 90)[0], without_small(truth, truth, 90)[0]),
+        (without_small(stored, stored, 90)[1], without_small(truth, truth, 90)[1]),
     ):
-        assert is_mapped(made)
-        assert (made == expected).all()
-        assert (made != truth).any()
-    assert without_small(own, own, 0)[0] is own
+        assert is_mapped(labels)
+        assert (labels == expected).all()
+        assert (labels != truth).any()
+    assert without_small(stored, stored, 0)[0] is stored

@@ -17,8 +17,8 @@ def test_each_dataset_keeps_its_number_of_cases():
     strata = ["b", "a", "b", "c", "a", "b", "a", "a"]
     counts = draw_counts(strata, 500, 1)
     for name in "abc":
-        own = [place for place, stratum in enumerate(strata) if stratum == name]
-        assert (counts[:, own].sum(axis=1) == len(own)).all()
+        places = [place for place, stratum in enumerate(strata) if stratum == name]
+        assert (counts[:, places].sum(axis=1) == len(places)).all()
     assert (counts[:, 3] == 1).all()  # the only case of its dataset
     assert varied(strata) == 7
     assert varied([]) == 0

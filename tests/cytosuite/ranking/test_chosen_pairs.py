@@ -45,28 +45,28 @@ def test_what_is_significant_is_so_among_all_pairs_too(both, seed):
     mine = chosen.metrics["SEG"]
     theirs = every.metrics["SEG"]
     assert mine.better <= theirs.better
-    for pair, own in mine.differences.items():
+    for pair, ours in mine.differences.items():
         other = theirs.differences[pair]
-        assert (own.median, own.low, own.high) == (other.median, other.low, other.high)
-        assert own.p >= other.p
+        assert (ours.median, ours.low, ours.high) == (other.median, other.low, other.high)
+        assert ours.p >= other.p
     for name in ("places", "interval", "shares", "tau"):
         assert getattr(mine, name) == getattr(theirs, name)
 
 
 def test_the_pairs_are_those_of_the_rule(both):
     chosen, _ = both(SEG=ladder(20))
-    own = chosen.metrics["SEG"]
-    order = own.algorithms
-    tier = own.tier
-    asked = {*own.differences}
+    contest = chosen.metrics["SEG"]
+    order = contest.algorithms
+    tier = contest.tier
+    asked = {*contest.differences}
     assert {(order[0], other) for other in order[1:]} | {*pairwise(order)} <= asked
     assert max(tier.values()) > 2
     firsts = {number: next(n for n in order if tier[n] == number) for number in tier.values()}
     for name in order:
         first = firsts[tier[name]]
-        assert name == first or ((first, name) in asked and (first, name) not in own.better)
+        assert name == first or ((first, name) in asked and (first, name) not in contest.better)
         if name == first and tier[name] > 1:
-            assert (firsts[tier[name] - 1], name) in own.better
+            assert (firsts[tier[name] - 1], name) in contest.better
 
 
 def test_with_clear_differences_tiers_are_those_of_all_pairs(both, ideal):
@@ -96,9 +96,9 @@ def test_without_a_result_all_are_behind_whom_they_are_tested_with(both):
 
 def test_a_table_of_many_names_its_family_and_shares_of_the_first_places(table):
     scores = table("SEG", **ladder(MANY + 1, cases=8))
-    found = rank_measures(scores, [SEG], ["SEG"], rules=FEW)
-    assert {len(shares) for shares in found.overall.shares.values()} == {MANY}
-    assert "tests" not in found.overall.ranks
+    ranked = rank_measures(scores, [SEG], ["SEG"], rules=FEW)
+    assert {len(shares) for shares in ranked.overall.shares.values()} == {MANY}
+    assert "tests" not in ranked.overall.ranks
     fewer = rank_measures(scores[scores["algorithm"] != "a000"], [SEG], ["SEG"], rules=FEW)
     assert "family" not in ranking_json(fewer)
     assert fewer.metrics["SEG"].ranks["tests"]

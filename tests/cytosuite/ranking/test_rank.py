@@ -27,13 +27,13 @@ def two(table, **by_metric):
 
 @pytest.mark.parametrize("scheme", ["mean", "cases", "tests"])
 def test_an_order_that_all_cases_keep_is_certain(ranking, ideal, scheme):
-    found = ranking(rules=RankingRules(scheme=scheme, draws=300), **ideal).overall
+    overall = ranking(rules=RankingRules(scheme=scheme, draws=300), **ideal).overall
     names = sorted(ideal)
-    assert found.places == {name: n for n, name in enumerate(names, start=1)} == found.tier
-    assert found.tau == (1.0, 1.0, 1.0)
-    assert found.interval == {name: (n, n) for name, n in found.places.items()}
-    assert [found.shares[name][n] for n, name in enumerate(names)] == [1.0] * 5
-    assert found.better == {(a, b) for a in names for b in names if a < b}
+    assert overall.places == {name: n for n, name in enumerate(names, start=1)} == overall.tier
+    assert overall.tau == (1.0, 1.0, 1.0)
+    assert overall.interval == {name: (n, n) for name, n in overall.places.items()}
+    assert [overall.shares[name][n] for n, name in enumerate(names)] == [1.0] * 5
+    assert overall.better == {(a, b) for a in names for b in names if a < b}
 
 
 @pytest.mark.parametrize("algorithms, cases", [(3, 7), (4, 8), (20, 13)])
@@ -41,7 +41,7 @@ def test_a_ranking_knows_its_power(ranking, algorithms, cases):
     names = string.ascii_lowercase[:algorithms]
     ladder = {name: np.linspace(-n, -n - 0.01 * n - 0.1, cases) for n, name in enumerate(names)}
     assert [*ranking(rules=FEW, **ladder).overall.tier.values()] == [*range(1, algorithms + 1)]
-    few = ranking(rules=FEW, **{name: own[1:] for name, own in ladder.items()})
+    few = ranking(rules=FEW, **{name: values[1:] for name, values in ladder.items()})
     power = (
         f"{cases - 1} cases cannot separate {algorithms} algorithms by this test (needs {cases})"
     )
@@ -65,29 +65,29 @@ def test_a_result_failed_if_its_status_says_so(table, status):
 
 
 def test_who_fails_every_case_is_worse_than_who_does_not_however_few_there_are(ranking):
-    found = ranking(rules=FEW, a=[0.1] * 3, b=[None] * 3, c=[None] * 3)
-    assert found.metrics["SEG"].better == {("a", "b"), ("a", "c")}
+    ranked = ranking(rules=FEW, a=[0.1] * 3, b=[None] * 3, c=[None] * 3)
+    assert ranked.metrics["SEG"].better == {("a", "b"), ("a", "c")}
 
 
 def test_a_sample_without_a_case_that_counts_says_nothing(ranking):
     # 6 of 40 cases have a value: 1 sample in 660 draws none of them.
     ladder = {name: [0.9 - n / 10] * 6 + [nan] * 34 for n, name in enumerate("abc")}
-    found = ranking(replace(SEG, worst=None), rules=RankingRules(draws=5000), **ladder)
-    assert found.overall.shares == {"a": (1, 0, 0), "b": (0, 1, 0), "c": (0, 0, 1)}
+    ranked = ranking(replace(SEG, worst=None), rules=RankingRules(draws=5000), **ladder)
+    assert ranked.overall.shares == {"a": (1, 0, 0), "b": (0, 1, 0), "c": (0, 0, 1)}
 
 
 def test_a_worked_example_by_hand(ranking):
     # Three algorithms on three cases, one failure: every number of the ranking.
-    found = ranking(a=[0.9, 0.8, 0.7], b=[0.8, None, 0.8], c=[0.2, 0.1, 0.6])
-    contest = found.metrics["SEG"]
+    ranked = ranking(a=[0.9, 0.8, 0.7], b=[0.8, None, 0.8], c=[0.2, 0.1, 0.6])
+    contest = ranked.metrics["SEG"]
     # means 0.8, 0.533, 0.3; ranks a 1 1 2, b 2 3 1, c 3 2 3
     assert contest.ranks["mean"] == {"a": 1, "b": 2, "c": 3}
     assert contest.ranks["cases"] == {"a": 1, "b": 2, "c": 3}
     assert contest.ranks["tests"] == {"a": 1, "b": 1, "c": 1}
     # a - b: 0.1, 0.8, -0.1: ranks 1.5, 3, 1.5
-    own = contest.differences["a", "b"]
-    assert own.median == pytest.approx(0.1)
-    assert own.rank_biserial == pytest.approx((4.5 - 1.5) / 6)
+    difference = contest.differences["a", "b"]
+    assert difference.median == pytest.approx(0.1)
+    assert difference.rank_biserial == pytest.approx((4.5 - 1.5) / 6)
     # a - c: 0.7, 0.7, 0.1, all positive: W+ = 6, mean 3, variance 14/4 - 6/48
     z = 3 / math.sqrt(3.5 - 0.125)
     p = 0.5 * math.erfc(z / math.sqrt(2))
@@ -97,7 +97,7 @@ def test_a_worked_example_by_hand(ranking):
     assert np.isnan(contest.tau).all()
     # without the second case b leads by 0.8 to 0.8: a tie, c has 0.4
     assert contest.without_failures == {"a": 1, "b": 1, "c": 3}
-    assert (found.cases, found.failed, found.draws) == (3, 1, 0)
+    assert (ranked.cases, ranked.failed, ranked.draws) == (3, 1, 0)
 
 
 def test_all_metrics_together_by_hand(table):
@@ -106,12 +106,12 @@ def test_all_metrics_together_by_hand(table):
         SEG={"a": [0.9, 0.9], "b": [0.5, 0.5], "c": [0.1, 0.1]},
         DET={"a": [0.5, 0.5], "b": [0.4, 0.4], "c": [0.9, 0.9]},
     )
-    found = rank_measures(scores, [SEG, DET], ["SEG", "DET"])
-    assert found.overall.ranks["mean"] == {"a": 1.5, "b": 2.5, "c": 2.0}
-    assert found.overall.places == {"a": 1, "c": 2, "b": 3}
+    ranked = rank_measures(scores, [SEG, DET], ["SEG", "DET"])
+    assert ranked.overall.ranks["mean"] == {"a": 1.5, "b": 2.5, "c": 2.0}
+    assert ranked.overall.places == {"a": 1, "c": 2, "b": 3}
     # pairs ab, ac, bc: + + + by SEG, + - - by DET
-    assert found.agreement == {("SEG", "DET"): pytest.approx(-1 / 3)}
-    assert found.means["c", "DET"] == 0.9
+    assert ranked.agreement == {("SEG", "DET"): pytest.approx(-1 / 3)}
+    assert ranked.means["c", "DET"] == 0.9
 
 
 def test_wins_of_two_metrics_that_contradict_each_other_count_for_none(table):
@@ -123,40 +123,42 @@ def test_wins_of_two_metrics_that_contradict_each_other_count_for_none(table):
             for metric, names in order.items()
         },
     )
-    found = rank_measures(scores, [SEG, DET], ["SEG", "DET"], rules=FEW)
-    assert ("a", "b") in found.metrics["SEG"].better
-    assert ("b", "a") in found.metrics["DET"].better
-    assert found.overall.better == {("a", "c"), ("b", "c")}
-    assert found.overall.tier == {"a": 1, "b": 1, "c": 2}
-    assert "worse in none" in found.rule
+    ranked = rank_measures(scores, [SEG, DET], ["SEG", "DET"], rules=FEW)
+    assert ("a", "b") in ranked.metrics["SEG"].better
+    assert ("b", "a") in ranked.metrics["DET"].better
+    assert ranked.overall.better == {("a", "c"), ("b", "c")}
+    assert ranked.overall.tier == {"a": 1, "b": 1, "c": 2}
+    assert "worse in none" in ranked.rule
     assert "worse in none" not in rank_measures(scores, [SEG, DET], ["SEG"], rules=FEW).rule
 
 
 def test_a_metric_of_some_cases_counts_no_failures_in_the_others(table):
     values = {"SEG": {"a": [0.9] * 3, "b": [0.5] * 3}, "DET": {"a": [0.8] * 2, "b": [0.4] * 2}}
     scores = two(table, **values, AP={"a": [nan]})
-    found = rank_measures(scores, [SEG, DET, replace(SEG, name="AP")], ["SEG", "DET", "AP"])
-    assert "AP" not in found.metrics
-    assert found.rule.endswith(" Without a value, and in no rank: AP.")
-    assert (found.means["a", "DET"], found.means["b", "DET"]) == (0.8, 0.4)
-    assert found.failed == 0
+    ranked = rank_measures(scores, [SEG, DET, replace(SEG, name="AP")], ["SEG", "DET", "AP"])
+    assert "AP" not in ranked.metrics
+    assert ranked.rule.endswith(" Without a value, and in no rank: AP.")
+    assert (ranked.means["a", "DET"], ranked.means["b", "DET"]) == (0.8, 0.4)
+    assert ranked.failed == 0
 
 
 def test_a_metric_of_the_whole_set_ranks_without_interval_and_test(table):
     w1 = Measure("W1", False, None, of_set=True)
     cases = {name: np.linspace(n, n + 0.1, 9) for n, name in enumerate("abc")}
     scores = pd.concat([table("SSIM", **cases), table("W1", of_set=True, a=[1], b=[2], c=[None])])
-    found = rank_measures(scores, [Measure("SSIM", True, 0.0), w1], ["SSIM", "W1"], rules=FEW)
-    own = found.metrics["W1"]
-    assert own.ranks == {way: {"a": 1, "b": 2, "c": 3} for way in SCHEMES}
-    assert (own.interval, own.shares, own.differences, own.tier) == ({}, {}, {}, {})
-    assert found.metrics["SSIM"].interval
-    assert found.overall.interval == {}  # it would be that of SSIM alone
-    assert found.overall.ranks["mean"] == {"a": 2.0, "b": 2.0, "c": 2.0}
+    ranked = rank_measures(scores, [Measure("SSIM", True, 0.0), w1], ["SSIM", "W1"], rules=FEW)
+    contest = ranked.metrics["W1"]
+    assert contest.ranks == {way: {"a": 1, "b": 2, "c": 3} for way in SCHEMES}
+    assert (contest.interval, contest.shares, contest.differences, contest.tier) == ({}, {}, {}, {})
+    assert ranked.metrics["SSIM"].interval
+    assert ranked.overall.interval == {}  # it would be that of SSIM alone
+    assert ranked.overall.ranks["mean"] == {"a": 2.0, "b": 2.0, "c": 2.0}
     assert (
-        found.overall.better == found.metrics["SSIM"].better == {("c", "b"), ("c", "a"), ("b", "a")}
+        ranked.overall.better
+        == ranked.metrics["SSIM"].better
+        == {("c", "b"), ("c", "a"), ("b", "a")}
     )
-    assert "W1 has one value for the whole set: no tests" in found.rule
+    assert "W1 has one value for the whole set: no tests" in ranked.rule
     alone = rank_measures(scores, [w1], ["W1"], rules=FEW)
     assert "Wilcoxon" not in alone.rule
 
@@ -164,9 +166,9 @@ def test_a_metric_of_the_whole_set_ranks_without_interval_and_test(table):
 def test_where_the_truth_allows_no_value_nobody_loses(table):
     scores = table(a=[0.9, nan, nan], b=[0.6, nan, nan], c=[0.8, 0.0, None])
     scores.loc[7, "status"] = "time-out"  # with the worst value, as of a run
-    found = rank_measures(scores, [SEG], ["SEG"], rules=FEW)
-    assert found.metrics["SEG"].differences["a", "b"].median == pytest.approx(0.3)
-    assert found.means["c", "SEG"] == 0.8
+    ranked = rank_measures(scores, [SEG], ["SEG"], rules=FEW)
+    assert ranked.metrics["SEG"].differences["a", "b"].median == pytest.approx(0.3)
+    assert ranked.means["c", "SEG"] == 0.8
 
 
 def test_units_of_the_controls(table):
@@ -176,20 +178,20 @@ def test_units_of_the_controls(table):
         MAE={"ours": [2.0, 4.0], "oracle": [0.0, 0.0], "identity": [6.0, 6.0]},
         PSNR={"ours": [20.0, 30.0], "oracle": [math.inf, math.inf], "identity": [10.0, 10.0]},
     )
-    known = [SEG, Measure("MAE", False), Measure("PSNR", True)]
-    found = rank_measures(scores, known, ["SEG"], {"oracle", "blank", "identity"})
-    assert found.scaled == pytest.approx({("ours", "SEG"): 0.375, ("ours", "MAE"): 0.5})
-    assert list(found.overall.algorithms) == ["ours"]
+    measures = [SEG, Measure("MAE", False), Measure("PSNR", True)]
+    ranked = rank_measures(scores, measures, ["SEG"], {"oracle", "blank", "identity"})
+    assert ranked.scaled == pytest.approx({("ours", "SEG"): 0.375, ("ours", "MAE"): 0.5})
+    assert list(ranked.overall.algorithms) == ["ours"]
 
 
 @pytest.mark.parametrize("scheme", ["mean", "cases", "tests"])
 def test_an_infinite_value_is_the_best(ranking, scheme):
-    found = ranking(
+    ranked = ranking(
         rules=RankingRules(scheme=scheme), exact=[math.inf] * 7 + [28.0], good=[34.0] * 8
     )
-    assert found.overall.ranks[scheme] == {"exact": 1, "good": 2}
-    assert found.overall.better == {("exact", "good")}
-    assert found.means["exact", "SEG"] == math.inf
+    assert ranked.overall.ranks[scheme] == {"exact": 1, "good": 2}
+    assert ranked.overall.better == {("exact", "good")}
+    assert ranked.means["exact", "SEG"] == math.inf
 
 
 def test_leaving_failures_out_is_declared_and_done(ranking):
@@ -220,11 +222,11 @@ def test_any_shape_of_a_table_has_a_ranking(table, rows, scheme, worst):
     # One algorithm, one case, all failed, all equal, NaN everywhere, ragged rows.
     scores = table(**dict(zip(string.ascii_lowercase[: len(rows)], rows, strict=True)))
     rules = RankingRules(scheme=scheme, draws=30)
-    found = rank_measures(scores, [replace(SEG, worst=worst)], ["SEG"], rules=rules)
-    if found is None:
+    ranked = rank_measures(scores, [replace(SEG, worst=worst)], ["SEG"], rules=rules)
+    if ranked is None:
         assert scores.empty
         return
-    overall = found.overall
+    overall = ranked.overall
     assert [*overall.algorithms] == sorted(overall.places, key=lambda n: (overall.places[n], n))
     assert min(overall.places.values()) == 1
     if overall.tier:
@@ -233,6 +235,6 @@ def test_any_shape_of_a_table_has_a_ranking(table, rows, scheme, worst):
     assert not (overall.tier and overall.power)
     for low, high in overall.interval.values():
         assert 1 <= low <= high <= len(overall.places)
-    for own in found.metrics["SEG"].differences.values():
-        assert math.isnan(own.p) or 0 <= own.p <= 1
-        assert -1 <= own.rank_biserial <= 1
+    for difference in ranked.metrics["SEG"].differences.values():
+        assert math.isnan(difference.p) or 0 <= difference.p <= 1
+        assert -1 <= difference.rank_biserial <= 1

@@ -16,30 +16,32 @@ MAE = Measure("MAE", False)  # without a worst value
 NAN = float("nan")
 
 
-def once(own):
-    return np.ones((1, own.used.size))
+def once(scores):
+    return np.ones((1, scores.used.size))
 
 
-def by_mean(own):
-    return mean_ranks(own, once(own))[0].tolist()
+def by_mean(scores):
+    return mean_ranks(scores, once(scores))[0].tolist()
 
 
-def by_case(own):
-    return case_ranks(own, once(own))[0].tolist()
+def by_case(scores):
+    return case_ranks(scores, once(scores))[0].tolist()
 
 
 def test_test_then_rank_counts_significant_wins_by_hand(scored):
     # 8 cases: p of a win in all is 1/256; two-sided 2/256, of 3 pairs 6/256 = 0.023 after Holm
     low = np.linspace(0.1, 0.2, 8)
-    own = scored(low=low, middle=low + 0.1 + np.arange(8) / 100, high=low + 0.4 + np.arange(8) / 50)
-    ranks = win_ranks(own, once(own), 0.05)[0]
+    scores = scored(
+        low=low, middle=low + 0.1 + np.arange(8) / 100, high=low + 0.4 + np.arange(8) / 50
+    )
+    ranks = win_ranks(scores, once(scores), 0.05)[0]
     assert ranks.tolist() == [1, 3, 2]  # high, low, middle: algorithms are in alphabetical order
 
 
 def test_without_a_worst_value_a_failure_is_behind_every_value(scored):
-    own = scored(MAE, a=[0.1, None, 0.1], b=[9.0, 9.0, 9.0], c=[8.0, 99.0, 8.0])
-    assert by_mean(own) == [3, 1, 2]  # 9 and 38.3; a lost one case
-    assert by_case(own) == [1, 3, 2]  # 1 3 1, 3 1 3, 2 2 2 -> 5/3, 7/3, 2
+    scores = scored(MAE, a=[0.1, None, 0.1], b=[9.0, 9.0, 9.0], c=[8.0, 99.0, 8.0])
+    assert by_mean(scores) == [3, 1, 2]  # 9 and 38.3; a lost one case
+    assert by_case(scores) == [1, 3, 2]  # 1 3 1, 3 1 3, 2 2 2 -> 5/3, 7/3, 2
 
 
 def test_means_that_differ_by_rounding_are_a_tie(scored):
@@ -49,12 +51,12 @@ def test_means_that_differ_by_rounding_are_a_tie(scored):
 
 def test_counts_are_the_same_as_repeated_cases(scored, rng):
     values = {name: rng.uniform(size=7) for name in "abcd"}
-    own = scored(**values)
+    scores = scored(**values)
     drawn = rng.integers(7, size=(20, 7))
     counts = np.stack([np.bincount(row, minlength=7) for row in drawn]).astype(float)
     for scheme in ("mean", "cases"):  # of repeated cases p is exact in one and not in the other
-        found = scheme_ranks(own, counts, scheme, 0.05)
-        for row, ranks in zip(drawn, found, strict=True):
+        ranked = scheme_ranks(scores, counts, scheme, 0.05)
+        for row, ranks in zip(drawn, ranked, strict=True):
             repeated = scored(**{name: numbers[row] for name, numbers in values.items()})
             expected = scheme_ranks(repeated, once(repeated), scheme, 0.05)[0]
             assert ranks.tolist() == expected.tolist()

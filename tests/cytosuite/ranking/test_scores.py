@@ -23,14 +23,14 @@ def test_a_table_becomes_arrays_in_alphabetical_order(table):
     scores = pd.concat(
         [table(datasets=["y", "x"], b=[0.1, 0.2], a=[None, ...]), table("W1", of_set=True, a=[3.0])]
     )
-    found = score_arrays(scores.sample(frac=1, random_state=0))
-    assert list(found.algorithms) == ["a", "b"]
-    assert list(found.cases) == [("cells", ""), ("x", "001"), ("y", "000")]
-    values, states = found.of("SEG", False)
+    arrays = score_arrays(scores.sample(frac=1, random_state=0))
+    assert list(arrays.algorithms) == ["a", "b"]
+    assert list(arrays.cases) == [("cells", ""), ("x", "001"), ("y", "000")]
+    values, states = arrays.of("SEG", False)
     np.testing.assert_array_equal(values, [[np.nan, np.nan], [0.2, 0.1]])
     assert states.tolist() == [[ABSENT, FAILED], [VALID, VALID]]
-    assert found.of("W1", True)[0].tolist() == [[3.0], [pytest.approx(np.nan, nan_ok=True)]]
-    assert found.strata == ["x", "y"]
+    assert arrays.of("W1", True)[0].tolist() == [[3.0], [pytest.approx(np.nan, nan_ok=True)]]
+    assert arrays.strata == ["x", "y"]
 
 
 def test_a_value_that_is_there_twice_is_refused(table):
@@ -85,7 +85,7 @@ def test_a_board_ranks_by_its_primary_metrics_and_other_tables_by_all_with_a_dir
     assert chosen(scores, higher=["Dice"], lower=["HD95"]) == ["SEG", "Dice", "HD95"]
     assert chosen(scores, by=["HD95"], lower=["HD95"]) == ["HD95"]
     ends, _ = table_measures(scores, ["Dice"], ["HD95"])
-    assert [own.higher_is_better for own in ends] == [True, True, False]
+    assert [measure.higher_is_better for measure in ends] == [True, True, False]
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_a_board_ranks_by_its_primary_metrics_and_other_tables_by_all_with_a_dir
     ],
 )
 def test_a_mistake_is_one_clear_line(table, values, directions, by, message):
-    scores = pd.concat([table(name, a=own) for name, own in values.items()])
+    scores = pd.concat([table(name, a=numbers) for name, numbers in values.items()])
     refused(message, chosen, scores, by, **directions)
 
 
@@ -110,14 +110,14 @@ def test_a_metric_is_of_cases_or_of_the_set(table):
 
 
 def test_missing_rows_are_counted_and_the_first_are_named(table):
-    found = [Measure("SEG", True, 0.0)]
+    measures = [Measure("SEG", True, 0.0)]
     scores = table(a=[0.1] * 5, b=[0.1, ..., ..., ..., ...], oracle=[1.0] * 6)
-    assert missing_rows(scores, found, {"oracle"}) == (
+    assert missing_rows(scores, measures, {"oracle"}) == (
         "4 results missing, counted as failed: b on cells/001, b on cells/002, b on cells/003 and "
         "1 more"
     )
     # a failure of ours has the worst value
-    assert missing_rows(table(a=[0.1, 0.0]).assign(status="done"), found, ()) == (
+    assert missing_rows(table(a=[0.1, 0.0]).assign(status="done"), measures, ()) == (
         "1 result with a value and no status ok, counted as failed: a on cells/000"
     )
-    assert missing_rows(table(a=[0.1], b=[0.1]), found, ()) == ""
+    assert missing_rows(table(a=[0.1], b=[0.1]), measures, ()) == ""

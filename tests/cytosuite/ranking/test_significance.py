@@ -18,12 +18,14 @@ from cytosuite.ranking.significance import (
 
 def reference(differences):
     """Return p by SciPy, one pair at a time, by the rule: never below the smallest exact one."""
-    own = differences[differences != 0]
-    if not own.size:
+    nonzero = differences[differences != 0]
+    if not nonzero.size:
         return 1.0
-    ties = np.unique(np.abs(own)).size < differences.size  # or zeros
-    method = "exact" if own.size <= 50 and not ties else "approx"
-    return max(stats.wilcoxon(own, alternative="greater", method=method).pvalue, 0.5**own.size)
+    ties = np.unique(np.abs(nonzero)).size < differences.size  # or zeros
+    method = "exact" if nonzero.size <= 50 and not ties else "approx"
+    return max(
+        stats.wilcoxon(nonzero, alternative="greater", method=method).pvalue, 0.5**nonzero.size
+    )
 
 
 @pytest.mark.parametrize("cases", [1, 2, 6, 20, 50, 51, 120])
@@ -37,10 +39,12 @@ def test_p_is_that_of_scipy(cases, digits):
 
 
 def test_a_lost_case_is_the_largest_difference():
-    found = paired_differences(np.array([[1.0, 2.0, -np.inf, -np.inf], [0.0, 0.0, 5.0, -np.inf]]))
-    assert found.tolist() == [[1.0, 2.0, -np.inf, 0.0]]
+    differences = paired_differences(
+        np.array([[1.0, 2.0, -np.inf, -np.inf], [0.0, 0.0, 5.0, -np.inf]])
+    )
+    assert differences.tolist() == [[1.0, 2.0, -np.inf, 0.0]]
     # ranks 1 2 3, the largest is negative
-    assert signed_rank(found)[1] == pytest.approx([(3 - 3) / 6])
+    assert signed_rank(differences)[1] == pytest.approx([(3 - 3) / 6])
 
 
 def test_holm_by_hand():
@@ -73,9 +77,9 @@ def test_p_of_a_sample_is_that_of_the_repeated_cases(digits):
     ahead, behind = drawn_p(filled, counts)
     for row, *ways in zip(drawn, ahead, behind, strict=True):
         for number, (i, j) in enumerate(combinations(range(4), 2)):
-            own = np.round(filled[i, row] - filled[j, row], 12)
+            difference = np.round(filled[i, row] - filled[j, row], 12)
             for sign, p in zip((1, -1), ways, strict=True):
-                expected = stats.wilcoxon(sign * own, alternative="greater", method="approx")
+                expected = stats.wilcoxon(sign * difference, alternative="greater", method="approx")
                 assert p[number] == pytest.approx(expected.pvalue, rel=1e-9)
 
 
@@ -88,7 +92,7 @@ def test_a_tier_begins_behind_any_member_that_is_better():
 
 
 def test_failures_without_a_worst_value_have_a_place_in_the_test_and_none_in_the_median(scored):
-    own = scored(Measure("MAE", False), a=[1.0, None, None], b=[3.0, 4.0, None])
-    found = pairwise(own, "ab")["a", "b"]
-    assert found.median == -2.0
-    assert found.rank_biserial == pytest.approx((1 - 2) / 3)
+    scores = scored(Measure("MAE", False), a=[1.0, None, None], b=[3.0, 4.0, None])
+    difference = pairwise(scores, "ab")["a", "b"]
+    assert difference.median == -2.0
+    assert difference.rank_biserial == pytest.approx((1 - 2) / 3)

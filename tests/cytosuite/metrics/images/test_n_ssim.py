@@ -44,5 +44,6 @@ def test_the_centre_is_the_middle_half_by_itself():
 
 def test_a_volume_with_equal_percentiles_is_used_as_it_is():
     truth, _, image = volumes()
-    found = triple(truth, np.full_like(image, 0.25), image)
-    assert [scale == (1.0, 0.0) for scale in found.scales] == [False, True, False]
+    assert [
+        scale == (1.0, 0.0) for scale in triple(truth, np.full_like(image, 0.25), image).scales
+    ] == [False, True, False]

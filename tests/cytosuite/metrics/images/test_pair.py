@@ -11,9 +11,9 @@ def image():
 
 def changed(place, value):
     """Return an image with another value in one voxel."""
-    found = image().astype(float)
-    found[place] = value
-    return found
+    array = image().astype(float)
+    array[place] = value
+    return array
 
 
 FINITE = "every voxel must be a finite number, found NaN or infinity"

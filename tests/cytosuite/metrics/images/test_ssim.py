@@ -52,8 +52,8 @@ def test_large_offset_does_not_drown_the_variances():
     truth, prediction = (np.round(60000 + 100 * (v - 0.5)) for v in (truth, prediction))
     expected = slowly(truth, prediction, 100.0).mean()
     for dtype in (np.uint16, np.float32, np.float64):
-        found = ssim(truth.astype(dtype), prediction.astype(dtype), data_range=100)
-        assert found == pytest.approx(expected, abs=1e-10)
+        value = ssim(truth.astype(dtype), prediction.astype(dtype), data_range=100)
+        assert value == pytest.approx(expected, abs=1e-10)
 
 
 @given(st.integers(0, 1000), st.floats(1e-3, 1e3))
@@ -94,7 +94,7 @@ def test_columns_side_by_side_on_disk_have_the_value_of_those_in_memory(planes, 
     rng = np.random.default_rng(planes)
     both = [rng.integers(0, 200, (planes, 29, 300)).astype(dtype) for dtype in ("f8", "i4")]
     places = both, [mapped(array) for array in both], [mapped(both[0]), both[1]]
-    assert len({ssim(*given, data_range=255.0) for given in places}) == 1
+    assert len({ssim(*pair, data_range=255.0) for pair in places}) == 1
 
 
 def test_window_shrinks_only_if_allowed():

@@ -77,14 +77,14 @@ def slowly(truth, prediction):
     shared, united, unused = 0, 0, prediction > 0
     none, *objects = [prediction == s for s in (99, *np.unique(prediction[unused]))]
     for t in np.unique(truth[truth > 0]):
-        own, best, highest = truth == t, none, 0
+        reference, best, highest = truth == t, none, 0
         for other in objects:
-            iou = (own & other).sum() / (own | other).sum()
+            iou = (reference & other).sum() / (reference | other).sum()
             if iou > highest:
                 best = other
                 highest = iou
-        shared += (own & best).sum()
-        united += (own | best).sum()
+        shared += (reference & best).sum()
+        united += (reference | best).sum()
         unused = unused & ~best
     united += unused.sum()
     return shared / united if united else nan

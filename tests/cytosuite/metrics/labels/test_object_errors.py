@@ -23,8 +23,9 @@ from cytosuite.metrics.labels.overlap import overlap
     ],
 )
 def test_limits_of_the_classes(truth, prediction, expected):
-    found = object_classes(overlap(drawn(truth), drawn(prediction)))
-    assert [classes.tolist() for classes in found] == expected
+    assert [
+        classes.tolist() for classes in object_classes(overlap(drawn(truth), drawn(prediction)))
+    ] == expected
 
 
 def test_values_of_each_object_by_hand():

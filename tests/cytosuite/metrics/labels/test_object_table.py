@@ -19,8 +19,8 @@ def box():
 
 
 def test_a_box_has_the_size_and_place_of_a_box(box):
-    found = object_table(box, SPACING)
-    assert {name: values.tolist() for name, values in found.items()} == {
+    table = object_table(box, SPACING)
+    assert {name: values.tolist() for name, values in table.items()} == {
         "label": [7],
         "centroid_z_um": [3.0],
         "centroid_y_um": [1.5],
@@ -44,10 +44,10 @@ def test_the_border_is_a_face_of_the_volume():
 
 def test_the_partner_is_the_true_object_with_the_highest_iou():
     truth = np.array([[1, 1, 1, 1, 3, 3, 0, 0]])
-    found = object_table(np.array([[9, 9, 9, 0, 9, 4, 0, 6]]), (1.0, 1.0), truth=truth)
-    assert found["label"].tolist() == [4, 6, 9]
-    assert found["truth_label"].tolist() == [3, 0, 1]
-    assert found["iou"].tolist() == pytest.approx([1 / 2, 0, 3 / 5])
+    table = object_table(np.array([[9, 9, 9, 0, 9, 4, 0, 6]]), (1.0, 1.0), truth=truth)
+    assert table["label"].tolist() == [4, 6, 9]
+    assert table["truth_label"].tolist() == [3, 0, 1]
+    assert table["iou"].tolist() == pytest.approx([1 / 2, 0, 3 / 5])
 
 
 def test_explains(box):
@@ -83,32 +83,32 @@ def test_labels_on_disk_have_the_table_of_those_in_memory(times, mapped, rng):
     labels = rng.integers(0, 6, (9, 6, 5)) * times
     image = rng.normal(size=labels.shape)
     expected = object_table(labels, SPACING, image, labels[::-1])
-    found = object_table(mapped(labels), SPACING, image, labels[::-1])
-    assert list(found) == list(expected)
+    table = object_table(mapped(labels), SPACING, image, labels[::-1])
+    assert list(table) == list(expected)
     for name, column in expected.items():
-        assert found[name].dtype == column.dtype
-        assert np.array_equal(found[name], column)
+        assert table[name].dtype == column.dtype
+        assert np.array_equal(table[name], column)
 
 
 def test_places_and_grey_values_agree_with_scikit_image(rng):
     labels = rng.integers(0, 9, (9, 30, 40)) * 3
     for image in (rng.integers(0, 4096, labels.shape).astype(np.uint16), rng.random(labels.shape)):
-        found = object_table(labels, SPACING, image)
+        table = object_table(labels, SPACING, image)
         names = ("label", "centroid", "bbox", "area", "extent", "intensity_mean", "intensity_max")
         peer = regionprops_table(labels, image, properties=names, spacing=SPACING)
         for n, axis in enumerate("zyx"):
-            assert_allclose(found[f"centroid_{axis}_um"], peer[f"centroid-{n}"])
+            assert_allclose(table[f"centroid_{axis}_um"], peer[f"centroid-{n}"])
             length = (peer[f"bbox-{n + 3}"] - peer[f"bbox-{n}"]) * SPACING[n]
-            assert_allclose(found[f"length_{axis}_um"], length)
+            assert_allclose(table[f"length_{axis}_um"], length)
         for name, theirs in (("mean_intensity", "intensity_mean"), ("volume_um3", "area")):
-            assert_allclose(found[name], peer[theirs])
-        assert_allclose(found["extent"], peer["extent"])
-        assert (found["max_intensity"] == peer["intensity_max"]).all()
-        assert (found["label"] == peer["label"]).all()
+            assert_allclose(table[name], peer[theirs])
+        assert_allclose(table["extent"], peer["extent"])
+        assert (table["max_intensity"] == peer["intensity_max"]).all()
+        assert (table["label"] == peer["label"]).all()
 
 
 def test_a_grey_value_that_is_no_number_stays_in_mean_and_maximum(box):
     image = np.ones(box.shape)
     image[1, 2, 4] = np.nan
-    found = object_table(box, SPACING, image)
-    assert np.isnan([found["mean_intensity"][0], found["max_intensity"][0]]).all()
+    table = object_table(box, SPACING, image)
+    assert np.isnan([table["mean_intensity"][0], table["max_intensity"][0]]).all()

@@ -15,7 +15,7 @@ LABELS = arrays.arrays(np.uint8, (3, 4), elements=st.integers(0, 3))
 
 
 @pytest.mark.parametrize(
-    "truth, found, expected",
+    "truth, prediction, expected",
     [
         ("112...", ".777..", (2 / 3, 2 / 3, 2 / 3, 2 / 4)),
         ("1111..", "1...2.", (1 / 2, 1 / 4, 1 / 3, 1 / 5)),
@@ -25,16 +25,18 @@ LABELS = arrays.arrays(np.uint8, (3, 4), elements=st.integers(0, 3))
         ("1.....", ".1....", (0, 0, 0, 0)),
     ],
 )
-def test_values_by_hand_and_of_empty_images(truth, found, expected):
-    assert [metric(drawn(truth), drawn(found)) for metric in METRICS] == pytest.approx(expected)
+def test_values_by_hand_and_of_empty_images(truth, prediction, expected):
+    assert [metric(drawn(truth), drawn(prediction)) for metric in METRICS] == pytest.approx(
+        expected
+    )
 
 
 @given(LABELS, LABELS)
-def test_objects_do_not_count_and_the_sides_exchange(truth, found):
-    values = [metric(truth, found) for metric in METRICS]
-    binary = [metric((truth > 0).astype(int), (found > 0).astype(int)) for metric in METRICS]
+def test_objects_do_not_count_and_the_sides_exchange(truth, prediction):
+    values = [metric(truth, prediction) for metric in METRICS]
+    binary = [metric((truth > 0).astype(int), (prediction > 0).astype(int)) for metric in METRICS]
     assert values == binary
-    assert pixel_precision(truth, found) == pixel_recall(found, truth)
-    if truth.any() or found.any():
-        assert pixel_f1(truth, found) == pytest.approx(dice(truth, found))
+    assert pixel_precision(truth, prediction) == pixel_recall(prediction, truth)
+    if truth.any() or prediction.any():
+        assert pixel_f1(truth, prediction) == pytest.approx(dice(truth, prediction))
     assert all(metric(truth, truth) == 1 for metric in METRICS)

@@ -59,13 +59,15 @@ def test_mistakes_are_named(labels, pixels, message):
     ],
 )
 def test_by_hand(truth, prediction, kept_truth, kept_prediction):
-    found = without_small(drawn(truth), drawn(prediction), 3)
-    np.testing.assert_array_equal(found, (drawn(kept_truth), drawn(kept_prediction)))
+    np.testing.assert_array_equal(
+        without_small(drawn(truth), drawn(prediction), 3),
+        (drawn(kept_truth), drawn(kept_prediction)),
+    )
 
 
 def test_any_labels_and_dtypes():
     truth = np.array([2**40, 2**40, 7], np.uint64)
-    kept, prediction = without_small(truth, np.array([3, 3, 4], np.int8), 2)
-    assert kept.tolist() == [2**40, 2**40, 0]
+    large, prediction = without_small(truth, np.array([3, 3, 4], np.int8), 2)
+    assert large.tolist() == [2**40, 2**40, 0]
     assert (prediction.tolist(), prediction.dtype) == ([3, 3, 0], np.int8)
     refused("same shape", without_small, truth, truth[:2], 2)

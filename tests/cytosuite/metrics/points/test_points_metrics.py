@@ -45,13 +45,13 @@ def _dense(truth, prediction, radius):
 def test_pairs_are_those_of_the_whole_matrix(seed, side):
     rng = np.random.default_rng(seed)
     truth, prediction = (rng.uniform(0, side, (number, 3)) for number in (80, 110))
-    found = matched_points(truth, prediction, (1.0, 1.0, 1.0), 2.5)
+    matched = matched_points(truth, prediction, (1.0, 1.0, 1.0), 2.5)
     number, total = _dense(truth, prediction, 2.5)
-    assert found.truth_index.size == found.pairs[-1] == number
-    assert found.distances.sum() == pytest.approx(total)
-    assert len(np.unique(found.prediction_index)) == number
+    assert matched.truth_index.size == matched.pairs[-1] == number
+    assert matched.distances.sum() == pytest.approx(total)
+    assert len(np.unique(matched.prediction_index)) == number
     curve = [_dense(truth, prediction, 2.5 * step / 10)[0] for step in range(1, 11)]
-    assert found.pairs.tolist() == curve
+    assert matched.pairs.tolist() == curve
 
 
 def test_scores_of_a_hand_made_answer():
@@ -73,9 +73,9 @@ def test_scores_of_a_hand_made_answer():
 def test_a_pair_at_the_radius_itself_counts_for_every_metric_wherever_it_lies(shift):
     for step in np.arange(40, 500, 9) / 1000:
         at, on, off = (np.array([[5, x]]) + shift for x in (5, 8, 8.00001))
-        found = matched_points(at, on, (step, step))
-        assert (found.pairs.tolist(), found.truth_index.size) == ([0] * 9 + [1], 1), step
-        assert found.distances == pytest.approx(3 * step)
+        matched = matched_points(at, on, (step, step))
+        assert (matched.pairs.tolist(), matched.truth_index.size) == ([0] * 9 + [1], 1), step
+        assert matched.distances == pytest.approx(3 * step)
         assert points_f1(at, off, (step, step)) == 0
 
 
@@ -126,8 +126,8 @@ def test_a_set_is_scored_as_one_image_with_its_images_far_apart(rng):
     sides = [(rng.uniform(0, 30, (20, 2)), rng.uniform(0, 30, (25, 2))) for _ in range(3)]
     parts = [matched_points(*pair, PLANE) for pair in sides]
     apart = [
-        np.concatenate([own + 1000 * n for n, own in enumerate(each)])
-        for each in zip(*sides, strict=True)
+        np.concatenate([points + 1000 * n for n, points in enumerate(images)])
+        for images in zip(*sides, strict=True)
     ]
     whole = pooled(parts)
     steps = apart[1][whole.prediction_index] - apart[0][whole.truth_index]
@@ -144,8 +144,8 @@ def test_points_of_cells_by_hand():
     facts = truth, prediction, labels, PLANE, 1.5
     # Of the pairs (0, 0.2), (3, 2.4), (4, 3.2) and (7, 7) the second has no true cell, the third
     # a prediction in none.
-    found = CELL_POINTS.gather(*facts)
-    assert (found.truth.tolist(), found.prediction.tolist()) == ([2, 1, 1], [2, 0, 2])
+    counts = CELL_POINTS.gather(*facts)
+    assert (counts.truth.tolist(), counts.prediction.tolist()) == ([2, 1, 1], [2, 0, 2])
     assert cell_count_error(*facts) == pytest.approx(2 / 3)
     assert cell_count_correlation(*facts) == pytest.approx(0.5)
     assert right_cell(*facts) == 2 / 3
@@ -172,9 +172,9 @@ def test_cells_without_points_or_without_cells():
 def test_the_truth_itself_has_the_best_value_of_every_metric(rng):
     truth = rng.uniform(0, 20, (60, 3))
     labels = np.arange(20**3).reshape(20, 20, 20) // 1000
-    given = {"truth": truth, "prediction": truth.copy(), "spacing": (2.0, 1.0, 1.0)}
+    points = {"truth": truth, "prediction": truth.copy(), "spacing": (2.0, 1.0, 1.0)}
     for metric in metrics_of("points"):
-        facts = given | ({"labels": labels} if "labels" in metric.evidence.needs else {})
+        facts = points | ({"labels": labels} if "labels" in metric.evidence.needs else {})
         expected = 60 if metric.best is None else metric.best
         assert metric(**facts) == pytest.approx(expected, abs=metric.tolerance), metric.name
 
@@ -184,9 +184,9 @@ def test_an_answer_without_anything_right_has_the_worst_value_of_every_metric():
     for metric in metrics_of("points"):
         needs = metric.evidence.needs
         wrong = [[0, 1], [0, 1]] if "labels" in needs else [[0, 9], [9, 0]]  # of cell; too far
-        own = {name: value for name, value in facts.items() if name in needs}
+        needed = {name: value for name, value in facts.items() if name in needs}
         if metric.worst is not None:
-            assert metric(**own, prediction=wrong) == metric.worst, metric.name
+            assert metric(**needed, prediction=wrong) == metric.worst, metric.name
 
 
 @pytest.mark.parametrize("wrong", [[[1, 2, 3]], [[np.nan, 1]], [1, 2]])
@@ -218,8 +218,8 @@ def test_a_radius_is_a_length(radius):
 
 def test_crowds_of_many_neighbours_are_paired(rng):
     truth, prediction = (rng.uniform(0, 53, (2000, 2)) for _ in range(2))
-    found = matched_points(truth, prediction, PLANE)  # 20 within the radius of each
-    assert 1990 < found.truth_index.size == found.pairs[-1] <= 2000
+    matched = matched_points(truth, prediction, PLANE)  # 20 within the radius of each
+    assert 1990 < matched.truth_index.size == matched.pairs[-1] <= 2000
 
 
 @pytest.mark.parametrize(

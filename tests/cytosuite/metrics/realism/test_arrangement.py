@@ -31,18 +31,18 @@ def boxes():
 
 
 def test_boxes_by_hand():
-    found = arrangement(boxes(), SPACING)
-    assert found["label"].tolist() == [2, 5, 9]
-    assert found["surface"].tolist() == [24, 28, 28]
-    assert found["contact"] == pytest.approx([0, 8 / 28, 8 / 28])
-    assert found["relative_volume"].tolist() == [1, 1, 1]
-    assert found["elongation"] == pytest.approx([1, 4, 4])
-    assert found["tilt_deg"][1:] == pytest.approx([0, 0])
+    table = arrangement(boxes(), SPACING)
+    assert table["label"].tolist() == [2, 5, 9]
+    assert table["surface"].tolist() == [24, 28, 28]
+    assert table["contact"] == pytest.approx([0, 8 / 28, 8 / 28])
+    assert table["relative_volume"].tolist() == [1, 1, 1]
+    assert table["elongation"] == pytest.approx([1, 4, 4])
+    assert table["tilt_deg"][1:] == pytest.approx([0, 0])
     away = np.linalg.norm([13 - 6, 9 - 4, 7 - 3.5])  # of centres, from the cube to label 9
-    assert found["neighbour_um"] == pytest.approx([away, 1, 1])
-    assert found["neighbour"] == pytest.approx(np.array([away, 1, 1]) / (48 / np.pi) ** (1 / 3))
-    assert found["valley"].shape == (1,)
-    values = numbers(found)
+    assert table["neighbour_um"] == pytest.approx([away, 1, 1])
+    assert table["neighbour"] == pytest.approx(np.array([away, 1, 1]) / (48 / np.pi) ** (1 / 3))
+    assert table["valley"].shape == (1,)
+    values = numbers(table)
     assert values["contact_share"] == pytest.approx(16 / 80)
     assert values["touching_share"] == values["pressed_share"] == pytest.approx(2 / 3)
     assert values["volume_cv"] == 0
@@ -57,9 +57,9 @@ def test_an_object_is_pressed_by_a_twentieth_of_its_surface(z, x, faces, pressed
     labels = np.zeros((6, 6, 9), int)  # two of 2 x 2 x 4 voxels, with 40 faces each
     box(labels, 1, (1, 3), (1, 3), (1, 5))
     box(labels, 2, (z, z + 2), (3, 5), (x, x + 4))
-    found = numbers(arrangement(labels, (1, 1, 1)))
-    assert found["contact_share"] == faces / 40
-    assert (found["touching_share"], found["pressed_share"]) == (faces > 0, pressed)
+    values = numbers(arrangement(labels, (1, 1, 1)))
+    assert values["contact_share"] == faces / 40
+    assert (values["touching_share"], values["pressed_share"]) == (faces > 0, pressed)
 
 
 def test_a_plane_is_a_stack_of_one():
@@ -86,13 +86,13 @@ def test_cut_objects_are_neighbours_and_scraps_are_nothing():
     labels[4:, 3:5, 4:6] = 7  # on label 5, down to the last plane
     labels = labels.repeat(3, 0).repeat(3, 1).repeat(3, 2)
     labels[6, 15, 12] = 30  # a voxel on label 5
-    found = arrangement(labels, np.divide(SPACING, 3))
-    assert found["label"].tolist() == [2, 5, 7, 9]
-    assert found["cut"].tolist() == [False, False, True, False]
+    table = arrangement(labels, np.divide(SPACING, 3))
+    assert table["label"].tolist() == [2, 5, 7, 9]
+    assert table["cut"].tolist() == [False, False, True, False]
     for name in ("relative_volume", "elongation", "tilt_deg"):
-        assert np.isnan(found[name]).tolist() == [False, False, True, False]
-    assert found["contact"][1] == pytest.approx((8 + 2) / 28)
-    assert found["contact"][2] == pytest.approx(2 / (2 + 6 * 12))  # the last plane is no surface
+        assert np.isnan(table[name]).tolist() == [False, False, True, False]
+    assert table["contact"][1] == pytest.approx((8 + 2) / 28)
+    assert table["contact"][2] == pytest.approx(2 / (2 + 6 * 12))  # the last plane is no surface
 
 
 def test_a_valley_by_hand():
@@ -101,9 +101,9 @@ def test_a_valley_by_hand():
     for x, (label, grey) in enumerate([(1, 100), (1, 100), (1, 40), (2, 40), (2, 80), (2, 80)], 2):
         labels[3, 4, x] = label
         image[3, 4, x] = 7 + grey
-    found = arrangement(labels.astype(int), SPACING, image)
-    assert found["valley"] == pytest.approx([1 - 40 / 80])
-    assert found["relative_brightness"] == pytest.approx([1.2 / 1.1, 1 / 1.1])
+    table = arrangement(labels.astype(int), SPACING, image)
+    assert table["valley"] == pytest.approx([1 - 40 / 80])
+    assert table["relative_brightness"] == pytest.approx([1.2 / 1.1, 1 / 1.1])
     flat = arrangement(labels.astype(int), SPACING, np.where(labels > 0, 30.0, 7.0))
     assert flat["valley"] == pytest.approx([0])
     dark = arrangement(labels.astype(int), SPACING, np.full(labels.shape, 7.0))
@@ -115,8 +115,8 @@ def test_a_radius_is_one_at_the_ellipsoid_in_the_box_of_all_objects():
     for number, corner in enumerate(product((1, 9), (1, 19), (1, 29)), start=1):
         box(labels, number, *((at, at + 2) for at in corner))
     box(labels, 9, (5, 7), (10, 12), (15, 17))
-    found = arrangement(labels, (2, 1, 1))["radius"]
-    assert found == pytest.approx([np.linalg.norm([4 / 5, 9 / 10, 14 / 15])] * 8 + [0])
+    radii = arrangement(labels, (2, 1, 1))["radius"]
+    assert radii == pytest.approx([np.linalg.norm([4 / 5, 9 / 10, 14 / 15])] * 8 + [0])
 
 
 def test_flat_objects_along_the_surface_are_seen():
@@ -155,22 +155,24 @@ def test_a_surface_is_near_beyond_half_of_the_radius():
 @pytest.mark.parametrize("count", [0, 1])
 def test_nothing_is_known_of_too_few_objects(count):
     labels = np.where(boxes() == 2, count, 0)
-    found = arrangement(labels, SPACING, labels * 9.0)
+    table = arrangement(labels, SPACING, labels * 9.0)
     assert all(
-        len(found[name]) == count for name in PROPERTIES if name not in ("valley", "fraction")
+        len(table[name]) == count for name in PROPERTIES if name not in ("valley", "fraction")
     )
-    values = numbers(found)
+    values = numbers(table)
     assert values.pop("objects") == count
     assert np.isnan(values["neighbour"])
     assert not count or values["contact_share"] == 0
 
 
 def test_distances_are_of_the_pooled_objects_by_property():
-    first, second = (Scene(Volume(9.0 * own, SPACING), own) for own in (boxes(), boxes()[::-1]))
-    found = arrangement_distances([first, second], second)
-    assert set(found) == set(PROPERTIES)
-    known = [value for value in found.values() if np.isfinite(value)]
-    assert arrangement_distance.of(found) == pytest.approx(np.mean(known))
+    first, second = (
+        Scene(Volume(9.0 * labels, SPACING), labels) for labels in (boxes(), boxes()[::-1])
+    )
+    distances = arrangement_distances([first, second], second)
+    assert set(distances) == set(PROPERTIES)
+    finite = [value for value in distances.values() if np.isfinite(value)]
+    assert arrangement_distance.of(distances) == pytest.approx(np.mean(finite))
     assert arrangement_distance([first, second], [second, first]) == pytest.approx(0)
 
 

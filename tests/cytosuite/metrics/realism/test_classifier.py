@@ -34,9 +34,9 @@ def test_noise_that_is_read_late_is_told_from_plain_noise_and_plain_noise_is_not
 def test_the_unit_is_that_of_the_real_images(sides):
     # Half of the light is told apart, and moves what the real side measures in no way.
     dim = [image.like(100 + (image.array - 100) / 2) for image in stacks(1)]
-    found = textures(stacks(0), dim)
-    assert patch_auc.of(found) > 0.9
-    np.testing.assert_array_equal(found[0], sides[0])
+    features = textures(stacks(0), dim)
+    assert patch_auc.of(features) > 0.9
+    np.testing.assert_array_equal(features[0], sides[0])
 
 
 @pytest.mark.parametrize("shape, least", [((1, 48, 48), 0.9), ((12, 8, 48), np.nan)])

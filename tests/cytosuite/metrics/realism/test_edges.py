@@ -56,7 +56,7 @@ def test_is_zero_for_equal_stacks_symmetric_and_grows_with_blur(small):
         Volume(ndimage.gaussian_filter(image.array, (0, sigma, sigma)), UNIT)
         for sigma in (0.5, 1.0, 3.0)
     ]
-    values = [difference(image, each) for each in blurred]
+    values = [difference(image, volume) for volume in blurred]
     assert 0 < values[0] < values[1] < values[2]
 
 
@@ -181,9 +181,9 @@ def test_settings_that_suit_by_hand():
     array = np.zeros((10, 4, 25), np.uint16)
     array.ravel()[-400:] = 50
     array.ravel()[-10:] = 300
-    found = suited([Volume(array, (2.0, 1.0, 1.0)), Volume(array, (3.0, 1.0, 1.0))])
-    assert found.white == 300
-    assert found.least_depth_um == 0.25 * 20
+    settings = suited([Volume(array, (2.0, 1.0, 1.0)), Volume(array, (3.0, 1.0, 1.0))])
+    assert settings.white == 300
+    assert settings.least_depth_um == 0.25 * 20
     deep = suited(Volume(np.zeros((400, 2, 2)), (2.0, 1.0, 1.0)))
     assert deep == replace(WHOLE, white=1.0, least_strength=0.0, least_share=0.25)
     assert suited([]) == WHOLE

@@ -43,41 +43,43 @@ def boxes():
 
 
 def test_a_box_by_hand():
-    found = object_features(boxes())
-    assert found["label"].tolist() == [3, 7, 40, 100]
-    assert found["cut"].tolist() == [False, True, False, False]
-    assert found["volume_um3"][[0, 2, 3]].tolist() == [64.0, 8.0, 1.0]
-    assert found["diameter_um"][0] == pytest.approx((6 * 64 / pi) ** (1 / 3))
-    assert found["elongation"] == pytest.approx([1.0, np.nan, 4.0, 4.0], nan_ok=True)
-    assert found["solidity"] == pytest.approx([1.0, np.nan, 1.0, 1.0], nan_ok=True)
-    assert found["depth_um"].tolist() == [3.0, 12.0, 9.0, 10.0]
+    features = object_features(boxes())
+    assert features["label"].tolist() == [3, 7, 40, 100]
+    assert features["cut"].tolist() == [False, True, False, False]
+    assert features["volume_um3"][[0, 2, 3]].tolist() == [64.0, 8.0, 1.0]
+    assert features["diameter_um"][0] == pytest.approx((6 * 64 / pi) ** (1 / 3))
+    assert features["elongation"] == pytest.approx([1.0, np.nan, 4.0, 4.0], nan_ok=True)
+    assert features["solidity"] == pytest.approx([1.0, np.nan, 1.0, 1.0], nan_ok=True)
+    assert features["depth_um"].tolist() == [3.0, 12.0, 9.0, 10.0]
     centres = np.array([[3, 3.5, 2.25], [12, 1.5, 5.75], [9, 7.5, 1.25], [10, 10, 6.0]])
     apart = np.linalg.norm(centres[:, None] - centres, axis=2) + np.diag([np.inf] * 4)
-    assert found["neighbour_um"] == pytest.approx(apart.min(axis=1))
+    assert features["neighbour_um"] == pytest.approx(apart.min(axis=1))
 
 
 def test_light_is_that_of_the_voxels():
     scene = ellipsoids([5, 6, 7, 8], spacing=(1.5, 0.8, 0.8), shape=(24, 64, 64))
-    found = object_features(scene)
-    light = [scene.image.array[scene.labels == label] for label in found["label"]]
-    means = np.array([own.mean() for own in light])
-    assert found["mean_intensity"] == pytest.approx(means, rel=1e-12)
-    assert found["cv_intensity"] == pytest.approx([own.std() for own in light] / means, rel=1e-9)
+    features = object_features(scene)
+    light = [scene.image.array[scene.labels == label] for label in features["label"]]
+    means = np.array([voxels.mean() for voxels in light])
+    assert features["mean_intensity"] == pytest.approx(means, rel=1e-12)
+    assert features["cv_intensity"] == pytest.approx(
+        [voxels.std() for voxels in light] / means, rel=1e-9
+    )
 
 
 def test_cut_objects_keep_what_does_not_depend_on_shape():
-    found = object_features(boxes())
-    assert all(isnan(found[name][1]) for name in SHAPE)
-    assert not any(isnan(found[name][1]) for name in OTHER)
+    features = object_features(boxes())
+    assert all(isnan(features[name][1]) for name in SHAPE)
+    assert not any(isnan(features[name][1]) for name in OTHER)
 
 
 def test_unsigned_grey_values_and_a_mean_of_zero():
     scene = boxes()
     grey = np.where(scene.labels == 3, 60000, 0).astype(np.uint16)
-    found = object_features(Scene(Volume(grey, scene.image.spacing), scene.labels))
-    assert found["mean_intensity"].tolist() == [60000, 0, 0, 0]
-    assert found["cv_intensity"][0] == 0
-    assert np.isnan(found["cv_intensity"][1:]).all()
+    features = object_features(Scene(Volume(grey, scene.image.spacing), scene.labels))
+    assert features["mean_intensity"].tolist() == [60000, 0, 0, 0]
+    assert features["cv_intensity"][0] == 0
+    assert np.isnan(features["cv_intensity"][1:]).all()
 
 
 def test_no_objects():
@@ -92,12 +94,12 @@ def test_a_distance_is_that_of_scipy_over_the_real_spread_of_the_set():
     real = [ellipsoids(radii[:3]), ellipsoids(radii[3:])]
     for more in (0, 0.5, 2.0):
         other = ellipsoids(radii + more, seed=1)
-        found = feature_distances(real, other)
-        assert set(found) == set(FEATURES)
+        distances = feature_distances(real, other)
+        assert set(distances) == set(FEATURES)
         tables = [[object_features(s)["diameter_um"] for s in side] for side in (real, [other])]
-        a, b = (own[~np.isnan(own)] for own in map(np.concatenate, tables))
+        a, b = (diameters[~np.isnan(diameters)] for diameters in map(np.concatenate, tables))
         expected = wasserstein_distance(a, b) / a.std()
-        assert found["diameter_um"] == pytest.approx(expected, rel=1e-9, abs=1e-12)
+        assert distances["diameter_um"] == pytest.approx(expected, rel=1e-9, abs=1e-12)
     assert feature_distance(real, real) == 0
 
 

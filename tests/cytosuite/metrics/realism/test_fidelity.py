@@ -41,14 +41,14 @@ IMAGE = see(LIGHT, 0)
 
 def values(prediction, image=IMAGE, labels=LABELS):
     """Return the four metrics of a prediction."""
-    found = kept(prediction, image, labels, SPACING)
-    return {metric.name: metric.of(found) for metric in METRICS}
+    evidence = kept(prediction, image, labels, SPACING)
+    return {metric.name: metric.of(evidence) for metric in METRICS}
 
 
 def test_the_unchanged_input_has_exactly_the_neutral_values():
-    found = KEPT.of(facts(prediction=IMAGE, image=IMAGE, labels=LABELS, spacing=SPACING))
-    assert found.visible == 4
-    assert [m.of(found) for m in METRICS] == [m.neutral for m in METRICS] == [0, 0, 0, 1]
+    evidence = KEPT.of(facts(prediction=IMAGE, image=IMAGE, labels=LABELS, spacing=SPACING))
+    assert evidence.visible == 4
+    assert [m.of(evidence) for m in METRICS] == [m.neutral for m in METRICS] == [0, 0, 0, 1]
 
 
 HAZE = 60 * ndimage.gaussian_filter(ball((17, 22, 22), 14) * 1.0, (8, 16, 16))
@@ -64,25 +64,25 @@ BENIGN = {
 
 @pytest.mark.parametrize("name", BENIGN)
 def test_another_look_neither_moves_nor_loses_nor_invents(name):
-    found = values(BENIGN[name].astype(np.float32))
-    assert found["edge_shift_um"] < 0.25
-    assert found["objects_lost"] == found["objects_invented"] == 0
-    assert found["contrast_kept"] > 0.5
+    scores = values(BENIGN[name].astype(np.float32))
+    assert scores["edge_shift_um"] < 0.25
+    assert scores["objects_lost"] == scores["objects_invented"] == 0
+    assert scores["contrast_kept"] > 0.5
 
 
 @pytest.mark.parametrize("voxels", [(0, 2, -1), (1, 0, 0)])
 def test_a_known_shift_is_found_in_micrometres(voxels):
-    found = values(np.roll(IMAGE, voxels, (0, 1, 2)))
+    scores = values(np.roll(IMAGE, voxels, (0, 1, 2)))
     expected = np.linalg.norm(np.multiply(voxels, SPACING))
-    assert found["edge_shift_um"] == pytest.approx(expected, abs=0.12)
-    assert found["objects_invented"] == 0
+    assert scores["edge_shift_um"] == pytest.approx(expected, abs=0.12)
+    assert scores["objects_invented"] == 0
 
 
 def test_one_of_four_objects_gone_is_a_quarter_and_does_not_count_as_moved():
-    found = values(see(np.where(LABELS == 20, 0, LIGHT), seed=1))
-    assert found["objects_lost"] == 1 / 4
-    assert found["edge_shift_um"] < 0.2
-    assert found["objects_invented"] == 0
+    scores = values(see(np.where(LABELS == 20, 0, LIGHT), seed=1))
+    assert scores["objects_lost"] == 1 / 4
+    assert scores["edge_shift_um"] < 0.2
+    assert scores["objects_invented"] == 0
 
 
 def test_new_bodies_are_counted_per_object_and_small_ones_are_not():
@@ -103,12 +103,12 @@ def test_objects_that_the_input_does_not_show_do_not_count():
 
 def test_planes_are_judged_too():
     for cut in (10, slice(10, 11)):
-        found = kept(
+        evidence = kept(
             np.roll(IMAGE, 1, -1)[cut], IMAGE[cut], LABELS[cut], SPACING[-IMAGE[cut].ndim :]
         )
-        assert found.visible == 4
-        assert edge_shift_um.of(found) == pytest.approx(0.8, abs=0.15)
-        assert objects_invented.of(found) == objects_lost.of(found) == 0
+        assert evidence.visible == 4
+        assert edge_shift_um.of(evidence) == pytest.approx(0.8, abs=0.15)
+        assert objects_invented.of(evidence) == objects_lost.of(evidence) == 0
 
 
 def test_undefined_without_visible_objects():
@@ -121,5 +121,5 @@ def test_undefined_without_visible_objects():
 
 
 def test_shares_by_hand():
-    found = Kept(4, 1, 2, np.array([0.0, 3.0, 1.0]), np.array([1.0, 0.5, 2.0, 0.25]))
-    assert [m.of(found) for m in METRICS] == [1.0, 0.25, 0.5, 0.75]
+    evidence = Kept(4, 1, 2, np.array([0.0, 3.0, 1.0]), np.array([1.0, 0.5, 2.0, 0.25]))
+    assert [m.of(evidence) for m in METRICS] == [1.0, 0.25, 0.5, 0.75]

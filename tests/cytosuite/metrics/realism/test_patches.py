@@ -105,16 +105,16 @@ def test_grains_are_taken_away_by_the_opening_of_their_size():
 
 
 def test_real_patches_are_standardised():
-    found = patch_features(blobs(), blobs(1), **SMALL)
-    assert found.real.mean(axis=0) == pytest.approx(np.zeros(found.real.shape[1]), abs=1e-9)
-    assert found.real.std(axis=0) == pytest.approx(np.ones(found.real.shape[1]), rel=1e-9)
+    patches = patch_features(blobs(), blobs(1), **SMALL)
+    assert patches.real.mean(axis=0) == pytest.approx(np.zeros(patches.real.shape[1]), abs=1e-9)
+    assert patches.real.std(axis=0) == pytest.approx(np.ones(patches.real.shape[1]), rel=1e-9)
 
 
 def test_patches_are_spread_over_the_stacks_and_half_are_on_objects():
     real = [blobs(), blobs(1), blobs(2)]
-    found = patch_features(real, real[:2], **SMALL)
-    assert np.bincount(found.real_volume).tolist() == [28, 26, 26]
-    assert np.bincount(found.synthetic_volume).tolist() == [40, 40]
+    patches = patch_features(real, real[:2], **SMALL)
+    assert np.bincount(patches.real_volume).tolist() == [28, 26, 26]
+    assert np.bincount(patches.synthetic_volume).tolist() == [40, 40]
     empty = Scene(real[0].image, np.zeros_like(real[0].labels))
     mixed = patch_features([real[0], empty], real, **SMALL)
     assert np.bincount(mixed.real_volume).tolist() == [60, 20]

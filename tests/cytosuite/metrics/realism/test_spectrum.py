@@ -39,8 +39,8 @@ def test_is_symmetric(metric):
 def test_a_wave_has_its_frequency_in_cycles_per_um(axis, frequency):
     spacing = (1.0, 0.5, 0.5) if axis == 1 else (1.0, 0.4, 0.5)
     spectra = lateral_spectra(*[wave(frequency, (2, 60, 60), spacing, axis)] * 2)
-    found = spectra.frequency[np.argmax(spectra.real)]
-    assert found == pytest.approx(frequency, abs=spectra.frequency[1] - spectra.frequency[0])
+    peak = spectra.frequency[np.argmax(spectra.real)]
+    assert peak == pytest.approx(frequency, abs=spectra.frequency[1] - spectra.frequency[0])
 
 
 def test_an_axial_wave_has_its_frequency_in_cycles_per_um():

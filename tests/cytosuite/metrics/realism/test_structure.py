@@ -40,8 +40,8 @@ def test_probability_is_that_of_all_pairs(volume, radius):
     around = volume[(away > 0) & (away <= radius)]
     difference = volume[labels > 0][:, None] - around.astype(float)
     expected = ((difference > 0) + 0.5 * (difference == 0)).mean()
-    found = structure(volume, volume, labels, SPACING, surround_um=radius)
-    assert found.auc == pytest.approx(expected, abs=1e-12)
+    scores = structure(volume, volume, labels, SPACING, surround_um=radius)
+    assert scores.auc == pytest.approx(expected, abs=1e-12)
 
 
 def test_by_hand():
@@ -55,10 +55,10 @@ def test_by_hand():
 @quick
 def test_an_increasing_map_changes_no_probability_and_the_input_correlates_fully(seed):
     labels, image = nuclei(seed)
-    found = structure(np.exp(image / 50), image, labels, SPACING)
-    assert found.auc == found.image_auc
-    assert 0.9 < found.auc <= 1
-    assert 0.9 < found.correlation < 1
+    scores = structure(np.exp(image / 50), image, labels, SPACING)
+    assert scores.auc == scores.image_auc
+    assert 0.9 < scores.auc <= 1
+    assert 0.9 < scores.correlation < 1
     for unchanged in (image, 3 * image + 7):
         assert structure_correlation(unchanged, image, labels, SPACING) == pytest.approx(1)
 
@@ -75,10 +75,10 @@ def test_undefined_without_objects_surroundings_or_contrast():
 
 def test_explains():
     labels, image = nuclei()
-    known = {"prediction": image, "image": image, "labels": labels, "spacing": SPACING}
+    sources = {"prediction": image, "image": image, "labels": labels, "spacing": SPACING}
     for message, change in {
         "shape of the image, (8, 40, 40), found float64": {"labels": labels * 1.0},
         "surround_um must be a positive length in µm, found 0.0": {"surround_um": 0.0},
         "spacing must be a positive number in µm": {"spacing": (np.nan, 1.0, 1.0)},
     }.items():
-        refused(message, structure, **known | change)
+        refused(message, structure, **sources | change)

@@ -27,10 +27,10 @@ def scipy_distance(a, b):
 def test_agrees_with_scipy(way, dtype):
     a = sample(dtype, (7, 30, 31))
     b = sample(dtype, 5000, 1, 2.3)
-    found = transport(a, b)
-    assert found.distance == pytest.approx(scipy_distance(a, b), rel=1e-9)
-    assert found.real_std == pytest.approx(a.astype(float).std(), rel=1e-9)
-    assert found.real_range == float(a.max()) - float(a.min())
+    evidence = transport(a, b)
+    assert evidence.distance == pytest.approx(scipy_distance(a, b), rel=1e-9)
+    assert evidence.real_std == pytest.approx(a.astype(float).std(), rel=1e-9)
+    assert evidence.real_range == float(a.max()) - float(a.min())
 
 
 def test_agrees_with_scipy_where_the_shares_cross_everywhere(way, rng):

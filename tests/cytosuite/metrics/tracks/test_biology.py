@@ -19,8 +19,8 @@ def lineage(*rows):
 def test_tracks_of_lower_labels_keep_what_it_has_given():
     # Half of the second track is lost, so that it is not complete and uses up nothing.
     truth = films.sequence([(1, 0, 3), (2, 4, 5)], *["1111"] * 4, *["2222"] * 2)
-    found = films.sequence([(7, 1, 5), (8, 0, 0)], "8888", *["7777"] * 5)
-    assert tf(truth, found) == pytest.approx((3 / 4 + 1) / 2)
+    result = films.sequence([(7, 1, 5), (8, 0, 0)], "8888", *["7777"] * 5)
+    assert tf(truth, result) == pytest.approx((3 / 4 + 1) / 2)
 
 
 def test_a_true_division_is_found_once():

@@ -17,8 +17,8 @@ def test_vertices_are_numbered_track_by_track_and_have_at_most_one_source():
 
 
 def test_a_division_has_two_daughters_or_more():
-    found = Lineage.of(FAMILY).divisions()
-    assert {mother: daughters.tolist() for mother, daughters in found.items()} == {2: [0, 3]}
+    divisions = Lineage.of(FAMILY).divisions()
+    assert {mother: daughters.tolist() for mother, daughters in divisions.items()} == {2: [0, 3]}
 
 
 MISTAKES = {

@@ -94,8 +94,8 @@ def test_logs_list_each_operation_and_each_cell(tmp_path, seed):
 
 def test_a_line_of_a_log_says_where(tmp_path):
     # One cell missed in the second of three frames takes both links with it.
-    found = films.sequence([(7, 0, 0), (8, 2, 2)], "7777", "....", "8888")
-    write_logs(tmp_path, match_tracks(films.one_track(3), found))
+    result = films.sequence([(7, 0, 0), (8, 2, 2)], "7777", "....", "8888")
+    write_logs(tmp_path, match_tracks(films.one_track(3), result))
     text = (tmp_path / "TRA_log.txt").read_text()
     assert "T=1 GT_label=1\n" in text
     assert "[T=0 GT_label=1] -> [T=1 GT_label=1]\n[T=1 GT_label=1] -> [T=2 GT_label=1]\n" in text

@@ -75,16 +75,18 @@ TRUTHS = {
 @pytest.mark.parametrize("message", [*RESULTS, *TRUTHS])
 def test_explains(message):
     truth = replace(films.one_track(2), **TRUTHS.get(message, {}))
-    found = replace(films.one_track(2), name="RES", table="RES/tracks.txt")
-    found = replace(found, **RESULTS.get(message, {}))
+    result = replace(films.one_track(2), name="RES", table="RES/tracks.txt")
+    result = replace(result, **RESULTS.get(message, {}))
     expected = rf"^1 format error, nothing was scored: {re.escape(message)}"
-    refused(expected, match_tracks, truth, found)
+    refused(expected, match_tracks, truth, result)
 
 
 def test_longest_runs_of_a_track_that_is_lost_and_found():
     truth = films.one_track(6)
-    found = films.sequence([(1, 0, 1), (2, 2, 2), (3, 3, 5)], "1111", "1111", "2222", *["3333"] * 3)
-    runs = longest_runs(match_tracks(truth, found))
+    result = films.sequence(
+        [(1, 0, 1), (2, 2, 2), (3, 3, 5)], "1111", "1111", "2222", *["3333"] * 3
+    )
+    runs = longest_runs(match_tracks(truth, result))
     assert [column.tolist() for column in runs] == [[0, 1, 2], [0, 0, 0], [2, 1, 3]]
 
 

@@ -47,15 +47,15 @@ def written(folder, **options):
 def test_what_was_written_is_read(tmp_path, truth):
     film = films.simulate(0)
     write_sequence(tmp_path / "01", film.frames, film.tracks, truth=truth)
-    found = read_sequence(tmp_path / "01")
-    assert sorted(found.tracks, key=str) == sorted(film.tracks, key=str)
-    assert np.array_equal(found.frames, film.frames)
-    assert found.frames[0].dtype == np.uint16
+    sequence = read_sequence(tmp_path / "01")
+    assert sorted(sequence.tracks, key=str) == sorted(film.tracks, key=str)
+    assert np.array_equal(sequence.frames, film.frames)
+    assert sequence.frames[0].dtype == np.uint16
     for path in (tmp_path / "01").rglob("*.tif"):
         path.rename(path.with_suffix(".tiff"))
     named_in_full = read_sequence(tmp_path / "01")
     assert len(named_in_full.frames) == films.FRAMES
-    assert len(named_in_full.masks or ()) == len(found.masks or ())
+    assert len(named_in_full.masks or ()) == len(sequence.masks or ())
 
 
 def test_official_names_of_a_result(result):
@@ -79,17 +79,17 @@ def test_a_truth_without_masks_has_none(truth, result):
     for path in (truth / "SEG").iterdir():
         path.unlink()
     (truth / "SEG").rmdir()
-    found = read_sequence(truth)
-    assert found.masks == []
-    assert np.isnan(seg(found, read_sequence(result)))
+    sequence = read_sequence(truth)
+    assert sequence.masks == []
+    assert np.isnan(seg(sequence, read_sequence(result)))
 
 
 def test_each_plane_that_was_drawn_is_a_mask(truth):
     (truth / "SEG/man_seg002.tif").unlink()
     save(truth / "SEG/man_seg_002_001.tif", np.ones((5, 10), np.uint16))
-    found = [(mask.frame, mask.plane, mask.name) for mask in read_sequence(truth).masks]
-    assert sorted(found)[2] == (2, 1, "01_GT/SEG/man_seg_002_001.tif")
-    assert [plane for _, plane, _ in found].count(None) == 3
+    masks = [(mask.frame, mask.plane, mask.name) for mask in read_sequence(truth).masks]
+    assert sorted(masks)[2] == (2, 1, "01_GT/SEG/man_seg_002_001.tif")
+    assert [plane for _, plane, _ in masks].count(None) == 3
 
 
 GOOD = "1 0 1 0\n2 2 3 1\n3 2 3 1\n"
@@ -173,9 +173,9 @@ def test_contradictions_are_not_written(tmp_path, change, message):
 def scored(tmp_path):
     """Return the folders of a simulated truth and of a faulty tracking of it."""
     truth = films.simulate(2)
-    found = films.corrupt(films.simulate(2), 2)
+    tracking = films.corrupt(films.simulate(2), 2)
     write_sequence(tmp_path / "01_GT", truth.frames, truth.tracks, truth=True)
-    write_sequence(tmp_path / "01_RES", found.frames, found.tracks)
+    write_sequence(tmp_path / "01_RES", tracking.frames, tracking.tracks)
     return tmp_path / "01_GT", tmp_path / "01_RES"
 
 

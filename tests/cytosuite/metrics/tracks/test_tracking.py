@@ -23,8 +23,8 @@ from cytosuite.metrics.tracks.tracking import (
 ALL = metrics_of("tracks")
 
 
-def errors(truth, found):
-    changes = edits(match_tracks(truth, found))
+def errors(truth, result):
+    changes = edits(match_tracks(truth, result))
     return [getattr(changes, kind).size for kind in COSTS]
 
 
@@ -55,9 +55,9 @@ def test_a_link_over_a_gap():
 
 def test_sparse_annotation_is_without_penalty_for_what_was_not_annotated():
     truth = films.sequence([(1, 0, 0), (2, 0, 0)], "12..")
-    found = films.sequence([(1, 0, 0), (2, 0, 0)], "1.22")
-    assert det(truth, found) == pytest.approx(1 - 11 / 20)
-    assert det_without_penalty(truth, found) == pytest.approx(1 - 10 / 20)
+    result = films.sequence([(1, 0, 0), (2, 0, 0)], "1.22")
+    assert det(truth, result) == pytest.approx(1 - 11 / 20)
+    assert det_without_penalty(truth, result) == pytest.approx(1 - 10 / 20)
 
 
 def test_overall_performance_is_undefined_with_its_parts():

@@ -22,18 +22,18 @@ PEER = {
 pytestmark = pytest.mark.slow  # the peers take their time
 
 
-def peer_scores(folder, truth, found):
+def peer_scores(folder, truth, result):
     """Return all scores of py-ctcmetrics by our names (it needs files)."""
     evaluate = pytest.importorskip(
         "ctc_metrics.scripts.evaluate", reason="py-ctcmetrics is not installed"
     )
     write_sequence(folder / "01_GT", truth.frames, truth.tracks, truth=True)
-    write_sequence(folder / "01_RES", found.frames, found.tracks)
-    wanted = ["SEG", "TRA", "DET", "LNK", "CT", "TF", "BC", "CCA", "BIO"]
-    wanted += ["OP_CLB", "OP_CSB", "OP_CTB"]
+    write_sequence(folder / "01_RES", result.frames, result.tracks)
+    names = ["SEG", "TRA", "DET", "LNK", "CT", "TF", "BC", "CCA", "BIO"]
+    names += ["OP_CLB", "OP_CSB", "OP_CTB"]
     with contextlib.redirect_stdout(io.StringIO()):
         scores = evaluate.evaluate_sequence(
-            str(folder / "01_RES"), str(folder / "01_GT"), wanted, threads=1
+            str(folder / "01_RES"), str(folder / "01_GT"), names, threads=1
         )
     ours = set(NAMES) - {"DET_NFP"}
     values = {name: scores[PEER.get(name, name)] for name in ours}
@@ -43,8 +43,8 @@ def peer_scores(folder, truth, found):
 @pytest.mark.parametrize("seed", range(0, 12, 3))
 def test_agrees_with_py_ctcmetrics(tmp_path, seed):
     truth = films.simulate(seed)
-    found = films.corrupt(truth, seed, rate=0.03 + 0.01 * seed)
-    expected = peer_scores(tmp_path, truth, found)
-    tracks = match_tracks(truth, found)
+    result = films.corrupt(truth, seed, rate=0.03 + 0.01 * seed)
+    expected = peer_scores(tmp_path, truth, result)
+    tracks = match_tracks(truth, result)
     values = {name: NAMES[name].of(tracks) for name in expected}
     assert values == pytest.approx(expected, abs=1e-9, nan_ok=True)
