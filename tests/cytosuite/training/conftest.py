@@ -52,7 +52,7 @@ def build(settings):
 def batch(cases, settings, step):
     rng = np.random.default_rng([settings.schedule.seed, step])
     side = settings.side
-    drawn = {role: found[int(rng.integers(len(found)))] for role, found in cases.items()}
+    drawn = {role: images[int(rng.integers(len(images)))] for role, images in cases.items()}
     return {role: image[None, None, :side, :side] for role, image in drawn.items()}
 
 
@@ -73,9 +73,9 @@ def describe(cases, settings):
 
 def validate(state, cases, settings):
     with torch.inference_mode():
-        given = [torch.from_numpy(image)[None, None] for image in cases["simulated"]]
-        made = [state.average(image)[0, 0].numpy() for image in given]
-    yield Facts({"real:arrays": lambda: cases["real"], "synthetic:arrays": lambda: made})
+        images = [torch.from_numpy(image)[None, None] for image in cases["simulated"]]
+        outputs = [state.average(image)[0, 0].numpy() for image in images]
+    yield Facts({"real:arrays": lambda: cases["real"], "synthetic:arrays": lambda: outputs})
 
 
 def measure(cases, settings):
@@ -138,8 +138,8 @@ def settings():
 
     def settings(validation=None, **schedule):
         schedule = {"steps": 12, "report": 4, "checkpoint": 5, "learning_rate": 0.02, **schedule}
-        given = {"schedule": schedule, "card": CARD, "validation": validation or {}}
-        return ToySettings.model_validate(given)
+        fields = {"schedule": schedule, "card": CARD, "validation": validation or {}}
+        return ToySettings.model_validate(fields)
 
     return settings
 

@@ -33,32 +33,32 @@ def test_flows_follow_the_geometry(change):
     labels[1:7, 1:6, 2:7] = 1
     target = np.concatenate([labels[None], flow_targets(labels), labels[None]]).astype(np.float32)
     settings = _given(*[change] * (change != "permute"), permute_dim=change == "permute")
-    moved, found = augmented(RNG(3), labels.astype(np.float32), target, settings, flow=1)
-    wanted = flow_targets(moved.astype(np.uint16))
+    moved, channels = augmented(RNG(3), labels.astype(np.float32), target, settings, flow=1)
+    expected = flow_targets(moved.astype(np.uint16))
     # Repeated voxels share the flow of one of them.
     least = 1 - 1e-6 if change == "permute" else 0.95
-    assert np.corrcoef(found[1:4].ravel(), wanted.ravel())[0, 1] > least
+    assert np.corrcoef(channels[1:4].ravel(), expected.ravel())[0, 1] > least
 
 
 def test_mirrored_flows_point_the_other_way():
     flow = np.ones((3, 9, 4, 4), np.float32)
-    _, found = augmented(RNG(0), flow[0], flow, _given("shrink", shrink_axes=[0]), flow=0)
-    assert found[:, :, 0, 0].tolist() == [[1] * 5 + [-1] * 3 + [1], [1] * 9, [1] * 9]
+    _, mirrored = augmented(RNG(0), flow[0], flow, _given("shrink", shrink_axes=[0]), flow=0)
+    assert mirrored[:, :, 0, 0].tolist() == [[1] * 5 + [-1] * 3 + [1], [1] * 9, [1] * 9]
 
 
 @pytest.mark.parametrize("change", ["scale", "noise", "shuffle", "inpaint", "decline"])
 def test_intensity_changes_the_image_alone_within_its_range(change):
     image = RNG(1).random((2, 8, 16, 16), np.float32)
     settings = _given(change, shuffle_size=[4, 8, 8], inpaint_size=[4, 8, 8])
-    found, truth = augmented(RNG(2), image, image, settings)
+    altered, truth = augmented(RNG(2), image, image, settings)
     again, _ = augmented(RNG(2), image, image, settings)
-    assert_array_equal(found, again)
+    assert_array_equal(altered, again)
     assert truth is image
-    assert not np.array_equal(found, image)
-    assert found.max() <= image.max()
-    assert found.min() >= (0 if change == "decline" else image.min())
+    assert not np.array_equal(altered, image)
+    assert altered.max() <= image.max()
+    assert altered.min() >= (0 if change == "decline" else image.min())
     if change == "shuffle":
-        assert_array_equal(np.sort(found, axis=None), np.sort(image, axis=None))
+        assert_array_equal(np.sort(altered, axis=None), np.sort(image, axis=None))
 
 
 def test_nothing_is_drawn_without_a_queue():
@@ -71,6 +71,6 @@ def test_nothing_is_drawn_without_a_queue():
 def test_joined_labels_touch():
     labels = np.array([[1, 1, 2, 2, 0, 3]], np.uint16)
     assert_array_equal(joined_labels(RNG(0), labels, 0), labels)
-    found = joined_labels(RNG(0), labels, 1)[0]
-    assert found[0] == found[3]
-    assert found.tolist()[4:] == [0, 3]
+    joined = joined_labels(RNG(0), labels, 1)[0]
+    assert joined[0] == joined[3]
+    assert joined.tolist()[4:] == [0, 3]

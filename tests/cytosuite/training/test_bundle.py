@@ -70,9 +70,9 @@ def _metadata(bundle):
 
 def test_a_bundle_has_the_layout_of_the_specification(bundle, algorithm):
     model = MODELS[algorithm]
-    found = {path.relative_to(bundle).as_posix() for path in bundle.rglob("*") if path.is_file()}
+    names = {path.relative_to(bundle).as_posix() for path in bundle.rglob("*") if path.is_file()}
     weights = read_card(WEIGHTS / algorithm / f"{model}.json").weights
-    assert found == {
+    assert names == {
         "configs/metadata.json",
         "configs/inference.json",
         "configs/train.json",
@@ -103,8 +103,8 @@ def test_the_same_model_gives_the_same_bytes_under_sorted_names(bundles, tmp_pat
 def test_monai_finds_the_declared_tensors(bundle, algorithm):
     declared = _metadata(bundle)["network_data_format"]
     assert declared["inputs"]["image"]["spatial_shape"] == MULTIPLES[algorithm]
-    for each in (*declared["inputs"].values(), *declared["outputs"].values()):
-        assert list(each["channel_def"]) == [str(n) for n in range(each["num_channels"])]
+    for tensor in (*declared["inputs"].values(), *declared["outputs"].values()):
+        assert list(tensor["channel_def"]) == [str(n) for n in range(tensor["num_channels"])]
     for n in (1, 2):
         monai.bundle.verify_net_in_out(
             net_id="network_def",
@@ -126,17 +126,17 @@ def test_metadata_pass_the_schema(bundle):
 
 def test_metadata_are_those_of_the_card(bundle, algorithm):
     card = read_card(WEIGHTS / algorithm / f"{MODELS[algorithm]}.json")
-    found = _metadata(bundle)
-    assert found["version"] == card.version
-    assert found["authors"] == card.authors
-    assert card.license in found["copyright"]
-    assert found["description"].startswith(card.description)
-    assert found["eval_metrics"] == card.scores
-    assert f"channel {card.describes['channel']}" in found["intended_use"]
-    assert found["pytorch_version"] == torch.__version__
+    metadata = _metadata(bundle)
+    assert metadata["version"] == card.version
+    assert metadata["authors"] == card.authors
+    assert card.license in metadata["copyright"]
+    assert metadata["description"].startswith(card.description)
+    assert metadata["eval_metrics"] == card.scores
+    assert f"channel {card.describes['channel']}" in metadata["intended_use"]
+    assert metadata["pytorch_version"] == torch.__version__
     digests = card.trained.get("data", {"dataset": [card.trained.get("dataset")]})
-    assert all(digest in found["data_source"] for each in digests.values() for digest in each)
-    assert all(text.startswith("https://doi.org/10.") for text in found["references"])
+    assert all(digest in metadata["data_source"] for group in digests.values() for digest in group)
+    assert all(text.startswith("https://doi.org/10.") for text in metadata["references"])
 
 
 def _case(algorithm, folder):
@@ -161,11 +161,11 @@ def test_a_run_gives_the_voxels_of_the_container(bundle, algorithm, tmp_path, mo
     workflow.initialize()
     assert workflow.check_properties() == []
     monai.bundle.run(config_file=config, **folders)
-    found = read(tmp_path / "made" / image.name)
-    np.testing.assert_array_equal(found.array, expected.array)
-    assert found.array.dtype == expected.array.dtype
-    assert (found.axes, found.spacing) == (expected.axes, expected.spacing)
-    assert found.array.std() > 0
+    volume = read(tmp_path / "made" / image.name)
+    np.testing.assert_array_equal(volume.array, expected.array)
+    assert volume.array.dtype == expected.array.dtype
+    assert (volume.axes, volume.spacing) == (expected.axes, expected.spacing)
+    assert volume.array.std() > 0
 
 
 def test_a_training_starts_from_the_weights_of_the_bundle(bundle, algorithm, monkeypatch):
@@ -196,7 +196,7 @@ def copied(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "given, message",
+    "changes, message",
     [
         (
             {"weights": None, "sha256": None},
@@ -211,8 +211,8 @@ def copied(tmp_path):
         ),
     ],
 )
-def test_a_mistake_is_one_line_and_leaves_nothing(copied, tmp_path, given, message):
-    write_json(copied, {**read_json(copied), **given})
+def test_a_mistake_is_one_line_and_leaves_nothing(copied, tmp_path, changes, message):
+    write_json(copied, {**read_json(copied), **changes})
     with pytest.raises((InputError, ModelError), match=message):
         write_bundle(copied, tmp_path / "dist")
     assert not (tmp_path / "dist").exists()

@@ -32,10 +32,10 @@ def _step(state):
 
 
 def _tensors(state):
-    found = {f"average.{k}": v for k, v in tensors_of(state.average).items()}
+    tensors = {f"average.{k}": v for k, v in tensors_of(state.average).items()}
     for name, module in state.modules.items():
-        found |= {f"{name}.{k}": v for k, v in tensors_of(module).items()}
-    return found
+        tensors |= {f"{name}.{k}": v for k, v in tensors_of(module).items()}
+    return tensors
 
 
 def test_a_restored_state_goes_on_bit_by_bit(tmp_path):
@@ -95,8 +95,8 @@ def test_a_list_is_known_by_its_rows_and_their_files_alone(tmp_path, settings):
     for rows, third in (("a.tif;b.tif", "c"), ("a.tif;b.tif", "d"), ("a.tif\nb.tif", "d")):
         path.write_text(rows)
         (tmp_path / "data/c.tif").write_text(third)
-        given = settings().with_files(root=tmp_path / "data")
-        seen.append(origin({"images": [path]}, given, [], None))
+        options = settings().with_files(root=tmp_path / "data")
+        seen.append(origin({"images": [path]}, options, [], None))
     assert seen[0] == seen[1] != seen[2]
     assert str(tmp_path) not in str(seen)
 

@@ -97,7 +97,7 @@ def test_gains_shifts_and_biases_do_not_decay(name):
     settings = read_toml(ALGORITHMS / name / "training" / training.default)
     settings["schedule"]["weight_decay"] = 0.5
     modules, optimisers = training.build(training.settings.model_validate(settings))
-    groups = [group for each in optimisers.values() for group in each.param_groups]
+    groups = [group for optimiser in optimisers.values() for group in optimiser.param_groups]
     for group in groups:
         assert {weight.ndim > 1 for weight in group["params"]} == {group["weight_decay"] == 0.5}
     count = sum(len([*module.parameters()]) for module in modules.values())
@@ -114,7 +114,7 @@ def test_the_command_needs_data_and_a_name(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "given, message",
+    "options, message",
     [
         ({"name": "../m"}, "--name: expected up to 100 letters of a-z 0-9 . _ -, found '../m'"),
         ({"name": "taken"}, "taken.json: a model of this name exists"),
@@ -122,11 +122,11 @@ def test_the_command_needs_data_and_a_name(tmp_path, capsys):
         ({"seed": 2**32}, "seed"),
     ],
 )
-def test_a_wrong_place_or_name_is_refused_before_the_training(tmp_path, given, message):
+def test_a_wrong_place_or_name_is_refused_before_the_training(tmp_path, options, message):
     (tmp_path / "taken.json").write_text("{}")
-    places = {key: tmp_path / given.get(key, key) for key in ("out", "work")}
-    given = {"name": "m"} | given | places | ({"out": tmp_path} if given.get("name") else {})
-    words = [word for option, value in given.items() for word in (f"--{option}", str(value))]
+    places = {key: tmp_path / options.get(key, key) for key in ("out", "work")}
+    options = {"name": "m"} | options | places | ({"out": tmp_path} if options.get("name") else {})
+    words = [word for option, value in options.items() for word in (f"--{option}", str(value))]
     refused(re.escape(message), main, ["cellpose3d", "--check", *words])
     assert not (tmp_path / "work").exists()
 
@@ -137,8 +137,8 @@ def test_a_checked_training_waits_for_its_data(words, tmp_path, data, monkeypatc
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
     assert main(words) == 141  # nobody is left to give any
     assert capsys.readouterr().err == command.CHECKED
-    given = json.dumps([f"{role}={folder}" for role, (folder,) in data.items()])
-    monkeypatch.setattr(sys, "stdin", io.StringIO(given))
+    answer = json.dumps([f"{role}={folder}" for role, (folder,) in data.items()])
+    monkeypatch.setattr(sys, "stdin", io.StringIO(answer))
     assert main(words) == 0
     assert read_card(tmp_path / "out/m.json").trained["cases"] == {"simulated": 4, "real": 4}
 
@@ -162,9 +162,9 @@ def test_a_training_that_was_killed_between_its_two_models_writes_both(
     write = loop.publish
     left = iter([True, False])
 
-    def killed(*given):
+    def killed(*arguments):
         if next(left, True):
-            return write(*given)
+            return write(*arguments)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(loop, "publish", killed)
@@ -179,8 +179,8 @@ def test_a_child_has_its_parents_network_the_settings_to_fine_tune_and_the_given
     toy, words, settings, tmp_path, data, monkeypatch
 ):
     monkeypatch.setattr(command, "ALGORITHMS", tmp_path / "algorithms")
-    own = {"network": toy.network(width=6), "side": 6}
-    parent = toy(settings(steps=1).model_copy(update=own).with_card(parameters={"tau": 0.5}))
+    changes = {"network": toy.network(width=6), "side": 6}
+    parent = toy(settings(steps=1).model_copy(update=changes).with_card(parameters={"tau": 0.5}))
     home = tmp_path / "algorithms/toy/training"
     home.mkdir()
     (home / "train.toml").write_text("schedule.steps = 9\nnetwork.width = 6")

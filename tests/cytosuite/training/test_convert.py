@@ -34,10 +34,10 @@ def test_weights_become_safetensors_that_the_card_names(card, tmp_path, capsys, 
     shared |= {"model": LAYER["b"]}  # a layer of this name is no checkpoint
     torch.save({key: shared, "epoch": 3} if key else shared, tmp_path / "x.pt")
     written = convert(tmp_path / "x.pt", card)
-    found = read_card(card)
-    assert open_model(tmp_path, found).weights == written == tmp_path / "mine.safetensors"
-    assert found.sha256 == sha256(written.read_bytes()).hexdigest()
-    assert found.bytes == written.stat().st_size
+    updated = read_card(card)
+    assert open_model(tmp_path, updated).weights == written == tmp_path / "mine.safetensors"
+    assert updated.sha256 == sha256(written.read_bytes()).hexdigest()
+    assert updated.bytes == written.stat().st_size
     assert all(torch.equal(value, shared[name]) for name, value in load_file(written).items())
     assert (f"its {key} is taken" in capsys.readouterr().out) is bool(key)
 

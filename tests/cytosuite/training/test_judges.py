@@ -49,12 +49,12 @@ def _values(images):
 def test_a_full_pool_gives_half_old_images_and_loses_none(dtype):
     torch.manual_seed(0)
     pool = ImagePool(10, SHAPE).to(dtype)
-    given = [float(number) for number in range(410)]
-    shown = [_values(pool.exchange(_images(number)))[0] for number in given]
-    assert shown[:10] == given[:10]
-    assert 160 < sum(one != two for one, two in zip(shown, given, strict=True)) < 240
+    numbers = [float(number) for number in range(410)]
+    shown = [_values(pool.exchange(_images(number)))[0] for number in numbers]
+    assert shown[:10] == numbers[:10]
+    assert 160 < sum(one != two for one, two in zip(shown, numbers, strict=True)) < 240
     # Those that filled the pool were shown at once, and stayed.
-    assert sorted(shown + _values(pool.kept)) == sorted(given + given[:10])
+    assert sorted(shown + _values(pool.kept)) == sorted(numbers + numbers[:10])
     assert int(pool.count) == 10
 
 
@@ -72,13 +72,13 @@ def test_each_judge_sees_images_half_as_wide_as_the_last():
     judges = Judges(Judge(widths=(4, 6), norm="none"), 2, channels=2).eval()
     crops = torch.randn(3, 2, 8, 32, 32)
     first, second = judges(crops)
-    assert [len(found) for found in (first, second)] == [3, 3]  # two layers and the answers
+    assert [len(answers) for answers in (first, second)] == [3, 3]  # two layers and the answers
     torch.testing.assert_close(first[-1], judges.judges[0](crops))
     # Means of 3 x 3 pixels around each second one; at the borders over their inner part.
     weights = torch.ones(2, 1, 1, 3, 3)
     sums = [
-        torch.nn.functional.conv3d(each, weights, None, (1, 2, 2), (0, 1, 1), groups=2)
-        for each in (crops, torch.ones_like(crops))
+        torch.nn.functional.conv3d(volume, weights, None, (1, 2, 2), (0, 1, 1), groups=2)
+        for volume in (crops, torch.ones_like(crops))
     ]
     torch.testing.assert_close(second[-1], judges.judges[1](sums[0] / sums[1]))
 
@@ -86,12 +86,12 @@ def test_each_judge_sees_images_half_as_wide_as_the_last():
 def test_changes_move_all_channels_alike_and_gain_that_of_the_image_alone():
     torch.manual_seed(0)
     crops = torch.randn(1, 1, 3, 8, 8).expand(20, 2, -1, -1, -1).clone()
-    found = changed(crops, [CropChange(1.0) for _ in crops], 1)
-    assert not torch.equal(found[0], found[1])
-    for image, given in found:
-        gain = (image - image.mean()).std() / given.std()
-        torch.testing.assert_close(image, gain * given + (image.mean() - gain * given.mean()))
-    values = found[:, 1].flatten(1).sort(1).values
+    pairs = changed(crops, [CropChange(1.0) for _ in crops], 1)
+    assert not torch.equal(pairs[0], pairs[1])
+    for image, other in pairs:
+        gain = (image - image.mean()).std() / other.std()
+        torch.testing.assert_close(image, gain * other + (image.mean() - gain * other.mean()))
+    values = pairs[:, 1].flatten(1).sort(1).values
     torch.testing.assert_close(values, crops[:, 1].flatten(1).sort(1).values)
     assert changed(crops, Changes(0.6).drawn(20), 1) is crops  # none at first
 

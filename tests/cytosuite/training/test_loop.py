@@ -68,14 +68,14 @@ def test_two_networks_learn_from_two_roles(toy, settings, tmp_path):
 
 
 def test_interrupted_and_resumed_is_as_uninterrupted(toy, settings, tmp_path):
-    given = settings(ALSO)
+    options = settings(ALSO)
     training = toy.measuring
-    whole = toy(given, "a", training)
+    whole = toy(options, "a", training)
     with pytest.raises(StoppedError, match="after step 4"):
-        toy(given, "b", training, say=_interrupting(4))
+        toy(options, "b", training, say=_interrupting(4))
     assert not (tmp_path / "weights/b.json").exists()
     lines = []
-    parts = toy(given, "b", training, say=lines.append)
+    parts = toy(options, "b", training, say=lines.append)
     assert "resumed after step 4 of 12" in lines
     assert _same(whole, parts)
 
@@ -89,10 +89,10 @@ def test_interrupted_and_resumed_is_as_uninterrupted(toy, settings, tmp_path):
 def test_curves_of_a_killed_training_are_those_of_one_that_was_not(toy, settings, tmp_path):
     # The checkpoint (step 5) holds the losses since the last line of the log (step 4).
 
-    def killed(cases, given, step):
+    def killed(cases, options, step):
         if step == 6:
             raise KeyboardInterrupt
-        return toy.training.batch(cases, given, step)
+        return toy.training.batch(cases, options, step)
 
     with pytest.raises(KeyboardInterrupt):
         toy(settings(), "b", toy.altered(batch=killed))
@@ -116,11 +116,11 @@ def test_validations_take_no_more_than_their_share(toy, settings, data, monkeypa
     counts = []
     clock = SimpleNamespace(now=0.0)
 
-    def validate(state, cases, given):
+    def validate(state, cases, options):
         counts.append(len(cases["real"]))
         for _ in cases["real"]:
             clock.now += case_s
-            yield next(iter(toy.training.validate(state, cases, given)))
+            yield next(iter(toy.training.validate(state, cases, options)))
 
     lines = []
     training = toy.altered(validate=validate)
@@ -180,23 +180,23 @@ def test_a_card_without_held_out_cases_has_no_score(toy, settings, data):
 def test_measured_parameters_win_over_a_parents_and_yield_to_the_settings(toy, settings):
     parent = toy(settings().with_card(parameters={"light": 1.0, "tau": 0.2, "k": 3}))
     lines = []
-    own = settings(W1).with_card(parameters={"tau": 0.4})
+    chosen = settings(W1).with_card(parameters={"tau": 0.4})
     seen = []
 
-    def measure(cases, given):
+    def measure(cases, options):
         seen.append(_numbers(cases))
         return {"light": 1.5, "tau": 0.9}
 
-    def validate(state, cases, given):
-        seen.append(given.card.parameters)
-        return toy.training.validate(state, cases, given)
+    def validate(state, cases, options):
+        seen.append(options.card.parameters)
+        return toy.training.validate(state, cases, options)
 
     training = toy.altered(measure=measure, validate=validate)
-    card = read_card(toy(own, "n", training, parent=parent, say=lines.append))
-    wanted = {"light": 1.5, "tau": 0.4, "k": 3}
-    own = {"light": 1.0, "tau": 0.2, "k": 3}  # of the parent, which is scored with them at the end
-    assert seen == [{"simulated": 3, "real": 3}, *[wanted] * 5, own]
-    assert card.parameters == {"network": {"width": 4}, **wanted}
+    card = read_card(toy(chosen, "n", training, parent=parent, say=lines.append))
+    merged = {"light": 1.5, "tau": 0.4, "k": 3}
+    old = {"light": 1.0, "tau": 0.2, "k": 3}  # of the parent, which is scored with them at the end
+    assert seen == [{"simulated": 3, "real": 3}, *[merged] * 5, old]
+    assert card.parameters == {"network": {"width": 4}, **merged}
     assert {"measured: light", "from m: k kept, tau by the settings"} <= set(lines)
 
 
@@ -204,13 +204,13 @@ def test_cases_are_prepared_once_with_the_measured_parameters_without_held_out_o
     seen = []
     drawn = []
 
-    def prepare(cases, given):
-        seen.append((_numbers(cases), set(given.card.parameters)))
-        return {role: found[:2] for role, found in cases.items()}
+    def prepare(cases, options):
+        seen.append((_numbers(cases), set(options.card.parameters)))
+        return {role: images[:2] for role, images in cases.items()}
 
-    def batch(cases, given, step):
+    def batch(cases, options, step):
         drawn.append(_numbers(cases))
-        return toy.training.batch(cases, given, step)
+        return toy.training.batch(cases, options, step)
 
     training = toy.altered(**toy.measured, prepare_cases=prepare, batch=batch)
     card = read_card(toy(settings(W1), training=training))
@@ -223,16 +223,16 @@ def _validating(toy, values, seen=None):
     """Return a training whose validations have these W1."""
     values = iter(values)
 
-    def validate(state, cases, given):
-        made = [np.full((2, 2), next(values))]
+    def validate(state, cases, options):
+        outputs = [np.full((2, 2), next(values))]
 
         def real():
             if seen is not None:
                 seen.append(state.step)
             return [np.zeros((2, 2))]
 
-        yield Facts({"prediction": lambda: np.uint8(made[0])})
-        yield Facts({"real:arrays": real, "synthetic:arrays": lambda: made})
+        yield Facts({"prediction": lambda: np.uint8(outputs[0])})
+        yield Facts({"real:arrays": real, "synthetic:arrays": lambda: outputs})
 
     return toy.altered(validate=validate)
 
@@ -240,8 +240,8 @@ def _validating(toy, values, seen=None):
 def test_further_scores_are_those_of_the_published_step(toy, settings, tmp_path):
     seen = []
     lines = []
-    given = settings({**W1, "also": ("prediction_count", "W1", "W1_by_std")})
-    path = toy(given, training=_validating(toy, [3, 1, 2, 5], seen), say=lines.append)
+    options = settings({**W1, "also": ("prediction_count", "W1", "W1_by_std")})
+    path = toy(options, training=_validating(toy, [3, 1, 2, 5], seen), say=lines.append)
     assert seen == [3, 6, 9, 12]  # one reading for all metrics
     # Without any contrast of the real images W1_by_std is undefined.
     assert read_card(path).scores == {HELD: {"W1": 1.0, "prediction_count": 1.0}}
@@ -258,8 +258,8 @@ def test_further_scores_are_those_of_the_published_step(toy, settings, tmp_path)
 
 def test_no_better_score_for_long_ends_the_training(toy, settings, tmp_path):
     lines = []
-    given = settings({**W1, "patience": 2}, steps=40)
-    path = toy(given, training=_validating(toy, [3, 2, 2.5, 2]), say=lines.append)
+    options = settings({**W1, "patience": 2}, steps=40)
+    path = toy(options, training=_validating(toy, [3, 2, 2.5, 2]), say=lines.append)
     card = read_card(path)
     assert card.trained["stopped_early"] is True
     assert card.trained["steps"] == 6
@@ -269,7 +269,7 @@ def test_no_better_score_for_long_ends_the_training(toy, settings, tmp_path):
     assert "stopped early: no better score in the last 2 validations" in lines
     # What was over is over, also for one that was killed before its card was written.
     path.unlink()
-    assert read_card(toy(given, training=_validating(toy, []))).trained["stopped_early"] is True
+    assert read_card(toy(options, training=_validating(toy, []))).trained["stopped_early"] is True
     ends = toy(settings({**W1, "patience": 2}), "n", _validating(toy, [3, 2, 2.5, 2.5]))
     assert "stopped_early" not in read_card(ends).trained
 
@@ -356,10 +356,10 @@ def test_a_kernel_longer_than_its_volume_takes_float32(toy, settings, sides, sou
 def test_sound_gradients_stay_in_bfloat16_and_the_comparison_leaves_no_trace(
     toy, settings, monkeypatch
 ):
-    found = toy(settings(), "a", _training(toy, 1.0))
-    assert read_card(found).trained["device"] == "cpu, torch.bfloat16"
+    path = toy(settings(), "a", _training(toy, 1.0))
+    assert read_card(path).trained["device"] == "cpu, torch.bfloat16"
     monkeypatch.setattr(loop, "rounding", lambda *_: 0.0)
-    assert _same(found, toy(settings(), "b", _training(toy, 1.0)))
+    assert _same(path, toy(settings(), "b", _training(toy, 1.0)))
 
 
 def _named(source, role, settings):
@@ -374,10 +374,10 @@ def test_a_validation_list_is_held_out_in_place_of_a_share(toy, settings, data, 
         (folder / f"a_{part}.csv").write_text("\n".join(names.split()))
     training = toy.altered(load=_named)
     lines = []
-    kept, held = loop._load(training, settings(W1), data, lines.append, tmp_path)
-    assert (kept["simulated"], held["simulated"]) == (["0.tif", "1.tif", "2.tif"], ["3.tif"])
-    assert [len(part["real"]) for part in (kept, held)] == [3, 1]
-    kept, held = loop._load(training, settings(), data, lines.append, tmp_path)
+    train, held = loop._load(training, settings(W1), data, lines.append, tmp_path)
+    assert (train["simulated"], held["simulated"]) == (["0.tif", "1.tif", "2.tif"], ["3.tif"])
+    assert [len(part["real"]) for part in (train, held)] == [3, 1]
+    train, held = loop._load(training, settings(), data, lines.append, tmp_path)
     assert not any(held.values())
     assert f"not read, since validation.every is 0: {folder / 'a_val.csv'}" in lines
 
@@ -388,7 +388,7 @@ def _with_paths(source, role, settings):
 
 @pytest.mark.parametrize("place", ["folder", "settings"])
 def test_parts_of_a_folder_are_held_out_and_left_out(toy, settings, data, tmp_path, place):
-    (folder,), given, lines = data["simulated"], settings(W1), []
+    (folder,), options, lines = data["simulated"], settings(W1), []
     for path in (*folder.glob("*.npy"), *data["real"][0].glob("*.npy")):
         path.with_suffix(".tif").touch()
     rules = [{"part": "validate", "match": "1"}, {"part": "test", "match": "2"}]
@@ -398,11 +398,11 @@ def test_parts_of_a_folder_are_held_out_and_left_out(toy, settings, data, tmp_pa
         (folder / "splits.toml").write_text(f"rules = [{', '.join(text)}]")
         data["real"] = [folder]
     else:
-        given = given.with_files(splits=Splits.model_validate({"rules": rules}))
-    parts = loop._load(toy.altered(load=_with_paths), given, data, lines.append, tmp_path)
+        options = options.with_files(splits=Splits.model_validate({"rules": rules}))
+    parts = loop._load(toy.altered(load=_with_paths), options, data, lines.append, tmp_path)
     for role in data:
-        kept, held = ([case.path.stem for case in part[role]] for part in parts)
-        assert (kept, held) == (["0", "3"], ["1"])
+        train, held = ([case.path.stem for case in part[role]] for part in parts)
+        assert (train, held) == (["0", "3"], ["1"])
     assert f"parts of {folder.name}: 2 train, 1 validate, 1 test" in lines
     assert _table(tmp_path / "splits.csv")[1:4] == [
         ["0", "train", "all others", str(folder)],
@@ -412,19 +412,19 @@ def test_parts_of_a_folder_are_held_out_and_left_out(toy, settings, data, tmp_pa
 
 
 def test_other_rules_make_another_training(toy, settings, data):
-    given = settings()
+    options = settings()
     with pytest.raises(StoppedError):
-        toy(given, say=_interrupting(8))
-    changed = given.with_files(splits=Splits(folds=3))
+        toy(options, say=_interrupting(8))
+    changed = options.with_files(splits=Splits(folds=3))
     refused("made with other settings; give the same", toy, changed)
     (data["real"][0] / "splits.toml").write_text("folds = 4")
-    refused("made with other data and parts; give the same", toy, given)
+    refused("made with other data and parts; give the same", toy, options)
 
 
 def test_epochs_become_steps_by_the_cases_and_the_batch(toy, settings):
-    def batch(cases, given, step):
-        found = toy.training.batch(cases, given, step)
-        return {role: np.concatenate([image] * 3) for role, image in found.items()}
+    def batch(cases, options, step):
+        images = toy.training.batch(cases, options, step)
+        return {role: np.concatenate([image] * 3) for role, image in images.items()}
 
     lines = []
     card = read_card(toy(settings(epochs=2), training=toy.altered(batch=batch), say=lines.append))

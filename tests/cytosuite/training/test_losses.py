@@ -23,16 +23,16 @@ def test_losses_of_answers_by_hand():
     answers = torch.tensor([1.0, 0.0, 3.0])
     assert float(judged_as(answers, real=True)) == pytest.approx((0 + 1 + 4) / 3)
     assert float(judged_as(answers, real=False)) == pytest.approx(10 / 3)
-    wanted = [np.log(1 + np.exp(-value)) for value in (1, 0, 3)]
-    assert float(judged_as(answers, "logistic", real=True)) == pytest.approx(np.mean(wanted))
-    assert float(judged_as(-answers, "logistic", real=False)) == pytest.approx(np.mean(wanted))
+    expected = [np.log(1 + np.exp(-value)) for value in (1, 0, 3)]
+    assert float(judged_as(answers, "logistic", real=True)) == pytest.approx(np.mean(expected))
+    assert float(judged_as(-answers, "logistic", real=False)) == pytest.approx(np.mean(expected))
 
 
 def test_decorrelation_of_one_window_by_hand():
-    given = torch.zeros(1, 1, 1, 3, 3)
-    given[..., 1] = 3.0
-    made = torch.zeros(1, 1, 1, 3, 3)
-    made[..., 0] = 6.0
+    image = torch.zeros(1, 1, 1, 3, 3)
+    image[..., 1] = 3.0
+    output = torch.zeros(1, 1, 1, 3, 3)
+    output[..., 0] = 6.0
     # Of 3 x 3 pixels averaged within the borders: columns 1.5, 1, 1.5 and 3, 2, 0.
     a = np.array([3, 2, 0.0])
     b = np.array([1.5, 1, 1.5])
@@ -47,27 +47,27 @@ def test_decorrelation_of_one_window_by_hand():
         weights.append(most**2 / (most**2 + 0.02**2))
         lost.append(weights[-1] * (1 - shared / spread))
     expected = np.dot(lost, weights) / sum(weights)  # twice: two rows of windows
-    assert float(decorrelation(made, given, (1, 3, 3))) == pytest.approx(expected, rel=1e-3)
+    assert float(decorrelation(output, image, (1, 3, 3))) == pytest.approx(expected, rel=1e-3)
 
 
 @pytest.mark.parametrize("flat", ["made", "given", "both"])
 def test_gradients_are_finite_on_constant_volumes(flat):
     constant = torch.full((1, 1, 8, 20, 20), 2.0)
     volume = _volume()
-    made = (volume if flat == "given" else constant).clone().requires_grad_()
-    lost = decorrelation(made, volume if flat == "made" else constant, (3, 5, 5))
+    output = (volume if flat == "given" else constant).clone().requires_grad_()
+    lost = decorrelation(output, volume if flat == "made" else constant, (3, 5, 5))
     lost.backward()
     assert torch.isfinite(lost)
-    assert torch.isfinite(made.grad).all()
+    assert torch.isfinite(output.grad).all()
     if flat == "made":
-        assert made.grad.any()
+        assert output.grad.any()
 
 
 def test_levels_by_hand():
-    given = torch.zeros(1, 1, 5, 9, 9)
+    image = torch.zeros(1, 1, 5, 9, 9)
     for change, soft, expected in ((0.05, 0.2, 0.05**2 / 0.4), (-1.0, 0.2, 0.9), (0.5, 0, 0.5)):
-        found = level_change(given + change, given, (3, 3, 3), soft)
-        assert float(found) == pytest.approx(expected, rel=1e-4)
+        changed = level_change(image + change, image, (3, 3, 3), soft)
+        assert float(changed) == pytest.approx(expected, rel=1e-4)
 
 
 def test_structure_of_labels_by_hand():
@@ -91,18 +91,18 @@ def test_misreading_by_hand():
 
 
 def test_differences_by_hand():
-    made = torch.tensor([0.1, 1.0, -2.0])
-    given = torch.tensor([0.0, 0.0, 0.0])
-    assert float(apart(made, given, 0)) == pytest.approx(3.1 / 3)
+    output = torch.tensor([0.1, 1.0, -2.0])
+    image = torch.tensor([0.0, 0.0, 0.0])
+    assert float(apart(output, image, 0)) == pytest.approx(3.1 / 3)
     expected = (0.1**2 / 0.4 + (1 - 0.1) + (2 - 0.1)) / 3
-    assert float(apart(made, given, 0.2)) == pytest.approx(expected)
-    assert float(apart(given, given, 0.2)) == float(apart(given, given, 0)) == 0
+    assert float(apart(output, image, 0.2)) == pytest.approx(expected)
+    assert float(apart(image, image, 0.2)) == float(apart(image, image, 0)) == 0
 
 
 def test_without_grain_single_pixels_hardly_count_and_wide_changes_do():
-    given = _volume()
-    noise = torch.randn(given.shape, generator=torch.Generator().manual_seed(1))
-    fine, even = (float(apart(given + noise, given, 0, grain=grain)) for grain in (True, False))
+    image = _volume()
+    noise = torch.randn(image.shape, generator=torch.Generator().manual_seed(1))
+    fine, even = (float(apart(image + noise, image, 0, grain=grain)) for grain in (True, False))
     assert even < fine / 2
-    assert float(apart(given + 1, given, 0, grain=False)) == pytest.approx(1, abs=1e-5)
-    assert float(apart(given, given, 0.2, grain=False)) == 0
+    assert float(apart(image + 1, image, 0, grain=False)) == pytest.approx(1, abs=1e-5)
+    assert float(apart(image, image, 0.2, grain=False)) == 0

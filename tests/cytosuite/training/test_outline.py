@@ -39,8 +39,8 @@ def test_without_trees_the_odds_are_those_of_the_weighted_share():
 
 
 def test_each_object_has_one_twin_that_no_other_has():
-    found = np.array([[1, 1, 1, 2, 2, 0, 3, 3, 4]])
-    assert twins(found, np.array([[5, 5, 5, 5, 5, 0, 0, 7, 0]])).tolist() == [0, 5, 0, 7, 0]
+    labels = np.array([[1, 1, 1, 2, 2, 0, 3, 3, 4]])
+    assert twins(labels, np.array([[5, 5, 5, 5, 5, 0, 0, 7, 0]])).tolist() == [0, 5, 0, 7, 0]
 
 
 def annotated(folder, count=4):

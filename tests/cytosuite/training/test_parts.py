@@ -84,24 +84,24 @@ def test_the_first_interrupt_is_polite_and_the_second_is_not():
 
 
 def test_other_threads_cannot_be_interrupted_but_run():
-    found = []
+    states = []
 
     def work():
         with polite_interrupt() as asked:
-            found.append(asked.is_set())
+            states.append(asked.is_set())
 
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
-    assert found == [False]
+    assert states == [False]
 
 
 def _lines(*parts):
     svg = ElementTree.fromstring(plots([("", curves) for curves in parts], "step"))
-    found = [part for part in svg.iter() if part.tag.endswith("polyline")]
+    lines = [part for part in svg.iter() if part.tag.endswith("polyline")]
     return [
-        [tuple(map(float, pair.split(","))) for pair in each.get("points").split()]
-        for each in found
+        [tuple(map(float, pair.split(","))) for pair in line.get("points").split()]
+        for line in lines
     ]
 
 

@@ -25,11 +25,11 @@ def _judged(noise):
 def scored(toy, settings, tmp_path):
     """Return a function that trains the toy with scores and baselines of given noise."""
 
-    def scored(own, simpler, select=BY_SSIM, validation=SCORED):
+    def scored(level, simpler, select=BY_SSIM, validation=SCORED):
         manifest = tmp_path / "algorithms/toy/algorithm.toml"
         manifest.write_text(manifest.read_text() + select)
         training = toy.altered(
-            validate=lambda *_: _judged(own),
+            validate=lambda *_: _judged(level),
             baselines=lambda *_: ((name, _judged(noise)) for name, noise in simpler.items()),
         )
         return read_card(toy(settings(validation), training=training))
@@ -41,10 +41,10 @@ def test_baselines_have_the_metrics_of_the_scores(scored):
     card = scored(0.1, {"identity": 0.2, "gaussian": 0.3})
     (scores,) = card.scores.values()
     assert list(card.baselines) == ["identity", "gaussian"]
-    for found in card.baselines.values():
-        assert set(found) == set(scores) == {"SSIM", "PSNR"}
-        assert found["SSIM"] < scores["SSIM"]
-        assert found == {name: round(value, 4) for name, value in found.items()}
+    for baseline in card.baselines.values():
+        assert set(baseline) == set(scores) == {"SSIM", "PSNR"}
+        assert baseline["SSIM"] < scores["SSIM"]
+        assert baseline == {name: round(value, 4) for name, value in baseline.items()}
     assert card.description == "A toy."
 
 
@@ -73,28 +73,28 @@ def test_a_model_is_adopted_by_a_margin_on_six_held_out_images(toy, settings, ca
 
     def validate(state, held, settings):
         with torch.inference_mode():
-            made = float(state.average(torch.full((1, 1, 12, 12), 0.2)).mean())
+            output = float(state.average(torch.full((1, 1, 12, 12), 0.2)).mean())
         for number in range(cases):
-            yield facts(truth=TRUTH + 1.5 + number / 50, prediction=TRUTH + made, data_range=1.0)
+            yield facts(truth=TRUTH + 1.5 + number / 50, prediction=TRUTH + output, data_range=1.0)
 
     training = toy.altered(validate=validate)
     lines = []
-    given = {"every": 30, "metric": "NRMSE", "cases": 1}  # lower is better
-    parent = toy(settings(given, steps=6), training=training, say=lines.append)
+    validation = {"every": 30, "metric": "NRMSE", "cases": 1}  # lower is better
+    parent = toy(settings(validation, steps=6), training=training, say=lines.append)
     assert not read_card(parent).adopted
     assert lines[-1] == "used only by its name, --model m, until `cytosuite model use toy:m`"
-    same = toy(settings(given, steps=1, learning_rate=1e-12), "same", training, parent=parent)
-    better = toy(settings(given, steps=60), "better", training, parent=parent)
+    same = toy(settings(validation, steps=1, learning_rate=1e-12), "same", training, parent=parent)
+    better = toy(settings(validation, steps=60), "better", training, parent=parent)
     for path, above in ((same, False), (better, adopted)):
         card = read_card(path)
-        (own,) = card.scores.values()
+        (scores,) = card.scores.values()
         former = card.trained["parent"]
         assert former["cases"] == cases
         assert card.adopted is above
         assert ("Did not beat m on" in card.description) is (cases >= 6 and not above)
         few = f"NRMSE gave {cases} scores of held-out images; to be above m needs 6: used only by name."
         assert card.description.endswith(few) is (cases < 6)
-    assert own["NRMSE"] < former["scores"]["NRMSE"]
+    assert scores["NRMSE"] < former["scores"]["NRMSE"]
 
 
 @pytest.mark.parametrize(

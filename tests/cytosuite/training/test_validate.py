@@ -23,10 +23,10 @@ def _score(name, facts):
 @pytest.mark.parametrize("amount, held", [(0, 0), (3, 3), (0.25, 3)])
 def test_cases_are_held_out_by_number_or_share(amount, held):
     cases = list(range(100, 110))
-    kept, out = hold_out(cases, amount, "a")
+    rest, out = hold_out(cases, amount, "a")
     assert len(out) == held
-    assert sorted(kept + out) == cases
-    assert hold_out(cases, amount, "a") == (kept, out)
+    assert sorted(rest + out) == cases
+    assert hold_out(cases, amount, "a") == (rest, out)
 
 
 def test_explains_that_no_case_is_left():
@@ -42,7 +42,7 @@ def test_explains_unknown_and_describing_metrics_and_missing_facts():
 def test_metrics_take_the_facts_that_they_need_and_read_them_once():
     read = []
     zeros = [np.zeros((4, 4))] * 2
-    given = (
+    cases = (
         *(
             Facts({"truth": lambda: ONE, "prediction": lambda v=v: read.append(v) or v})
             for v in (ONE, HALF)
@@ -50,20 +50,20 @@ def test_metrics_take_the_facts_that_they_need_and_read_them_once():
         facts(real__arrays=zeros, synthetic__arrays=[zeros[0] + 2] * 2),
     )
     names = ("SEG", "W1", "splits", "prediction_count")
-    found = score([metric_named(name, ranks=False) for name in names], iter(given))
-    assert list(found) == list(names)
-    assert (found["SEG"], found["W1"], found["splits"]) == (pytest.approx(3 / 4), 2, 0)
-    assert [found[name] for name in names] == [_score(name, given) for name in names]
+    scores = score([metric_named(name, ranks=False) for name in names], iter(cases))
+    assert list(scores) == list(names)
+    assert (scores["SEG"], scores["W1"], scores["splits"]) == (pytest.approx(3 / 4), 2, 0)
+    assert [scores[name] for name in names] == [_score(name, cases) for name in names]
     assert len(read) == 2
 
 
 def test_the_chosen_metric_comes_first_and_each_counts_once():
-    given = Validation(every=1, metric="W1", cases=1, also=("label_AUC_change", "W1", "SEG"))
-    assert [metric.name for metric in wanted_metrics(given)] == ["W1", "label_AUC_change", "SEG"]
+    rules = Validation(every=1, metric="W1", cases=1, also=("label_AUC_change", "W1", "SEG"))
+    assert [metric.name for metric in wanted_metrics(rules)] == ["W1", "label_AUC_change", "SEG"]
     refused(
         r"validation\.also: expected one of SEG, .*, found 'W7'",
         wanted_metrics,
-        given.model_copy(update={"also": ("W7",)}),
+        rules.model_copy(update={"also": ("W7",)}),
     )
 
 
@@ -77,8 +77,8 @@ def test_explains_which_further_metric_lacks_facts():
     )
 
 
-def _rates(**given):
-    schedule = Schedule(steps=101, learning_rate=2e-3, warm_up=0.1, **given)
+def _rates(**options):
+    schedule = Schedule(steps=101, learning_rate=2e-3, warm_up=0.1, **options)
     return [schedule.rate(step) for step in range(101)]
 
 

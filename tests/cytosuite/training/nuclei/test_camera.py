@@ -58,20 +58,20 @@ DARK = np.zeros(4, np.float32)
 
 def test_a_nucleus_fainter_than_the_noise_is_not_visible():
     # The faintest signal is 0.5 + 0.5 + 0.3 = 1.3 photons: a mean light of 0.065.
-    own = np.array([9.0, 0.06, 0.07, 0.14], np.float32)
+    light = np.array([9.0, 0.06, 0.07, 0.14], np.float32)
     once, twice = (CameraRanges(visibility=times) for times in (1.0, 2.0))
-    assert visible(own, DARK, PLAIN, once).tolist() == [False, False, True, True]
-    assert visible(own, DARK, PLAIN, twice).tolist() == [False, False, False, True]
+    assert visible(light, DARK, PLAIN, once).tolist() == [False, False, True, True]
+    assert visible(light, DARK, PLAIN, twice).tolist() == [False, False, False, True]
 
 
 def test_the_light_of_others_hides_a_nucleus_by_its_noise_and_by_its_height():
-    own = np.array([9.0, 0.07, 0.2, 0.2], np.float32)
+    light = np.array([9.0, 0.07, 0.2, 0.2], np.float32)
     # 0.15 * 20 + 1 = 4 photons around: the faintest signal is 1.6 photons, a mean light of 0.08.
     rest = np.array([0.0, 0.15, 0.15, 1.5], np.float32)
     noise = CameraRanges(visibility=1.0, contrast=0.0)
-    assert visible(own, rest, PLAIN, noise).tolist() == [False, False, True, True]
+    assert visible(light, rest, PLAIN, noise).tolist() == [False, False, True, True]
     height = CameraRanges(visibility=0.0, contrast=0.2)
-    assert visible(own, rest, PLAIN, height).tolist() == [False, True, True, False]
+    assert visible(light, rest, PLAIN, height).tolist() == [False, True, True, False]
 
 
 SPACING = (2.0, 1.0, 1.0)
@@ -106,7 +106,7 @@ def test_own_light_is_distinguished_from_an_even_haze():
     light = np.where(labels == 1, 2 * level, 0.5 * level) + np.float32(0.8)
     weighted = [np.average(light[labels == k], weights=level[labels == k]) for k in (1, 2)]
     means = np.array([0, *weighted], np.float32)
-    own = own_light(light, labels, level, means)
+    emitted = own_light(light, labels, level, means)
     shares = [np.average(level[labels == k], weights=level[labels == k]) for k in (1, 2)]
-    assert_allclose(own, [0, 2 * shares[0], 0.5 * shares[1]], rtol=1e-4)
-    assert_allclose(means[1:] - own[1:], 0.8, rtol=1e-4)
+    assert_allclose(emitted, [0, 2 * shares[0], 0.5 * shares[1]], rtol=1e-4)
+    assert_allclose(means[1:] - emitted[1:], 0.8, rtol=1e-4)

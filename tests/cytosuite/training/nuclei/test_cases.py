@@ -74,13 +74,13 @@ def test_a_real_case_is_normalised_and_has_full_level_inside(tmp_path):
 
 def test_images_behind_a_chain_count_like_real_ones(tmp_path):
     files = find_cases(chain_folder(tmp_path / "a", level=False))
-    assert [(each.name, each.simulated, each.level) for each in files] == [
+    assert [(entry.name, entry.simulated, entry.level) for entry in files] == [
         ("case_0", False, None),
         ("case_1", False, None),
     ]
     case, real = (
-        load_case(each, PATCH, directed)
-        for each in (files[0], find_cases(real_folder(tmp_path / "b"))[0])
+        load_case(entry, PATCH, directed)
+        for entry in (files[0], find_cases(real_folder(tmp_path / "b"))[0])
     )
     for name in ("image", "labels", "level", "vectors", "shares", "own"):
         assert_array_equal(getattr(case, name), getattr(real, name))
@@ -136,8 +136,8 @@ def test_a_published_list_gives_images_and_labels(tmp_path):
         "images": {"image": labels / 2},
         "masks": {"instance": labels, "distance": labels - 0.5},
     }
-    for room, found in arrays.items():
-        hdf5(tmp_path / room / "a.h5", **found)
+    for room, content in arrays.items():
+        hdf5(tmp_path / room / "a.h5", **content)
     (tmp_path / "files_train.csv").write_text("images/a.h5;masks/a.h5\n")
     (files,) = find_cases(tmp_path, files=FileSettings(group="data/image,data/instance"))
     case = load_case(files, (8, 16, 16))

@@ -26,7 +26,7 @@ SMALL = Patches(shape=(8, 16, 16), batch=3)
 @pytest.fixture(scope="module")
 def cases(tmp_path_factory):
     files = find_cases(simulated_folder(tmp_path_factory.mktemp("data")))
-    return [load_case(each, SMALL.shape, directed) for each in files]
+    return [load_case(entry, SMALL.shape, directed) for entry in files]
 
 
 def test_a_batch_has_the_promised_form(cases):
@@ -50,8 +50,8 @@ def test_a_batch_has_the_promised_form(cases):
 
 def test_a_network_that_makes_its_own_targets_draws_level_and_labels(cases):
     plain = [replace(case, vectors=case.vectors[:0], shares=case.shares[:0]) for case in cases]
-    (own, whole) = (draw_batch(each, SMALL, 0, 0)["target"] for each in (plain, cases))
-    assert_array_equal(own, whole[:, [0, 5]])
+    (reduced, whole) = (draw_batch(source, SMALL, 0, 0)["target"] for source in (plain, cases))
+    assert_array_equal(reduced, whole[:, [0, 5]])
 
 
 def test_patches_near_nuclei_hold_more_of_them(cases):
@@ -113,11 +113,11 @@ def test_a_real_case_meets_no_camera(tmp_path, rng):
 
 @pytest.fixture(scope="module")
 def labels():
-    found = np.zeros((8, 14, 14), np.int32)
-    found[1:5, 2:6, 1:9] = 1
-    found[4:7, 8:13, 6:9] = 2
-    found[5, 8, 5] = 2  # not symmetric
-    return found
+    objects = np.zeros((8, 14, 14), np.int32)
+    objects[1:5, 2:6, 1:9] = 1
+    objects[4:7, 8:13, 6:9] = 2
+    objects[5, 8, 5] = 2  # not symmetric
+    return objects
 
 
 def _target(labels):
