@@ -23,10 +23,10 @@ def _coco(folder, annotations, name="a.png", place="annotations", kind="cell", *
         "images": [{"id": 7, "file_name": name, "height": 3, "width": 4}],
         "categories": [{"id": 1, "name": kind}, {"id": 2, "name": "Unidentified"}],
         "annotations": [
-            {"id": n, "image_id": 7, "category_id": 1, "bbox": [], **own}
-            if isinstance(own, dict)
-            else own
-            for n, own in enumerate(annotations)
+            {"id": n, "image_id": 7, "category_id": 1, "bbox": [], **annotation}
+            if isinstance(annotation, dict)
+            else annotation
+            for n, annotation in enumerate(annotations)
         ],
         **more,
     }
@@ -38,10 +38,10 @@ def _read(folder):
     return annotated(folder).items[0].labels.read()
 
 
-@pytest.mark.parametrize("found", [RUNS, {"counts": "122O21", "size": [3, 4]}])
+@pytest.mark.parametrize("segmentation", [RUNS, {"counts": "122O21", "size": [3, 4]}])
 @pytest.mark.parametrize("place", ["annotations", "."])
-def test_run_lengths_are_masks(tmp_path, found, place):
-    (item,) = annotated(_coco(tmp_path, [{"segmentation": found}], place=place)).items
+def test_run_lengths_are_masks(tmp_path, segmentation, place):
+    (item,) = annotated(_coco(tmp_path, [{"segmentation": segmentation}], place=place)).items
     assert (item.labels.read().volume.array > 0).tolist() == (np.array(GRID) > 0).tolist()
     assert item.facts == {"class": "cell"}
 

@@ -36,7 +36,7 @@ def test_empty_cells_and_missing_rows_are_unknown(read):
 
 
 @pytest.mark.parametrize(
-    "table, found",
+    "table, conditions",
     [
         ("name,x\na,nan\nb_b.tif,1\n", {"a": {"x": "nan"}, "b_b": {"x": "1"}}),
         ("name,x\na,1e400\n", {"a": {"x": "1e400"}}),
@@ -52,8 +52,8 @@ def test_empty_cells_and_missing_rows_are_unknown(read):
         (b'\xef\xbb\xbfname, group\r\na,"x, y"\r\n', {"a": {"group": "x, y"}}),
     ],
 )
-def test_a_cell_is_a_number_or_one_line(read, table, found):
-    assert read(table) == found
+def test_a_cell_is_a_number_or_one_line(read, table, conditions):
+    assert read(table) == conditions
 
 
 @pytest.mark.parametrize(

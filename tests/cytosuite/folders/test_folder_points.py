@@ -31,11 +31,11 @@ def test_tables_hold_pixels_or_micrometres(table, text):
 
 def test_further_columns_and_planes(tmp_path, table):
     table.write_text("x,y,cell,photons,probability,id\n3,2,7,120.5,0.5,a\n4,1,,,,\n")
-    found = read_annotated(table, SPACING[1:])
-    assert found.array.tolist() == [[2, 3], [1, 4]]
-    assert (found.cells.tolist(), found.names) == ([7, 0], ("a", "2"))
-    assert (found.photons[0], found.confidence[0]) == (120.5, 0.5)
-    assert str(found.photons[1]) == str(found.confidence[1]) == "nan"
+    points = read_annotated(table, SPACING[1:])
+    assert points.array.tolist() == [[2, 3], [1, 4]]
+    assert (points.cells.tolist(), points.names) == ([7, 0], ("a", "2"))
+    assert (points.photons[0], points.confidence[0]) == (120.5, 0.5)
+    assert str(points.photons[1]) == str(points.confidence[1]) == "nan"
     write_json(tmp_path / "p.json", Points([[2, 3]], SPACING[1:]).document())
     assert read_annotated(tmp_path / "p.json", SPACING[1:]).array.tolist() == [[2, 3]]
     (tmp_path / "empty.csv").write_text("y,x\n")

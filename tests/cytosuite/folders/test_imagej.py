@@ -96,16 +96,16 @@ def imagej(tmp_path_factory):
 def test_imagej_measures_the_pixels_of_labels_and_saves_the_same(imagej, name, shape):
     folder, lines = imagej
     labels = _labels(shape)
-    found = [words[1:] for words in lines if words[:1] == [name]]
-    wanted = []
+    measured = [words[1:] for words in lines if words[:1] == [name]]
+    expected = []
     for z, plane in enumerate(labels if labels.ndim == 3 else [labels], 1):
         for label in np.unique(plane[plane > 0]).tolist():
             y, x = np.nonzero(plane == label)
-            own = f"{label:04d}-z{z:03d}" if labels.ndim == 3 else f"{label:04d}"
-            wanted.append((own, z, len(y), x.mean() + 0.5, y.mean() + 0.5))
-    assert [(n, int(z), float(a)) for n, z, a, *_ in found] == [own[:3] for own in wanted]
-    places = np.array([line[3:] for line in found], float)
-    assert places == pytest.approx(np.array([own[3:] for own in wanted]), abs=1e-3)
+            roi = f"{label:04d}-z{z:03d}" if labels.ndim == 3 else f"{label:04d}"
+            expected.append((roi, z, len(y), x.mean() + 0.5, y.mean() + 0.5))
+    assert [(n, int(z), float(a)) for n, z, a, *_ in measured] == [row[:3] for row in expected]
+    places = np.array([line[3:] for line in measured], float)
+    assert places == pytest.approx(np.array([row[3:] for row in expected]), abs=1e-3)
     regions, _ = read_rois(folder / f"{name}_saved_rois.zip", shape)
     assert np.array_equal(_painted(regions, shape), labels)
 
@@ -115,7 +115,7 @@ def test_selections_of_imagej_are_read_pixel_for_pixel(imagej):
     drawn = tifffile.imread(folder / "drawn.tif")
     regions, counts = read_rois(folder / "theirs_rois.zip", drawn.shape)
     assert (len(regions), counts["no areas"], counts["clipped"]) == (15, 2, 0)
-    found = np.zeros_like(drawn)
+    painted = np.zeros_like(drawn)
     for region in regions:
-        found.flat[region.pixels] = np.bincount(drawn.flat[region.pixels]).argmax()
-    assert np.array_equal(found, drawn)
+        painted.flat[region.pixels] = np.bincount(drawn.flat[region.pixels]).argmax()
+    assert np.array_equal(painted, drawn)

@@ -25,16 +25,16 @@ def _touch(folder, *names):
     return folder
 
 
-def _pairs(found):
-    files = {item.name: item.files.get("instance-labels") for item in found.items}
+def _pairs(listing):
+    files = {item.name: item.files.get("instance-labels") for item in listing.items}
     return {name: file and file.name for name, file in files.items()}
 
 
 def test_images_without_labels_are_noted(tmp_path):
     _touch(tmp_path, "images/a.tif", "images/b.tif", "labels/a.tiff", "labels/c.tif")
-    found = index(tmp_path)
-    assert _pairs(found) == {"a": "a.tiff", "b": None}
-    assert found.notes == (
+    listing = index(tmp_path)
+    assert _pairs(listing) == {"a": "a.tiff", "b": None}
+    assert listing.notes == (
         "1 of 2 images have no labels and are not scored.",
         "1 label files have no image (first: c).",
     )
@@ -60,17 +60,17 @@ def test_labels_lie_beside_images_of_published_simulations_and_in_sub_folders(tm
 
 def test_the_cell_tracking_challenge_layout(tmp_path):
     _touch(tmp_path, "01/t000.tif", "01/t001.tif", "02/t000.tif", "01_GT/SEG/man_seg001.tif")
-    found = index(tmp_path)
-    assert _pairs(found) == {"01_t000": None, "01_t001": "man_seg001.tif", "02_t000": None}
-    assert "2 of 3 frames have no full mask" in found.notes[1]
-    assert "SEG" in found.notes[0]
+    listing = index(tmp_path)
+    assert _pairs(listing) == {"01_t000": None, "01_t001": "man_seg001.tif", "02_t000": None}
+    assert "2 of 3 frames have no full mask" in listing.notes[1]
+    assert "SEG" in listing.notes[0]
     _touch(tmp_path, "01_ERR_SEG/mask000.tif")  # of its benchmark of links
     first, second = index(tmp_path, "track").items
     assert ({*first.files}, second.files) == ({"tracked-labels", "frame-labels"}, {})
 
 
-def _conditions(found):
-    return {item.name: dict(item.conditions) for item in found.items}
+def _conditions(listing):
+    return {item.name: dict(item.conditions) for item in listing.items}
 
 
 def test_frames_know_their_sequence_if_there_are_several(tmp_path):
@@ -105,10 +105,10 @@ def test_links_within_a_folder_list_nothing_twice(tmp_path):
     _touch(tmp_path, "images/a.tif", "images/x/b.tif", "images/y/c.tif")
     for name, target in (("x/up", ".."), ("x/other", "../y"), ("y/other", "../x")):
         (tmp_path / "images" / name).symlink_to(target)
-    found = index(tmp_path, recursive=True)
-    assert sorted(item.name for item in found.items) == ["a", "x_b", "y_c"]
-    assert len(found.skipped) == 3
-    assert set(found.skipped.values()) == {"a link to a folder that is listed anyway"}
+    listing = index(tmp_path, recursive=True)
+    assert sorted(item.name for item in listing.items) == ["a", "x_b", "y_c"]
+    assert len(listing.skipped) == 3
+    assert set(listing.skipped.values()) == {"a link to a folder that is listed anyway"}
 
 
 def test_a_link_to_another_folder_is_followed(tmp_path):
@@ -117,16 +117,16 @@ def test_a_link_to_another_folder_is_followed(tmp_path):
     (tmp_path / "mine/x").symlink_to("../elsewhere")
     (tmp_path / "elsewhere/back").symlink_to("../mine")
     (tmp_path / "elsewhere/again").symlink_to("../elsewhere")
-    found = index(tmp_path / "mine", recursive=True)
-    assert [item.name for item in found.items] == ["a", "x_b", "x_deep_c"]
-    assert list(found.skipped) == ["x/again/", "x/back/"]
+    listing = index(tmp_path / "mine", recursive=True)
+    assert [item.name for item in listing.items] == ["a", "x_b", "x_deep_c"]
+    assert list(listing.skipped) == ["x/again/", "x/back/"]
 
 
 def test_folders_in_each_other_have_an_end(tmp_path):
     _touch(tmp_path, "a.tif", "/".join(["deep"] * 70) + "/b.tif")
-    found = index(tmp_path, recursive=True)
-    assert len(found.items) == 1
-    assert list(found.skipped.values()) == ["more than 64 folders in each other"]
+    listing = index(tmp_path, recursive=True)
+    assert len(listing.items) == 1
+    assert list(listing.skipped.values()) == ["more than 64 folders in each other"]
 
 
 def test_labels_find_a_name_in_another_spelling_of_its_letters(tmp_path):
@@ -142,10 +142,10 @@ def test_nothing_is_skipped_without_a_word(tmp_path, monkeypatch):
     monkeypatch.setattr(microscopes, "find_spec", lambda name: object())
     assert [item.name for item in index(tmp_path).items] == ["a", "e", "f", "g", "h"]
     monkeypatch.setattr(microscopes, "find_spec", lambda name: None)
-    found = index(tmp_path)
-    assert [item.name for item in found.items] == ["a", "h"]
-    assert len(found.skipped) == 6
-    assert found.count == (
+    listing = index(tmp_path)
+    assert [item.name for item in listing.items] == ["a", "h"]
+    assert len(listing.skipped) == 6
+    assert listing.count == (
         "2 images; skipped 6: d.nii.gz (no reader for .nii.gz: save as OME-TIFF), "
         f"e.czi, f.nd2, g.lif (needs the extra `formats`: {install(['bioio'])}), notes.txt (no image), "
         "sub/ (a folder: name it, or --recursive)"
@@ -155,10 +155,10 @@ def test_nothing_is_skipped_without_a_word(tmp_path, monkeypatch):
 def test_sub_folders_are_searched_on_request(tmp_path):
     _touch(tmp_path, "images/a.tif", "images/day 1/a.tif", "images/day 1/x/b.tif")
     _touch(tmp_path, "labels/day 1/a.tif")
-    found = index(tmp_path, recursive=True)
-    assert list(_pairs(found).values()) == [None, "a.tif", None]
-    assert [item.name for item in found.items] == ["a", "day 1_a", "day 1_x_b"]
-    assert found.skipped == {}
+    listing = index(tmp_path, recursive=True)
+    assert list(_pairs(listing).values()) == [None, "a.tif", None]
+    assert [item.name for item in listing.items] == ["a", "day 1_a", "day 1_x_b"]
+    assert listing.skipped == {}
     assert index(tmp_path).skipped == {
         "day 1/": "a folder: name it, or --recursive",
         "labels/day 1/": "a folder: name it, or --recursive",
@@ -180,16 +180,16 @@ def test_folders_named_like_sockets_are_matched_by_name(tmp_path):
     _touch(tmp_path, "images/a.tif", "labels/a.tif", "enhanced-image/a.tiff", "notes/a.tif")
     (tmp_path / "acquisition-metadata").mkdir()
     (tmp_path / "acquisition-metadata/a.json").write_text("{}")
-    found = index(tmp_path)
+    listing = index(tmp_path)
     files = {
         "acquisition-metadata": "a.json",
         "instance-labels": "a.tif",
         "enhanced-image": "a.tiff",
     }
-    (item,) = found.items
+    (item,) = listing.items
     assert item.socket == "microscopy-image"
     assert {slug: path.name for slug, path in item.files.items()} == files
-    assert (found.notes, found.task) == ((), "segment")
+    assert (listing.notes, listing.task) == ((), "segment")
     (tmp_path / "labels/a.tif").rename(tmp_path / "images/b.tif")
     assert index(tmp_path).task == "enhance"
 
@@ -257,9 +257,9 @@ def test_explains(tmp_path, names, more, message):
 
 def test_a_picture_beside_an_image_of_its_name_shows_it_and_another_image_is_refused(tmp_path):
     _touch(tmp_path, "images/a.png", "images/a.tif", "images/b.png", "labels/a.tif")
-    found = index(tmp_path)
-    assert _pairs(found) == {"a": "a.tif", "b": None}
-    assert found.skipped == {"a.png": "a picture of a.tif"}
+    listing = index(tmp_path)
+    assert _pairs(listing) == {"a": "a.tif", "b": None}
+    assert listing.skipped == {"a.png": "a picture of a.tif"}
     _touch(tmp_path, "labels/a.tiff")
     refused(r"labels: expected one file named a, found a.tif and", index, tmp_path)
 
@@ -281,16 +281,16 @@ def test_a_dataset_is_read_with_what_the_simulation_keeps(tmp_path):
 
 def test_further_channels_of_nnunet_are_none_and_its_classes_are_named(tmp_path):
     _touch(tmp_path, "imagesTr/a_0000.tif", "imagesTr/a_0001.tif", "labelsTr/a.tif")
-    found = index(tmp_path)
-    assert _pairs(found) == {"a": "a.tif"}
-    assert found.skipped == {"a_0001.tif": "a further channel"}
-    assert found.notes == (
+    listing = index(tmp_path)
+    assert _pairs(listing) == {"a": "a.tif"}
+    assert listing.skipped == {"a_0001.tif": "a further channel"}
+    assert listing.notes == (
         "Each value in labelsTr counts as one object; instancesTr holds objects.",
     )
-    (item,) = by_part(found.items, Part("1"), "segment")
+    (item,) = by_part(listing.items, Part("1"), "segment")
     assert (item.name, item.image.name, item.part.channel) == ("a", "a_0001.tif", None)
     write(tmp_path / "imagesTr/a_0000.tif", Volume(np.ones((2, 2), np.uint8), (1.0, 1.0), "YX"))
-    refused("expected a file of --channel-index 2 ", next, by_part(found.items, Part("2"), ""))
+    refused("expected a file of --channel-index 2 ", next, by_part(listing.items, Part("2"), ""))
     Image.fromarray(np.ones((2, 2, 3), np.uint8)).save(tmp_path / "imagesTr/b_0000.png")
     *_, item = by_part(index(tmp_path / "imagesTr").items, Part("1"), "")
     assert (item.image.name, item.part.channel) == ("b_0000.png", "1")

@@ -53,7 +53,7 @@ def test_two_classes_of_two_cells_give_four_ids(tmp_path):
 def test_ids_do_not_depend_on_the_order_of_files(tmp_path, monkeypatch):
     _write(tmp_path, "images/a.png", *(f"masks/a/c{n}.png" for n in (1, 2, 3)), "masks/a/c10_4.png")
     listed = Path.iterdir
-    found = []
+    rows = []
     for seed in range(4):
 
         def shuffled(path, seed=seed):
@@ -62,8 +62,8 @@ def test_ids_do_not_depend_on_the_order_of_files(tmp_path, monkeypatch):
             return iter(entries)
 
         monkeypatch.setattr(Path, "iterdir", shuffled)
-        found.append(_rows(annotated(tmp_path).items[0].labels))
-    assert found == [[0, 1, 2, 3, 4, 0, 0, 0]] * 4  # c10 after c3
+        rows.append(_rows(annotated(tmp_path).items[0].labels))
+    assert rows == [[0, 1, 2, 3, 4, 0, 0, 0]] * 4  # c10 after c3
 
 
 def test_an_image_of_excluded_cells_holds_none_and_not_those_of_another(tmp_path):
@@ -90,8 +90,8 @@ def test_names_of_classes_and_conditions_are_cells_of_tables(tmp_path):
 def test_a_prefix_never_pairs(tmp_path):
     for number in (1, 2, 10):
         _write(tmp_path, f"images/X_{number}.png", f"masks/X_{number}/1.png")
-    found = [(own.name, own.image.stem, own.labels.name) for own in annotated(tmp_path).items]
-    assert found == [(f"X_{number}",) * 3 for number in (1, 2, 10)]
+    names = [(item.name, item.image.stem, item.labels.name) for item in annotated(tmp_path).items]
+    assert names == [(f"X_{number}",) * 3 for number in (1, 2, 10)]
 
 
 @pytest.mark.parametrize(
@@ -126,11 +126,11 @@ def test_names_pair_by_an_expression_and_its_groups_are_conditions(tmp_path):
     _write(tmp_path, "images/ST_C03_2_ch0.png", "images/ST_C03_2_ch1.png", "masks/ST_C03_2/1.png")
     rule = r"pairs = '(?P<name>(?P<series>ST)_(?P<well>C\d+)_(?P<position>\d+))(_ch0)?'"
     (tmp_path / "masks.toml").write_text(rule)
-    found = annotated(tmp_path)
-    (item,) = found.items
+    listing = annotated(tmp_path)
+    (item,) = listing.items
     assert (item.name, item.image.name) == ("ST_C03_2", "ST_C03_2_ch0.png")
     assert item.facts == {"series": "ST", "well": "C03", "position": "2"}
-    assert found.skipped == {"images/ST_C03_2_ch1.png": "does not fit pairs in masks.toml"}
+    assert listing.skipped == {"images/ST_C03_2_ch1.png": "does not fit pairs in masks.toml"}
     (case,) = index(tmp_path).items
     assert case.conditions == item.facts
 
@@ -138,10 +138,10 @@ def test_names_pair_by_an_expression_and_its_groups_are_conditions(tmp_path):
 def test_a_folder_per_image_and_what_lies_beside(tmp_path):
     for name, image in {"n2": "z", "n10": 4}.items():  # a mask may be named as its image
         _write(tmp_path, f"{name}/images/{image}.png", f"{name}/masks/4.png", "extra.png")
-    found = annotated(tmp_path)
-    assert [own.name for own in found.items] == ["n2", "n10"]
-    assert _rows(found.items[1].labels)[4] == 1
-    assert found.skipped == {"extra.png": "no image with masks"}
+    listing = annotated(tmp_path)
+    assert [item.name for item in listing.items] == ["n2", "n10"]
+    assert _rows(listing.items[1].labels)[4] == 1
+    assert listing.skipped == {"extra.png": "no image with masks"}
 
 
 def test_label_images_beside_images_get_consecutive_ids(tmp_path):
@@ -155,7 +155,7 @@ def test_label_images_beside_images_get_consecutive_ids(tmp_path):
     Image.fromarray(labels).save(tmp_path / "a_cp_masks.png")
     (item,) = annotated(tmp_path).items
     assert _rows(item.labels) == [0, 2, 0, 1, 0, 0, 0, 0]
-    assert [own.file for own in item.labels.read().objects] == ["9", "60"]
+    assert [mask.file for mask in item.labels.read().objects] == ["9", "60"]
 
 
 def test_rules_without_masks_are_refused(tmp_path):
@@ -197,13 +197,13 @@ def _phases(folder, *pairs):
 
 def test_phases_of_pix2pix_are_parts_of_which_the_training_sees_its_own(tmp_path):
     _phases(tmp_path, ("train_B", "train_A"), ("val_B", "val_A"), ("test_B", "test_A"))
-    found = annotated(tmp_path).items
-    assert [(own.name, own.facts["part"]) for own in found] == [
+    items = annotated(tmp_path).items
+    assert [(item.name, item.facts["part"]) for item in items] == [
         ("test_1", "test"), ("train_1", "train"), ("val_1", "validate")]  # fmt: skip
-    assert _rows(found[0].labels) == [0, 1, 1, 0, 2, 2, 0, 3]
+    assert _rows(items[0].labels) == [0, 1, 1, 0, 2, 2, 0, 3]
     cases = [SimpleNamespace(path=item.image) for item in find_images(tmp_path, ["*"])]
     parts, _ = divided(tmp_path, cases, FileSettings(), print)
-    names = {part: [case.path.parent.name for case in own] for part, own in parts.items()}
+    names = {part: [case.path.parent.name for case in members] for part, members in parts.items()}
     assert names == {"train": ["train_B"], "validate": ["val_B"], "test": ["test_B"]}
     assert [name for name, _ in recipe(DataRequest(str(tmp_path), only="test")).makers] == [
         "test_1"

@@ -25,9 +25,10 @@ def _mask(name, inside):
 def _combined(rows, **rules):
     """Combine masks that are rows of letters: each letter a mask, in the order of the alphabet."""
     grid = [list(row) for row in rows]
-    letters = sorted({each for row in grid for cell in row for each in cell} - {" "})
+    letters = sorted({letter for row in grid for cell in row for letter in cell} - {" "})
     masks = [
-        _mask(each, np.array([[each in cell for cell in row] for row in grid])) for each in letters
+        _mask(letter, np.array([[letter in cell for cell in row] for row in grid]))
+        for letter in letters
     ]
     return combine((len(grid), len(grid[0])), masks, MaskRules(**rules))
 
@@ -45,14 +46,14 @@ STACK = [["a", "ab", "a", "ac", "c"]]
     ],
 )
 def test_overlaps_follow_the_rule_and_are_reported(overlap, labels, lost):
-    found, objects, counts = _combined(STACK, overlap=overlap)
-    assert found.tolist() == [labels]
-    assert [own.lost for own in objects] == lost
+    combined, objects, counts = _combined(STACK, overlap=overlap)
+    assert combined.tolist() == [labels]
+    assert [mask.lost for mask in objects] == lost
     assert counts["overlapping"] == 3
     first = overlap == "first"
-    assert [own.id for own in objects] == ([1, 0, 2] if first else [1, 2, 3])  # b vanishes
+    assert [mask.id for mask in objects] == ([1, 0, 2] if first else [1, 2, 3])  # b vanishes
     assert (counts["vanished"], counts["broken"]) == ((1, 0) if first else (0, 1))
-    assert [own.pieces for own in objects] == ([1, 0, 1] if first else [2, 1, 1])
+    assert [mask.pieces for mask in objects] == ([1, 0, 1] if first else [2, 1, 1])
 
 
 def test_of_equal_masks_the_last_lies_on_top():
@@ -61,9 +62,9 @@ def test_of_equal_masks_the_last_lies_on_top():
 
 @pytest.mark.parametrize("overlap, labels", [("last", [0, 1, 1, 1]), ("first", [1, 1, 1, 0])])
 def test_what_others_leave_of_a_mask_may_be_too_small(overlap, labels):
-    found, objects, counts = _combined([["a", "ab", "ab", "b"]], overlap=overlap, min_area=2)
-    assert found.tolist() == [labels]
-    assert [own.id for own in objects] == [labels[0], labels[-1]]
+    combined, objects, counts = _combined([["a", "ab", "ab", "b"]], overlap=overlap, min_area=2)
+    assert combined.tolist() == [labels]
+    assert [mask.id for mask in objects] == [labels[0], labels[-1]]
     assert (counts["vanished"], counts["small"]) == (1, 0)
 
 
@@ -78,7 +79,7 @@ def test_small_and_empty_masks_are_left_out_and_ids_stay_consecutive():
     ]
     labels, objects, counts = combine((1, 3), masks, MaskRules(min_area=2))
     assert labels.tolist() == [[0, 1, 1]]
-    assert [own.id for own in objects] == [0, 0, 1]
+    assert [mask.id for mask in objects] == [0, 0, 1]
     words = sentence(counts, "smallest")
     assert words == "3 masks: 1 are smaller than min_area and left out, 1 are empty."
 
@@ -93,10 +94,10 @@ def test_every_pixel_of_a_mask_has_a_label_and_no_other(boxes, overlap):
     masks = [_mask("", shape) for shape in shapes]
     labels, objects, _ = combine((8, 8), masks, MaskRules(overlap=overlap))
     assert np.array_equal(labels > 0, np.any([np.zeros((8, 8), bool), *shapes], axis=0))
-    assert sorted(own.id for own in objects if own.id) == list(range(1, labels.max(initial=0) + 1))
-    for own, shape in zip(objects, shapes, strict=True):
-        assert own.area == shape.sum()
-        assert own.area - own.lost == ((labels == own.id).sum() if own.id else 0)
+    assert sorted(m.id for m in objects if m.id) == list(range(1, labels.max(initial=0) + 1))
+    for mask, shape in zip(objects, shapes, strict=True):
+        assert mask.area == shape.sum()
+        assert mask.area - mask.lost == ((labels == mask.id).sum() if mask.id else 0)
 
 
 def test_masks_are_drawn_one_by_one_and_cover_an_image_8_times_at_most(tmp_path):

@@ -34,10 +34,10 @@ def test_czi_is_read(tmp_path):
         z, y, x = (size * 1e-6 for size in SIZES)
         names = dict(enumerate(NAMES))
         file.write_metadata("a", channel_names=names, scale_x=x, scale_y=y, scale_z=z)
-    found = read_microscope(tmp_path / "a.czi", Part("GFP"))
-    assert_array_equal(found.array, ARRAY[0, 1])
-    assert found.spacing == pytest.approx(SIZES)
-    assert found.metadata == {"channel": "GFP"}
+    volume = read_microscope(tmp_path / "a.czi", Part("GFP"))
+    assert_array_equal(volume.array, ARRAY[0, 1])
+    assert volume.spacing == pytest.approx(SIZES)
+    assert volume.metadata == {"channel": "GFP"}
     assert_array_equal(read_microscope(tmp_path / "a.czi", Part("2,0")).array, ARRAY[0, [2, 0]])
 
 
@@ -53,9 +53,9 @@ def test_other_readers_are_used_alike(tmp_path, suffix, monkeypatch):
             metadata = {"axes": "CZYX", "Channel": {"Name": list(NAMES)}, **sizes}
             file.write(ARRAY[scene], photometric="minisblack", metadata=metadata)
     image = Item("a", tmp_path / f"a{suffix}")
-    found = load(replace(image, part=Part("RFP", scene=1))).volume("microscopy-image")
-    assert_array_equal(found.array, ARRAY[1, 2])
-    assert found.spacing == pytest.approx(SIZES)
+    volume = load(replace(image, part=Part("RFP", scene=1))).volume("microscopy-image")
+    assert_array_equal(volume.array, ARRAY[1, 2])
+    assert volume.spacing == pytest.approx(SIZES)
     refused(
         r"found 2 scenes \(0 .*\); choose one with --scene", load, replace(image, part=Part("RFP"))
     )

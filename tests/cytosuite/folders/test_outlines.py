@@ -16,16 +16,16 @@ planes = st.tuples(st.integers(1, 9), st.integers(1, 9)).flatmap(
 
 @given(planes)
 def test_outlines_of_labels_hold_their_pixels_and_no_others(plane):
-    found = np.zeros(plane.size, np.uint32)
+    painted = np.zeros(plane.size, np.uint32)
     for label, paths in trace(plane):
         inside = fill(paths, plane.shape)
-        assert not found[inside].any()
-        found[inside] = label
+        assert not painted[inside].any()
+        painted[inside] = label
         for path in paths:  # corners alone, across and along in turn
             steps = np.diff([*path, path[0]], axis=0) != 0
             assert (steps.sum(1) == 1).all()
             assert (steps[1:] != steps[:-1]).any(1).all()
-    assert np.array_equal(found.reshape(plane.shape), plane)
+    assert np.array_equal(painted.reshape(plane.shape), plane)
 
 
 @pytest.mark.parametrize(

@@ -36,8 +36,8 @@ def series(tif):
     return tif
 
 
-def _image(*given):
-    return load(*given).volume("microscopy-image")
+def _image(*arguments):
+    return load(*arguments).volume("microscopy-image")
 
 
 @pytest.mark.parametrize(
@@ -49,9 +49,9 @@ def _image(*given):
     ],
 )
 def test_a_frame_and_one_channel_or_several_are_chosen(series, channel, array, axes):
-    found = _image(Item("a", series, part=Part(channel, "1")))
-    assert_array_equal(found.array, array)
-    assert (found.axes, found.spacing) == (axes, SIZE)
+    image = _image(Item("a", series, part=Part(channel, "1")))
+    assert_array_equal(image.array, array)
+    assert (image.axes, image.spacing) == (axes, SIZE)
 
 
 @pytest.mark.parametrize("axes", ["TCZYX", "XYZCT"])
@@ -100,9 +100,9 @@ def test_colours_are_channels_and_their_mean_where_none_is_chosen(tmp_path, make
     path, array = make(tmp_path)
     frame = "2" if make is _frames else None
     for name in ("1", "green"):
-        found = _image(Item("a", path, part=Part(name, frame)), ASSUME)
-        assert_array_equal(found.array, array[..., 1])
-        assert (found.axes, found.origin.warnings) == ("ZYX"[-found.array.ndim :], ())
+        image = _image(Item("a", path, part=Part(name, frame)), ASSUME)
+        assert_array_equal(image.array, array[..., 1])
+        assert (image.axes, image.origin.warnings) == ("ZYX"[-image.array.ndim :], ())
     mean = _image(Item("a", path, part=Part(frame=frame)), ASSUME)
     assert_allclose(mean.array, array.mean(axis=-1), rtol=1e-6)
     assert mean.origin.warnings == (
@@ -143,15 +143,15 @@ def test_a_name_chooses_its_channel():
 def test_channels_of_ome_have_names(tif, unnamed):
     metadata = {"axes": "CYX", "Channel": {"Name": ["DAPI", unnamed, "GFP"]}}
     tifffile.imwrite(tif, ARRAY[0, :, 0], ome=True, metadata=metadata)
-    found = read_part(tif, Part("GFP"))
-    assert_array_equal(found.array, ARRAY[0, 2, 0])
-    assert found.metadata["channel"] == "GFP"
+    volume = read_part(tif, Part("GFP"))
+    assert_array_equal(volume.array, ARRAY[0, 2, 0])
+    assert volume.metadata["channel"] == "GFP"
     assert "channel" not in read_part(tif, Part("1")).metadata
     refused(r"found 3 channels \(0 DAPI, 1, 2 GFP\); choose", read_part, tif, Part())
 
 
 @pytest.mark.parametrize(
-    "names, given, index, stain",
+    "names, channel, index, stain",
     [
         ("actin DAPI", "", 1, "nucleus"),
         ("H2B-mCherry GFP-membrane", "", 0, "nucleus"),
@@ -165,21 +165,21 @@ def test_channels_of_ome_have_names(tif, unnamed):
 )
 @pytest.mark.parametrize("copy", ["b.tif", "b.h5", "b.ozx"])
 def test_a_name_that_means_the_stain_takes_its_channel(
-    tmp_path, tif, copy, names, given, index, stain
+    tmp_path, tif, copy, names, channel, index, stain
 ):
-    own = {"axes": "CYX", "Channel": {"Name": names.split()}}
+    metadata = {"axes": "CYX", "Channel": {"Name": names.split()}}
     pixels = ARRAY[0, : len(names.split()), 0]
-    tifffile.imwrite(tif, pixels, ome=True, metadata=own)
+    tifffile.imwrite(tif, pixels, ome=True, metadata=metadata)
     write(tmp_path / copy, read(tif))
     (item,) = by_part([Item("a", tmp_path / copy)], Part(), "segment")
-    facts = {"channel": given} if given else {}
+    facts = {"channel": channel} if channel else {}
     if index is None:
         refused("choose one with --channel-index", load, item, None, facts)
         return
-    found = _image(item, None, facts)
-    assert_array_equal(found.array, pixels[index])
-    assert found.metadata["channel"] == stain
-    (line,) = found.origin.warnings
+    image = _image(item, None, facts)
+    assert_array_equal(image.array, pixels[index])
+    assert image.metadata["channel"] == stain
+    (line,) = image.origin.warnings
     assert line.startswith(f"channel taken: {names.split()[index]} of {names.split()[0]}, ")
     assert line.endswith(f"since the name means {stain}; --channel-index takes another")
     spots = next(by_part([item], Part(), "detect"))  # DAPI holds none
@@ -194,11 +194,11 @@ def test_a_choice_is_not_used_where_there_is_none(tif):
         (Part("1,0"), ["--channel-index 1,0 not used: the file has one channel"]),
         (Part("0", "0"), []),
     ):
-        found = read_part(tif, part)
-        assert_array_equal(found.array, ARRAY[0, 0, 0])
-        assert [*found.origin.warnings] == said + ["--frame 2 not used: the file has one frame"] * (
-            part.frame == "2"
-        )
+        volume = read_part(tif, part)
+        assert_array_equal(volume.array, ARRAY[0, 0, 0])
+        assert [*volume.origin.warnings] == said + [
+            "--frame 2 not used: the file has one frame"
+        ] * (part.frame == "2")
 
 
 def test_every_frame_is_an_item_of_its_own(tmp_path, series):

@@ -40,10 +40,10 @@ def _zip(path, *named, **options):
 
 
 def _roi(points=SQUARE, **more):
-    found = ImagejRoi.frompoints(points, name="")
+    roi = ImagejRoi.frompoints(points, name="")
     for key, value in more.items():
-        setattr(found, key, value)
-    return found
+        setattr(roi, key, value)
+    return roi
 
 
 FINE = "x.roi", _roi()
@@ -53,8 +53,8 @@ def _labels(path, shape):
     """Return the labels of a file of ROIs beside an image, in words the counts."""
     write(path.with_name("a.mha"), _volume(np.zeros(shape, np.uint8)))
     (item,) = annotated(path.parent).items
-    found = item.labels.read()
-    return found.volume.array, {key: n for key, n in found.counts.items() if n}
+    content = item.labels.read()
+    return content.volume.array, {key: n for key, n in content.counts.items() if n}
 
 
 shapes = st.lists(st.integers(1, 7), min_size=2, max_size=3)
@@ -73,10 +73,10 @@ def test_labels_come_back_as_they_went(zipped, labels):
     # With holes and pieces, at the border, with numbers of more than 16 bits, or none at all.
     write_rois(zipped, _volume(labels))
     regions, _ = read_rois(zipped, labels.shape)
-    found = np.zeros_like(labels)
+    painted = np.zeros_like(labels)
     for region in regions:
-        found.flat[region.pixels] = region.label
-    assert np.array_equal(found, labels)
+        painted.flat[region.pixels] = region.label
+    assert np.array_equal(painted, labels)
 
 
 def test_each_label_has_one_roi_in_each_plane_and_the_same_bytes_each_time(tmp_path):
@@ -86,9 +86,9 @@ def test_each_label_has_one_roi_in_each_plane_and_the_same_bytes_each_time(tmp_p
         write_rois(tmp_path / name, _volume(labels))
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     shutil.copy(tmp_path / "a", tmp_path / "a.zip")
-    found = roifile.roiread(tmp_path / "a.zip")
-    assert [(own.name, own.position) for own in found] == [("0012-z007", 7), ("0012-z008", 8)]
-    assert [own.composite for own in found] == [True, True]  # a hole, two pieces
+    regions = roifile.roiread(tmp_path / "a.zip")
+    assert [(roi.name, roi.position) for roi in regions] == [("0012-z007", 7), ("0012-z008", 8)]
+    assert [roi.composite for roi in regions] == [True, True]  # a hole, two pieces
     with zipfile.ZipFile(tmp_path / "a") as archive:
         assert archive.namelist() == ["0012-z007.roi", "0012-z008.roi"]
 
@@ -195,9 +195,9 @@ def test_rois_count_before_a_label_image_of_their_name(tmp_path):
         write(tmp_path / f"labels/{name}.tif", _volume(np.ones((6, 6), np.uint8)))
     assert annotated(tmp_path).items == ()  # label images alone are read elsewhere
     _zip(tmp_path / "labels/a_rois.zip", FINE)
-    found = [item.labels.read() for item in annotated(tmp_path).items]
-    assert [np.count_nonzero(own.volume.array) for own in found] == [6, 36]
-    assert [own.counts.get("replaced", 0) for own in found] == [1, 0]
+    contents = [item.labels.read() for item in annotated(tmp_path).items]
+    assert [np.count_nonzero(content.volume.array) for content in contents] == [6, 36]
+    assert [content.counts.get("replaced", 0) for content in contents] == [1, 0]
 
 
 def _truncated(path):
@@ -273,8 +273,8 @@ MISTAKES = [
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_explains(tmp_path, zipped, mistake):
-    text, make, *given = mistake
-    make(zipped, *given)
+    text, make, *arguments = mistake
+    make(zipped, *arguments)
     line = str(refused("", _labels, zipped, (5, 5)))
     assert text in line
     assert str(tmp_path) in line

@@ -22,11 +22,11 @@ KNOWN = {name: {"well": name.split("_")[1], "dose": float(name[-1])} for name in
 
 
 def _parts(placed):
-    return {part: {each.name for each in placed if each.part == part} for part in PARTS}
+    return {part: {image.name for image in placed if image.part == part} for part in PARTS}
 
 
-def _divided(**given):
-    return divide(Splits.model_validate(given), KNOWN, {}, "splits.toml").placed
+def _divided(**options):
+    return divide(Splits.model_validate(options), KNOWN, {}, "splits.toml").placed
 
 
 def test_the_first_rule_that_fits_takes_an_image_and_the_rest_trains():
@@ -36,9 +36,9 @@ def test_the_first_rule_that_fits_takes_an_image_and_the_rest_trains():
         {"part": "test", "where": {"well": "I06"}},
     ]
     placed = _divided(rules=rules)
-    assert [each.name for each in placed] == NAMES
-    assert Counter(each.part for each in placed) == {"train": 12, "test": 5, "validate": 1}
-    said = {each.name: each.rule for each in placed}
+    assert [image.name for image in placed] == NAMES
+    assert Counter(image.part for image in placed) == {"train": 12, "test": 5, "validate": 1}
+    said = {image.name: image.rule for image in placed}
     assert said["X_C03_0"] == "*_C03_*"
     assert said["X_I06_1"] == "well = I06, dose = 1"
     assert said["X_C01_0"] == "all others"
@@ -51,12 +51,12 @@ def test_a_condition_in_a_table_counts_before_one_in_a_name_however_it_is_writte
 
 
 @pytest.mark.parametrize(
-    "given", [{"group": "well"}, {"group": "own", "names": r"X_(?P<own>\w+)_\d"}]
+    "options", [{"group": "well"}, {"group": "own", "names": r"X_(?P<own>\w+)_\d"}]
 )
-def test_folds_keep_groups_together_and_cover_every_image_once(given):
+def test_folds_keep_groups_together_and_cover_every_image_once(options):
     tests = []
     for number in range(3):
-        parts = _parts(_divided(**given, folds=3, test=number, validate=(number + 1) % 3))
+        parts = _parts(_divided(**options, folds=3, test=number, validate=(number + 1) % 3))
         wells = [{name.split("_")[1] for name in names} for names in parts.values()]
         assert list(map(len, wells)) == [2, 2, 2]
         assert set.union(*wells) == {*WELLS}
@@ -71,12 +71,12 @@ def test_the_seed_gives_the_folds_another_order():
 
 @pytest.mark.parametrize("kind", [str, float])
 def test_time_stamps_that_differ_in_their_last_digits_are_different_groups(kind):
-    known = {f"a{n}": {"plate": kind(20231124093010 + n)} for n in range(6)}
-    assert divide(Splits(group="plate", folds=6), known, {}, "").lines[0] == (
+    images = {f"a{n}": {"plate": kind(20231124093010 + n)} for n in range(6)}
+    assert divide(Splits(group="plate", folds=6), images, {}, "").lines[0] == (
         "4 train, 1 validate, 1 test"
     )
     rules = [{"part": "test", "where": {"plate": 20231124093013}}]
-    placed = divide(Splits.model_validate({"rules": rules}), known, {}, "").placed
+    placed = divide(Splits.model_validate({"rules": rules}), images, {}, "").placed
     assert _parts(placed)["test"] == {"a3"}
 
 
@@ -84,11 +84,11 @@ def test_folds_without_groups_divide_images_and_the_order_of_files_does_not_coun
     there = _divided(folds=5)
     back = divide(Splits(folds=5), dict(reversed(KNOWN.items())), {}, "").placed
     assert sorted(there) == sorted(back)
-    assert Counter(each.part for each in there) == {"train": 10, "test": 4, "validate": 4}
+    assert Counter(image.part for image in there) == {"train": 10, "test": 4, "validate": 4}
 
 
 @pytest.mark.parametrize(
-    "given, message",
+    "options, message",
     [
         ({"rules": [{"part": "test"}]}, "the rules leave none of 18 images for train"),
         (
@@ -104,8 +104,8 @@ def test_folds_without_groups_divide_images_and_the_order_of_files_does_not_coun
         ({"names": "Y.*", "folds": 3}, "names: X_C01_0 does not fit Y.*"),
     ],
 )
-def test_explains_images_that_cannot_be_divided(given, message):
-    refused(f"splits.toml: {re.escape(message)}", _divided, **given)
+def test_explains_images_that_cannot_be_divided(options, message):
+    refused(f"splits.toml: {re.escape(message)}", _divided, **options)
 
 
 @pytest.mark.parametrize(
@@ -127,10 +127,10 @@ def test_explains_rules_that_cannot_be(tmp_path, text, message):
 
 def test_any_number_of_folds_is_checked_at_once():
     tracemalloc.start()
-    given = Splits(folds=10**6, test=10**6 - 1)
+    splits = Splits(folds=10**6, test=10**6 - 1)
     assert tracemalloc.get_traced_memory()[1] < 2**20
     tracemalloc.stop()
-    refused("1000000 folds need as many images, found 18", divide, given, KNOWN, {}, "")
+    refused("1000000 folds need as many images, found 18", divide, splits, KNOWN, {}, "")
 
 
 def test_classes_and_rules_lie_in_the_folder_or_with_a_list(tmp_path):
@@ -150,17 +150,17 @@ def test_an_unreadable_list_of_classes_is_one_line(tmp_path, cell, expected):
 
 
 def test_parts_are_counted_and_listed():
-    known = {"a": {"well": "C01", "dose": 0.5}, "b": {"dose": 2.0}}
+    images = {"a": {"well": "C01", "dose": 0.5}, "b": {"dose": 2.0}}
     rules = Splits.model_validate({"rules": [{"part": "test", "match": "b*"}]})
-    found = divide(rules, known, {"b": Counter(round=2, flat=1)}, "")
-    assert found.lines == [
+    division = divide(rules, images, {"b": Counter(round=2, flat=1)}, "")
+    assert division.lines == [
         "1 train, 0 validate, 1 test",
         "well: train C01 1; validate none; test none",
         "dose: train 0.5 1; validate none; test 2 1",
         "classes of objects: train none; validate none; test flat 1, round 2",
     ]
-    assert found.placed == [Placed("a", "train", "all others"), Placed("b", "test", "b*")]
-    assert split_rows({"mine": found.placed, "other": []}) == [
+    assert division.placed == [Placed("a", "train", "all others"), Placed("b", "test", "b*")]
+    assert split_rows({"mine": division.placed, "other": []}) == [
         ("name", "part", "rule", "folder"),
         ("a", "train", "all others", "mine"),
         ("b", "test", "b*", "mine"),

@@ -27,11 +27,11 @@ def test_a_sum_is_rounded_and_clipped_once_in_the_dtype_of_its_images(
     paths = _pair(
         tmp_path, np.array([[1, 1], [250, 0]], dtype), np.array([[9, 2], [202, 0]], dtype)
     )
-    found = weighted_sum(paths, (1, 0.25))
-    assert found.array.dtype == dtype
-    assert found.array.tolist() == expected
-    assert found.metadata.get(CLIPPED) == clipped
-    assert found.spacing == (0.5, 0.25)
+    summed = weighted_sum(paths, (1, 0.25))
+    assert summed.array.dtype == dtype
+    assert summed.array.tolist() == expected
+    assert summed.metadata.get(CLIPPED) == clipped
+    assert summed.spacing == (0.5, 0.25)
 
 
 def test_colours_are_summed_apart(tmp_path):
@@ -40,9 +40,9 @@ def test_colours_are_summed_apart(tmp_path):
     for name in "ab":
         (tmp_path / name).mkdir()
         Image.fromarray(red).save(tmp_path / name / "x.png")
-    found = weighted_sum([tmp_path / "a/x.png", tmp_path / "b/x.png"], (0.5, 0.25))
-    assert found.axes == "CYX"
-    assert found.array[:, 0, 0].tolist() == [150, 0, 0]
+    summed = weighted_sum([tmp_path / "a/x.png", tmp_path / "b/x.png"], (0.5, 0.25))
+    assert summed.axes == "CYX"
+    assert summed.array[:, 0, 0].tolist() == [150, 0, 0]
 
 
 def test_images_that_do_not_fit_are_refused(tmp_path):

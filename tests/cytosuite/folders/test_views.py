@@ -37,9 +37,9 @@ def _converted(folder, *names):
 
 
 def _found(folder, task="fuse", **options):
-    found = index(folder, task, **options)
-    assert {item.socket for item in found.items} <= {VIEW}
-    return {item.name: (path := item.files.get(FUSED)) and path.name for item in found.items}
+    listing = index(folder, task, **options)
+    assert {item.socket for item in listing.items} <= {VIEW}
+    return {item.name: (path := item.files.get(FUSED)) and path.name for item in listing.items}
 
 
 @pytest.mark.parametrize("task", ["fuse", None])
@@ -50,21 +50,21 @@ def test_views_find_their_fused_images(tmp_path, task):
         "image_10_membrane_angle": "image_10_membrane_fused.tif",
         "image_2_nucleus_angle": "image_2_nucleus_fused.tif",
     }
-    found = index(tmp_path, task)
-    assert (found.notes, found.skipped, found.task) == ((), {}, "fuse")
+    listing = index(tmp_path, task)
+    assert (listing.notes, listing.skipped, listing.task) == ((), {}, "fuse")
 
 
 def test_a_view_without_fused_image_is_not_scored_and_one_without_view_is_left_out(tmp_path):
     _pair(tmp_path, "image_2_nucleus")
     _images(tmp_path, "image_3_nucleus_angle.tif", "image_4_nucleus_fused.tif", "other.tif")
-    found = index(tmp_path, "fuse")
+    listing = index(tmp_path, "fuse")
     assert _found(tmp_path) == {
         "image_2_nucleus_angle": "image_2_nucleus_fused.tif",
         "image_3_nucleus_angle": None,
         "other": None,
     }
-    assert found.notes == (f"2 of 3 images have no {FUSED} and are not scored.",)
-    assert found.count == (
+    assert listing.notes == (f"2 of 3 images have no {FUSED} and are not scored.",)
+    assert listing.count == (
         "3 images; skipped 1: image_4_nucleus_fused.tif (a fused image without its view)"
     )
 
@@ -100,16 +100,16 @@ H5 = [f"Study1_H5/image_{n}_nucleus_{role}.h5" for n in (1, 2, 3) for role in ("
 def test_a_list_names_the_pairs_that_count(tmp_path, task):
     _converted(tmp_path, *H5, "image_9_nucleus_angle.h5")
     (tmp_path / "fmc.csv").write_text(ROWS.format(2) + ROWS.format(1))
-    found = index(tmp_path, task)
+    listing = index(tmp_path, task)
     assert _found(tmp_path, task) == {
         "Study1_H5_image_1_nucleus_angle": "image_1_nucleus_fused.h5",
         "Study1_H5_image_2_nucleus_angle": "image_2_nucleus_fused.h5",
     }
-    assert found.notes == ("The pairs are those of fmc.csv.",)
-    assert found.skipped == {"image_9_nucleus_angle.h5": "not in fmc.csv"}
-    assert index(tmp_path / "fmc.csv", task).items == found.items
+    assert listing.notes == ("The pairs are those of fmc.csv.",)
+    assert listing.skipped == {"image_9_nucleus_angle.h5": "not in fmc.csv"}
+    assert index(tmp_path / "fmc.csv", task).items == listing.items
     deep = index(tmp_path, task, recursive=True)
-    assert deep.items == found.items
+    assert deep.items == listing.items
     assert deep.skipped == dict.fromkeys((*H5[4:], "image_9_nucleus_angle.h5"), "not in fmc.csv")
 
 
@@ -117,9 +117,9 @@ def test_the_list_of_the_test_precedes_those_of_the_training(tmp_path):
     _converted(tmp_path, *H5)
     for number, part in enumerate(("train", "val", "test"), start=1):
         (tmp_path / f"fmc_{part}.csv").write_text(ROWS.format(number))
-    found = index(tmp_path, "fuse")
+    listing = index(tmp_path, "fuse")
     assert list(_found(tmp_path)) == ["Study1_H5_image_3_nucleus_angle"]
-    assert (found.notes, found.skipped) == (("The pairs are those of fmc_test.csv.",), {})
+    assert (listing.notes, listing.skipped) == (("The pairs are those of fmc_test.csv.",), {})
 
 
 def test_other_tables_are_no_lists_of_pairs(tmp_path):
@@ -127,9 +127,9 @@ def test_other_tables_are_no_lists_of_pairs(tmp_path):
     (tmp_path / "notes.csv").write_text("name;size\na;3\n")
     (tmp_path / "odd.csv").write_bytes(b"\xff\xfe\n")
     (tmp_path / "empty.csv").touch()
-    found = index(tmp_path)
-    assert [item.name for item in found.items] == ["a_angle"]
-    assert found.count == "1 image; skipped 3: empty.csv, notes.csv, odd.csv (no image)"
+    listing = index(tmp_path)
+    assert [item.name for item in listing.items] == ["a_angle"]
+    assert listing.count == "1 image; skipped 3: empty.csv, notes.csv, odd.csv (no image)"
 
 
 @pytest.mark.parametrize(

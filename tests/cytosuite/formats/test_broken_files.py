@@ -112,9 +112,9 @@ def _a_jpeg_of_many_scans(path):
 def _foreign_filter(path):
     _hdf5(path, options={"compression": "gzip"})
     content = path.read_bytes()
-    known = b"\1\0\x08\0\1\0\1\0deflate"
-    assert content.count(known) == 1
-    path.write_bytes(content.replace(known, struct.pack("<4H", 32015, 8, 1, 1) + b"deflate"))
+    deflate = b"\1\0\x08\0\1\0\1\0deflate"
+    assert content.count(deflate) == 1
+    path.write_bytes(content.replace(deflate, struct.pack("<4H", 32015, 8, 1, 1) + b"deflate"))
 
 
 def _png(path, width, height, colour=0, pixels=b""):
@@ -216,10 +216,10 @@ def test_odd_attributes_describe_nothing(h5):
         file["image"].attrs["self"] = file["image"].ref
         named = file["image"].id
         h5py.h5a.create(named, b"\xfe", h5py.h5t.NATIVE_INT16, h5py.h5s.create(h5py.h5s.SCALAR))
-    found = read(h5)
-    kept = {"channel": "DAPI", "study": 4, "who": "\\udcff"}
-    assert found.metadata == {**kept, "spacing_source": "assumed"}
-    (line,) = found.origin.warnings
+    volume = read(h5)
+    metadata = {"channel": "DAPI", "study": 4, "who": "\\udcff"}
+    assert volume.metadata == {**metadata, "spacing_source": "assumed"}
+    (line,) = volume.origin.warnings
     assert line == "metadata that no program can hold do not count: inf, nan, x y, ..."
 
 
@@ -251,6 +251,6 @@ def test_bytes_behind_a_picture_are_no_scans(tmp_path):
 def test_the_first_picture_of_an_animation_is_read_with_a_remark(tmp_path, mode, pick):
     first, *others = [Image.new(mode, (5, 4), (value,) * len(mode)) for value in (3, 5, 7)]
     first.save(tmp_path / "a.png", save_all=True, append_images=others)
-    found = read(tmp_path / "a.png", pick)
-    assert (found.array == 3).all()
-    assert found.origin.warnings == ("the file holds 3 images, and only the first is read",)
+    volume = read(tmp_path / "a.png", pick)
+    assert (volume.array == 3).all()
+    assert volume.origin.warnings == ("the file holds 3 images, and only the first is read",)

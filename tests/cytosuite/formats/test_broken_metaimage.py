@@ -100,12 +100,12 @@ def test_files_of_itk_are_read(mha, dtype, shape, compress):
     image.SetMetaData("channel", "nucleus")
     image.SetMetaData("gain", "0.5")
     sitk.WriteImage(image, str(mha), useCompression=compress)
-    found = read(mha)
+    volume = read(mha)
     head = header(mha)
-    same(found.array, sitk.GetArrayFromImage(image))
-    assert found.spacing == ((200, 100) if len(shape) == 2 else (300, 200, 100))
-    assert dict(found.metadata) == {"channel": "nucleus", "gain": 0.5}
-    assert (head.shape, head.dtype, head.spacing) == (shape, found.array.dtype, found.spacing)
+    same(volume.array, sitk.GetArrayFromImage(image))
+    assert volume.spacing == ((200, 100) if len(shape) == 2 else (300, 200, 100))
+    assert dict(volume.metadata) == {"channel": "nucleus", "gain": 0.5}
+    assert (head.shape, head.dtype, head.spacing) == (shape, volume.array.dtype, volume.spacing)
 
 
 @pytest.mark.parametrize("key", ["BinaryDataByteOrderMSB", "ElementByteOrderMSB"])
@@ -114,19 +114,19 @@ def test_the_order_of_bytes_is_read(mha, key, compress):
     content = ARRAY.astype(">u2").tobytes()
     packed = zlib.compress(content) if compress else content
     _write(mha, packed, **{key: "True", "CompressedData": str(compress)})
-    found = read(mha).array
-    same(found, ARRAY)
-    assert found.dtype == np.uint16
+    array = read(mha).array
+    same(array, ARRAY)
+    assert array.dtype == np.uint16
 
 
 def test_texts_that_python_alone_takes_for_numbers_stay_texts(mha):
     texts = {"a": "1_000", "b": "nan", "c": "inf", "d": "\u0663", "e": "9" * 30}
     _write(mha, **texts, f="-2", g="1e-3", h="1e999", spacing_source="assumed")
-    found = read(mha)
-    wanted = texts | {"e": 9e29 + 1e29 - 1, "f": -2, "g": 0.001, "spacing_source": "assumed"}
-    assert {key: found.metadata[key] for key in "abcdfg"} == {key: wanted[key] for key in "abcdfg"}
-    assert "h" not in found.metadata
-    assert found.origin.warnings == ("metadata that no program can hold do not count: h",)
+    volume = read(mha)
+    facts = texts | {"e": 9e29 + 1e29 - 1, "f": -2, "g": 0.001, "spacing_source": "assumed"}
+    assert {key: volume.metadata[key] for key in "abcdfg"} == {key: facts[key] for key in "abcdfg"}
+    assert "h" not in volume.metadata
+    assert volume.origin.warnings == ("metadata that no program can hold do not count: h",)
 
 
 @pytest.mark.parametrize("key", ["DimSize", "Comment", "a=b", "a\nElementDataFile"])

@@ -28,9 +28,9 @@ def image(tmp_path):
 
 
 def _alter(path, change):
-    found = read_json(path)
-    changed = change(found)
-    write_json(path, found if changed is None else changed)
+    data = read_json(path)
+    changed = change(data)
+    write_json(path, data if changed is None else changed)
 
 
 def _put(image, name, content=None):
@@ -40,22 +40,22 @@ def _put(image, name, content=None):
 
 
 def _array(image, **values):
-    _alter(image / "0/zarr.json", lambda found: found.update(values))
+    _alter(image / "0/zarr.json", lambda data: data.update(values))
 
 
 def _scales(image, change):
-    _alter(image / "zarr.json", lambda found: change(found["attributes"]["ome"]["multiscales"][0]))
+    _alter(image / "zarr.json", lambda data: change(data["attributes"]["ome"]["multiscales"][0]))
 
 
 def _ome(image, **values):
-    _alter(image / "zarr.json", lambda found: found["attributes"]["ome"].update(values))
+    _alter(image / "zarr.json", lambda data: data["attributes"]["ome"].update(values))
 
 
 def _v2(image, **values):
     _put(image, "0/zarr.json")
-    own = {"zarr_format": 2, "shape": [5, 6, 7], "chunks": [5, 6, 7], "dtype": "<u2", "order": "C"}
-    own |= {"compressor": None, "fill_value": 0, "filters": None} | values
-    write_json(image / "0/.zarray", own)
+    meta = {"zarr_format": 2, "shape": [5, 6, 7], "chunks": [5, 6, 7], "dtype": "<u2", "order": "C"}
+    meta |= {"compressor": None, "fill_value": 0, "filters": None} | values
+    write_json(image / "0/.zarray", meta)
 
 
 def _too_few_axes(image):
@@ -68,9 +68,9 @@ def _too_few_axes(image):
 
 def _nested_shards(image):
     index = [{"name": "bytes"}, {"name": "crc32c"}]
-    own = {"chunk_shape": [5, 6, 7], "codecs": [{"name": "bytes"}], "index_codecs": index}
-    inner = {"name": "sharding_indexed", "configuration": own}
-    outer = {"name": "sharding_indexed", "configuration": {**own, "codecs": [inner]}}
+    configuration = {"chunk_shape": [5, 6, 7], "codecs": [{"name": "bytes"}], "index_codecs": index}
+    inner = {"name": "sharding_indexed", "configuration": configuration}
+    outer = {"name": "sharding_indexed", "configuration": {**configuration, "codecs": [inner]}}
     _array(image, codecs=[outer])
 
 

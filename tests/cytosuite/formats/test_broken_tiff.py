@@ -167,10 +167,10 @@ def test_json_that_no_program_can_hold_does_not_count_and_is_told(tif, value):
     info = f'{{{geometry}, "study": {value}}}'
     metadata = {"axes": "ZYX", "spacing": 3.0, "unit": "micron", "Info": info}
     tifffile.imwrite(tif, ARRAY, imagej=True, resolution=(5, 4), metadata=metadata)
-    found = read(tif)
-    assert found.spacing == pytest.approx((3.0, 0.25, 0.2))
-    assert "study" not in found.metadata
-    (line,) = found.origin.warnings
+    volume = read(tif)
+    assert volume.spacing == pytest.approx((3.0, 0.25, 0.2))
+    assert "study" not in volume.metadata
+    (line,) = volume.origin.warnings
     assert line.startswith("the description of the file is no JSON and does not count: ")
 
 
@@ -178,12 +178,12 @@ def test_metadata_are_bounded(tif):
     many = {f"key{n}": n for n in range(1500)}
     odd = {"k" * 10**5: 1, "line\nbreak": 1, "big": 2**64 - 1, "text": "a\n\x1b[31mb", "empty": []}
     _shaped(tif, **odd, **many)
-    found = read(tif)
-    assert found.metadata["text"] == "a \\x1b[31mb"
-    assert found.metadata["big"] == 2**64 - 1
-    assert all(len(key) <= 100 and key.isprintable() for key in found.metadata)
-    assert len(found.metadata) == 1001  # with the source of the voxel size
-    (line,) = found.origin.warnings
+    volume = read(tif)
+    assert volume.metadata["text"] == "a \\x1b[31mb"
+    assert volume.metadata["big"] == 2**64 - 1
+    assert all(len(key) <= 100 and key.isprintable() for key in volume.metadata)
+    assert len(volume.metadata) == 1001  # with the source of the voxel size
+    (line,) = volume.origin.warnings
     assert line.startswith("metadata that no program can hold do not count: kkkk")
 
 
@@ -201,7 +201,7 @@ def test_no_other_file_is_opened(tmp_path, opened):
     other = '<TiffData><UUID FileName="other.tif">urn:uuid:1</UUID></TiffData>'
     _ome(tmp_path / "a.ome.tif", '<TiffData IFD="0" PlaneCount="3"/>', other)
     opened.clear()
-    found = read(tmp_path / "a.ome.tif")
+    volume = read(tmp_path / "a.ome.tif")
     assert not any("other.tif" in path for path in opened)
     assert "a.ome.tif" in str(opened)
-    assert "OME-XML describes other pages" in str(found.origin.warnings)
+    assert "OME-XML describes other pages" in str(volume.origin.warnings)

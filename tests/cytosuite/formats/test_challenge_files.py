@@ -15,8 +15,8 @@ KEYS = {"spacing": 1.0, **SIZES, "unit": "um", "channel": "nucleus", "study": 2}
 
 
 def _written(path, words, **options):
-    given = {key: value for key, value in words.items() if value is not None}
-    tifffile.imwrite(path, ARRAY, resolution=(1 / 0.195, 1 / 0.39), metadata=given, **options)
+    metadata = {key: value for key, value in words.items() if value is not None}
+    tifffile.imwrite(path, ARRAY, resolution=(1 / 0.195, 1 / 0.39), metadata=metadata, **options)
     return path
 
 
@@ -35,12 +35,12 @@ BOTH = pytest.mark.parametrize("program", [_template, _imagej])
 
 @BOTH
 def test_both_descriptions_are_read_alike(tif, program):
-    found = read(program(tif))
-    same(found.array, ARRAY)
-    assert (found.axes, found.spacing) == ("ZYX", pytest.approx(SIZE))
-    assert dict(found.metadata) == {"channel": "nucleus", "study": 2}
-    assert found.origin.warnings == ()
-    assert set(found.origin.sources.values()) == {"json" if program is _template else "imagej"}
+    volume = read(program(tif))
+    same(volume.array, ARRAY)
+    assert (volume.axes, volume.spacing) == ("ZYX", pytest.approx(SIZE))
+    assert dict(volume.metadata) == {"channel": "nucleus", "study": 2}
+    assert volume.origin.warnings == ()
+    assert set(volume.origin.sources.values()) == {"json" if program is _template else "imagej"}
     assert header(tif).spacing == pytest.approx(SIZE)
 
 
@@ -62,34 +62,34 @@ def test_a_step_is_a_number_a_text_or_one_of_three_and_sizes_by_axis_precede_it(
     tif, program, said, spacings
 ):
     for spacing in spacings:
-        found = read(program(tif, spacing=spacing))
-        assert found.spacing == pytest.approx(SIZE), spacing
-        assert not found.spacing_is_assumed, spacing
-        assert all(word in line for word, line in zip(said, found.origin.warnings, strict=True))
+        volume = read(program(tif, spacing=spacing))
+        assert volume.spacing == pytest.approx(SIZE), spacing
+        assert not volume.spacing_is_assumed, spacing
+        assert all(word in line for word, line in zip(said, volume.origin.warnings, strict=True))
 
 
 @pytest.mark.parametrize("axes", ["XYZ", "YXZ", "ZXY", "TYX", "CYX", "zyx", "QYX", "IYX"])
 def test_a_stack_is_read_as_it_lies_whatever_its_axes_are_called(tif, axes):
     path = _template(tif, axes=axes)
-    found = read(path, axes="ZYX")
-    same(found.array, ARRAY)
-    assert (found.axes, found.spacing) == ("ZYX", SIZE)
+    volume = read(path, axes="ZYX")
+    same(volume.array, ARRAY)
+    assert (volume.axes, volume.spacing) == ("ZYX", SIZE)
     assert header(path, axes="ZYX").shape == (5, 6, 7)
     named = ", ".join(axes.lower())
     odd = f"axes odd: the file calls them {named}; a stack is z, y, x as it lies"
     right = axes in {"zyx", "QYX", "IYX"}
-    assert found.origin.warnings == (() if right else (odd,))
+    assert volume.origin.warnings == (() if right else (odd,))
 
 
 def _as_the_template_reads(path):
-    wanted = ("spacing", *SIZES, "unit", "axes", "channel", "shape", "study")
+    keys = ("spacing", *SIZES, "unit", "axes", "channel", "shape", "study")
     with tifffile.TiffFile(path) as file:
         pixels = file.asarray()
-        found = file.shaped_metadata
+        parts = file.shaped_metadata
         words = (
-            dict(found[0]) if found is not None else file.imagej_metadata | {"shape": pixels.shape}
+            dict(parts[0]) if parts is not None else file.imagej_metadata | {"shape": pixels.shape}
         )
-    spelt = {key: (key, key.lower(), f"physical_size_{key[-1].lower()}") for key in wanted}
+    spelt = {key: (key, key.lower(), f"physical_size_{key[-1].lower()}") for key in keys}
     return pixels, {
         key: next(words[name] for name in names if name in words)
         for key, names in spelt.items()
@@ -101,10 +101,10 @@ def _as_the_template_reads(path):
 def test_the_template_finds_all_keys_in_our_files(tif, compress):
     volume = Volume(ARRAY, SIZE, "ZYX", {"channel": "membrane", "study": 3, "gain": 0.1})
     write(tif, volume, compress=compress, as_json=True)
-    pixels, found = _as_the_template_reads(tif)
+    pixels, words = _as_the_template_reads(tif)
     same(pixels, ARRAY)
     assert pixels.dtype == np.uint16
-    assert found == {**KEYS, "axes": "ZYX", "shape": [5, 6, 7], "channel": "membrane", "study": 3}
+    assert words == {**KEYS, "axes": "ZYX", "shape": [5, 6, 7], "channel": "membrane", "study": 3}
     with tifffile.TiffFile(tif) as file:
         tags = file.pages[0].tags
         assert tags["ResolutionUnit"].value == 3

@@ -116,9 +116,9 @@ def test_images_in_the_group_of_published_tools_are_read(h5, names, chosen):
     with h5py.File(h5, "w") as file:
         for number, name in enumerate(names):
             file.create_dataset(name, data=np.full((1, 4, 5), number, np.float32))
-    found = read(h5, group=LABELS_FIRST if "of labels" in names[-1] else "")
-    assert found.array[0, 0, 0] == names.index(chosen)
-    assert (found.axes, found.spacing_is_assumed) == ("ZYX", True)
+    volume = read(h5, group=LABELS_FIRST if "of labels" in names[-1] else "")
+    assert volume.array[0, 0, 0] == names.index(chosen)
+    assert (volume.axes, volume.spacing_is_assumed) == ("ZYX", True)
 
 
 def test_a_file_that_contradicts_itself_says_so(tmp_path):
@@ -130,9 +130,9 @@ def test_a_file_that_contradicts_itself_says_so(tmp_path):
         resolutionunit="CENTIMETER",
         metadata={"axes": "ZYX", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5, "PhysicalSizeZ": 2.0},
     )
-    found = read(tmp_path / "a.ome.tif")
-    assert found.spacing == pytest.approx((2.0, 0.5, 0.5))
-    (line,) = found.origin.warnings
+    volume = read(tmp_path / "a.ome.tif")
+    assert volume.spacing == pytest.approx((2.0, 0.5, 0.5))
+    (line,) = volume.origin.warnings
     assert line.endswith("z 2, y 0.5, x 0.5 µm (ome), which is used, and of y 1, x 1 µm (tiff)")
 
 

@@ -30,20 +30,20 @@ def test_an_independent_reader_finds_the_microscope(tif, axes, dtype):
     write(tif, image(axes, dtype, channel="nucleus", **FACTS))
     with tifffile.TiffFile(tif) as file:
         ome = ome_types.from_xml(file.ome_metadata)  # by the schema
-    (found,), (instrument,) = ome.images, ome.instruments
+    (entry,), (instrument,) = ome.images, ome.instruments
     (detector,), (objective,) = instrument.detectors, instrument.objectives
     assert (detector.type.value, detector.gain, detector.offset) == ("EMCCD", 2.5, 100)
     assert (objective.lens_na, objective.nominal_magnification) == (0.8, 20)
-    assert found.objective_settings.id == objective.id
-    assert found.objective_settings.refractive_index == 1.33
-    for channel in found.pixels.channels:
+    assert entry.objective_settings.id == objective.id
+    assert entry.objective_settings.refractive_index == 1.33
+    for channel in entry.pixels.channels:
         assert (channel.emission_wavelength, channel.excitation_wavelength) == (520, 488)
         assert channel.detector_settings.id == detector.id
     (notes,) = ome.structured_annotations.map_annotations
     assert dict(notes.value) == {
         "read_noise": "1.5", "psf_sigma_z_um": "1.2", "psf_sigma_xy_um": "0.3",
     }  # fmt: skip
-    assert (found.pixels.physical_size_x, found.pixels.physical_size_x_unit.value) == (0.25, "µm")
+    assert (entry.pixels.physical_size_x, entry.pixels.physical_size_x_unit.value) == (0.25, "µm")
 
 
 @pytest.mark.parametrize("axes, dtype", IMAGES)
@@ -52,10 +52,10 @@ def test_pixels_and_metadata_come_back_and_imagej_finds_its_text(tmp_path, tif, 
     volume = image(axes, dtype, **FACTS)
     for name, one in (("a", volume), ("b", bare)):
         write(tmp_path / f"{name}.tif", one)
-    found = read(tif)
+    stored = read(tif)
     plain = read(tmp_path / "b.tif")
-    assert (found.metadata, found.spacing, found.axes) == (FACTS, volume.spacing, axes)
-    assert found.array.tobytes() == plain.array.tobytes() == bare.array.tobytes()
+    assert (stored.metadata, stored.spacing, stored.axes) == (FACTS, volume.spacing, axes)
+    assert stored.array.tobytes() == plain.array.tobytes() == bare.array.tobytes()
     with tifffile.TiffFile(tif) as one, tifffile.TiffFile(tmp_path / "b.tif") as two:
         texts = [dict(file.imagej_metadata or {}) for file in (one, two)]
         assert [file.is_ome for file in (one, two)] == [True, axes == "TZYX"]
@@ -69,9 +69,9 @@ def test_a_file_of_another_program_says_its_microscope(tif, chosen):
     volume = image("ZYX", np.uint16, **chosen)
     text = ome_xml(chosen, "uint16", volume.shape, "ZYX", lambda: "0")
     tifffile.imwrite(tif, volume.array, photometric=1, description=text, metadata=None)
-    found = read(tif)
-    assert {key: found.metadata[key] for key in chosen} == chosen
-    assert {found.origin.sources[key] for key in chosen} == {"ome"}
+    stored = read(tif)
+    assert {key: stored.metadata[key] for key in chosen} == chosen
+    assert {stored.origin.sources[key] for key in chosen} == {"ome"}
 
 
 def test_a_simulated_image_says_what_it_was_seen_with_and_its_labels_do_not():

@@ -32,13 +32,13 @@ def _list(home, text, name="x_train.csv"):
 
 
 def test_rows_are_images_with_masks_or_without(home):
-    found = read_list(_list(home, "images/b.h5\r\nimages/a.h5;masks/a.h5\r\n"))
+    rows = read_list(_list(home, "images/b.h5\r\nimages/a.h5;masks/a.h5\r\n"))
     images = home / "images"
     masks = home / "masks"
-    assert found == [(images / "a.h5", masks / "a.h5"), (images / "b.h5", None)]
-    assert read(found[0][0]).array[0, 0, 0] == np.float32(97 / 128)
-    assert read(found[0][1]).array.dtype == np.uint16
-    assert read(found[0][0]).spacing_is_assumed
+    assert rows == [(images / "a.h5", masks / "a.h5"), (images / "b.h5", None)]
+    assert read(rows[0][0]).array[0, 0, 0] == np.float32(97 / 128)
+    assert read(rows[0][1]).array.dtype == np.uint16
+    assert read(rows[0][0]).spacing_is_assumed
 
 
 @pytest.mark.parametrize(
@@ -81,11 +81,11 @@ def test_a_dataset_of_a_file_is_named_by_its_path(home):
     mask, image = (home / room / "a.h5" for room in ("masks", "images"))
     assert read(mask, group="data/boundary").array.dtype == np.float32
     assert read(image, group="data/image,data/instance").array[0, 0, 0] == np.float32(97 / 128)
-    for group, found in (
+    for group, text in (
         ("data/flow", "found data"),
         ("data/image,data/distance", "found data/im"),
     ):
-        refused(f"expected one of the datasets {group[:9]}.*{found}", read, image, group=group)
+        refused(f"expected one of the datasets {group[:9]}.*{text}", read, image, group=group)
 
 
 MISTAKES = [

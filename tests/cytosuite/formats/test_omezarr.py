@@ -27,8 +27,8 @@ def _volume(shape, axes="ZYX", **metadata):
 
 
 def _scales(axes=AXES, steps=(SCALE,), **more):
-    found = {"datasets": [{"path": "0", "coordinateTransformations": list(steps)}], **more}
-    return [found if axes is None else {"axes": axes, **found}]
+    scale = {"datasets": [{"path": "0", "coordinateTransformations": list(steps)}], **more}
+    return [scale if axes is None else {"axes": axes, **scale}]
 
 
 def _group(folder, attributes, version=3, array=STACK, **options):
@@ -84,11 +84,11 @@ def test_zarr_v2_is_read(tmp_path, codec, order):
         tmp_path / "a.zarr", array=array, chunks=(2, 4, 3), compressors=codec, order=order,
         chunk_key_encoding={"name": "v2", "separator": "/" if order == "C" else "."},
     )  # fmt: skip
-    found = read(path)
-    same(found.array, STACK)
-    assert found.array.dtype == np.uint16
-    assert found.spacing == SIZES
-    assert (found.origin.sources, found.origin.unit) == ({"spacing": "ome"}, "nm")
+    volume = read(path)
+    same(volume.array, STACK)
+    assert volume.array.dtype == np.uint16
+    assert volume.spacing == SIZES
+    assert (volume.origin.sources, volume.origin.unit) == ({"spacing": "ome"}, "nm")
 
 
 @pytest.mark.parametrize("place", ["start", "end"])
@@ -119,10 +119,10 @@ def test_a_frame_and_channel_are_read_without_the_others(tmp_path):
     for chunk in path.glob("0/c/*/*/*/*/*"):
         if chunk.parts[-5:-3] != ("1", "1"):
             chunk.write_bytes(b"no chunk")
-    found = read(path, {"T": 1, "C": 1})
-    same(found.array, PIXELS[1, 1])
-    assert (found.axes, found.spacing) == ("ZYX", SIZES)
-    assert found.metadata == {"channel": "GFP"}
+    volume = read(path, {"T": 1, "C": 1})
+    same(volume.array, PIXELS[1, 1])
+    assert (volume.axes, volume.spacing) == ("ZYX", SIZES)
+    assert volume.metadata == {"channel": "GFP"}
     refused("cannot be read as OME-Zarr", read, path, {"T": 0, "C": 1})
 
 
@@ -134,18 +134,18 @@ def test_axes_in_another_order_are_turned(tmp_path):
     ]
     turned = STACK.transpose(2, 0, 1)
     path = _group(tmp_path / "a.zarr", {"ome": {"multiscales": _scales(axes, steps)}}, array=turned)
-    found = read(path)
-    same(found.array, STACK)
-    assert found.spacing == SIZES
+    volume = read(path)
+    same(volume.array, STACK)
+    assert volume.spacing == SIZES
     same(np.concatenate([*slabs(path, 2)]), STACK)
 
 
 @pytest.mark.parametrize("steps", [[], [{"type": "scale", "scale": [1, 1, 1]}]])
 def test_a_scale_of_one_without_a_unit_is_no_voxel_size(tmp_path, steps):
     scales = _scales([{"name": axis} for axis in "zyx"], steps)
-    found = read(_group(tmp_path / "a.zarr", {"ome": {"multiscales": scales}}))
-    assert (found.spacing, found.spacing_is_assumed) == ((1.0, 1.0, 1.0), True)
-    assert found.origin.sources == {"spacing": "assumed"}
+    volume = read(_group(tmp_path / "a.zarr", {"ome": {"multiscales": scales}}))
+    assert (volume.spacing, volume.spacing_is_assumed) == ((1.0, 1.0, 1.0), True)
+    assert volume.origin.sources == {"spacing": "assumed"}
 
 
 def test_one_of_several_images_is_chosen_by_its_number(tmp_path):
@@ -164,5 +164,5 @@ def test_scales_of_image_and_level_are_multiplied_by_the_unit(tmp_path):
         [{"type": "scale", "scale": [3.0, 1.5, 0.25]}],
         coordinateTransformations=[{"type": "scale", "scale": [2, 2, 2]}],
     )
-    found = read(_group(tmp_path / "a.zarr", {"ome": {"multiscales": scales}}))
-    assert found.spacing == (6000.0, 3000.0, 500.0)
+    volume = read(_group(tmp_path / "a.zarr", {"ome": {"multiscales": scales}}))
+    assert volume.spacing == (6000.0, 3000.0, 500.0)

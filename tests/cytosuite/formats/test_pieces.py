@@ -30,9 +30,9 @@ def small_memory(monkeypatch, tight, tmp_path):
 
 
 def _mapped(array, folder):
-    found = np.memmap(folder / "raw", array.dtype, "w+", shape=array.shape)
-    found[...] = array
-    return found
+    mapping = np.memmap(folder / "raw", array.dtype, "w+", shape=array.shape)
+    mapping[...] = array
+    return mapping
 
 
 @pytest.mark.parametrize("planes", [None, 2, 7, 99])
@@ -40,11 +40,11 @@ def _mapped(array, folder):
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_slabs_are_the_image(tmp_path, suffix, compress, planes):
     write(tmp_path / f"a{suffix}", Volume(RAMP, (2.0, 0.5, 0.5)), compress=compress)
-    found = [*slabs(f"{tmp_path}/a{suffix}", planes)]
-    assert_array_equal(np.concatenate(found), RAMP)
-    assert [len(part) for part in found[:-1]] == [planes] * (len(found) - 1)
-    assert len(found) == (1 if planes is None else -(-7 // min(planes, 7)))
-    assert not any(map(is_mapped, found))
+    parts = [*slabs(f"{tmp_path}/a{suffix}", planes)]
+    assert_array_equal(np.concatenate(parts), RAMP)
+    assert [len(part) for part in parts[:-1]] == [planes] * (len(parts) - 1)
+    assert len(parts) == (1 if planes is None else -(-7 // min(planes, 7)))
+    assert not any(map(is_mapped, parts))
 
 
 @pytest.mark.parametrize("compress", [True, False])
@@ -61,23 +61,23 @@ def test_images_larger_than_the_memory_lie_on_disk(
     path = tmp_path / f"a{suffix}"
     streamed = tmp_path / f"b{suffix}"
     write(path, one, compress=compress)
-    found = read(path)
-    assert is_mapped(found.array)
-    assert found.array.dtype == np.dtype(dtype).newbyteorder("=")
-    assert_array_equal(found.array, one.array)
+    volume = read(path)
+    assert is_mapped(volume.array)
+    assert volume.array.dtype == np.dtype(dtype).newbyteorder("=")
+    assert_array_equal(volume.array, one.array)
     write(streamed, Volume(_mapped(one.array, tmp_path), one.spacing, axes), compress=compress)
     again = read(streamed)
     assert_array_equal(again.array, one.array)
-    assert (again.axes, again.spacing) == (found.axes, found.spacing)
-    assert again.metadata == found.metadata
+    assert (again.axes, again.spacing) == (volume.axes, volume.spacing)
+    assert again.metadata == volume.metadata
     assert [*(tmp_path / "scratch").iterdir()] == []  # their files have no names
 
 
 def test_the_order_of_bytes_is_that_of_this_machine(tif, small_memory):
     tifffile.imwrite(tif, RAMP, byteorder=">", metadata={"axes": "ZYX"}, **GREY)
-    for found in (read(tif).array, *slabs(tif, 99)):
-        assert found.dtype.isnative
-        assert_array_equal(found, RAMP)
+    for array in (read(tif).array, *slabs(tif, 99)):
+        assert array.dtype.isnative
+        assert_array_equal(array, RAMP)
 
 
 OTHERS = {

@@ -21,12 +21,12 @@ WHOLE = {**PLAIN, "number": 4, "truncation": 0.8, "to": 9, "share": 0.25}
 def test_a_request_is_an_empty_image_and_back_again(request_, tmp_path):
     path = tmp_path / "a.json"
     write_json(path, request_)
-    found = read(path)
-    assert (list(found.shape), list(found.spacing)) == (request_["shape"], request_["spacing"])
-    assert found.array.strides == (0,) * found.array.ndim
-    assert request_of(found) == request_
-    assert header(path).axes == found.axes == "ZYX"[-found.array.ndim :]
-    assert np.concatenate(list(slabs(path))).shape == found.shape
+    volume = read(path)
+    assert (list(volume.shape), list(volume.spacing)) == (request_["shape"], request_["spacing"])
+    assert volume.array.strides == (0,) * volume.array.ndim
+    assert request_of(volume) == request_
+    assert header(path).axes == volume.axes == "ZYX"[-volume.array.ndim :]
+    assert np.concatenate(list(slabs(path))).shape == volume.shape
     assert image_files(tmp_path) == []  # in a folder it is no image
 
 

@@ -22,9 +22,9 @@ PACKED = {**IMAGEJ, "compression": "zlib"}
 @pytest.mark.parametrize("pick", [{"T": 1, "C": 2}, {"C": 3}, {"T": 0}])
 def test_the_part_is_that_of_the_whole(tif, options, pick):
     tifffile.imwrite(tif, **options)
-    found = read(tif, pick)
-    same(found.array, ARRAY.swapaxes(1, 2)[pick.get("T", slice(None)), pick.get("C", slice(None))])
-    assert found.axes == "".join(axis for axis in "TCZYX" if axis not in pick)
+    volume = read(tif, pick)
+    same(volume.array, ARRAY.swapaxes(1, 2)[pick.get("T", slice(None)), pick.get("C", slice(None))])
+    assert volume.axes == "".join(axis for axis in "TCZYX" if axis not in pick)
 
 
 def test_other_channels_are_not_decoded(tif, monkeypatch):

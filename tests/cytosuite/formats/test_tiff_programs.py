@@ -61,67 +61,67 @@ def test_all_is_read_back(tmp_path, suffix, dtype, shape):
         refused("MetaImage (holds the axes|cannot hold dtype)", write, path, volume)
         return
     write(path, volume)
-    found = read(path)
-    same(found.array, volume.array)
-    assert (found.array.dtype, found.axes) == (volume.array.dtype, volume.axes)
-    assert found.spacing == volume.spacing
-    assert dict(found.metadata) == dict(volume.metadata)
-    assert found.origin.warnings == ()
+    stored = read(path)
+    same(stored.array, volume.array)
+    assert (stored.array.dtype, stored.axes) == (volume.array.dtype, volume.axes)
+    assert stored.spacing == volume.spacing
+    assert dict(stored.metadata) == dict(volume.metadata)
+    assert stored.origin.warnings == ()
     for pick in ({"T": -1}, {"C": 3}, {"Z": 0}) if len(shape) == 5 else ():
         refused("expected", read, path, pick)
     if suffix != ".h5":
-        assert header(str(path)) == Header(shape, found.array.dtype, found.spacing, found.axes)
+        assert header(str(path)) == Header(shape, stored.array.dtype, stored.spacing, stored.axes)
 
 
 def test_channels_are_those_of_a_hyperstack(tif):
     write(tif, _volume(shape=(2, 3, 5, 6), channels="cytoplasm, nuclei"))
     assert channels(str(tif)) == ["cytoplasm", "nuclei"]
     with tifffile.TiffFile(tif) as file:
-        found = file.imagej_metadata
-    assert (found["channels"], found["slices"], found["mode"]) == (2, 3, "composite")
+        metadata = file.imagej_metadata
+    assert (metadata["channels"], metadata["slices"], metadata["mode"]) == (2, 3, "composite")
 
 
 def test_containers_of_others_find_their_keys_in_the_text(tif):
     write(tif, _volume(channel="nucleus"))
     with tifffile.TiffFile(tif) as file:
-        found = file.imagej_metadata
-    assert (found["channel"], found["study"], found["unit"]) == ("nucleus", 2, "cm")
-    sizes = [found["spacing"], found["physicalsizey"], found["physicalsizex"]]
+        metadata = file.imagej_metadata
+    assert (metadata["channel"], metadata["study"], metadata["unit"]) == ("nucleus", 2, "cm")
+    sizes = [metadata["spacing"], metadata["physicalsizey"], metadata["physicalsizex"]]
     assert sizes == pytest.approx([size / 1e4 for size in SPACING])
-    assert found["physicalsizez"] == found["spacing"]
+    assert metadata["physicalsizez"] == metadata["spacing"]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_simpleitk_reads_pixels_and_the_plane_in_millimetres(tif, dtype):
     write(tif, _volume(dtype))
-    found = sitk.ReadImage(str(tif))
-    same(sitk.GetArrayFromImage(found), _volume(dtype).array)
-    assert found.GetSpacing()[:2] == pytest.approx((0.0002, 0.00025))
-    assert found.GetSpacing()[2] == 1.0  # ITK knows no step in TIFFs, not in its own either
+    image = sitk.ReadImage(str(tif))
+    same(sitk.GetArrayFromImage(image), _volume(dtype).array)
+    assert image.GetSpacing()[:2] == pytest.approx((0.0002, 0.00025))
+    assert image.GetSpacing()[2] == 1.0  # ITK knows no step in TIFFs, not in its own either
 
 
 @pytest.mark.slow
 @needs_imagej
 def test_imagej_reads_all_three_and_what_it_saves_is_read(tmp_path):
-    wanted = {
+    volumes = {
         "a": _volume("uint16"),
         "b": _volume("float32"),
         "c": _volume("uint8", (1.0, 0.25, 0.2)),
         "set": _volume("uint16", spacing_source="assumed"),
     }
-    for name, volume in wanted.items():
+    for name, volume in volumes.items():
         write(tmp_path / f"{name}.tif", volume)
-    lines = printed(tmp_path, MACRO, " ".join(str(tmp_path / f"{name}.tif") for name in wanted))
+    lines = printed(tmp_path, MACRO, " ".join(str(tmp_path / f"{name}.tif") for name in volumes))
     assert lines[:3] == ["4 16 1.5 0.25 0.2 µm", "4 32 1.5 0.25 0.2 µm", "4 8 1 0.25 0.2 µm"]
     for name in ("a", "b", "c"):
-        found = read(tmp_path / f"{name}.tif.saved.tif")
-        assert found.spacing == wanted[name].spacing
-        assert dict(found.metadata) == dict(wanted[name].metadata)
-        same(found.array, wanted[name].array)
-    found = read(tmp_path / "set.tif.saved.tif")
-    assert found.spacing == pytest.approx((3.0, 0.5, 0.5))
-    assert not found.spacing_is_assumed
-    assert found.metadata["study"] == 2
+        stored = read(tmp_path / f"{name}.tif.saved.tif")
+        assert stored.spacing == volumes[name].spacing
+        assert dict(stored.metadata) == dict(volumes[name].metadata)
+        same(stored.array, volumes[name].array)
+    stored = read(tmp_path / "set.tif.saved.tif")
+    assert stored.spacing == pytest.approx((3.0, 0.5, 0.5))
+    assert not stored.spacing_is_assumed
+    assert stored.metadata["study"] == 2
 
 
 KNOWN = "z 1.5, y 0.25, x 0.2, known"
@@ -150,11 +150,11 @@ PROGRAMS = [
 @pytest.mark.parametrize("expected, options", PROGRAMS)
 def test_the_voxel_size_of_each_program_is_read(tif, expected, options):
     tifffile.imwrite(tif, _volume().array, **options)
-    found = read(tif)
-    z, y, x = found.spacing
-    known = "assumed" if found.spacing_is_assumed else "known"
-    assert f"z {z:.6g}, y {y:.6g}, x {x:.6g}, {known}" == expected
-    assert not any("unit" in key.lower() for key in found.metadata)
+    volume = read(tif)
+    z, y, x = volume.spacing
+    source = "assumed" if volume.spacing_is_assumed else "known"
+    assert f"z {z:.6g}, y {y:.6g}, x {x:.6g}, {source}" == expected
+    assert not any("unit" in key.lower() for key in volume.metadata)
 
 
 WRONG = [("axes", "ZZX"), ("axes", 3), ("shape", [5, 6]), ("shape", "456"), ("spacing", None)]
@@ -167,6 +167,6 @@ def test_info_that_only_looks_like_ours_does_not_count(tif, key, value):
     info = {"axes": "ZYX", "shape": [4, 5, 6], "spacing": list(SPACING), "study": 2, key: value}
     metadata = {"axes": "ZYX", "spacing": 3.0, "unit": "micron", "Info": json.dumps(info)}
     tifffile.imwrite(tif, _volume().array, imagej=True, resolution=(5, 4), metadata=metadata)
-    found = read(tif)
-    assert found.spacing == pytest.approx((3.0, 0.25, 0.2))
-    assert found.origin.sources["spacing"] == "imagej"
+    volume = read(tif)
+    assert volume.spacing == pytest.approx((3.0, 0.25, 0.2))
+    assert volume.origin.sources["spacing"] == "imagej"
