@@ -27,29 +27,29 @@ def rows_of(metric, datasets=None, of_set=False, **values):
 
 @pytest.fixture(scope="session")
 def table():
-    def made(metric="SEG", **values):
+    def table(metric="SEG", **values):
         return pd.DataFrame(rows_of(metric, **values), columns=COLUMNS)
 
-    return made
+    return table
 
 
 @pytest.fixture
 def scored(table):
-    def made(measure=SEG, failures="worst", **values):
+    def scored(measure=SEG, failures="worst", **values):
         arrays = score_arrays(table(measure.name, **values))
         return metric_scores(arrays, measure, arrays.algorithms, failures)
 
-    return made
+    return scored
 
 
 @pytest.fixture
 def ranking(table):
-    def made(measure=SEG, controls=(), rules=None, **values):
+    def ranking(measure=SEG, controls=(), rules=None, **values):
         return rank_measures(
             table(measure.name, **values), [measure], [measure.name], controls, rules
         )
 
-    return made
+    return ranking
 
 
 @pytest.fixture

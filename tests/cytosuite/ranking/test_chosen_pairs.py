@@ -28,7 +28,7 @@ def ladder(algorithms, cases=30, step=0.02, seed=0):
 def both(table, monkeypatch):
     """Return the ranking by chosen pairs, and that by all."""
 
-    def made(primary=("SEG",), **by_metric):
+    def both(primary=("SEG",), **by_metric):
         scores = pd.concat([table(name, **values) for name, values in by_metric.items()])
         rankings = []
         for most in (2, 1000):
@@ -36,7 +36,7 @@ def both(table, monkeypatch):
             rankings.append(rank_measures(scores, [SEG, DET], primary, rules=FEW))
         return rankings
 
-    return made
+    return both
 
 
 @pytest.mark.parametrize("seed", range(3))
