@@ -27,14 +27,14 @@ def image(rng):
 def test_an_array_gives_what_the_container_writes(image, tmp_path):
     from cytosuite.benchmark.catalog.places import ROOT
 
-    found = apply("watershed", image)["instance-labels"]
-    assert found.array.max() == 2
+    labels = apply("watershed", image)["instance-labels"]
+    assert labels.array.max() == 2
     write_case(tmp_path / "in", TASKS["segment"], "balls", {"microscopy-image": image})
     models = [ROOT / "weights/watershed"]
     Algorithm("watershed", tmp_path / "in", tmp_path / "out", models).run_case()
     stored = read(tmp_path / "out/images/instance-labels/balls.tif")
-    np.testing.assert_array_equal(stored.array, found.array)
-    assert stored.spacing == found.spacing
+    np.testing.assert_array_equal(stored.array, labels.array)
+    assert stored.spacing == labels.spacing
 
 
 def test_a_named_model_is_the_one_that_runs(image, monkeypatch):
@@ -52,9 +52,9 @@ def test_a_named_model_is_the_one_that_runs(image, monkeypatch):
 def test_a_stack_of_one_slice_is_a_plane(image):
     plane = Volume(image.array[8], (0.5, 0.5), "YX", image.metadata)
     stack = Volume(image.array[8:9], image.spacing, "ZYX", image.metadata)
-    found, flat = (apply("watershed", one)["instance-labels"] for one in (plane, stack))
-    assert found.array.max() == 2
-    np.testing.assert_array_equal(flat.array, found.array[None])
+    labels, flat = (apply("watershed", one)["instance-labels"] for one in (plane, stack))
+    assert labels.array.max() == 2
+    np.testing.assert_array_equal(flat.array, labels.array[None])
     assert flat.spacing == stack.spacing
     assert not apply("watershed", stack, model="embryo-nuclei-3d")["instance-labels"].array.any()
 

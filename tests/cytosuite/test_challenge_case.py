@@ -28,19 +28,19 @@ def _case(folder, name="image_1_membrane_angle.tif", array=ARRAY, **words):
 
 
 def test_a_file_alone_is_a_case(tmp_path):
-    found = read_case(_case(tmp_path), FUSE)
-    view = found.volumes[VIEW]
+    case = read_case(_case(tmp_path), FUSE)
+    view = case.volumes[VIEW]
     assert_array_equal(view.array, ARRAY)
     assert (view.spacing, dict(view.metadata)) == (
         (1, 0.2, 0.2),
         {"channel": "membrane", "study": 1},
     )
-    assert (found.name, found.suffix, found.warnings) == ("image_1_membrane_angle", ".tif", ())
+    assert (case.name, case.suffix, case.warnings) == ("image_1_membrane_angle", ".tif", ())
 
 
 def test_the_output_has_the_name_of_the_input_and_its_keys(tmp_path):
-    found = read_case(_case(tmp_path, "5c0b-1.TIF"), FUSE)
-    write_outputs(tmp_path / "output", FUSE, found, {FUSED: found.volumes[VIEW].like(ARRAY + 1)})
+    case = read_case(_case(tmp_path, "5c0b-1.TIF"), FUSE)
+    write_outputs(tmp_path / "output", FUSE, case, {FUSED: case.volumes[VIEW].like(ARRAY + 1)})
     (path,) = (tmp_path / "output").rglob("*.*")
     assert path == tmp_path / f"output/images/fused-{VIEW_FOLDER}" / "5c0b-1.TIF"
     with tifffile.TiffFile(path) as file:
@@ -52,9 +52,9 @@ def test_the_output_has_the_name_of_the_input_and_its_keys(tmp_path):
     "name, channel", [("image_7_nucleus_angle.tif", "nucleus"), ("5c0b.tif", None)]
 )
 def test_without_a_list_the_name_of_the_file_tells_the_channel(tmp_path, name, channel):
-    found = read_case(_case(tmp_path, name, channel=[]), FUSE)
-    assert found.volumes[VIEW].metadata.get("channel") == channel
-    assert found.sources.get("channel") == (channel and "name")
+    case = read_case(_case(tmp_path, name, channel=[]), FUSE)
+    assert case.volumes[VIEW].metadata.get("channel") == channel
+    assert case.sources.get("channel") == (channel and "name")
 
 
 def _cut(folder):

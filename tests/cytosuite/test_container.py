@@ -117,9 +117,9 @@ def test_a_model_in_use_is_taken_for_its_folder_in_a_mounted_folder_of_models(ca
     card = read_json(models / "nuclei-2d.json") | {"name": "mine", "scores": {}}
     write_json(models / "mine.json", card | {"describes": {"axes": "ZYX"}})
     write_json(models / "use.rules", {"use": [{"model": "mine", "images": {"folder": "/a"}}]})
-    given = {"CYTOSUITE_MODEL": str(models), "CYTOSUITE_RECORD": str(case / "r.json")}
+    environment = {"CYTOSUITE_MODEL": str(models), "CYTOSUITE_RECORD": str(case / "r.json")}
     for folder in ("/a", "/b"):
-        assert _run(case, CYTOSUITE_FOLDER=folder, **given).returncode == 0
+        assert _run(case, CYTOSUITE_FOLDER=folder, **environment).returncode == 0
         record = read_json(case / "r.json")
         used = folder == "/a"
         assert (record["by"] == "use", record["model"] == "mine") == (used, used)
@@ -231,9 +231,9 @@ class _Server:
     def ask(self, method, path):
         connection = self.begin(method, path)
         answer = connection.getresponse()
-        found = answer.status, answer.read().decode()
+        reply = answer.status, answer.read().decode()
         connection.close()
-        return found
+        return reply
 
     def __enter__(self):
         return self

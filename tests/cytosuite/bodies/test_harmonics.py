@@ -8,11 +8,11 @@ from cytosuite.bodies.harmonics import basis, fibonacci_sphere, legendre, radius
 
 def test_legendre_functions_are_those_of_scipy_but_for_the_phase():
     polar = np.linspace(0, np.pi, 17)
-    found = legendre(20, np.cos(polar))
+    values = legendre(20, np.cos(polar))
     for degree in (0, 1, 2, 7, 20):
         for m in range(degree + 1):
             peer = special.sph_harm_y(degree, m, polar, 0.0).real
-            assert found[m, degree] == pytest.approx((-1) ** m * peer, abs=1e-10)
+            assert values[m, degree] == pytest.approx((-1) ** m * peer, abs=1e-10)
 
 
 def test_harmonics_are_orthonormal_on_the_sphere():

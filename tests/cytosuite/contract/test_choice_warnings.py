@@ -77,15 +77,15 @@ def test_facts_that_one_card_or_none_has_are_no_contradiction(study, spacing):
 
 
 @pytest.mark.parametrize(
-    "study, spacing, own, other",
+    "study, spacing, used, other",
     [(3, FINE, "three", "one"), ("study 3", FINE, "three", "one"), (2, COARSE, "two", "three")],
 )
-def test_facts_of_different_cards_are_a_contradiction(study, spacing, own, other):
+def test_facts_of_different_cards_are_a_contradiction(study, spacing, used, other):
     (line,) = _doubts(_volume(spacing, study=study), *SETS)
     size = " x ".join(f"{edge:g}" for edge in spacing)
     assert line == (
-        f"study and voxel size contradictory: {study} is that of {own}, {size} µm that of {other}; "
-        f"{own} was used"
+        f"study and voxel size contradictory: {study} is that of {used}, {size} µm that of {other}; "
+        f"{used} was used"
     )
 
 

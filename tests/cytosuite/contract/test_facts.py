@@ -12,12 +12,12 @@ def test_words_and_seconds_are_kept_within_a_case_and_one_network_within_another
     monkeypatch.setattr(facts.time, "perf_counter", lambda: next(clock))
     with facts.network():
         facts.state(tool="of no case")
-    with facts.gathered() as found:
-        assert found.network_seconds is None
+    with facts.gathered() as case:
+        assert case.network_seconds is None
         facts.state(tool="a 1.0", size="not used")
         with facts.network(), facts.network():
             pass
         with pytest.raises(ValueError, match="late"), facts.network():
             raise ValueError("late")
-    assert found.words == {"tool": "a 1.0", "size": "not used"}
-    assert found.network_seconds == 4.5
+    assert case.words == {"tool": "a 1.0", "size": "not used"}
+    assert case.network_seconds == 4.5

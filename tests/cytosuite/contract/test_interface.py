@@ -28,11 +28,11 @@ def _case(folder, **metadata):
 
 
 def test_what_is_written_is_read_and_listed_as_the_platform_lists_it(tmp_path):
-    found = read_case(_case(tmp_path, channel="nucleus"), SEGMENT)
-    assert_array_equal(found.volumes[SLUG].array, _volume().array)
-    assert found.volumes[SLUG].spacing == SPACING
-    assert found.volumes[SLUG].metadata["channel"] == "nucleus"
-    assert (found.name, found.suffix) == ("embryo", ".tif")
+    case = read_case(_case(tmp_path, channel="nucleus"), SEGMENT)
+    assert_array_equal(case.volumes[SLUG].array, _volume().array)
+    assert case.volumes[SLUG].spacing == SPACING
+    assert case.volumes[SLUG].metadata["channel"] == "nucleus"
+    assert (case.name, case.suffix) == ("embryo", ".tif")
     listed = read_json(tmp_path / "inputs.json")
     assert [entry["interface"]["slug"] for entry in listed] == ["acquisition-metadata", SLUG]
     assert all(entry["socket"] == entry["interface"] for entry in listed)
@@ -58,11 +58,11 @@ def test_the_json_socket_wins_over_the_file_and_the_file_over_the_name(tmp_path)
     listed = read_json(tmp_path / "inputs.json")
     listed[1]["image"]["name"] = "image_3_membrane_angle.tif"
     write_json(tmp_path / "inputs.json", listed)
-    found = read_case(tmp_path, SEGMENT)
-    assert dict(found.volumes[SLUG].metadata) == {"channel": "nucleus", "study": 2}
-    assert found.volumes[SLUG].spacing == (4.0, 1.0, 1.0)
-    assert found.sources == {"channel": "json", "study": "json", "spacing": "json"}
-    assert found.warnings == (
+    case = read_case(tmp_path, SEGMENT)
+    assert dict(case.volumes[SLUG].metadata) == {"channel": "nucleus", "study": 2}
+    assert case.volumes[SLUG].spacing == (4.0, 1.0, 1.0)
+    assert case.sources == {"channel": "json", "study": "json", "spacing": "json"}
+    assert case.warnings == (
         "channel contradictory: nucleus (json of the file), membrane (name); the first was used",
         "voxel size contradictory: 4 x 1 x 1 µm (json), used, not 2 x 0.5 x 0.5 µm (json of the file)",
     )
@@ -147,11 +147,11 @@ def test_an_image_may_be_an_ome_zarr(tmp_path, name):
     folder = tmp_path / "images" / SLUG
     (folder / "embryo.tif").unlink()
     write(folder / name, _volume())
-    found = read_case(tmp_path, SEGMENT)
-    assert_array_equal(found.volumes[SLUG].array, _volume().array)
-    assert (found.name, found.suffix) == ("image", ".ozx")
-    labels = {"instance-labels": found.volumes[SLUG].like(_volume().array.astype(np.uint32))}
-    write_outputs(tmp_path / "out", SEGMENT, found, labels)
+    case = read_case(tmp_path, SEGMENT)
+    assert_array_equal(case.volumes[SLUG].array, _volume().array)
+    assert (case.name, case.suffix) == ("image", ".ozx")
+    labels = {"instance-labels": case.volumes[SLUG].like(_volume().array.astype(np.uint32))}
+    write_outputs(tmp_path / "out", SEGMENT, case, labels)
     path = tmp_path / "out/images/instance-labels/image.ozx"
     assert_array_equal(read(path).array, _volume().array)
     assert read(path).spacing == SPACING
@@ -173,9 +173,9 @@ def test_a_given_voxel_size_replaces_an_assumed_one(tmp_path):
     write_case(tmp_path, SEGMENT, "a", {SLUG: plane})
     assert read_case(tmp_path, SEGMENT).volumes[SLUG].spacing_is_assumed
     (tmp_path / "acquisition-metadata.json").write_text('{"spacing": [0.3, 0.3]}')
-    found = read_case(tmp_path, SEGMENT).volumes[SLUG]
-    assert found.spacing == (0.3, 0.3)
-    assert not found.spacing_is_assumed
+    volume = read_case(tmp_path, SEGMENT).volumes[SLUG]
+    assert volume.spacing == (0.3, 0.3)
+    assert not volume.spacing_is_assumed
 
 
 def test_undeclared_outputs_are_refused(tmp_path):

@@ -34,11 +34,11 @@ def _write(folder, text):
 
 
 def test_a_valid_manifest_is_read(tmp_path):
-    found = read_algorithm(_write(tmp_path, ALGORITHM))
-    assert found.name == "watershed"
-    assert found.resources.memory_gib == 2.0
-    assert found.select.keys == {"axes": "must", "spacing": 1.0}
-    assert found.select.missing == 0.0
+    manifest = read_algorithm(_write(tmp_path, ALGORITHM))
+    assert manifest.name == "watershed"
+    assert manifest.resources.memory_gib == 2.0
+    assert manifest.select.keys == {"axes": "must", "spacing": 1.0}
+    assert manifest.select.missing == 0.0
 
 
 MISTAKES = [

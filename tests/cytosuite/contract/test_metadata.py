@@ -33,9 +33,9 @@ def test_a_channel_has_many_words_in_metadata_and_in_names(words, channel):
     for word in words:
         assert channel_of(word) == channel, word
         assert channel_of(f"image_3_{word}_t01.tif") == channel, word
-    found = described(_volume(), {"channel": words[0]})
-    assert found.metadata["channel"] == channel
-    assert found.origin.sources["channel"] == "json"
+    volume = described(_volume(), {"channel": words[0]})
+    assert volume.metadata["channel"] == channel
+    assert volume.origin.sources["channel"] == "json"
 
 
 def test_other_words_and_contradictions_are_no_known_channel():
@@ -55,10 +55,10 @@ def test_warnings_outlive_the_case_on_disk_and_stand_once(tmp_path):
     once = described(_volume((1750.0, 800.0, 800.0), {"spacing": "imagej"}), {})
     assert once.spacing == (1.75, 0.8, 0.8)
     write_case(tmp_path, SEGMENT, "a", {SLUG: once})
-    found = read_case(tmp_path, SEGMENT)
-    assert found.volumes[SLUG].spacing == (1.75, 0.8, 0.8)
-    assert found.sources["spacing"] == "imagej"
-    (line,) = found.warnings
+    case = read_case(tmp_path, SEGMENT)
+    assert case.volumes[SLUG].spacing == (1.75, 0.8, 0.8)
+    assert case.sources["spacing"] == "imagej"
+    (line,) = case.warnings
     assert "1750 x 800 x 800 µm (imagej)" in line
     assert "1.75 x 0.8 x 0.8 µm" in line
 

@@ -21,7 +21,7 @@ def test_places_are_millimetres_from_the_first_voxel_as_x_y_z():
 
 @pytest.mark.parametrize("axes", [2, 3])
 def test_what_is_written_is_read(tmp_path, axes, rng):
-    made = Points(
+    points = Points(
         rng.uniform(0, 99, (50, axes)),
         SPACING[3 - axes :],
         [f"spot {n} of = 50" for n in range(50)],
@@ -29,21 +29,21 @@ def test_what_is_written_is_read(tmp_path, axes, rng):
         rng.uniform(0, 1, 50).round(3),
         np.where(rng.uniform(size=50) < 0.5, np.nan, rng.integers(0, 10**5, 50)),
     )
-    write_json(tmp_path / "p.json", made.document())
-    found = read_points(tmp_path / "p.json", made.spacing)
-    np.testing.assert_allclose(found.um, made.um, atol=1e-6)
-    assert found.names == made.names
-    assert_array_equal(found.cells, made.cells)
-    assert_array_equal(found.confidence, made.confidence)
-    assert_array_equal(found.photons, made.photons)
+    write_json(tmp_path / "p.json", points.document())
+    stored = read_points(tmp_path / "p.json", points.spacing)
+    np.testing.assert_allclose(stored.um, points.um, atol=1e-6)
+    assert stored.names == points.names
+    assert_array_equal(stored.cells, points.cells)
+    assert_array_equal(stored.confidence, points.confidence)
+    assert_array_equal(stored.photons, points.photons)
 
 
 def test_points_of_other_programs_are_read_with_what_they_lack():
     entries = [{"point": [0, 0, 0.5]}, {"name": "a", "type": "Point", "point": [0.001, 0, 0]}]
-    found = points_of(GOOD | {"name": "Spots", "points": entries}, (1.0, 1.0))
-    assert (found.array.tolist(), found.names) == ([[0, 0], [0, 1]], ("1", "a"))
-    assert np.isnan(found.confidence).all()
-    assert not found.cells.any()
+    points = points_of(GOOD | {"name": "Spots", "points": entries}, (1.0, 1.0))
+    assert (points.array.tolist(), points.names) == ([[0, 0], [0, 1]], ("1", "a"))
+    assert np.isnan(points.confidence).all()
+    assert not points.cells.any()
     assert len(points_of(GOOD, SPACING)) == 0
 
 
@@ -83,7 +83,7 @@ def test_a_broken_file_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "given, message",
+    "columns, message",
     [
         ({"array": [[1, 2]]}, "shape"),
         ({"array": [[1, np.inf, 2]]}, "finite"),
@@ -93,5 +93,5 @@ def test_a_broken_file_is_named(tmp_path):
         ({"names": ("a", "b")}, "expected 1 names, found 2"),
     ],
 )
-def test_columns_that_are_no_points_are_refused(given, message):
-    refused(message, Points, **{"array": [[1, 2, 3]], "spacing": SPACING, **given})
+def test_columns_that_are_no_points_are_refused(columns, message):
+    refused(message, Points, **{"array": [[1, 2, 3]], "spacing": SPACING, **columns})

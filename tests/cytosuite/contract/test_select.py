@@ -31,13 +31,13 @@ def _taken(cards, facts, policy=POLICY):
 
 
 def test_the_cost_is_what_it_is_said_to_be():
-    found = select(
+    choice = select(
         [_card("a", channel="nucleus", study=1, spacing=UNIT)],
         {"channel": "nucleus", "study": 2, "spacing": (2.0, 1.0, 0.5)},
         POLICY,
     )
-    assert found.terms["spacing"] == pytest.approx(2 * log(2))
-    assert not found.fallback
+    assert choice.terms["spacing"] == pytest.approx(2 * log(2))
+    assert not choice.fallback
 
 
 def test_or_it_fails_with_what_there_is():
@@ -57,15 +57,15 @@ def test_a_model_of_other_axes_is_never_taken():
     with pytest.raises(ModelError, match="found YX; --channel-index takes several"):
         select([_card("two", axes="CYX")], {"axes": "YX"}, policy)
     plane = _card("c", axes="YX", channel="nucleus")
-    found = select([*cards, plane], {"axes": "YX", "channel": "x"}, policy)
-    assert (found.card.name, found.broken) == ("c", ("channel",))
+    choice = select([*cards, plane], {"axes": "YX", "channel": "x"}, policy)
+    assert (choice.card.name, choice.broken) == ("c", ("channel",))
 
 
 def test_voxel_sizes_of_plane_and_volume_are_compared_by_their_last_axes():
     cards = [_card("a-coarse", spacing=(9.0, 0.8, 0.8)), _card("b-fine", spacing=(9.0, 0.1, 0.1))]
-    found = select(cards, {"spacing": (0.1, 0.2)}, POLICY)
-    assert found.card.name == "b-fine"
-    assert found.cost == pytest.approx(log(2))
+    choice = select(cards, {"spacing": (0.1, 0.2)}, POLICY)
+    assert choice.card.name == "b-fine"
+    assert choice.cost == pytest.approx(log(2))
     plane = [_card("a", spacing=(0.8, 0.8)), _card("b", spacing=(0.1, 0.1))]
     assert _taken(plane, {"spacing": (7.0, 0.1, 0.1)}) == "b"
 
@@ -78,9 +78,9 @@ def test_sizes_in_another_order_cost_once_and_an_image_larger_than_its_card_more
 
 
 def test_an_assumed_voxel_size_counts_as_missing():
-    known = Volume(np.zeros((2, 3)), (0.5, 0.5), "YX", {"channel": "nucleus"})
+    measured = Volume(np.zeros((2, 3)), (0.5, 0.5), "YX", {"channel": "nucleus"})
     geometry = {"axes": "YX", "shape": (2.0, 3.0), "spacing": (0.5, 0.5)}
-    assert describe(known) == {"channel": "nucleus", **geometry}
+    assert describe(measured) == {"channel": "nucleus", **geometry}
     guessed = Volume(np.zeros((2, 3)), (1, 1), "YX", {"spacing_source": "assumed"})
     assert set(describe(guessed)) == {"axes", "shape"}
 
@@ -99,13 +99,13 @@ SIZES = [(0.0, 1, 1), (1, -1.0, 1), (nan, 1, 1), (inf, 1, 1), ()]
     ],
 )
 def test_a_value_is_the_cards_or_another_or_says_nothing(key, values, cost):
-    own = _card("b", study=2) if key == "study" else _card("b", spacing=UNIT)
+    single = _card("b", study=2) if key == "study" else _card("b", spacing=UNIT)
     for value in values:
-        assert select([own], {key: value}, POLICY).terms == {key: cost}, value
+        assert select([single], {key: value}, POLICY).terms == {key: cost}, value
     assert distance("study", 2, "study 2") == 0  # a card spells as it likes, too
     assert distance("channel", "membrane", "cytoplasm or membrane") == 0
-    found = select([_card("b", channel="x")], {"channel": values[-1]}, POLICY)
-    assert found.unknown == (("channel",) if cost == POLICY.missing else ())
+    choice = select([_card("b", channel="x")], {"channel": values[-1]}, POLICY)
+    assert choice.unknown == (("channel",) if cost == POLICY.missing else ())
 
 
 def test_a_word_that_no_card_has_counts_as_missing():
@@ -113,20 +113,20 @@ def test_a_word_that_no_card_has_counts_as_missing():
     one, two = (_card(f"study{n}", study=n, spacing=(n, 1.0, 1.0)) for n in (1, 2))
     cards = [one, two, _card("any")]
     image = {"study": "study 9", "spacing": (2.2, 1.0, 1.0)}
-    found = select(cards, image, policy)
-    assert (found.card.name, found.strange) == ("study2", ("study",))
+    choice = select(cards, image, policy)
+    assert (choice.card.name, choice.strange) == ("study2", ("study",))
     assert select(cards, image | {"study": 1}, policy).strange == ()
     assert select([two], image, policy).terms["study"] == 3.0  # nothing to choose: as it is
 
 
 def test_a_model_of_the_users_own_is_chosen_once_it_is_adopted():
-    own = _card("own", study=1)
+    mine = _card("own", study=1)
     shipped = _card("shipped", study=2)
-    trained = own.model_copy(update={"adopted": False})
-    found = select([trained, shipped], {"study": 1}, POLICY)
-    assert (found.card.name, found.strange) == ("shipped", ("study",))  # nobody knows it
-    assert found.others[0].left_out == "not adopted (cytosuite model use)"
-    assert _taken([own, shipped], {"study": 1}) == "own"
+    trained = mine.model_copy(update={"adopted": False})
+    choice = select([trained, shipped], {"study": 1}, POLICY)
+    assert (choice.card.name, choice.strange) == ("shipped", ("study",))  # nobody knows it
+    assert choice.others[0].left_out == "not adopted (cytosuite model use)"
+    assert _taken([mine, shipped], {"study": 1}) == "own"
     assert _taken([trained], {"study": 1}) == "own"
 
 
@@ -134,16 +134,16 @@ GENERAL = SelectPolicy(channel="must", study=4.0, spacing=1.0, missing=0.5, gene
 
 
 def test_each_side_pays_for_what_the_other_alone_says():
-    own = _card("own", study=1)
+    mine = _card("own", study=1)
     other = _card("any")
-    assert select([own], {"study": 1}, GENERAL).terms == {"study": 0.0}
-    assert select([own], {}, GENERAL).terms == {"study": 0.5}
+    assert select([mine], {"study": 1}, GENERAL).terms == {"study": 0.0}
+    assert select([mine], {}, GENERAL).terms == {"study": 0.5}
     assert select([other], {"study": 1}, GENERAL).terms == {"study": 2.0}
     assert select([other], {}, GENERAL).terms == {}
-    assert select([own], {}, SelectPolicy(study=4.0)).terms == {"study": 0.0}  # the defaults
+    assert select([mine], {}, SelectPolicy(study=4.0)).terms == {"study": 0.0}  # the defaults
     assert select([other], {"study": 1}, SelectPolicy(study=4.0)).terms == {"study": 2.0}
     assert select([other], {"channel": "x", "study": 1}, GENERAL).general == ("channel", "study")
-    assert select([own], {"study": 1}, GENERAL).general == ()
+    assert select([mine], {"study": 1}, GENERAL).general == ()
 
 
 RULE = SelectPolicy(study=4.0, spacing=1.0, score="N_SSIM")
@@ -186,8 +186,8 @@ def test_a_model_in_use_is_taken_before_all_others_but_for_other_axes():
     stacks = _card("stacks", axes="ZYX")
     image = {"axes": "YX", "channel": "nucleus", "spacing": (1.0, 1.0)}
     cards = [near, _used(far, {}), stacks]
-    found = select(cards, image, policy)
-    assert (found.card.name, found.by) == ("far", "use")
+    choice = select(cards, image, policy)
+    assert (choice.card.name, choice.by) == ("far", "use")
     assert _taken(cards, image | {"channel": "x"}, policy) == "far"  # I say so
     assert _taken(cards, image | {"axes": "ZYX"}, policy) == "stacks"
     strict = SelectPolicy(axes="must", channel="must", spacing=1.0, fallback="fail")
@@ -212,13 +212,13 @@ def test_a_model_is_in_use_for_some_images_and_the_first_rule_counts():
 @pytest.mark.parametrize("child", ["a-model", "mine", "zzz"])
 def test_at_equal_cost_the_parent_is_taken_whatever_the_names(child):
     parent = _card("culture", study=1)
-    own = _card(child, study=1).model_copy(update={"trained": {"parent": {"name": "culture"}}})
-    next_ = own.model_copy(update={"name": "a", "trained": {"parent": {"name": child}}})
+    tuned = _card(child, study=1).model_copy(update={"trained": {"parent": {"name": "culture"}}})
+    next_ = tuned.model_copy(update={"name": "a", "trained": {"parent": {"name": child}}})
     itself = _card("z", study=2).model_copy(update={"trained": {"parent": {"name": "z"}}})
-    for cards in permutations([parent, own, next_, itself]):
-        found = select(cards, {"study": 1}, POLICY)
-        assert (found.card.name, {*found.tie}) == ("culture", {child, "a"})
-    assert select([parent, own], {"study": 2}, POLICY).tie == (child,)
+    for cards in permutations([parent, tuned, next_, itself]):
+        choice = select(cards, {"study": 1}, POLICY)
+        assert (choice.card.name, {*choice.tie}) == ("culture", {child, "a"})
+    assert select([parent, tuned], {"study": 2}, POLICY).tie == (child,)
 
 
 def test_a_habit_is_for_images_of_its_voxels_alone_and_stands_before_its_parent():
@@ -242,9 +242,9 @@ def test_a_habit_is_for_images_of_its_voxels_alone_and_stands_before_its_parent(
         {"spacing": size, "study": "mine"},
         {"spacing": size, "microscope": "N"},
     ):
-        found = chosen(**facts)
-        assert found.card.name == "a"
-        assert "only for images of its spacing" in {own.left_out for own in found.others}
+        choice = chosen(**facts)
+        assert choice.card.name == "a"
+        assert "only for images of its spacing" in {other.left_out for other in choice.others}
     assert _taken([habit], {"axes": "ZYX"}, policy) == "habit"  # by its name
     used = [parent, _used(habit, {"study": "mine"})]
     assert _taken(used, {"axes": "ZYX", "study": "mine"}, policy) == "habit"
@@ -307,12 +307,12 @@ def test_all_other_cards_are_kept_with_their_costs_nearest_first():
     ]
     facts = {"channel": "x", "study": 1, "spacing": UNIT}
     for order in permutations(cards):
-        found = select(order, facts, POLICY)
-        assert found.card.name == "near"
-        assert [own.card.name for own in found.others] == ["far", "other", "none"]
-        assert [own.broken for own in found.others] == [(), ("channel",), ()]
-        assert [own.cost for own in found.others] == pytest.approx([log(4), 0, 0])
-        assert found == select(cards[2:], facts, POLICY)  # whatever else there is
+        choice = select(order, facts, POLICY)
+        assert choice.card.name == "near"
+        assert [other.card.name for other in choice.others] == ["far", "other", "none"]
+        assert [other.broken for other in choice.others] == [(), ("channel",), ()]
+        assert [other.cost for other in choice.others] == pytest.approx([log(4), 0, 0])
+        assert choice == select(cards[2:], facts, POLICY)  # whatever else there is
 
 
 words = st.booleans() | st.integers() | st.floats() | st.text("study x1.-", max_size=9)
@@ -326,16 +326,16 @@ def test_whatever_metadata_say_there_is_one_choice(facts):
         _card("odd", channel="y", study="nan", spacing=(1.0,)),
         _card("any"),
     ]
-    found = select(cards, facts, GENERAL)
-    assert isfinite(found.cost)
-    assert found.cost == sum(found.terms.values())
-    assert not found.broken
-    assert len(found.others) == 2
-    assert all(found.cost <= own.cost for own in found.others if not own.broken)
+    choice = select(cards, facts, GENERAL)
+    assert isfinite(choice.cost)
+    assert choice.cost == sum(choice.terms.values())
+    assert not choice.broken
+    assert len(choice.others) == 2
+    assert all(choice.cost <= other.cost for other in choice.others if not other.broken)
 
 
 def test_a_tie_goes_to_the_card_that_has_beaten_others():
     better = _card("z-better", _scores({"N_SSIM": 0.1}), SIMPLE)
     for cards in permutations([better, _card("a"), _card("b")]):
-        found = select(cards, {}, RULE)
-        assert [found.card.name, *(own.card.name for own in found.others)] == ["z-better", "a", "b"]
+        choice = select(cards, {}, RULE)
+        assert [choice.card.name, *(o.card.name for o in choice.others)] == ["z-better", "a", "b"]

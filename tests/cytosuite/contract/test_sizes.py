@@ -23,8 +23,8 @@ TENS = [(10, 10)] * 3
 )
 def test_images_agree_on_a_size_or_do_not(pairs, sequence, um, doubted):
     sizes = {
-        n: Size(own, "estimated" if own == blobs else "network", blobs)
-        for n, (own, blobs) in enumerate(pairs)
+        n: Size(network, "estimated" if network == blobs else "network", blobs)
+        for n, (network, blobs) in enumerate(pairs)
     }
     agreed = consent(sizes, sequence=sequence)
     if um is None:

@@ -32,30 +32,30 @@ UNITS += [(1e6, "m", "µm"), (1e-3, "um", "mm"), (1e-6, "um", "m")]
 @pytest.mark.parametrize("factor, stated, word", UNITS)
 @pytest.mark.parametrize("size", [CLEAN, (0.28372, 0.12679, 0.12679), (0.65, 0.65)])
 def test_one_wrong_unit_is_corrected_and_told(factor, stated, word, size):
-    found = plausible(_volume(tuple(step * factor for step in size), "imagej", stated))
-    assert found.spacing == pytest.approx(size, rel=1e-5)
-    (line,) = found.origin.warnings
+    volume = plausible(_volume(tuple(step * factor for step in size), "imagej", stated))
+    assert volume.spacing == pytest.approx(size, rel=1e-5)
+    (line,) = volume.origin.warnings
     assert line.startswith("voxel size corrected: with ")
     assert "a nucleus of 15 pixels is" in line
     assert f"read as {word}, which is" in line
     assert "--spacing z,y,x or acquisition-metadata.json" in line
-    assert plausible(found).origin.warnings == (line,)
+    assert plausible(volume).origin.warnings == (line,)
 
 
 def test_the_order_x_y_z_is_turned_and_told():
-    found = plausible(_volume((0.8, 0.8, 1.75)))
-    assert found.spacing == CLEAN
-    assert "pixels are not square; it was read in the order x, y, z" in found.origin.warnings[0]
+    volume = plausible(_volume((0.8, 0.8, 1.75)))
+    assert volume.spacing == CLEAN
+    assert "pixels are not square; it was read in the order x, y, z" in volume.origin.warnings[0]
 
 
 @pytest.mark.parametrize("dots", [72, 96, 300])
 @pytest.mark.parametrize("source", ["tiff", "imagej"])
 def test_the_resolution_of_a_printer_is_no_voxel_size(dots, source):
-    found = plausible(_volume((25400 / dots,) * 2, source, "inch"))
-    assert found.spacing == (1.0, 1.0)
-    assert found.spacing_is_assumed
-    assert found.origin.sources["spacing"] == "assumed"
-    assert f"{dots} dots per inch" in found.origin.warnings[0]
+    volume = plausible(_volume((25400 / dots,) * 2, source, "inch"))
+    assert volume.spacing == (1.0, 1.0)
+    assert volume.spacing_is_assumed
+    assert volume.origin.sources["spacing"] == "assumed"
+    assert f"{dots} dots per inch" in volume.origin.warnings[0]
 
 
 KEPT = [((0.1, 1, 1), "are 0.1 pixels apart"), ((40, 0.5, 0.5), "slices are 80 pixels apart")]
@@ -63,9 +63,9 @@ KEPT = [((0.1, 1, 1), "are 0.1 pixels apart"), ((40, 0.5, 0.5), "slices are 80 p
 
 @pytest.mark.parametrize("spacing, words", [((1.75, 0.8, 0.4), "are not square"), *KEPT])
 def test_what_is_odd_is_kept_and_told(spacing, words):
-    found = plausible(_volume(spacing))
-    assert found.spacing == spacing
-    assert words in found.origin.warnings[0]
+    volume = plausible(_volume(spacing))
+    assert volume.spacing == spacing
+    assert words in volume.origin.warnings[0]
 
 
 ODD = dict.fromkeys([(120, 133, 51), (133, 51, 120)], True)
@@ -74,10 +74,10 @@ ODD |= dict.fromkeys([(51, 133, 120), (124, 86, 94), (100, 100, 100), (10, 400, 
 
 @pytest.mark.parametrize("shape, odd", ODD.items())
 def test_slices_that_look_like_an_edge_of_the_plane_are_told(shape, odd):
-    found = plausible(_volume(CLEAN, shape=shape)).origin.warnings
-    assert bool(found) == odd
+    lines = plausible(_volume(CLEAN, shape=shape)).origin.warnings
+    assert bool(lines) == odd
     if odd:
-        assert found[0].startswith(f"axes odd: {shape[0]} slices of {shape[1]} x {shape[2]} pixels")
+        assert lines[0].startswith(f"axes odd: {shape[0]} slices of {shape[1]} x {shape[2]} pixels")
 
 
 @pytest.mark.parametrize(
@@ -95,9 +95,9 @@ def test_a_size_that_the_user_names_is_never_changed():
 
 
 def test_the_step_alone_may_be_in_another_unit():
-    found = plausible(_volume((1750.0, 0.8, 0.8)))
-    assert found.spacing == CLEAN
-    assert "slices are 1.75 mm apart" in found.origin.warnings[0]
+    volume = plausible(_volume((1750.0, 0.8, 0.8)))
+    assert volume.spacing == CLEAN
+    assert "slices are 1.75 mm apart" in volume.origin.warnings[0]
     assert plausible(_volume((1.75, 800.0, 800.0))).spacing == CLEAN
 
 

@@ -23,7 +23,7 @@ def _scene():
     """Return photons of dim ground with balls of light."""
     balls = [(8, 30, 40), (12, 80, 30), (16, 60, 90), (10, 100, 100)]
     far = [away_from(ball, (24, 120, 120), (1 / 6, 1 / 12, 1 / 12)) for ball in balls]
-    return (0.6 + 20 * sum(np.exp(-(each**2)) for each in far)).astype(np.float32)
+    return (0.6 + 20 * sum(np.exp(-(distance**2)) for distance in far)).astype(np.float32)
 
 
 @pytest.mark.parametrize("lag", [0.0, 0.033, 0.1])
@@ -50,9 +50,9 @@ def test_a_share_of_the_electrons_comes_one_pixel_later():
 
 def test_counts_of_a_plane_go_by_seed_and_place():
     light = np.full((3, 128, 64), 160, np.float32)
-    found = EMCCD.expose(light, 0)
-    assert_array_equal(found[:2], EMCCD.expose(light[:2], 0))
-    assert_array_equal(found[0], EMCCD.expose(light[0], 0))
-    assert (found != EMCCD.expose(light, 1)).mean() > 0.9
-    assert (found[0] != found[1]).mean() > 0.9
+    counts = EMCCD.expose(light, 0)
+    assert_array_equal(counts[:2], EMCCD.expose(light[:2], 0))
+    assert_array_equal(counts[0], EMCCD.expose(light[0], 0))
+    assert (counts != EMCCD.expose(light, 1)).mean() > 0.9
+    assert (counts[0] != counts[1]).mean() > 0.9
     assert (light == 160).all()

@@ -23,14 +23,14 @@ def test_light_is_nearer_to_the_truth_than_any_smoothing():
     seen = np.rint(CAMERA.expose(truth, 0)).astype(np.uint16)
     variance = 12 * 2 * (truth - 100) + 4
 
-    def error(found):
-        return float(((found - truth) ** 2 / variance).mean())
+    def error(light):
+        return float(((light - truth) ** 2 / variance).mean())
 
     smooth = [ndimage.gaussian_filter(seen.astype(np.float32), width) for width in (0.7, 1, 1.5)]
-    found = light_of(seen, CAMERA)
-    assert error(found) < 0.7 * min(map(error, smooth))
-    assert (found.dtype, found.shape) == (np.float32, truth.shape)
-    assert found.mean() == pytest.approx(truth.mean(), rel=0.01)
+    light = light_of(seen, CAMERA)
+    assert error(light) < 0.7 * min(map(error, smooth))
+    assert (light.dtype, light.shape) == (np.float32, truth.shape)
+    assert light.mean() == pytest.approx(truth.mean(), rel=0.01)
 
 
 def test_light_of_a_stack_on_disk_is_that_of_one_in_memory(mapped, monkeypatch):

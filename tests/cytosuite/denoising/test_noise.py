@@ -54,9 +54,9 @@ def test_the_noise_of_an_object_moves_with_it_and_that_of_the_ground_stays():
 
 def test_known_values():
     # The reference sheet has these for the cosine; MONAI has the other schedules.
-    found = NoiseSchedule()
-    assert found.betas()[999] == pytest.approx(0.9999, rel=5e-3)
-    assert found.signal()[[399, 999]] == pytest.approx([0.647, 2.4e-10], rel=2e-2)
+    schedule = NoiseSchedule()
+    assert schedule.betas()[999] == pytest.approx(0.9999, rel=5e-3)
+    assert schedule.signal()[[399, 999]] == pytest.approx([0.647, 2.4e-10], rel=2e-2)
 
 
 @pytest.mark.parametrize(
@@ -76,11 +76,11 @@ def test_the_cosine_is_that_of_monai_within_the_limits():
 
 
 def test_the_steps_to_a_signal_of_the_schedule_are_found():
-    found = NoiseSchedule(length=100)
+    schedule = NoiseSchedule(length=100)
     for steps in (1, 37, 100):
-        assert found.steps_to(found.signal()[steps - 1]) == steps
-    assert found.steps_to(1.0) == 1
-    assert found.steps_to(0.0) == 100
+        assert schedule.steps_to(schedule.signal()[steps - 1]) == steps
+    assert schedule.steps_to(1.0) == 1
+    assert schedule.steps_to(0.0) == 100
 
 
 @pytest.mark.parametrize("count", [1, 7, 400])

@@ -33,15 +33,15 @@ def test_a_step_by_hand():
 
 def _ode_errors(solver):
     """Return the largest differences from the solution of the flow without noise."""
-    found = []
+    errors = []
     drawn = np.random.default_rng(0).standard_normal(1000)
     for count in (25, 50, 100):
         levels = NoiseSchedule().visited(1000, count)
         spread = np.sqrt(levels[0] * SD**2 + 1 - levels[0])
         noised = np.sqrt(levels[0]) * MEAN + spread * drawn
-        made = sample(noised, _expected, levels, _no_noise, solver=solver)
-        found.append(np.abs(made - MEAN - SD * drawn).max())
-    return found
+        image = sample(noised, _expected, levels, _no_noise, solver=solver)
+        errors.append(np.abs(image - MEAN - SD * drawn).max())
+    return errors
 
 
 def test_solvers_without_noise_converge_to_the_flow():
@@ -58,7 +58,7 @@ def test_noise_follows_an_expectation_that_was_cut():
         seen.append(float(noised[0]))
         return np.clip(noised / np.sqrt(np.float32(signal)), -1, 1)
 
-    made = sample(np.array([1.2], np.float32), cut, levels, _no_noise, solver="ddim")
+    image = sample(np.array([1.2], np.float32), cut, levels, _no_noise, solver="ddim")
     # 1 is expected, so that (1.2 - 0.6) / 0.8 = 0.75 is noise: 0.8 + 0.6 * 0.75 comes next.
     assert seen == pytest.approx([1.2, 1.25])
-    assert made[0] == 1
+    assert image[0] == 1

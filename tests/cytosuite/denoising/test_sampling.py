@@ -17,8 +17,8 @@ MEAN = 0.5
 SD = 0.4
 
 
-def _process(**given):
-    return Process.model_validate({"steps": 4, **given})
+def _process(**options):
+    return Process.model_validate({"steps": 4, **options})
 
 
 def _sketch(shape=(10, 24, 20)):
@@ -29,9 +29,9 @@ def _asked(channels=1):
     """Return a network that answers 0, and a list that grows by what it is given and when."""
     seen = []
 
-    def network(given, time):
-        seen.append((given.numpy()[0].copy(), time.item()))
-        return torch.zeros_like(given[:, :channels])
+    def network(inputs, time):
+        seen.append((inputs.numpy()[0].copy(), time.item()))
+        return torch.zeros_like(inputs[:, :channels])
 
     return network, seen
 
@@ -54,20 +54,20 @@ def test_any_size_of_tile_gives_the_same_image(arguments, guidance):
 
 @pytest.mark.parametrize("predicts, solver", [("velocity", "dpm"), ("noise", "ddim")])
 def test_images_have_the_distribution_of_the_denoiser(predicts, solver):
-    def network(given, time):
+    def network(inputs, time):
         """Return the answer for images of normal independent voxels, in closed form."""
-        noised, a, s = given[:, :1], time.cos(), time.sin()
+        noised, a, s = inputs[:, :1], time.cos(), time.sin()
         clean = MEAN + a * SD**2 / (a**2 * SD**2 + s**2) * (noised - a * MEAN)
         noise = (noised - a * clean) / s
         return noise if predicts == "noise" else a * noise - s * clean
 
     arguments = TINY.model_copy(update={"predicts": predicts})
     process = _process(solver=solver, eta=1, t_start=1000, steps=100)
-    made = synthesise(
+    images = synthesise(
         np.zeros((4, 32, 64), np.float32), network, arguments, process, tile=WIDE
     ).values
-    assert made.mean() == pytest.approx(MEAN, abs=0.02)
-    assert made.std() == pytest.approx(SD, rel=0.1 if solver == "ddim" else 0.05)
+    assert images.mean() == pytest.approx(MEAN, abs=0.02)
+    assert images.std() == pytest.approx(SD, rel=0.1 if solver == "ddim" else 0.05)
 
 
 def test_guidance_leads_away_from_the_answer_without_a_sketch_by_hand():
@@ -76,21 +76,21 @@ def test_guidance_leads_away_from_the_answer_without_a_sketch_by_hand():
     sketch = _sketch((4, 8, 8))
     seen = []
 
-    def network(given, time):
-        noised, a, s = given[:, :1], time.cos(), time.sin()
-        seen.append(given[:, 1:].numpy().copy())
-        clean = 0.2 if (given[:, 1:] == HIDDEN).all() else 0.5 * given[:, 1:]
+    def network(inputs, time):
+        noised, a, s = inputs[:, :1], time.cos(), time.sin()
+        seen.append(inputs[:, 1:].numpy().copy())
+        clean = 0.2 if (inputs[:, 1:] == HIDDEN).all() else 0.5 * inputs[:, 1:]
         return (a * noised - clean) / s
 
     for guidance, ends in ((1, (0.0, 0.5)), (2, (-0.2, 0.8)), (3, (-0.4, 1.1))):
         process = _process(steps=1, guidance=guidance)
-        made = synthesise(sketch, network, TINY, process, tile=WIDE).values
-        assert_allclose(made, np.where(sketch > 0, ends[1], ends[0]), atol=1e-4)
+        image = synthesise(sketch, network, TINY, process, tile=WIDE).values
+        assert_allclose(image, np.where(sketch > 0, ends[1], ends[0]), atol=1e-4)
     assert 0 < sketch.mean() < 1
     # One pass without guidance, in which nothing is hidden; two with it, of which one is.
-    assert [bool((each == HIDDEN).all()) for each in seen] == [False, *[False, True] * 2]
-    for each in (seen[0], seen[1], seen[3]):
-        same(each[0, 0], sketch)
+    assert [bool((shown == HIDDEN).all()) for shown in seen] == [False, *[False, True] * 2]
+    for shown in (seen[0], seen[1], seen[3]):
+        same(shown[0, 0], sketch)
 
 
 def test_a_network_of_positions_is_given_distance_and_depth_of_the_whole():
@@ -98,8 +98,8 @@ def test_a_network_of_positions_is_given_distance_and_depth_of_the_whole():
     sketch = np.zeros((12, 40, 40), np.float32)
     sketch[4:, 8:32, 8:32] = 1
     synthesise(sketch, network, PLACED, _process(steps=1), tile=WIDE, spacing=SPACING)
-    (((_, given, distance, depth), _),) = seen
-    same(given, sketch)
+    (((_, channel, distance, depth), _),) = seen
+    same(channel, sketch)
     assert (distance[8:, 16:24, 16:24] > 0.1).all()
     assert (distance[:, 0] < 0).all()
     um = np.arctanh(depth[:, 20, 20]) * DEPTH_UM
@@ -111,16 +111,16 @@ def test_a_network_is_given_noised_image_sketch_and_phase():
     network, seen = _asked()
     sketch = _sketch((4, 8, 8))
     process = _process(steps=1, t_start=400, blur=0, contrast={"dark": 0.25, "bright": 2.0})
-    made = synthesise(sketch, network, TINY, process, tile=WIDE, seed=9)
-    ((given, time),) = seen
+    image = synthesise(sketch, network, TINY, process, tile=WIDE, seed=9)
+    ((channels, time),) = seen
     a = np.cos(time)
     s = np.sin(time)
     assert a**2 == pytest.approx(process.schedule.signal()[399], rel=1e-2)
     expected = a * (0.25 + 1.75 * sketch) + s * noise_field(sketch.shape, 9, 0)
-    assert_allclose(given[0], expected, atol=1e-5)
-    same(given[1], sketch)
+    assert_allclose(channels[0], expected, atol=1e-5)
+    same(channels[1], sketch)
     # Velocity 0 says that the image is what is left of the noised one.
-    assert_allclose(made.values, np.clip(a * expected, -1.5, 4), atol=1e-5)
+    assert_allclose(image.values, np.clip(a * expected, -1.5, 4), atol=1e-5)
 
 
 def test_channels_have_their_own_sketch_contrast_and_noise():
@@ -129,10 +129,10 @@ def test_channels_have_their_own_sketch_contrast_and_noise():
     levels = [{"dark": 0.25, "bright": 2.0}, {"dark": 1.0, "bright": 3.0}]
     process = _process(steps=1, t_start=400, blur=0, contrast=levels)
     assert synthesise(sketch, network, TWO, process, tile=WIDE, seed=9).values.shape == sketch.shape
-    (((first, second, *given, extra), _),) = seen
-    same(given, sketch)
+    (((first, second, *sketches, extra), _),) = seen
+    same(sketches, sketch)
     a = process.left**0.5
-    fields = [each - a * image for each, image in ((first, 0.25 + 1.75 * sketch[0]), (second, 1))]
+    fields = [part - a * image for part, image in ((first, 0.25 + 1.75 * sketch[0]), (second, 1))]
     assert_allclose(fields[0], (1 - a**2) ** 0.5 * noise_field((4, 8, 8), 9, 0), atol=1e-5)
     assert abs(np.corrcoef([field.ravel() for field in [*fields, extra]])[0, 1:]).max() < 0.2
     assert extra.min() > 0
@@ -151,7 +151,7 @@ def test_a_blurred_sketch_has_the_contrast_of_images():
 
 
 @pytest.mark.parametrize(
-    "given, message",
+    "options, message",
     [
         ({"t_start": 400, "signal": 0.5}, "expected t_start or signal, found both"),
         ({"t_start": 1001}, "t_start must be at most schedule.length, 1000, found 1001"),
@@ -159,12 +159,12 @@ def test_a_blurred_sketch_has_the_contrast_of_images():
         ({"range": [1, 1]}, r"range must rise, found \[1.0, 1.0\]"),
     ],
 )
-def test_explains_an_impossible_process(given, message):
-    refused(f"process: .*{message}", parse, "process", given, Process)
+def test_explains_an_impossible_process(options, message):
+    refused(f"process: .*{message}", parse, "process", options, Process)
 
 
 def test_expected_images_are_kept_in_their_range():
     process = _process(range=[-0.1, 0.2], steps=3)
-    made = synthesise(_sketch(), random_network(), TINY, process, tile=WIDE).values
-    assert made.min() >= np.float32(-0.1)
-    assert made.max() <= np.float32(0.2)
+    image = synthesise(_sketch(), random_network(), TINY, process, tile=WIDE).values
+    assert image.min() >= np.float32(-0.1)
+    assert image.max() <= np.float32(0.2)

@@ -19,17 +19,17 @@ def _text(body):
     return f"{HEAD}def program():\n    {body}\nend(program)"
 
 
-def _program(body, **given):
+def _program(body, **options):
     return subprocess.Popen(
         [sys.executable, "-c", _text(body)],
         stderr=subprocess.PIPE,
         text=True,
-        **({"stdout": subprocess.PIPE} | given),
+        **({"stdout": subprocess.PIPE} | options),
     )
 
 
-def _end(body, **given):
-    process = _program(body, **given)
+def _end(body, **options):
+    process = _program(body, **options)
     out, errors = process.communicate(timeout=1800)
     return process.returncode, out, errors
 

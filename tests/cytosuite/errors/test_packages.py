@@ -37,7 +37,7 @@ class Installed:
 
 
 @pytest.fixture
-def known(monkeypatch):
+def origin(monkeypatch):
     def know(*place, **more):
         # A build in the checkout leaves a record of its own, found first by `python -m` there.
         records = [Installed(None), Installed(*place, **more)]
@@ -46,29 +46,29 @@ def known(monkeypatch):
     return know
 
 
-def test_a_package_of_an_extra_comes_from_the_checkout(known, tmp_path):
-    known(folder := tmp_path / "my checkout", editable=True)
+def test_a_package_of_an_extra_comes_from_the_checkout(origin, tmp_path):
+    origin(folder := tmp_path / "my checkout", editable=True)
     folder.mkdir()
     assert _install("torch") == [*PIP, "-e", f"{folder}[networks]"]
     assert _install("torch", "dask_jobqueue")[-1] == f"{folder}[cluster,networks]"
     assert _install("skimage") == [*PIP, "-e", str(folder)]
 
 
-def test_in_the_environment_of_make_torch_is_that_of_the_containers(known, tmp_path, monkeypatch):
-    known(tmp_path, editable=True)
+def test_in_the_environment_of_make_torch_is_that_of_the_containers(origin, tmp_path, monkeypatch):
+    origin(tmp_path, editable=True)
     monkeypatch.setattr(sys, "prefix", str(tmp_path / ".venv"))
     assert _install("torch") == ["make", "-C", str(tmp_path), "networks"]
     assert _install("dask_jobqueue") == [*PIP, "-e", f"{tmp_path}[cluster]"]
     subprocess.run(["make", "-n", "-C", ROOT, "networks"], check=True)
 
 
-def test_a_package_of_an_extra_comes_from_the_wheel(known, tmp_path):
-    known(wheel := tmp_path / "cytosuite-0.1.0-py3-none-any.whl")
+def test_a_package_of_an_extra_comes_from_the_wheel(origin, tmp_path):
+    origin(wheel := tmp_path / "cytosuite-0.1.0-py3-none-any.whl")
     wheel.touch()
     assert _install("torch") == [*PIP, f"{wheel}[networks]"]
     wheel.unlink()  # nothing to name any more: the packages themselves
     assert _install("torch") == [*PIP, "torch"]
-    known(None)
+    origin(None)
     assert _install("dask_jobqueue") == [*PIP, "dask-jobqueue"]
 
 
@@ -80,8 +80,8 @@ def test_a_package_of_an_extra_comes_from_the_index_of_an_installed_release(monk
     assert _install("nowhere") == [*PIP, "nowhere"]
 
 
-def test_packages_of_developers_are_no_extra(known):
-    known(None)
+def test_packages_of_developers_are_no_extra(origin):
+    origin(None)
     assert extras() == {
         "": ["numpy", "scikit-image"],
         "networks": ["torch"],

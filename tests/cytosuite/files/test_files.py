@@ -170,16 +170,16 @@ while time.monotonic() < end:
 def test_programs_that_write_the_same_names_leave_one_whole_thing(tmp_path, steps):
     rng = random.Random(0)
     order = [sys.executable, "-c", WRITER, str(tmp_path), steps]
-    kept = [subprocess.Popen([*order, "2"], stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    writers = [subprocess.Popen([*order, "2"], stderr=subprocess.PIPE, text=True) for _ in range(3)]
     absent = killed = 0
-    while any(process.poll() is None for process in kept):
+    while any(process.poll() is None for process in writers):
         with subprocess.Popen([*order, "60"]) as victim:
             end = time.monotonic() + rng.uniform(0.3, 1.0)
             while time.monotonic() < end:
                 absent += killed > 0 and not (tmp_path / "case").exists()
             victim.send_signal(signal.SIGKILL)
         killed += (tmp_path / "case").exists()
-    assert [process.communicate()[1] for process in kept] == [""] * 3
+    assert [process.communicate()[1] for process in writers] == [""] * 3
     assert killed > 1
     assert steps == "two steps" or not absent
     sweep(tmp_path)
@@ -214,8 +214,8 @@ def test_leftovers_of_ended_programs_are_swept_and_links_are_not_followed(tmp_pa
 def test_the_digest_of_a_value_is_that_of_its_content():
     assert value_digest({"a": 1, "b": [2]}) == value_digest({"b": [2], "a": 1})
     assert value_digest({"a": 1}) != value_digest({"a": "1"})
-    known = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"  # of {}
-    assert value_digest({}) == known
+    expected = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"  # of {}
+    assert value_digest({}) == expected
 
 
 def test_a_work_folder_goes_at_its_end_and_after_a_kill_with_the_next(tmp_path, dead):

@@ -21,9 +21,9 @@ from cytosuite.files.working import (
 
 
 def _old(path):
-    for each in (path, *path.rglob("*")):
-        then = each.stat().st_mtime - DAY_S - 10
-        os.utime(each, (then, then))
+    for entry in (path, *path.rglob("*")):
+        then = entry.stat().st_mtime - DAY_S - 10
+        os.utime(entry, (then, then))
 
 
 def test_no_two_names_are_alike_in_threads_either():

@@ -48,7 +48,7 @@ def test_frames_are_refused():
 def test_channels_are_normalised_on_their_own_and_keep_their_metadata(rng):
     array = rng.normal(((100,), (300,)), ((2,), (9,)), (2, 4096))
     image = tensor_of(Volume(array.reshape(2, 4, 32, 32), (2.0, 1.0, 1.0), "CZYX"))
-    found = NormaliseBackgroundd("image")({"image": image})["image"]
-    for made, given in zip(found.numpy(), image.numpy(), strict=True):
-        assert_array_equal(made, normalise(given, background_of(given)))
-    assert found.meta.keys() == image.meta.keys()
+    normalised = NormaliseBackgroundd("image")({"image": image})["image"]
+    for output, channel in zip(normalised.numpy(), image.numpy(), strict=True):
+        assert_array_equal(output, normalise(channel, background_of(channel)))
+    assert normalised.meta.keys() == image.meta.keys()

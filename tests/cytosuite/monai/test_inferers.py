@@ -33,10 +33,10 @@ def test_tiles_of_a_network_of_monai_are_the_whole_image(shape):
 
 
 def test_further_arguments_reach_the_network():
-    made = TileInferer((8, 8), (1, 1), (0, 0))(
+    values = TileInferer((8, 8), (1, 1), (0, 0))(
         torch.ones(1, 1, 20, 9), lambda image, gain, bias: gain * image + bias, 2, bias=3
     )
-    np.testing.assert_array_equal(made, np.full((1, 1, 20, 9), 5))
+    np.testing.assert_array_equal(values, np.full((1, 1, 20, 9), 5))
 
 
 def test_a_network_that_sees_the_whole_image_and_other_axes_are_refused():

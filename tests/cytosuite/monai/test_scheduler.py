@@ -34,8 +34,8 @@ def test_its_images_are_those_of_the_diffusion_model(kind):
         answer = ANSWERS[kind](_expected(image, signal), image, signal)
         image, _ = scheduler.step(answer, step, image)
     levels = np.append(scheduler.alphas_cumprod[scheduler.timesteps].double(), 1.0)
-    wanted = sample(start.numpy().copy(), _expected, levels, lambda _: None)
-    np.testing.assert_allclose(image, wanted, atol=2e-4)
+    expected = sample(start.numpy().copy(), _expected, levels, lambda _: None)
+    np.testing.assert_allclose(image, expected, atol=2e-4)
     assert abs(float(image.std()) - SD) < 0.05
 
 

@@ -40,53 +40,53 @@ def started():
 
 def main(run, image, folder, facts):
     """Do it all."""
-    found = {}
+    seen = {}
     viewer, window = started()
     viewer.open(run, plugin="cytosuite")
-    found["run"] = [layer.name for layer in viewer.layers]
-    found["contours"] = [layer.contour for layer in viewer.layers if layer.name == "truth"]
-    found["cases"] = [window.run.cases.item(n).text() for n in range(window.run.cases.count())]
+    seen["run"] = [layer.name for layer in viewer.layers]
+    seen["contours"] = [layer.contour for layer in viewer.layers if layer.name == "truth"]
+    seen["cases"] = [window.run.cases.item(n).text() for n in range(window.run.cases.count())]
     window.run.cases.setCurrentRow(1)
     window.run.show_case()
-    found["next"] = [layer.name for layer in viewer.layers]
+    seen["next"] = [layer.name for layer in viewer.layers]
     viewer.layers.clear()
 
     viewer.open(image, plugin="cytosuite")
     segment = window.segment
     segment.algorithm.setCurrentIndex(segment.algorithm.findData("watershed"))
-    found["spacing"] = segment.spacing.text()
+    seen["spacing"] = segment.spacing.text()
     segment.go(dry=True)
     wait(segment.runner)
-    found["why"] = segment.reasons.toPlainText()
+    seen["why"] = segment.reasons.toPlainText()
     segment.go(dry=False)
-    found["busy"] = [segment.runner.row.isVisibleTo(segment), segment.start.isEnabled()]
+    seen["busy"] = [segment.runner.row.isVisibleTo(segment), segment.start.isEnabled()]
     segment.runner.stop()
     wait(segment.runner)
-    found["cancelled"] = segment.runner.line.text()
+    seen["cancelled"] = segment.runner.line.text()
     segment.go(dry=False)
     wait(segment.runner)
-    found["said"] = segment.runner.line.text()
+    seen["said"] = segment.runner.line.text()
     labels = viewer.layers[-1]
-    found["labels"] = [type(labels).__name__, labels.scale.tolist(), int(labels.data.max())]
+    seen["labels"] = [type(labels).__name__, labels.scale.tolist(), int(labels.data.max())]
 
     correct = window.correct
-    found["active"] = labels.selected_label
+    seen["active"] = labels.selected_label
     labels.data[0, 0, 0] = 1  # far from the object of this label
     labels.paint(tuple(np.array(labels.data.shape) // 2), 200)
     correct.folder.setText(folder)
     correct.write()
-    found["saved"] = [correct.runner.line.text(), correct.there.text(), correct.command.text()]
+    seen["saved"] = [correct.runner.line.text(), correct.there.text(), correct.command.text()]
     correct.write()
-    found["again"] = correct.runner.line.text()
+    seen["again"] = correct.runner.line.text()
 
     correct.steps.setText(" 20 ")
-    found["command"] = correct.command.text()
+    seen["command"] = correct.command.text()
     correct.runner.work = SimpleNamespace(words=correct.words())  # a training that has ended
     correct.new.setText("edited while it ran")
     correct._trained()
-    found["offered"] = correct.parents.itemText(correct.parents.count() - 1)
+    seen["offered"] = correct.parents.itemText(correct.parents.count() - 1)
     viewer.close()
-    Path(facts).write_text(json.dumps(found))
+    Path(facts).write_text(json.dumps(seen))
 
 
 if __name__ == "__main__":

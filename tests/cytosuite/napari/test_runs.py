@@ -26,28 +26,30 @@ def test_a_run_opens_by_its_folder_report_and_cases(run):
     assert run_of(run / "watershed/good") == (run, "watershed", "good")
     assert run_of(run / "report") == (run, "", "")
     assert run_of(run.parent) is None
-    found = {given["name"]: (kind, given["scale"]) for _, given, kind in run_layers(run)}
-    assert list(found) == ["bad", "truth", "watershed", "watershed: missed (1)"]
-    assert {scale for _, scale in found.values()} == {SPACING}
+    layers = {
+        attributes["name"]: (kind, attributes["scale"]) for _, attributes, kind in run_layers(run)
+    }
+    assert list(layers) == ["bad", "truth", "watershed", "watershed: missed (1)"]
+    assert {scale for _, scale in layers.values()} == {SPACING}
     good = run_layers(run / "watershed/good")
-    assert [given["name"] for _, given, _ in good] == ["good", "truth", "watershed"]
+    assert [attributes["name"] for _, attributes, _ in good] == ["good", "truth", "watershed"]
     refused("/<watershed>/<case>, found neither", run_layers, run / "watershed/output")
 
 
 def test_the_layers_of_a_case_have_the_scale_of_its_image(run):
     image = next(run.parent.glob("datasets/*/cases/bad/sockets/images/microscopy-image/bad.tif"))
-    known = Volume(read(image).array, SPACING, "ZYX", {"spacing_source": "assumed"})
-    write(image, replace(known, spacing=(1.0, 1.0, 1.0)))
+    volume = Volume(read(image).array, SPACING, "ZYX", {"spacing_source": "assumed"})
+    write(image, replace(volume, spacing=(1.0, 1.0, 1.0)))
     seal(image.parents[3])
-    found = run_layers(run)
-    assert {(given["scale"], given["units"]) for _, given, _ in found} == {
+    layers = run_layers(run)
+    assert {(attributes["scale"], attributes["units"]) for _, attributes, _ in layers} == {
         ((1.0,) * 3, ("pixel",) * 3)
     }
 
 
 def test_the_error_of_a_failed_case_is_no_layer(run):
     (run / "watershed/bad/record.json").write_text("{}")
-    assert [given["name"] for _, given, _ in run_layers(run)] == ["bad", "truth"]
+    assert [attributes["name"] for _, attributes, _ in run_layers(run)] == ["bad", "truth"]
 
 
 @pytest.mark.parametrize(
@@ -61,15 +63,15 @@ def test_the_error_of_a_failed_case_is_no_layer(run):
     ],
 )
 def test_errors_are_those_of_the_report(situations, name, classes):
-    truth, answer = (Volume(own, SPACING) for own in getattr(situations, name)())
-    found = errors(truth, answer)
-    assert set(found) == classes
-    for error, labels in found.items():
+    truth, answer = (Volume(array, SPACING) for array in getattr(situations, name)())
+    wrong = errors(truth, answer)
+    assert set(wrong) == classes
+    for error, labels in wrong.items():
         assert np.isin(labels, (answer if error == "false" else truth).array).all()
 
 
 def test_small_true_objects_are_no_errors(situations):
-    truth, answer = (Volume(own, SPACING) for own in situations.missed())
+    truth, answer = (Volume(array, SPACING) for array in situations.missed())
     assert errors(truth, answer, smallest=1000) == {}
 
 

@@ -32,7 +32,7 @@ def test_a_run_opens_and_labels_are_made_corrected_and_saved(run, tmp_path):
     write(image, Volume(ball, SPACING, "ZYX", {"channel": "nucleus"}))
     done = ran(*SCREEN, sys.executable, DRIVE, run, image, folder, tmp_path / "facts.json")
     assert done.returncode == 0, done.stderr
-    found = read_json(tmp_path / "facts.json")
+    seen = read_json(tmp_path / "facts.json")
     facts = {
         "run": ["bad", "truth", "watershed", "watershed: missed (1)"],
         "contours": [1],
@@ -43,16 +43,16 @@ def test_a_run_opens_and_labels_are_made_corrected_and_saved(run, tmp_path):
         "labels": ["Labels", list(SPACING), 1],
         "active": 2,
     }
-    assert {name: found[name] for name in facts} == facts
-    assert "chosen by the image" in found["why"]
-    assert "cancelled" in found["cancelled"]
-    assert "1 objects" in found["said"]
+    assert {name: seen[name] for name in facts} == facts
+    assert "chosen by the image" in seen["why"]
+    assert "cancelled" in seen["cancelled"]
+    assert "1 objects" in seen["said"]
     said = "saved: a cell, 2 objects; in several pieces, which may be objects of their own: 1<"
-    assert said in found["saved"][0]
-    assert found["command"].endswith(" --name mine --steps 20")
-    assert found["offered"].endswith(":mine")
-    assert found["saved"][1] == "images with labels in the folder: 1"
-    assert str(folder) in found["saved"][2]
-    assert "is there already" in found["again"]
+    assert said in seen["saved"][0]
+    assert seen["command"].endswith(" --name mine --steps 20")
+    assert seen["offered"].endswith(":mine")
+    assert seen["saved"][1] == "images with labels in the folder: 1"
+    assert str(folder) in seen["saved"][2]
+    assert "is there already" in seen["again"]
     (item,) = index(folder, "segment").items
     assert load(item, None, {}).volume("instance-labels").spacing == SPACING

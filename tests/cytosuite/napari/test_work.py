@@ -55,16 +55,16 @@ def test_progress_is_in_the_lines():
 
 def test_the_fine_tuning_is_one_command():
     words = train_words("/my folder", "cellpose3d:tissue-nuclei-3d", "mine")
-    wanted = "cytosuite train cellpose3d '/my folder' --from tissue-nuclei-3d --name mine"
-    assert typed(words) == wanted
+    command = "cytosuite train cellpose3d '/my folder' --from tissue-nuclei-3d --name mine"
+    assert typed(words) == command
     assert train_words("spheroid", "cellpose3d:x", "mine")[2] == "./spheroid"  # no dataset
     assert train_words("a", "cellpose3d:x", "mine", "20")[-2:] == ["--steps", "20"]
 
 
 def test_the_outcome_names_objects_and_the_diameter_with_its_source():
     notes = {"diameter_px": 16.7, "diameter_source": "network"}
-    found = outcome({"objects": 3, "seconds": 2.04, "notes": notes})
-    assert found == "3 objects, diameter 16.7 px (network), 2.0 s"
+    line = outcome({"objects": 3, "seconds": 2.04, "notes": notes})
+    assert line == "3 objects, diameter 16.7 px (network), 2.0 s"
     assert outcome({"seconds": 0.1}) == "0.1 s"
 
 

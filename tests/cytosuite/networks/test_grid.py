@@ -42,7 +42,7 @@ def test_a_working_voxel_depends_on_no_voxel_beyond_its_reach(working, rng):
         far = place.high[middle] + reach + 1
         changed = image.copy()
         np.moveaxis(changed, axis, 0)[far:] += 1
-        before, after = (to_working(each, factor).take(middle, axis) for each in (image, changed))
+        before, after = (to_working(array, factor).take(middle, axis) for array in (image, changed))
         np.testing.assert_array_equal(before, after)
         np.moveaxis(changed, axis, 0)[far - 2 : far] += 1  # the second has no weight at a centre
         assert (to_working(changed, factor).take(middle, axis) != before).any()
@@ -56,8 +56,8 @@ def two_touching(spacing, shape):
     return labels.astype(np.uint32), inside.max(0).astype(np.float32)
 
 
-def iou(truth, found, label):
-    return ((truth == label) & (found == label)).sum() / ((truth == label) | (found == label)).sum()
+def iou(truth, other, label):
+    return ((truth == label) & (other == label)).sum() / ((truth == label) | (other == label)).sum()
 
 
 @pytest.mark.parametrize("times", [2, 3])
@@ -65,8 +65,8 @@ def test_labels_on_a_finer_grid_have_smooth_borders(times):
     coarse, margin = two_touching((2.0, 2.0, 2.0), (16, 16, 18))
     fine = tuple(times * n for n in coarse.shape)
     truth, _ = two_touching((2 / times,) * 3, fine)
-    found = labels_to_image(coarse, _linear(margin, fine) > 0, stencils(coarse.shape, fine))
+    labels = labels_to_image(coarse, _linear(margin, fine) > 0, stencils(coarse.shape, fine))
     nearest = np.kron(coarse, np.ones((times,) * 3, np.uint32))
     for label in (1, 2):
-        assert iou(truth, found, label) > 0.92
-        assert iou(truth, found, label) > iou(truth, nearest, label) + 0.05
+        assert iou(truth, labels, label) > 0.92
+        assert iou(truth, labels, label) > iou(truth, nearest, label) + 0.05

@@ -21,9 +21,9 @@ def run(*words, folder, **environment):
     """Run Python in a folder with the module `loops`; return its output."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA")}
     paths = os.pathsep.join([str(folder), *filter(None, sys.path)])
-    given = clean | {"PYTHONPATH": paths, "NUMBA_CPU_NAME": "generic"} | environment
+    variables = clean | {"PYTHONPATH": paths, "NUMBA_CPU_NAME": "generic"} | environment
     ended = subprocess.run(
-        [sys.executable, *words], env=given, cwd=folder, capture_output=True, check=True
+        [sys.executable, *words], env=variables, cwd=folder, capture_output=True, check=True
     )
     return ended.stdout.decode().strip()
 
@@ -38,13 +38,13 @@ def folder(tmp_path):
 def test_kept_loops_are_used_without_writing_there(folder, tmp_path):
     temporary = tmp_path / "tmp"
     temporary.mkdir()
-    given = {"folder": folder, "TMPDIR": str(temporary)}
-    assert run("-m", "cytosuite.networks.kernels", "loops", **given) == "loops: 2 files"
+    options = {"folder": folder, "TMPDIR": str(temporary)}
+    assert run("-m", "cytosuite.networks.kernels", "loops", **options) == "loops: 2 files"
     store = folder / "kernels"
     before = {path: path.stat().st_mtime_ns for path in store.rglob("*")}
     for path in [store, *before]:
         path.chmod(0o555 if path.is_dir() else 0o444)
-    assert run("-c", COUNT, **given) == "8 1"
+    assert run("-c", COUNT, **options) == "8 1"
     assert {path: path.stat().st_mtime_ns for path in store.rglob("*")} == before
     assert list(temporary.iterdir()) == []  # the copy is gone
 

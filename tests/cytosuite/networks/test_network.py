@@ -117,9 +117,9 @@ def test_small_volumes_are_convolved_as_large_ones():
     ).requires_grad_(False)
     values = torch.randn(1, 3, 6, 8, 10)
     with exact("cpu"), torch.autograd.profiler.profile(use_device=None) as seen:
-        found = network(values)
+        answer = network(values)
     assert not [event.name for event in seen.function_events if "slow" in event.name]
-    torch.testing.assert_close(found, network(values))
+    torch.testing.assert_close(answer, network(values))
 
 
 @pytest.mark.parametrize(
@@ -132,8 +132,8 @@ def test_small_volumes_are_convolved_as_large_ones():
 )
 def test_other_convolutions_are_those_of_torch(layer, values):
     with exact("cpu"):
-        found = layer(values)
-    assert torch.equal(found, layer(values).detach())
+        answer = layer(values)
+    assert torch.equal(answer, layer(values).detach())
 
 
 def image(shape=(2, 9, 50, 61)):
@@ -143,11 +143,11 @@ def image(shape=(2, 9, 50, 61)):
 def test_many_channels_in_and_out_over_all_tiles():
     values = image()
     network = Recorder()
-    found = predict_tiles(values, network, channels=2, activate=lambda t: 2 * t, **TILING)
+    answer = predict_tiles(values, network, channels=2, activate=lambda t: 2 * t, **TILING)
     expected = 2 * np.stack([values[0] + values[1], values[0] - values[1]])
-    assert_allclose(found.values, expected, atol=1e-6)
-    assert found.values.dtype == np.float32
-    assert found.tiles == len(network.shapes) > 1
+    assert_allclose(answer.values, expected, atol=1e-6)
+    assert answer.values.dtype == np.float32
+    assert answer.tiles == len(network.shapes) > 1
     for shape in network.shapes:
         assert shape[:2] == (1, 2)
         assert all(n % m == 0 for n, m in zip(shape[2:], TILING["multiple"], strict=True))
@@ -161,9 +161,9 @@ def test_a_half_precise_network_is_rounded_and_its_answer_float32(half, monkeypa
     torch.nn.init.constant_(network.weight, 1.0)
     torch.nn.init.zeros_(network.bias)
     image = np.full((1, 4, 8, 8), 1 + 2**-12, np.float32)
-    found = predict_tiles(image, network, channels=1, half=half, **TILING).values
-    assert found.dtype == np.float32
-    assert np.unique(found).tolist() == [1.0 if half else 1 + 2**-12]
+    answer = predict_tiles(image, network, channels=1, half=half, **TILING).values
+    assert answer.dtype == np.float32
+    assert np.unique(answer).tolist() == [1.0 if half else 1 + 2**-12]
 
 
 def test_freed_memory_is_kept_within_and_given_back_after(monkeypatch):
@@ -187,18 +187,18 @@ def test_skipped_tiles_are_zero():
     values = image((2, 16, 32, 200))
     network = Recorder()
     values[..., 100:] = 0
-    found = predict_tiles(values, network, channels=1, skip=lambda part: not part.any(), **TILING)
-    assert 0 < found.skipped < found.tiles
-    assert len(network.shapes) == found.tiles - found.skipped
-    assert not found.values[..., 100:].any()
-    assert found.values[..., :100].all()
+    answer = predict_tiles(values, network, channels=1, skip=lambda part: not part.any(), **TILING)
+    assert 0 < answer.skipped < answer.tiles
+    assert len(network.shapes) == answer.tiles - answer.skipped
+    assert not answer.values[..., 100:].any()
+    assert answer.values[..., :100].all()
 
 
 @pytest.mark.parametrize("shape", [(2, 1, 40, 40), (2, 3, 7, 70), (2, 1, 1, 1)])
 def test_thin_axes_are_extended_on_both_sides(shape):
     values = image(shape)
-    found = predict_tiles(values, Recorder(), channels=1, **TILING)
-    assert_array_equal(found.values[0], values[0] + values[1])
+    answer = predict_tiles(values, Recorder(), channels=1, **TILING)
+    assert_array_equal(answer.values[0], values[0] + values[1])
 
 
 @pytest.mark.parametrize("fold", [1, 2, 3])
@@ -215,9 +215,9 @@ def test_a_voxel_norm_by_hand():
     norm = VoxelNorm(2)
     norm.gain.data[:] = torch.tensor([1.0, 2.0])
     norm.shift.data[:] = torch.tensor([0.0, 0.5])
-    found = norm(torch.tensor([3.0, 4.0]).view(1, 2, 1, 1, 1)).flatten()
+    answer = norm(torch.tensor([3.0, 4.0]).view(1, 2, 1, 1, 1)).flatten()
     root = (12.5 + 1e-4) ** 0.5
-    torch.testing.assert_close(found, torch.tensor([3 / root, 8 / root + 0.5]))
+    torch.testing.assert_close(answer, torch.tensor([3 / root, 8 / root + 0.5]))
     assert torch.equal(norm(torch.zeros(1, 2, 1, 1, 1)).flatten(), norm.shift)
 
 
@@ -227,8 +227,8 @@ def test_lazy_and_mapped_channels_have_the_answer_of_an_array(shape, mapped, tig
     expected = predict_tiles(values, Recorder(), channels=2, **TILING)
     tight()
     lazy = Lazy(shape, lambda box: values[(slice(None), *box)])
-    for given in (lazy, mapped(values)):
-        found = predict_tiles(given, Recorder(), channels=2, **TILING)
-        assert_array_equal(found.values, expected.values)
-        assert memory.is_mapped(found.values)
-        assert found.tiles == expected.tiles
+    for channels in (lazy, mapped(values)):
+        answer = predict_tiles(channels, Recorder(), channels=2, **TILING)
+        assert_array_equal(answer.values, expected.values)
+        assert memory.is_mapped(answer.values)
+        assert answer.tiles == expected.tiles

@@ -18,16 +18,16 @@ from cytosuite.networks.normalise import (
 def test_background_and_noise_are_found_beneath_nuclei(bright, rng):
     image = rng.normal(200.0, 7.0, (20, 60, 60))
     image[rng.random(image.shape) < bright] += 500
-    found = background_of(image)
-    assert abs(found.mean - 200) < 2
-    assert abs(found.sd - 7) < 1
+    background = background_of(image)
+    assert abs(background.mean - 200) < 2
+    assert abs(background.sd - 7) < 1
 
 
 def test_the_formula_by_hand():
     image = np.array([100.0, 106.0, 160.0], np.float32)
-    found = normalise(image, Background(100.0, 2.0))
-    assert_allclose(found, [0, 0.5 * np.arcsinh(1), 0.5 * np.arcsinh(10)], rtol=1e-6)
-    assert found.dtype == np.float32
+    normalised = normalise(image, Background(100.0, 2.0))
+    assert_allclose(normalised, [0, 0.5 * np.arcsinh(1), 0.5 * np.arcsinh(10)], rtol=1e-6)
+    assert normalised.dtype == np.float32
     assert image[0] == 100  # the argument is left alone
 
 
@@ -35,25 +35,25 @@ def test_the_formula_by_hand():
 def test_denormalise_undoes_normalise(mean, sd, seed):
     image = (mean + sd * np.random.default_rng(seed).normal(0, 30, 200)).astype(np.float32)
     background = Background(mean, sd)
-    found = denormalise(normalise(image, background), background)
-    assert found.dtype == np.float32
-    assert_allclose(found, image, rtol=2e-5, atol=1e-4 * sd + 1e-6 * abs(mean))
+    restored = denormalise(normalise(image, background), background)
+    assert restored.dtype == np.float32
+    assert_allclose(restored, image, rtol=2e-5, atol=1e-4 * sd + 1e-6 * abs(mean))
 
 
 def test_values_beyond_all_images_stay_finite_and_in_order():
-    found = denormalise(np.array([-1e30, -40, -39, 0, 39, 40, 1e30]), Background(0.0, 1.0))
-    assert np.isfinite(found).all()
-    assert (np.diff(found) >= 0).all()
-    assert found[0] == found[1]
-    assert found[-1] == found[-2] > found[-3]
+    values = denormalise(np.array([-1e30, -40, -39, 0, 39, 40, 1e30]), Background(0.0, 1.0))
+    assert np.isfinite(values).all()
+    assert (np.diff(values) >= 0).all()
+    assert values[0] == values[1]
+    assert values[-1] == values[-2] > values[-3]
 
 
 def test_the_grey_values_of_a_domain_are_its_median_background(rng):
     images = [rng.normal(mean, 4, (30, 60)).astype(np.uint16) for mean in (90, 100, 300)]
-    found = target_of(images)
-    assert found.mean == pytest.approx(100, abs=2)
-    assert found.sd == pytest.approx(4, abs=0.6)
-    assert found.dtype == "uint16"
+    target = target_of(images)
+    assert target.mean == pytest.approx(100, abs=2)
+    assert target.sd == pytest.approx(4, abs=0.6)
+    assert target.dtype == "uint16"
     assert target_of([image.astype(np.int64) for image in images]).dtype == "float32"
 
 

@@ -102,13 +102,13 @@ def test_the_object_at_the_middle_of_the_area_has_the_width():
 
 
 def test_a_given_diameter_decides():
-    found = scale(spots(30.0), diameter_um=20.0)
-    assert (found.source, found.ratio, found.settled) == ("given", 2.0, True)
+    scaled = scale(spots(30.0), diameter_um=20.0)
+    assert (scaled.source, scaled.ratio, scaled.settled) == ("given", 2.0, True)
     source = "shared, median of 5 images"
     shared = scale(spots(30.0), diameter_um=20.0, diameter_source=source)
-    assert shared == found._replace(source=source)
-    assert found.spacing == (1.0, 0.5, 0.5)
-    assert found.factor == (0.5, 0.5, 0.5)
+    assert shared == scaled._replace(source=source)
+    assert scaled.spacing == (1.0, 0.5, 0.5)
+    assert scaled.factor == (0.5, 0.5, 0.5)
 
 
 def test_an_estimate_counts_only_where_it_differs_much_and_is_told():
@@ -126,10 +126,10 @@ def test_an_estimate_counts_only_where_it_differs_much_and_is_told():
 
 def test_without_a_voxel_size_the_estimate_is_all_there_is():
     image = spots(30.0, (1.0, 1.0, 1.0))
-    found = scale(image, (1.0, 1.0, 1.0), estimate=False, spacing_source="assumed")
-    assert found.source == "estimated"
-    assert found.factor[0] == pytest.approx(found.factor[1] / 2)
-    assert found.warnings == ()
+    scaled = scale(image, (1.0, 1.0, 1.0), estimate=False, spacing_source="assumed")
+    assert scaled.source == "estimated"
+    assert scaled.factor[0] == pytest.approx(scaled.factor[1] / 2)
+    assert scaled.warnings == ()
 
 
 @pytest.mark.parametrize("wrong", [0, "large"])

@@ -31,15 +31,15 @@ def test_tiles_keep_to_their_size_to_the_multiple_and_to_the_halo(shape):
     halo = (2, 5, 7)
     tiles = plan(shape, size, halo, multiple=MULTIPLE)
     for tile in tiles:
-        for axis, (read, kept, crop) in enumerate(
+        for axis, (read, core, crop) in enumerate(
             zip(tile.input, tile.output, tile.crop, strict=True)
         ):
             assert read.stop - read.start <= size[axis]
             assert read.start % MULTIPLE[axis] == 0
             assert read.stop % MULTIPLE[axis] == 0 or read.stop == shape[axis]
-            assert kept.start - read.start >= halo[axis] or read.start == kept.start == 0
-            assert read.stop - kept.stop >= halo[axis] or kept.stop == shape[axis]
-            assert (crop.start, crop.stop) == (kept.start - read.start, kept.stop - read.start)
+            assert core.start - read.start >= halo[axis] or read.start == core.start == 0
+            assert read.stop - core.stop >= halo[axis] or core.stop == shape[axis]
+            assert (crop.start, crop.stop) == (core.start - read.start, core.stop - read.start)
 
 
 @pytest.mark.parametrize(
@@ -74,10 +74,10 @@ def test_a_sample_lies_evenly_in_a_large_volume(shape, monkeypatch):
     monkeypatch.setattr(module, "BRICK", (2, 8, 8))
     grid = np.indices(shape).astype(np.float32)
     for axis, size in enumerate(shape):
-        found = sample(lambda box, axis=axis: grid[axis][box], shape)
-        assert 15_000 < found.size < 22_000
-        assert found.mean() == pytest.approx((size - 1) / 2, rel=0.1)
-        assert found.std() == pytest.approx(grid[axis].std(), rel=0.15)
+        values = sample(lambda box, axis=axis: grid[axis][box], shape)
+        assert 15_000 < values.size < 22_000
+        assert values.mean() == pytest.approx((size - 1) / 2, rel=0.1)
+        assert values.std() == pytest.approx(grid[axis].std(), rel=0.15)
 
 
 @pytest.mark.parametrize("shape", SHAPES)

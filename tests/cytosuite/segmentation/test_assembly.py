@@ -21,9 +21,9 @@ RIGHT = Tile(box(4, 12), box(6, 12), box(2, 8))
 
 def assembled(*blocks):
     assembly = Assembly((1, 1, 12))
-    for text, own, block in blocks:
+    for text, members, block in blocks:
         part = drawn(text).astype(np.uint32)[None, None]
-        assembly.add(part, np.isin(np.arange(part.max() + 1), own), block)
+        assembly.add(part, np.isin(np.arange(part.max() + 1), members), block)
     labels, objects, pieces = assembly.finish()
     assert labels.max() == objects
     return "".join(map(str, labels.ravel())).replace("0", "."), pieces
@@ -58,9 +58,9 @@ def test_numbers_follow_the_first_voxels_and_need_no_more_bytes_than_they_must(o
     for count, dtype in ((65535, np.uint16), (65536, np.uint32)):
         shape = (2, 256, 256)
         place = tuple(slice(0, n) for n in shape)
-        given = np.arange(count, count - 2**17, -1).clip(0).astype(np.uint32).reshape(shape)
+        numbers = np.arange(count, count - 2**17, -1).clip(0).astype(np.uint32).reshape(shape)
         assembly = Assembly(shape)
-        assembly.add(given, np.arange(count + 1) > 0, Tile(place, place, place))
+        assembly.add(numbers, np.arange(count + 1) > 0, Tile(place, place, place))
         labels, objects, pieces = assembly.finish()
         assert (labels.dtype, objects, pieces) == (dtype, count, 0)
         assert_array_equal(labels.ravel()[:count], np.arange(1, count + 1))
@@ -107,10 +107,10 @@ def test_objects_across_borders_are_those_of_the_whole(backwards, on_disk, tight
         tight()
     labels = nuclei()
     assert all(straddling(labels, axis) > 2 for axis in range(3))
-    found, objects, pieces = together(labels, CORES[::-1] if backwards else CORES)
-    assert_array_equal(found, labels)
+    joined, objects, pieces = together(labels, CORES[::-1] if backwards else CORES)
+    assert_array_equal(joined, labels)
     assert (objects, pieces) == (labels.max(), 0)
-    assert memory.is_mapped(found) == on_disk
+    assert memory.is_mapped(joined) == on_disk
 
 
 def test_an_object_larger_than_the_margin_is_cut_but_neither_lost_nor_found_twice():
@@ -118,12 +118,12 @@ def test_an_object_larger_than_the_margin_is_cut_but_neither_lost_nor_found_twic
     labels[10:14, 8:12, :] = labels.max() + 1  # through all blocks along x
     labels = in_order(labels)[0]
     giant = labels[11, 9, 30]
-    found, objects, pieces = together(labels, CORES)
-    assert_array_equal(found > 0, labels > 0)
-    parts = np.unique(found[labels == giant])
+    joined, objects, pieces = together(labels, CORES)
+    assert_array_equal(joined > 0, labels > 0)
+    parts = np.unique(joined[labels == giant])
     assert 1 < len(parts) == pieces
     assert objects == labels.max() - 1 + pieces
-    assert not np.isin(found[labels != giant], parts).any()
+    assert not np.isin(joined[labels != giant], parts).any()
 
 
 @pytest.mark.parametrize("agreement", [0, 2])

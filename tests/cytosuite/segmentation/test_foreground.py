@@ -35,8 +35,8 @@ def test_distances_and_owners_are_those_of_the_nearest_voxel(shape, spacing):
     assert not near.all()
     for label in range(1, 9):  # of several nearest ones any
         mine = near & (owner == label)
-        own = ndimage.distance_transform_edt(labels != label, spacing)
-        assert_allclose(own[mine], expected[mine], rtol=1e-6)
+        away = ndimage.distance_transform_edt(labels != label, spacing)
+        assert_allclose(away[mine], expected[mine], rtol=1e-6)
 
 
 def test_background_and_spread_of_plain_noise():

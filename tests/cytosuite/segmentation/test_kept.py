@@ -36,14 +36,14 @@ def test_probability_is_that_of_all_pairs_of_each_object(volume, reach):
     labels = np.zeros(volume.shape, np.int32)
     labels[1, 1:3, 1:3], labels[2, 4, 5], labels[0, 0, 4] = 1, 4, 2
     around = surroundings(labels, SPACING, reach)
-    found = standing_out(volume, labels, around)
-    assert found.shape == (5,)
-    assert np.isnan(found[[0, 3]]).all()
+    shares = standing_out(volume, labels, around)
+    assert shares.shape == (5,)
+    assert np.isnan(shares[[0, 3]]).all()
     for number in (1, 2, 4):
         difference = volume[labels == number][:, None] - volume[around == number].astype(float)
         expected = ((difference > 0) + 0.5 * (difference == 0)).mean()
-        assert found[number] == pytest.approx(expected, abs=1e-12)
-    assert_allclose(standing_out(-volume.astype(int), labels, around), 1 - found)
+        assert shares[number] == pytest.approx(expected, abs=1e-12)
+    assert_allclose(standing_out(-volume.astype(int), labels, around), 1 - shares)
 
 
 def test_half_of_the_probability_beyond_chance_is_enough():
@@ -74,11 +74,11 @@ def test_a_shift_of_whole_voxels_is_found_in_every_zone(voxels):
     zones[4:12, 10:30, 10:30] = 1
     zones[4:12, 32:50, 32:50] = 3
     moved = np.roll(volume, voxels, (0, 1, 2))
-    found = shifts(volume, moved, zones, SPACING)
-    assert found.shape == (4, 3)
-    assert np.isnan(found[[0, 2]]).all()
-    assert np.abs(found[[1, 3]] - np.multiply(voxels, SPACING)).max() < 0.1
-    assert_allclose(shifts(moved, volume, zones, SPACING), -found, atol=1e-9)
+    vectors = shifts(volume, moved, zones, SPACING)
+    assert vectors.shape == (4, 3)
+    assert np.isnan(vectors[[0, 2]]).all()
+    assert np.abs(vectors[[1, 3]] - np.multiply(voxels, SPACING)).max() < 0.1
+    assert_allclose(shifts(moved, volume, zones, SPACING), -vectors, atol=1e-9)
 
 
 def test_a_shift_by_parts_of_voxels_is_found():

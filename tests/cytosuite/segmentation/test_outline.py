@@ -63,15 +63,15 @@ def test_trees_pass_through_a_file_and_others_are_refused(tmp_path):
 
 def test_objects_grow_to_where_the_trees_say_and_touching_ones_keep_their_sides():
     image, labels = scene()
-    found = redraw(labels, image, SPACING, HALF, 0.5)
-    assert found.dtype == labels.dtype
-    assert (np.bincount(found.ravel())[1:] > 1.5 * np.bincount(labels.ravel())[1:]).all()
-    assert all(np.mean(found[labels == n] == n) > 0.99 for n in (1, 2, 3))
+    redrawn = redraw(labels, image, SPACING, HALF, 0.5)
+    assert redrawn.dtype == labels.dtype
+    assert (np.bincount(redrawn.ravel())[1:] > 1.5 * np.bincount(labels.ravel())[1:]).all()
+    assert all(np.mean(redrawn[labels == n] == n) > 0.99 for n in (1, 2, 3))
     common = measure(labels, image, SPACING)
     bright = ndimage.gaussian_filter(image, 1) - common.background > common.threshold / 2
-    assert np.mean(bright[found > 0]) > 0.98
-    assert set(np.unique(found)) <= {0, 1, 2, 3}
-    assert np.mean(found[:, :24, :20][found[:, :24, :20] > 0] == 1) > 0.95
+    assert np.mean(bright[redrawn > 0]) > 0.98
+    assert set(np.unique(redrawn)) <= {0, 1, 2, 3}
+    assert np.mean(redrawn[:, :24, :20][redrawn[:, :24, :20] > 0] == 1) > 0.95
 
 
 def test_units_do_not_count_and_a_looser_outline_holds_a_tighter_one():
@@ -171,9 +171,9 @@ def test_an_outline_keeps_what_is_wider_than_a_quarter_of_a_radius():
     for width, stays in ((2, False), (7, True)):
         labels = disc.astype(np.uint8)
         labels[:32, 29 : 29 + width] = 0
-        found = redraw(labels, 10 + 90 * disc.astype(np.float32), (1.0, 1.0), AS_IT_IS, 0.5)
-        assert (found[22, 29:31] == 0).all() == stays
-        assert np.mean(found[labels > 0]) > 0.95
+        redrawn = redraw(labels, 10 + 90 * disc.astype(np.float32), (1.0, 1.0), AS_IT_IS, 0.5)
+        assert (redrawn[22, 29:31] == 0).all() == stays
+        assert np.mean(redrawn[labels > 0]) > 0.95
 
 
 def test_an_object_in_the_dark_is_dropped_and_nothing_changes_without_objects_or_light():
@@ -181,9 +181,9 @@ def test_an_object_in_the_dark_is_dropped_and_nothing_changes_without_objects_or
     labels[:4, :8, -8:] = 2
     labels[labels == 3] = 4
     labels[(labels == 2) & (np.indices(labels.shape)[1] > 7)] = 3
-    found = redraw(labels, image, SPACING, HALF, 0.5)
-    assert np.unique(found).tolist() == [0, 1, 2, 3]
-    assert not found[:4, :8, -8:].any()
+    redrawn = redraw(labels, image, SPACING, HALF, 0.5)
+    assert np.unique(redrawn).tolist() == [0, 1, 2, 3]
+    assert not redrawn[:4, :8, -8:].any()
     assert redraw(np.zeros_like(labels), image, SPACING, HALF, 0.5).max() == 0
     assert np.array_equal(redraw(labels, np.ones_like(image), SPACING, HALF, 0.5), labels)
 
@@ -195,12 +195,12 @@ def test_columns_are_finite_in_objects_of_one_voxel_and_at_the_border():
     near = look(labels, image, (1.0, 1.0), measure(labels, image, (1.0, 1.0)))
     assert near.columns.shape == (COLUMNS, near.voxels.size)
     assert np.isfinite(near.columns).all()
-    own = labels.ravel()[near.voxels]
-    assert (near.owner[own > 0] == own[own > 0]).all()
+    inside = labels.ravel()[near.voxels]
+    assert (near.owner[inside > 0] == inside[inside > 0]).all()
 
 
 def test_looseness_is_a_number_or_a_word_relative_to_the_card():
-    assert [looseness_of(0.55, given) for given in (None, "0.3", 0.3)] == [0.55, 0.3, 0.3]
+    assert [looseness_of(0.55, setting) for setting in (None, "0.3", 0.3)] == [0.55, 0.3, 0.3]
     assert looseness_of(0.5, "looser") == 0.65
     assert looseness_of(0.1, "tighter") == 0.05
     for bad in ("wide", "nan", 0, 1, "-1"):

@@ -33,13 +33,13 @@ def test_distances_are_in_um_along_every_axis(axis, spacing, monkeypatch, rng):
     shape = [36, 36, 36]
     shape[axis] = 80
     half = np.where(np.indices(shape)[axis] >= 40, 200.0, 10.0) + rng.normal(0, 2, shape)
-    (found,) = maps_of(half, spacing, ["distance"])
-    line = (np.arctanh(_everywhere(found)) * DEPTH_UM).mean(tuple({0, 1, 2} - {axis}))
+    (distance,) = maps_of(half, spacing, ["distance"])
+    line = (np.arctanh(_everywhere(distance)) * DEPTH_UM).mean(tuple({0, 1, 2} - {axis}))
     expected = (np.arange(80) + 0.5 - 40) * spacing[axis]
-    edge = max(n * s for n, s in zip(found.stride, spacing, strict=True))
+    edge = max(n * s for n, s in zip(distance.stride, spacing, strict=True))
     inner = np.abs(expected) < 20
     assert_allclose(line[inner], expected[inner], atol=1.6 * edge)
-    step = np.diff(line[len(line) // 2 + found.stride[axis] :][:10])
+    step = np.diff(line[len(line) // 2 + distance.stride[axis] :][:10])
     assert_allclose(step, spacing[axis], rtol=0.02)
 
 
@@ -54,17 +54,17 @@ def test_distances_are_in_um_along_every_axis(axis, spacing, monkeypatch, rng):
     ids=lambda image: f"{image.dtype} {image.shape}",
 )
 def test_images_without_a_specimen_have_maps_of_0(image):
-    for each in maps_of(image, (1.0, 0.3, 0.3), ("distance", "light")):
-        assert not each.values.any()
-        assert _everywhere(each).shape == image.shape
+    for field in maps_of(image, (1.0, 0.3, 0.3), ("distance", "light")):
+        assert not field.values.any()
+        assert _everywhere(field).shape == image.shape
 
 
 def test_the_inside_of_a_specimen_is_specimen_though_it_is_dark():
     inside = specimen()
     hollow = specimen(share=0.3)
-    found = specimen_of(np.where(inside & ~hollow, 200.0, 10.0).astype(np.float32), SPACING)
-    assert found[hollow].all()
-    assert (found == inside).mean() > 0.85
+    mask = specimen_of(np.where(inside & ~hollow, 200.0, 10.0).astype(np.float32), SPACING)
+    assert mask[hollow].all()
+    assert (mask == inside).mean() > 0.85
 
 
 def test_light_falls_on_its_way_through_the_specimen():
@@ -90,12 +90,12 @@ def test_maps_are_interpolated_between_the_middles_of_blocks():
 
 def test_blocks_at_the_end_are_means_of_what_they_hold():
     image = counted(2, 3, 5)
-    found = block_means(image, (2, 2, 3))
+    means = block_means(image, (2, 2, 3))
     expected = [
         [image[:, a, b].mean() for b in (slice(0, 3), slice(3, 5))]
         for a in (slice(0, 2), slice(2, 3))
     ]
-    assert_allclose(found[0], expected)
+    assert_allclose(means[0], expected)
     assert_array_equal(block_means(image, (1, 1, 1)), image)
     assert block_means(np.full((3, 3, 3), 65535, np.uint16), (3, 3, 3)) == 65535
 

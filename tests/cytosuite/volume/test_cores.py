@@ -44,10 +44,10 @@ def test_labels_are_the_same_on_any_number_of_cores(monkeypatch, rng):
         image[z - 2 : z + 3, y - 3 : y + 4, x - 3 : x + 4] += rng.integers(20, 90, dtype=np.uint16)
     monkeypatch.setattr(module, "PART", 4096)
     monkeypatch.setattr(module.parts_of, "__defaults__", (4096,))
-    found = []
+    labels = []
     for number in (1, 3):
         monkeypatch.setenv("OMP_NUM_THREADS", str(number))
         monkeypatch.setattr(module, "cores", lambda number=number: number)
-        found.append(segment(image, (1.0, 1.0, 1.0), Parameters(radii_um=(3.0,), local_um=5.0)))
-    assert found[0].max() > 10
-    np.testing.assert_array_equal(found[0], found[1])
+        labels.append(segment(image, (1.0, 1.0, 1.0), Parameters(radii_um=(3.0,), local_um=5.0)))
+    assert labels[0].max() > 10
+    np.testing.assert_array_equal(labels[0], labels[1])

@@ -17,10 +17,10 @@ def test_what_fits_is_in_memory_and_the_rest_on_disk(monkeypatch, tight, tmp_pat
     assert not is_mapped(room((3, 4), np.uint8))
     tight()
     monkeypatch.setenv(memory.SCRATCH, str(tmp_path))
-    found = room((3, 4), np.float32)
-    assert is_mapped(found)
-    assert is_mapped(found[1:].reshape(-1).view(np.uint32))
-    assert not found.any()
+    zeros = room((3, 4), np.float32)
+    assert is_mapped(zeros)
+    assert is_mapped(zeros[1:].reshape(-1).view(np.uint32))
+    assert not zeros.any()
     assert not list(tmp_path.iterdir())
 
 
@@ -38,10 +38,10 @@ def test_slabs_are_all_planes_once_and_bounded(planes, across, most):
 
 def test_a_blank_array_of_one_on_disk_takes_no_memory_and_cannot_be_written(mapped):
     array = mapped(np.ones((4, 5), np.uint16))
-    found = blank(array)
-    assert (found.shape, found.dtype, found.any()) == (array.shape, array.dtype, False)
+    zeros = blank(array)
+    assert (zeros.shape, zeros.dtype, zeros.any()) == (array.shape, array.dtype, False)
     with pytest.raises(ValueError, match="read-only"):
-        found[0] = 1
+        zeros[0] = 1
     assert not blank(np.ones(3)).any()
 
 
@@ -54,10 +54,10 @@ def array(request, monkeypatch, tight, rng):
     if request.param == "memory":
         return values
     tight()
-    monkeypatch.setattr(memory, "SLAB", 2 * values[0].size)
-    found = memory.room(SHAPE, np.uint16)
-    found[...] = values
-    return found
+    monkeypatch.setattr(large, "SLAB", 2 * values[0].size)
+    stored = memory.room(SHAPE, np.uint16)
+    stored[...] = values
+    return stored
 
 
 BOXES = [
@@ -71,10 +71,10 @@ BOXES = [
 @pytest.mark.parametrize("box", BOXES)
 def test_a_box_is_read_and_written(array, box):
     before = np.array(array)
-    found = taken(array, box)
-    assert_array_equal(found, before[box])
-    assert not is_mapped(found)
-    put(array, box, found + 1)
+    part = taken(array, box)
+    assert_array_equal(part, before[box])
+    assert not is_mapped(part)
+    put(array, box, part + 1)
     before[box] += 1
     assert_array_equal(array, before)
 
@@ -82,11 +82,10 @@ def test_a_box_is_read_and_written(array, box):
 def test_thinned_values_are_those_of_the_flat_array_and_another_dtype_has_room(array):
     for step in (1, 2, 7, 599, 600, 601, 1300, 10**6):
         assert_array_equal(thinned(array, step), np.array(array).ravel()[::step])
-    assert thinned(array > 5, 7).dtype == np.uint8  # whose percentiles can be taken
-    found = converted(array, np.float32)
-    assert_array_equal(found, array)
-    assert found.dtype == np.float32
-    assert is_mapped(found) == is_mapped(array)
+    floats = converted(array, np.float32)
+    assert_array_equal(floats, array)
+    assert floats.dtype == np.float32
+    assert is_mapped(floats) == is_mapped(array)
     assert converted(array, "uint16") is array
 
 
@@ -96,13 +95,13 @@ def resident():
 
 def test_work_on_a_mapped_array_keeps_no_memory(tight):
     tight()
-    found = memory.room((64, 1024, 1024), np.uint8)
-    box = tuple(slice(0, n) for n in found.shape)
+    stored = memory.room((64, 1024, 1024), np.uint8)
+    box = tuple(slice(0, n) for n in stored.shape)
     before = resident()
-    put(found, box, np.broadcast_to(np.uint8(7), found.shape))
-    assert thinned(found, 4096).sum() == 7 * 64 * 256
-    assert sum(int(slab.sum()) for slab in slabs_of(found)) == 7 * found.size
-    assert resident() - before < found.nbytes / 2
+    put(stored, box, np.broadcast_to(np.uint8(7), stored.shape))
+    assert thinned(stored, 4096).sum() == 7 * 64 * 256
+    assert sum(int(slab.sum()) for slab in slabs_of(stored)) == 7 * stored.size
+    assert resident() - before < stored.nbytes / 2
 
 
 def test_an_eighth_of_the_free_disk_stays_free(monkeypatch, tight, tmp_path):

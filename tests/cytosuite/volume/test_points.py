@@ -12,8 +12,8 @@ def test_the_nearest_other_point_is_far_where_there_is_none():
 
 def test_points_apart_are_those_of_one_trial_after_the_other(rng):
     points = rng.uniform(0, 10, (400, 3))
-    kept = []
+    places = []
     for number, point in enumerate(points):
-        if (np.linalg.norm(points[kept] - point, axis=1) > 2.0).all():
-            kept.append(number)
-    assert apart(points, 2.0).tolist() == kept
+        if (np.linalg.norm(points[places] - point, axis=1) > 2.0).all():
+            places.append(number)
+    assert apart(points, 2.0).tolist() == places

@@ -42,8 +42,8 @@ def test_explains_pixels():
 def test_only_metadata_that_every_program_can_hold_count():
     good = {"channel": "µ  m", "study": 2, "gain": 0.1, "on": True, "most": 2**64 - 1}
     bad = {"nan": float("nan"), "inf": float("inf"), "more": 2**64, "k" * 101: 1, "a\nb": 1, "": 1}
-    found, warnings = scalars(good | bad | {"list": [], "none": None})
-    assert found == good
+    metadata, warnings = scalars(good | bad | {"list": [], "none": None})
+    assert metadata == good
     assert warnings == ("metadata that no program can hold do not count: nan, inf, more, ...",)
     assert scalars(good) == (good, ())
     numbers, _ = scalars({"gain": np.float32(3), "planes": np.int64(2), "on": np.bool_(True)})
