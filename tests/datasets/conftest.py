@@ -17,7 +17,7 @@ def hold_on_disk(monkeypatch, tight, tmp_path):
         monkeypatch.setenv(memory.SCRATCH, str(tmp_path))
         slabs = make()
         assert (slabs.metadata, slabs.conditions) == (whole.metadata, whole.conditions)
-        before, after = ({**made.sockets, **made.extras} for made in (whole, slabs))
+        before, after = ({**sample.sockets, **sample.extras} for sample in (whole, slabs))
         assert set(before) == set(after)
         for name, volume in after.items():
             assert volume.array.tobytes() == before[name].array.tobytes(), name

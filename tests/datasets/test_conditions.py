@@ -18,9 +18,9 @@ def test_counts_by_hand():
     labels = np.array([[0, 0, 0, 0, 1, 1]])
     # Second differences -6 and 3: noise sqrt((36 + 9) / 2 / 6); mean 12 inside, 3/4 outside.
     expected = (12 - 0.75) / np.sqrt(45 / 12)
-    found = measured(image, labels)
-    assert found == {"signal / noise": pytest.approx(expected), "objects": 1}
-    assert [type(value) for value in found.values()] == [float, int]
+    conditions = measured(image, labels)
+    assert conditions == {"signal / noise": pytest.approx(expected), "objects": 1}
+    assert [type(value) for value in conditions.values()] == [float, int]
 
 
 @pytest.mark.parametrize(

@@ -41,18 +41,18 @@ def test_every_parameter_is_shown_by_a_recipe(name):
     shown = set[str]()
     for text in (*_examples(name), *_examples(".")):  # those of all datasets
         shown |= _keys(tomllib.loads(text).get("parameters", {}))
-    wanted = set[str]()
+    parameters = set[str]()
     for key, field in import_module(
         f"cytosuite.datasets.{name}.generate"
     ).Parameters.model_fields.items():
         deep = isinstance(field.default, Section)
         inner = type(field.default).model_fields if deep else ()
-        wanted |= {f"{key}.{part}" for part in inner} if deep else {key}
-    known = {key.replace("kinds.", "nucleus.") for key in shown}
-    known |= {
+        parameters |= {f"{key}.{part}" for part in inner} if deep else {key}
+    named = {key.replace("kinds.", "nucleus.") for key in shown}
+    named |= {
         key.split(".")[0] for key in shown if key.startswith(("kinds.", "subcultures.", "spots."))
     }
-    assert wanted - known - {"shapes"} == set()  # a file of learned shapes: README of nuclei
+    assert parameters - named - {"shapes"} == set()  # a file of learned shapes: README of nuclei
 
 
 @pytest.mark.parametrize("name", ["spheroid", "nuclei", "membrane", "views"])

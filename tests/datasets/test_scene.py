@@ -26,7 +26,7 @@ NUMBERS = {
 }
 
 
-def made(name, seed=5):
+def first_case(name, seed=5):
     """Return the first case of the smallest size, and its arrays."""
     (sample,) = simulate(name, 1, size="mini", seed=seed)
     volumes = {**sample.sockets, **sample.extras}
@@ -35,7 +35,7 @@ def made(name, seed=5):
 
 @pytest.fixture(scope="module", params=["cells", "membrane", "nuclei", "spheroid", "views"])
 def case(request):
-    return request.param, *made(request.param)
+    return request.param, *first_case(request.param)
 
 
 def image(arrays):
@@ -45,8 +45,8 @@ def image(arrays):
 
 def test_a_seed_gives_the_bytes_of_all_images(case):
     name, _, arrays = case
-    again = made(name)[1]
-    others = made(name, seed=6)[1]
+    again = first_case(name)[1]
+    others = first_case(name, seed=6)[1]
     assert {key: array.tobytes() for key, array in again.items()} == {
         key: array.tobytes() for key, array in arrays.items()
     }

@@ -22,24 +22,24 @@ def mine(tmp_path):
 
 
 def test_a_recipe_in_a_file_says_what_differs(mine):
-    found = simulated(str(mine), None)
-    assert (found.title, found.size, found.cases) == ("Mine", "mine", 2)
-    assert found.parameters.tissue.n_nuclei == (3, 3)
-    assert found.parameters.camera == simulated("spheroid", None).parameters.camera
+    simulation = simulated(str(mine), None)
+    assert (simulation.title, simulation.size, simulation.cases) == ("Mine", "mine", 2)
+    assert simulation.parameters.tissue.n_nuclei == (3, 3)
+    assert simulation.parameters.camera == simulated("spheroid", None).parameters.camera
 
 
 def test_settings_win_over_recipe_and_size(mine):
     wishes = ["camera.bits=8", "tissue.outline=irregular", "image.shape=[20, 90, 90]"]
-    found = simulated(str(mine), None, 5, wishes)
-    assert found.cases == 5
-    assert found.parameters.camera.bits == 8
-    assert found.parameters.tissue.outline == ("irregular",)
-    assert found.parameters.image.shape == (20, 90, 90)
+    simulation = simulated(str(mine), None, 5, wishes)
+    assert simulation.cases == 5
+    assert simulation.parameters.camera.bits == 8
+    assert simulation.parameters.tissue.outline == ("irregular",)
+    assert simulation.parameters.image.shape == (20, 90, 90)
     assert simulated("spheroid", "mini", None, ["camera.gain=7"]).parameters.camera.gain == 7
 
 
 @pytest.mark.parametrize(
-    "wanted, options, line",
+    "source, options, line",
     [
         ("spheroid/mouse_embrio", {}, "did you mean 'spheroid/mouse_embryo'"),
         ("missing.toml", {}, "missing.toml: no such file"),
@@ -48,12 +48,12 @@ def test_settings_win_over_recipe_and_size(mine):
         ("spheroid", {"settings": ['nucleus.phantoms="nowhere"']}, "nowhere: no such file"),
     ],
 )
-def test_what_cannot_be_simulated_is_one_clear_line(wanted, options, line):
+def test_what_cannot_be_simulated_is_one_clear_line(source, options, line):
     options = {"size": None} | options
-    refused(line, simulated, wanted, **options)
+    refused(line, simulated, source, **options)
 
 
-@pytest.mark.parametrize("wanted", ["spheroid", "spheroid/hard"])
+@pytest.mark.parametrize("source", ["spheroid", "spheroid/hard"])
 @pytest.mark.parametrize(
     "settings, line",
     [
@@ -63,10 +63,10 @@ def test_what_cannot_be_simulated_is_one_clear_line(wanted, options, line):
         (["camera.bits=8", "output.channel=membrane"], "--set camera.bits=8, output.channel=memb"),
     ],
 )
-def test_a_wrong_setting_is_named_as_the_user_wrote_it(wanted, settings, line):
-    found = str(refused("", simulated, wanted, None, settings=settings))
-    assert found.startswith(line)
-    assert ".toml" not in found
+def test_a_wrong_setting_is_named_as_the_user_wrote_it(source, settings, line):
+    message = str(refused("", simulated, source, None, settings=settings))
+    assert message.startswith(line)
+    assert ".toml" not in message
 
 
 @pytest.mark.parametrize("cases", [0, 100_001])

@@ -24,11 +24,11 @@ def simulate(parameters, seed):
         light[inside] = rng.uniform(0.8, 1.2)
         labels[inside] = number + 1
     light = ndimage.gaussian_filter(light, 1.0)
-    wanted = parameters["camera"]
-    light *= np.exp(rng.uniform(*np.log(np.broadcast_to(wanted["photons"], 2)))).astype(np.float32)
-    light += np.float32(rng.uniform(*np.broadcast_to(wanted["background_photons"], 2)))
+    sensor = parameters["camera"]
+    light *= np.exp(rng.uniform(*np.log(np.broadcast_to(sensor["photons"], 2)))).astype(np.float32)
+    light += np.float32(rng.uniform(*np.broadcast_to(sensor["background_photons"], 2)))
     detector = camera.Camera(
-        lag=wanted.get("lag", 0.0), gain=wanted["gain"], offset=wanted["offset"]
+        lag=sensor.get("lag", 0.0), gain=sensor["gain"], offset=sensor["offset"]
     )
     return Volume(detector.expose(rng, light), SPACING), labels
 

@@ -49,8 +49,8 @@ def folder(tmp_path, toy):
 @pytest.fixture
 def toy_simulator(monkeypatch, toy):
     def simulate(values, seed):
-        known = toy.recipe().items()
-        return toy({name: part | values.get(name, {}) for name, part in known}, seed)
+        sections = toy.recipe().items()
+        return toy({name: part | values.get(name, {}) for name, part in sections}, seed)
 
     monkeypatch.setattr(module, "simulator", lambda name: simulate)
 

@@ -35,7 +35,7 @@ def test_values_return_from_their_place(knob):
 def real(toy):
     """Six stacks that differ in light and size."""
     drawn = zip(np.geomspace(20, 80, 6), [9, 10, 11] * 2, strict=True)
-    return measure([toy(toy.recipe(*each), seed) for seed, each in enumerate(drawn, start=77)])
+    return measure([toy(toy.recipe(*values), seed) for seed, values in enumerate(drawn, start=77)])
 
 
 def begin(**centres):
@@ -108,8 +108,8 @@ def test_parameters_left_at_their_limits_are_named(toy, real):
     def huge(values, seed):
         return toy(toy.recipe(40, 14), seed)  # turns no knob
 
-    found = fit(real, begin(**{"nucleus.diameter_um": 1.6}), huge, rounds=2, cases=2)
-    assert found.limits == ("nucleus.diameter_um",)
+    fitted = fit(real, begin(**{"nucleus.diameter_um": 1.6}), huge, rounds=2, cases=2)
+    assert fitted.limits == ("nucleus.diameter_um",)
 
 
 def test_refusals_are_passed_on(real):

@@ -38,12 +38,12 @@ def test_parameters_come_back(tmp_path):
     # The search takes another path on a processor that rounds otherwise: 0.89 on one with AVX-512.
     assert distances["size"] < 0.15
     assert distances["number"] < 0.15
-    found = read_recipe(out).parameters
-    assert np.mean(found["nucleus"]["diameter_um"]) == pytest.approx(11, rel=0.12)
-    assert np.mean(found["optics"]["psf_sigma_z_um"]) == pytest.approx(2, rel=0.25)
-    assert found["tissue"]["shrinkage"] == pytest.approx(0.15, abs=0.1)
-    assert found["optics"]["objective"] == "last"  # light from below stays below
-    stacks = [simulate(found, seed) for seed in range(4)]
+    parameters = read_recipe(out).parameters
+    assert np.mean(parameters["nucleus"]["diameter_um"]) == pytest.approx(11, rel=0.12)
+    assert np.mean(parameters["optics"]["psf_sigma_z_um"]) == pytest.approx(2, rel=0.25)
+    assert parameters["tissue"]["shrinkage"] == pytest.approx(0.15, abs=0.1)
+    assert parameters["optics"]["objective"] == "last"  # light from below stays below
+    stacks = [simulate(parameters, seed) for seed in range(4)]
     depth = np.concatenate([np.nonzero(labels)[0] for _, labels in stacks])
     light = np.concatenate([image.array[labels > 0] for image, labels in stacks])
     assert light[depth >= 17].mean() > 1.1 * light[depth < 13].mean()

@@ -47,20 +47,22 @@ def learned(tmp_path_factory):
 
 
 def test_known_parameters_are_recovered(learned):
-    found = read_recipe(learned).parameters
-    assert found["foreground"] == "image"
-    assert found["radius_um"][5] == pytest.approx(5.0, rel=0.06)
-    assert found["radius_um"][8] / found["radius_um"][2] == pytest.approx(5.6 / 4.4, rel=0.15)
-    assert found["case_spread"] < 0.1
-    assert found["turn_deg"] == pytest.approx(30, abs=8)
-    area = (128 + 2 * found["image"]["margin_um"]) ** 2
-    assert np.mean(found["n_nuclei"]) / area == pytest.approx(25 / 144**2, rel=0.2)
+    parameters = read_recipe(learned).parameters
+    assert parameters["foreground"] == "image"
+    assert parameters["radius_um"][5] == pytest.approx(5.0, rel=0.06)
+    assert parameters["radius_um"][8] / parameters["radius_um"][2] == pytest.approx(
+        5.6 / 4.4, rel=0.15
+    )
+    assert parameters["case_spread"] < 0.1
+    assert parameters["turn_deg"] == pytest.approx(30, abs=8)
+    area = (128 + 2 * parameters["image"]["margin_um"]) ** 2
+    assert np.mean(parameters["n_nuclei"]) / area == pytest.approx(25 / 144**2, rel=0.2)
 
 
 def test_the_recipe_runs_with_its_shapes_and_the_table_stands_beside(learned, rng):
-    found = read_recipe(learned).parameters
+    parameters = read_recipe(learned).parameters
     assert (
-        nuclei(rng, found | {"shapes": str(learned.parent / found["shapes"])})
+        nuclei(rng, parameters | {"shapes": str(learned.parent / parameters["shapes"])})
         .volume(LABELS.slug)
         .array.max()
         > 8
@@ -74,12 +76,12 @@ def test_the_recipe_runs_with_its_shapes_and_the_table_stands_beside(learned, rn
 
 def test_one_seed_gives_the_same_bytes_whatever_is_done_first(tmp_path, backwards):
     labels = real(tmp_path / "labels", count=2)
-    made = []
-    for name, each in (("a", in_turn), ("b", backwards)):
-        out = learn("nuclei", labels, tmp_path / name / "m.toml", rounds=1, cases=2, each=each)
-        made.append([path.read_bytes() for path in sorted(out.parent.iterdir())])
-    assert made[0] == made[1]
-    assert len(made[0]) == 4
+    runs = []
+    for name, order in (("a", in_turn), ("b", backwards)):
+        out = learn("nuclei", labels, tmp_path / name / "m.toml", rounds=1, cases=2, each=order)
+        runs.append([path.read_bytes() for path in sorted(out.parent.iterdir())])
+    assert runs[0] == runs[1]
+    assert len(runs[0]) == 4
 
 
 def test_colonies_are_seen(tmp_path):
@@ -97,25 +99,25 @@ def test_colonies_are_seen(tmp_path):
         rounds=2,
         cases=2,
     )
-    found = read_recipe(out).parameters
-    assert found["foreground"] == "discs"
-    assert found["disc_radius_um"] == pytest.approx(32, rel=0.3)
+    parameters = read_recipe(out).parameters
+    assert parameters["foreground"] == "discs"
+    assert parameters["disc_radius_um"] == pytest.approx(32, rel=0.3)
 
 
 def test_the_height_of_labels_that_follow_the_blur_is_measured():
-    wanted = KNOWN | {"shape": (40, 64, 64), "spacing_um": (1.0, 1.0, 1.0), "stretch": 1.6}
-    wanted |= {"n_nuclei": 12, "margin_um": 0.0, "elongation": 1.0}
-    images = [simulator("nuclei")(wanted, seed)[0] for seed in range(3)]
-    found = _starts("nuclei", images, look(images))[0]
-    assert found.stretch == pytest.approx(1.6, rel=0.1)
-    assert np.median(found.radii_um) == pytest.approx(5.0, rel=0.1)
+    parameters = KNOWN | {"shape": (40, 64, 64), "spacing_um": (1.0, 1.0, 1.0), "stretch": 1.6}
+    parameters |= {"n_nuclei": 12, "margin_um": 0.0, "elongation": 1.0}
+    images = [simulator("nuclei")(parameters, seed)[0] for seed in range(3)]
+    start = _starts("nuclei", images, look(images))[0]
+    assert start.stretch == pytest.approx(1.6, rel=0.1)
+    assert np.median(start.radii_um) == pytest.approx(5.0, rel=0.1)
 
 
 def test_cells_have_the_learned_outlines(tmp_path, rng):
     out = learn("cells", real(tmp_path / "labels", 2), tmp_path / "m.toml", rounds=1, cases=1)
-    found = read_recipe(out).parameters
-    own = {"cells": found["cells"] | {"shapes": str(tmp_path / "m_shapes.json")}}
-    assert cells(rng, found | own).volume(LABELS.slug).array.max() > 8
+    parameters = read_recipe(out).parameters
+    outlines = {"cells": parameters["cells"] | {"shapes": str(tmp_path / "m_shapes.json")}}
+    assert cells(rng, parameters | outlines).volume(LABELS.slug).array.max() > 8
 
 
 @pytest.mark.parametrize(

@@ -26,14 +26,14 @@ BOX = plane((2, 2, 4, 4))
 
 
 def test_measures_of_boxes():
-    found = objects_of(plane((2, 2, 4, 8), (2, 10, 4, 8), (10, 6, 12, 4), (0, 30, 4, 8)))
-    assert found["size"].tolist()[:3] == [8.0, 8.0, 12.0]  # of 32, 32, 48 pixels
-    assert np.isnan(found["size"][3])  # cut
-    assert found["cut"].tolist() == [0, 0, 0, 1]
-    assert found["contact"] == pytest.approx([1 / 6, 1 / 6, 0, 0])
-    assert found["neighbour_um"][:2].tolist() == [4.0, 4.0]
-    assert found["turn_deg"][:3] == pytest.approx([0, 0, 90])
-    assert found["solidity"][:3] == pytest.approx([1, 1, 1])
+    table = objects_of(plane((2, 2, 4, 8), (2, 10, 4, 8), (10, 6, 12, 4), (0, 30, 4, 8)))
+    assert table["size"].tolist()[:3] == [8.0, 8.0, 12.0]  # of 32, 32, 48 pixels
+    assert np.isnan(table["size"][3])  # cut
+    assert table["cut"].tolist() == [0, 0, 0, 1]
+    assert table["contact"] == pytest.approx([1 / 6, 1 / 6, 0, 0])
+    assert table["neighbour_um"][:2].tolist() == [4.0, 4.0]
+    assert table["turn_deg"][:3] == pytest.approx([0, 0, 90])
+    assert table["solidity"][:3] == pytest.approx([1, 1, 1])
 
 
 def test_a_tall_object_of_a_volume():
@@ -43,7 +43,7 @@ def test_a_tall_object_of_a_volume():
 
 
 def tables(radii):
-    return [{"radii": np.array(own, float), "cut": np.zeros(len(own))} for own in radii]
+    return [{"radii": np.array(values, float), "cut": np.zeros(len(values))} for values in radii]
 
 
 def test_sizes_within_images_and_between_them(rng):
@@ -61,11 +61,11 @@ def test_sizes_within_images_and_between_them(rng):
 
 
 def test_labels_are_as_far_from_themselves_as_nothing_and_halves_tell_their_noise():
-    own = look([plane((2, 2, 4, 6 + n), (12, 9, 5, 5), (10, 20, 6, 8)) for n in range(4)])
-    rows = compare(own, own)
+    masks = look([plane((2, 2, 4, 6 + n), (12, 9, 5, 5), (10, 20, 6, 8)) for n in range(4)])
+    rows = compare(masks, masks)
     assert mean_distance(rows) == 0
     assert {row.name for row in rows if row.floor > 0} >= {"size", "elongation"}
-    assert mean_distance(compare(own, look([plane((2, 2, 12, 30))] * 4, own.reach_um))) > 1
+    assert mean_distance(compare(masks, look([plane((2, 2, 12, 30))] * 4, masks.reach_um))) > 1
 
 
 def test_an_image_without_objects_counts_as_empty():

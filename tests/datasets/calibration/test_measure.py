@@ -90,22 +90,22 @@ def measured(*args, **settings):
 
 
 def test_hand_computed_sizes_and_light():
-    found = measured()
+    statistics = measured()
     expected = {"objects": 6, "background": 10, "far": 10, "signal": 50, "contrast": 0}
     expected |= {"volume_um3": 4 * 4 * 4 * 2, "elongation": 2}  # 8 µm high, 4 µm wide
     expected |= {"flatness": 1, "volume_cv": 0, "halo": 0, "glow": 0}
     expected |= {"neighbour_um": np.hypot(12, 9), "tissue_height_um": 34 * 2}
     expected |= {"tissue_width_um": (4 + 49) / 2, "middle": 0.525, "contact_share": 0}
-    assert {name: found.volumes[name][0] for name in expected} == pytest.approx(expected)
-    assert found.objects["height_um"].tolist() == [8.0] * 6
-    assert found.annotated == 1
+    assert {name: statistics.volumes[name][0] for name in expected} == pytest.approx(expected)
+    assert statistics.objects["height_um"].tolist() == [8.0] * 6
+    assert statistics.annotated == 1
 
 
 def test_dimming_and_spread_are_told_apart():
     depth = 2 * np.arange(6) * 6  # µm
-    found = measured(100 * np.exp(-0.02 * depth))
-    assert found.median("dimming") == pytest.approx(0.02)
-    assert found.median("brightness_spread") == pytest.approx(0, abs=1e-9)
+    statistics = measured(100 * np.exp(-0.02 * depth))
+    assert statistics.median("dimming") == pytest.approx(0.02)
+    assert statistics.median("brightness_spread") == pytest.approx(0, abs=1e-9)
     uneven = measured(100 * np.exp(-0.02 * depth + 0.3 * np.array([1, -1, -1, 1, 0, 0])))
     assert uneven.median("brightness_spread") > 0.2
 
@@ -116,9 +116,9 @@ def test_cut_objects_count_but_have_no_shape():
     assert empty.median("objects") == 0
     assert np.isnan([empty.median("signal"), empty.median("halo")]).all()
     labels[:, 18:22, 55:59][:4] = 9  # at the first plane
-    found = measure([(image, labels)])
-    assert found.median("objects") == 7
-    assert np.isfinite(found.objects["volume_um3"]).sum() == 6
+    statistics = measure([(image, labels)])
+    assert statistics.median("objects") == 7
+    assert np.isfinite(statistics.objects["volume_um3"]).sum() == 6
 
 
 def test_texture_is_structure_and_not_noise(rng):
@@ -127,20 +127,20 @@ def test_texture_is_structure_and_not_noise(rng):
     stripes = 20 * np.sign(np.sin(np.arange(40) * np.pi / 2 + 0.1))
     even = 100.0 * labels + rng.normal(0, 15, labels.shape)
     striped = even + stripes * labels
-    found = [
+    textures = [
         measure([(Volume(10 + image, (1, 1, 1)), labels)]).median("texture")
         for image in (even, striped)
     ]
-    assert found[0] < 0.05  # the noise alone is 0.15
-    assert found[1] == pytest.approx(0.2, abs=0.03)
+    assert textures[0] < 0.05  # the noise alone is 0.15
+    assert textures[1] == pytest.approx(0.2, abs=0.03)
 
 
 def test_without_labels_objects_are_found_and_flagged():
     image, labels = boxes()
-    found = measure([(image, labels), (image, None)])
-    assert found.annotated == 1
-    assert found.volumes["objects"].tolist() == [6, 6]
-    assert any("1 of 2 stacks: objects by threshold only" in note for note in found.notes)
+    statistics = measure([(image, labels), (image, None)])
+    assert statistics.annotated == 1
+    assert statistics.volumes["objects"].tolist() == [6, 6]
+    assert any("1 of 2 stacks: objects by threshold only" in note for note in statistics.notes)
     assert measure([(image, None)]).annotated == 0
 
 

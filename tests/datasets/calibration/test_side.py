@@ -13,9 +13,9 @@ def test_results_stand_in_the_order_of_their_pieces(backwards):
 
 def test_stacks_are_counted_after_their_turns_and_never_beyond_the_total():
     seen = []
-    each = counted(in_turn, lambda *values: seen.append(values), 2, "note", turns=2)
+    counting = counted(in_turn, lambda *values: seen.append(values), 2, "note", turns=2)
     for _ in range(3):
-        assert in_order(each, str, [1, 2]) == ["1", "2"]
+        assert in_order(counting, str, [1, 2]) == ["1", "2"]
     assert [done for done, _, _ in seen] == [0.5, 1, 1.5, 2, 2, 2]
     assert seen[0][1:] == (2, "note")
 
@@ -24,12 +24,12 @@ def test_draws_and_statistics_do_not_depend_on_who_is_done_first(backwards):
     small = {"image": {"shape": [16, 48, 48], "spacing_um": [2.0, 1.0, 1.0]}}
     small |= {"tissue": {"n_nuclei": [2, 8]}}
     crowded = {**small, "tissue": {"n_nuclei": 900}}  # refused: no room
-    found = []
-    for each in (in_turn, backwards):
-        stacks, refused = draw(simulator("spheroid"), [small, crowded, small], range(3), each)
+    runs = []
+    for order in (in_turn, backwards):
+        stacks, refused = draw(simulator("spheroid"), [small, crowded, small], range(3), order)
         assert refused == 1
-        found.append((stacks, measure(stacks, dark=100.0, each=each)))
-    (stacks, first), (others, second) = found
+        runs.append((stacks, measure(stacks, dark=100.0, each=order)))
+    (stacks, first), (others, second) = runs
     for (image, labels), (other, theirs) in zip(stacks, others, strict=True):
         assert_array_equal(image.array, other.array)
         assert_array_equal(labels, theirs)

@@ -20,7 +20,7 @@ def begin(stacks):
 
 
 def test_camera_and_geometry_are_read_off(stacks):
-    found = begin(stacks)
+    guess = begin(stacks)
     expected = {
         "camera.gain": pytest.approx(6, rel=0.1),
         "camera.offset": pytest.approx(100, abs=2),
@@ -32,11 +32,11 @@ def test_camera_and_geometry_are_read_off(stacks):
         "tissue.outline": "shell",
         "tissue.may_be_cut": True,
     }
-    assert {name: found.fixed[name] for name in expected} == expected
-    assert found.centres["camera.background_photons"] == pytest.approx(0.5, abs=0.35)
-    assert found.centres["tissue.n_nuclei"] == 8
-    assert 5 < found.centres["nucleus.diameter_um"] < 10
-    assert found.notes == ()
+    assert {name: guess.fixed[name] for name in expected} == expected
+    assert guess.centres["camera.background_photons"] == pytest.approx(0.5, abs=0.35)
+    assert guess.centres["tissue.n_nuclei"] == 8
+    assert 5 < guess.centres["nucleus.diameter_um"] < 10
+    assert guess.notes == ()
 
 
 def test_gain_and_multiplication_of_the_recipe_belong_together(stacks):
@@ -51,18 +51,18 @@ def test_gain_and_multiplication_of_the_recipe_belong_together(stacks):
 
 def test_a_lag_is_fixed_where_there_is_one(stacks, toy):
     assert "camera.lag" not in begin(stacks).fixed
-    found = begin([toy(toy.recipe(gain=6.0, lag=0.08), seed) for seed in range(3)])
-    assert found.fixed["camera.lag"] == pytest.approx(0.08, abs=0.03)
-    assert found.sources["camera.lag"].startswith("photon transfer")
+    guess = begin([toy(toy.recipe(gain=6.0, lag=0.08), seed) for seed in range(3)])
+    assert guess.fixed["camera.lag"] == pytest.approx(0.08, abs=0.03)
+    assert guess.sources["camera.lag"].startswith("photon transfer")
 
 
 def test_tissue_that_is_cut_on_all_sides_fills_the_image(stacks):
     inner = np.s_[8:-8, 10:-10, 10:-10]
-    found = begin([(Volume(v.array[inner], v.spacing), labels[inner]) for v, labels in stacks])
-    assert found.fixed["tissue.outline"] == "fill"
-    assert found.fixed["tissue.n_nuclei"] == "auto"
-    assert "tissue.core" not in found.centres
-    assert "tissue.volume_fraction" in found.centres
+    guess = begin([(Volume(v.array[inner], v.spacing), labels[inner]) for v, labels in stacks])
+    assert guess.fixed["tissue.outline"] == "fill"
+    assert guess.fixed["tissue.n_nuclei"] == "auto"
+    assert "tissue.core" not in guess.centres
+    assert "tissue.volume_fraction" in guess.centres
 
 
 def test_stacks_lit_from_below_keep_their_orientation(stacks):
@@ -86,8 +86,8 @@ def test_stacks_lit_from_below_keep_their_orientation(stacks):
 @pytest.mark.parametrize("sigma", [0.6, 0.9])
 def test_sensor_blur_is_told_by_correlation(sigma, rng):
     soft = ndimage.gaussian_filter(rng.normal(size=(10, 120, 120)), (0, sigma, sigma), truncate=8)
-    found, left = sensor_blur(neighbour_correlation(soft))
-    assert found == pytest.approx(sigma, abs=0.06)
+    width, left = sensor_blur(neighbour_correlation(soft))
+    assert width == pytest.approx(sigma, abs=0.06)
     if sigma > 0.7:
         return  # hardly anything is left
     second = [1.0, -2.0, 1.0]

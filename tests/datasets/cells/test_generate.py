@@ -40,17 +40,17 @@ def test_the_table_agrees_with_the_points(sample):
 
 def test_the_sum_of_channels_is_one_of_photons_and_its_clipping_is_recorded(tmp_path):
     dark = {"gain": 1.0, "offset": 0.0, "read_noise": 0.0}
-    made = _made(dyes={"background_photons": (50.0, 50.0)}, microscope=dark)
-    parts = made.extras["channels"]
+    scene = _made(dyes={"background_photons": (50.0, 50.0)}, microscope=dark)
+    parts = scene.extras["channels"]
     assert parts.axes == "CYX"
     write(path := tmp_path / "a.tif", parts)
     assert channels(path) == ["cytoplasm", "nucleus", "spots"]  # `CHANNEL_INDEX` finds them
-    assert np.array_equal(parts.array[2], made.volume(IMAGE.slug).array)
-    whole = made.extras["sum-image"].array.astype(float)
+    assert np.array_equal(parts.array[2], scene.volume(IMAGE.slug).array)
+    whole = scene.extras["sum-image"].array.astype(float)
     separate = parts.array.sum(axis=0, dtype=float) - 2 * 50  # the background counts once
     noise = np.sqrt((whole + separate + 200).mean())
     assert (whole - separate).mean() == pytest.approx(0, abs=5 * noise / 240)
-    assert made.metadata["clipped_sum"] == 0
+    assert scene.metadata["clipped_sum"] == 0
     few = _made(microscope=dark | {"bits": 8, "gain": 2.0})
     assert few.extras["sum-image"].array.dtype == np.uint8
     assert few.metadata["clipped_sum"] == (few.extras["sum-image"].array == 255).mean() > 0
@@ -58,26 +58,26 @@ def test_the_sum_of_channels_is_one_of_photons_and_its_clipping_is_recorded(tmp_
 
 def test_stray_light_is_seen_but_stands_in_no_table(sample):
     stray = {"rays": (30, 30), "ray_photons": (9000, 9000), "debris": (9, 9), "debris_um": (1, 1)}
-    made = _made(stray=stray)
-    assert made.sockets[POINTS.slug] == sample.sockets[POINTS.slug]
-    images = [made.extras[f"{name}-image"].array for name in ("cytoplasm", "nuclei")]
-    hits = [image > 4 * 7000 for image in (*images, made.volume(IMAGE.slug).array)]
+    marred = _made(stray=stray)
+    assert marred.sockets[POINTS.slug] == sample.sockets[POINTS.slug]
+    images = [marred.extras[f"{name}-image"].array for name in ("cytoplasm", "nuclei")]
+    hits = [image > 4 * 7000 for image in (*images, marred.volume(IMAGE.slug).array)]
     assert all(20 < hit.sum() < 400 for hit in hits)
     assert not (hits[0] & hits[1] & hits[2]).any()  # each exposure has rays of its own
-    assert made.volume(IMAGE.slug).array.sum() > sample.volume(IMAGE.slug).array.sum()
+    assert marred.volume(IMAGE.slug).array.sum() > sample.volume(IMAGE.slug).array.sum()
 
 
 def test_a_volume_has_the_axes_of_its_voxels_and_labels_of_the_target():
     volume = {"shape": (12, 90, 80), "spacing_um": (0.5, 0.3, 0.3), "margin_um": 12.0}
-    made = _made(image=volume, cells={"n_cells": 4}, shown={"image": "sum", "target": "nuclei"})
-    assert made.volume(IMAGE.slug).axes == "ZYX"
-    channels = made.extras["channels"].array
+    scene = _made(image=volume, cells={"n_cells": 4}, shown={"image": "sum", "target": "nuclei"})
+    assert scene.volume(IMAGE.slug).axes == "ZYX"
+    channels = scene.extras["channels"].array
     assert channels.shape == (3, *volume["shape"])
     both = _made(image=volume, cells={"n_cells": 4}, shown={"image": "both"}).volume(IMAGE.slug)
     np.testing.assert_array_equal(both.array, channels[:2])
-    nuclei = made.volume(LABELS.slug).array
-    assert (made.extras["cell-labels"].array[nuclei > 0] == nuclei[nuclei > 0]).all()
-    assert "z_um" in made.sockets[TABLE]
+    nuclei = scene.volume(LABELS.slug).array
+    assert (scene.extras["cell-labels"].array[nuclei > 0] == nuclei[nuclei > 0]).all()
+    assert "z_um" in scene.sockets[TABLE]
 
 
 @pytest.mark.parametrize(
@@ -93,13 +93,13 @@ def test_contradictions_are_refused(changes, words):
 
 
 def test_two_nuclei_of_a_cell_are_two_objects_and_the_first_has_its_number():
-    made = _made(
+    scene = _made(
         cells={"n_cells": (8, 8), "two_nuclei": 1.0}, shown={"target": "nuclei", "image": "nuclei"}
     )
-    nuclei = made.volume(LABELS.slug).array
-    cells = made.extras["cell-labels"].array
+    nuclei = scene.volume(LABELS.slug).array
+    cells = scene.extras["cell-labels"].array
     assert {ndimage.label(nuclei == number)[1] for number in np.unique(nuclei)[1:]} == {1}
-    assert made.metadata["n_nuclei"] == np.unique(nuclei).size - 1 > cells.max()
-    assert 80 <= made.metadata["nuclei_photons"] <= 160
+    assert scene.metadata["n_nuclei"] == np.unique(nuclei).size - 1 > cells.max()
+    assert 80 <= scene.metadata["nuclei_photons"] <= 160
     first = (nuclei > 0) & (nuclei <= cells.max())
     assert (cells[first] == nuclei[first]).all()

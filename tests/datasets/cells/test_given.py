@@ -46,29 +46,29 @@ def _made(path, volume, seed=1, **changes):
 
 @pytest.mark.parametrize("volume", [_plane(), _box()], ids=["plane", "box"])
 def test_given_cells_keep_their_outlines_and_hold_nuclei_and_spots(tmp_path, volume):
-    made = _made(tmp_path / "cells.tif", volume, dyes={"membrane": 1.0})
-    cells = made.volume(LABELS.slug)
-    nuclei = made.extras["nucleus-labels"].array
+    sample = _made(tmp_path / "cells.tif", volume, dyes={"membrane": 1.0})
+    cells = sample.volume(LABELS.slug)
+    nuclei = sample.extras["nucleus-labels"].array
     numbers, places = np.unique(volume.array, return_inverse=True)
     assert cells.axes == volume.axes
     assert np.array_equal(cells.array, places.reshape(volume.shape))
     assert set(np.unique(nuclei)) == set(range(len(numbers)))
     assert (cells.array[nuclei > 0] == nuclei[nuclei > 0]).all()
-    spots = points_of(made.sockets[POINTS.slug], volume.spacing)
+    spots = points_of(sample.sockets[POINTS.slug], volume.spacing)
     assert len(spots) == 9 * (len(numbers) - 1)
     assert (nuclei[tuple(np.floor(spots.array + 0.5).astype(int).T)] == spots.cells).all()
-    inside, outside = (made.volume(IMAGE.slug).array[own] for own in (places > 0, places == 0))
+    inside, outside = (sample.volume(IMAGE.slug).array[mask] for mask in (places > 0, places == 0))
     assert inside.mean() > 2 * outside.mean() or volume.axes == "ZYX"
-    assert made.metadata["cells_file"] == "cells.tif"
+    assert sample.metadata["cells_file"] == "cells.tif"
 
 
 def test_a_folder_gives_one_file_for_each_case(tmp_path):
     write(tmp_path / "a.tif", _plane())
-    made = [
+    samples = [
         _made(tmp_path / "b.tif", _plane(), seed, cells={"source": str(tmp_path)})
         for seed in range(8)
     ]
-    assert {each.metadata["cells_file"] for each in made} == {"a.tif", "b.tif"}
+    assert {sample.metadata["cells_file"] for sample in samples} == {"a.tif", "b.tif"}
 
 
 def test_labels_lie_in_the_middle_at_the_voxel_size_of_the_image():
@@ -82,13 +82,13 @@ def test_labels_lie_in_the_middle_at_the_voxel_size_of_the_image():
 
 def test_cells_go_on_beyond_the_image_where_the_labels_do(tmp_path):
     image = {"shape": (20, 20), "spacing_um": (0.5, 0.5), "margin_um": 10.0}
-    made = _made(tmp_path / "cells.tif", _plane(), image=image)
-    assert np.array_equal(made.volume(LABELS.slug).array > 0, _plane().array[20:40, 25:45] > 0)
+    sample = _made(tmp_path / "cells.tif", _plane(), image=image)
+    assert np.array_equal(sample.volume(LABELS.slug).array > 0, _plane().array[20:40, 25:45] > 0)
 
 
 def _wrong(array, axes="YX", spacing=None):
-    known = {} if spacing else {"spacing_source": "assumed"}
-    return Volume(array, spacing or (1.0,) * len(axes), axes, known)
+    metadata = {} if spacing else {"spacing_source": "assumed"}
+    return Volume(array, spacing or (1.0,) * len(axes), axes, metadata)
 
 
 @pytest.mark.parametrize(
@@ -121,10 +121,10 @@ def test_stored_nuclei_are_turned_and_scaled_into_their_cells(tmp_path):
         tmp_path / "library", from_mask("long", inside.astype(np.float32), inside, (0.3,) * 3)
     )
     nuclei = {"phantoms": str(tmp_path / "library"), "ratio": 0.2, "align_deg": 0}
-    made = _made(tmp_path / "cells.tif", _box(), nuclei=nuclei)
-    cells = made.volume(LABELS.slug).array
-    found = made.extras["nucleus-labels"].array
-    assert sizes_of(found) / sizes_of(cells) == pytest.approx([0.2, 0.2], abs=0.03)
-    shapes = measure(found, Grid(found.shape, (0.8, 0.4, 0.4)))
+    sample = _made(tmp_path / "cells.tif", _box(), nuclei=nuclei)
+    cells = sample.volume(LABELS.slug).array
+    inner = sample.extras["nucleus-labels"].array
+    assert sizes_of(inner) / sizes_of(cells) == pytest.approx([0.2, 0.2], abs=0.03)
+    shapes = measure(inner, Grid(inner.shape, (0.8, 0.4, 0.4)))
     assert shapes.elongation == pytest.approx([1.8, 1.8], abs=0.15)
     assert np.abs(shapes.rotations[:, 2, 2]) == pytest.approx([1, 1], abs=0.05)

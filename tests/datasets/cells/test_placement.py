@@ -20,14 +20,14 @@ BRICKS = np.kron(np.arange(1, 101).reshape(10, 10), np.ones((30, 40), int)).asty
 WALL = Grid((1, 300, 400), (1.0, 0.2, 0.2))
 
 
-def _fitted(labels, grid, seed=1, **wanted):
+def _fitted(labels, grid, seed=1, **options):
     """Return poses of nuclei, and the labels of their ellipsoids."""
     axes = np.ones((labels.max(), 3))
-    found = poses(np.random.default_rng(seed), Placing(**wanted), labels, grid, axes)
+    placed = poses(np.random.default_rng(seed), Placing(**options), labels, grid, axes)
     bodies = draw_nuclei(np.random.default_rng(0), len(axes), diameter_um=1.0, roughness=0.0)
-    return found, label(
-        replace(bodies, semi_axes_um=found.semi_axes_um, rotations=found.rotations),
-        found.centres_um,
+    return placed, label(
+        replace(bodies, semi_axes_um=placed.semi_axes_um, rotations=placed.rotations),
+        placed.centres_um,
         grid,
     )
 
@@ -35,26 +35,26 @@ def _fitted(labels, grid, seed=1, **wanted):
 def _learned(cells, nuclei, grid):
     axes = "YX" if len(cells) == 1 else "ZYX"
     spacing = grid.spacing[-len(axes) :]
-    return learn([tuple(Volume(own.squeeze(), spacing, axes) for own in (cells, nuclei))])
+    return learn([tuple(Volume(labels.squeeze(), spacing, axes) for labels in (cells, nuclei))])
 
 
 def test_a_rectangle_has_its_centre_size_and_axes():
     labels = np.zeros((1, 20, 30), np.uint16)
     labels[0, 4:12, 5:25] = 1
-    found = measure(labels, Grid(labels.shape, (1.0, 0.5, 0.5)))
-    assert found.centres_um[0] == pytest.approx([0.5, 4.0, 7.5])
-    assert found.radius_um[0] == pytest.approx(np.sqrt(4 * 10 / np.pi))
-    assert found.elongation[0] == pytest.approx(20 / 8)
-    assert np.abs(found.rotations[0]) == pytest.approx(np.eye(3))
+    shapes = measure(labels, Grid(labels.shape, (1.0, 0.5, 0.5)))
+    assert shapes.centres_um[0] == pytest.approx([0.5, 4.0, 7.5])
+    assert shapes.radius_um[0] == pytest.approx(np.sqrt(4 * 10 / np.pi))
+    assert shapes.elongation[0] == pytest.approx(20 / 8)
+    assert np.abs(shapes.rotations[0]) == pytest.approx(np.eye(3))
 
 
 def test_ranges_are_met_in_a_wall_of_bricks():
-    wanted = {"ratio": (0.2, 0.3), "elongation": (1.2, 1.6), "align_deg": (20, 40)}
-    found, nuclei = _fitted(BRICKS[None], WALL, depth=(0.8, 0.95), offset=(0.15, 0.25), **wanted)
-    assert found.shrunk < 10
+    ranges = {"ratio": (0.2, 0.3), "elongation": (1.2, 1.6), "align_deg": (20, 40)}
+    placed, nuclei = _fitted(BRICKS[None], WALL, depth=(0.8, 0.95), offset=(0.15, 0.25), **ranges)
+    assert placed.shrunk < 10
     rows = _learned(BRICKS[None], nuclei, WALL).columns
     assert len(rows["ratio"]) == 64  # 36 of 100 bricks lie at the edge
-    for name, (low, high) in (wanted | {"depth": (0.8, 0.95), "offset": (0.15, 0.25)}).items():
+    for name, (low, high) in (ranges | {"depth": (0.8, 0.95), "offset": (0.15, 0.25)}).items():
         values = rows["angle_deg" if name == "align_deg" else name]
         slack = 4.0 if name == "align_deg" else 0.03
         assert low - slack < np.quantile(values, 0.05) < np.quantile(values, 0.95) < high + slack
@@ -81,8 +81,8 @@ def test_learning_finds_again_what_was_drawn_from_it(tmp_path):
     _, nuclei = _fitted(
         BRICKS[None], WALL, ratio=(0.15, 0.3), elongation=(1.1, 1.5), depth=(0.75, 1.0)
     )
-    for name, own in (("cells", BRICKS), ("nuclei", nuclei[0])):
-        write(tmp_path / name / "wall.tif", Volume(own, (0.2, 0.2), "YX"))
+    for name, labels in (("cells", BRICKS), ("nuclei", nuclei[0])):
+        write(tmp_path / name / "wall.tif", Volume(labels, (0.2, 0.2), "YX"))
     first = learn_to(tmp_path / "rows.json", tmp_path / "cells", tmp_path / "nuclei")
     _, again = _fitted(BRICKS[None], WALL, seed=2, learned=str(tmp_path / "rows.json"))
     second = _learned(BRICKS[None], again, WALL)
@@ -99,10 +99,10 @@ def test_nuclei_of_a_volume_have_their_share_and_stay_inside():
     labels[1:11, 1:19, 1:20] = 1
     labels[1:11, 1:19, 20:39] = 2
     grid = Grid(labels.shape, (0.6, 0.3, 0.3))
-    found, nuclei = _fitted(labels, grid, ratio=0.2, elongation=1.3, depth=0.9)
+    placed, nuclei = _fitted(labels, grid, ratio=0.2, elongation=1.3, depth=0.9)
     assert sizes_of(nuclei) / sizes_of(labels) == pytest.approx([0.2, 0.2], abs=0.02)
     assert (labels[nuclei > 0] == nuclei[nuclei > 0]).all()
-    assert found.rotations.transpose(0, 2, 1) @ found.rotations == pytest.approx(
+    assert placed.rotations.transpose(0, 2, 1) @ placed.rotations == pytest.approx(
         np.broadcast_to(np.eye(3), (2, 3, 3)), abs=1e-9
     )
 
@@ -110,8 +110,8 @@ def test_nuclei_of_a_volume_have_their_share_and_stay_inside():
 def test_a_nucleus_without_room_shrinks_until_it_is_inside():
     labels = np.zeros((1, 40, 40), np.uint16)
     labels[0, 2:38, 2:12] = labels[0, 28:38, 2:38] = 1  # an L
-    found, nuclei = _fitted(labels, Grid(labels.shape, (1.0, 0.25, 0.25)), ratio=0.6)
-    assert found.shrunk == 1
+    placed, nuclei = _fitted(labels, Grid(labels.shape, (1.0, 0.25, 0.25)), ratio=0.6)
+    assert placed.shrunk == 1
     assert (labels[nuclei > 0] == 1).mean() > 0.9
 
 
@@ -137,5 +137,5 @@ def test_one_number_of_depth_and_angle_is_an_end_of_a_range():
 
 def test_files_of_a_recipe_count_for_its_fingerprint():
     named = {"cells": {"source": "cells"}, "nuclei": {"learned": "a.json", "phantoms": "library"}}
-    found = files_in(Parameters.model_validate(named))
-    assert [path.name for path in found] == ["cells", "a.json", "library"]
+    files = files_in(Parameters.model_validate(named))
+    assert [path.name for path in files] == ["cells", "a.json", "library"]

@@ -11,13 +11,13 @@ FAR = away_from(59.5, SHAPE)  # from the first cell
 MIDDLES = np.array([[60.0, 60.0], [60.0, 130.0]])
 
 
-def _grown(**wanted):
+def _grown(**options):
     labels = np.zeros(SHAPE, np.uint16)
     for number, middle in enumerate(MIDDLES, start=1):
         labels[away_from(middle, SHAPE) < 8] = number
     dome = (labels > 0).astype(np.float32)
-    wanted = {"processes": 5, "process_um": 15, "process_width_um": 1.5, "forks": 0} | wanted
-    settings = Outlines.model_validate(wanted)
+    options = {"processes": 5, "process_um": 15, "process_width_um": 1.5, "forks": 0} | options
+    settings = Outlines.model_validate(options)
     rng = np.random.default_rng(0)
     places = MIDDLES, np.array([8.0, 0.0])
     return labels, dome, grow_processes(rng, settings, labels, dome, places, (0.5, 0.5))
@@ -25,12 +25,12 @@ def _grown(**wanted):
 
 def test_processes_are_as_many_and_as_long_as_wanted_and_hang_together():
     labels, dome, added = _grown(process_bend=0.0)
-    own = labels == 1
-    assert ndimage.label(own)[1] == 1
-    assert FAR[own].max() == pytest.approx(8 + 15 / 0.5, abs=2)
-    assert ndimage.label(own & (np.abs(FAR - 15) < 2), np.ones((3, 3)))[1] == 5
+    cell = labels == 1
+    assert ndimage.label(cell)[1] == 1
+    assert FAR[cell].max() == pytest.approx(8 + 15 / 0.5, abs=2)
+    assert ndimage.label(cell & (np.abs(FAR - 15) < 2), np.ones((3, 3)))[1] == 5
     assert np.count_nonzero(labels == 2) == np.count_nonzero(_grown(processes=0)[0] == 2)
-    assert ((added > 0) == (own & (FAR >= 8))).mean() > 0.99
+    assert ((added > 0) == (cell & (FAR >= 8))).mean() > 0.99
     assert 0 < dome[added > 0].max() < 0.5  # thin, relative to a cell of 5 µm
 
 

@@ -30,16 +30,16 @@ def _grown(base=PLANE, seed=2, listed=(), **cells):
 
 def _drawn(base=PLANE, cells=None, **kind):
     culture, parameters = _grown(base, listed=[kind], **(cells or {}))
-    found, missed = spots.draw(np.random.default_rng(3), culture, parameters)
-    return culture, found, missed
+    points, missed = spots.draw(np.random.default_rng(3), culture, parameters)
+    return culture, points, missed
 
 
-def _under(labels, found, grid):
-    return labels[tuple(np.floor((found.places_um - grid.origin) / grid.spacing).astype(int).T)]
+def _under(labels, points, grid):
+    return labels[tuple(np.floor((points.places_um - grid.origin) / grid.spacing).astype(int).T)]
 
 
-def _counts(culture, found):
-    return np.bincount(found.cells, minlength=len(culture.kinds) + 1)[1:]
+def _counts(culture, points):
+    return np.bincount(points.cells, minlength=len(culture.kinds) + 1)[1:]
 
 
 def _spot(places, photons=(1000.0,), radius=0.0):
@@ -54,40 +54,40 @@ def _spot(places, photons=(1000.0,), radius=0.0):
 @pytest.mark.parametrize("clusters", [0, 2])
 @pytest.mark.parametrize("place", ["cell", "cytoplasm", "nucleus", "membrane"])
 def test_no_spot_lies_outside_of_its_part_of_its_cell(base, place, clusters):
-    culture, found, _ = _drawn(base, place=place, count=12, clusters=clusters, cluster_um=2.0)
-    assert len(found) > 20
-    assert (_under(culture.cells, found, culture.grid) == found.cells).all()
-    nuclei = _under(culture.nuclei, found, culture.grid)
-    assert (nuclei == {"cytoplasm": 0, "nucleus": found.cells}.get(place, nuclei)).all()
+    culture, points, _ = _drawn(base, place=place, count=12, clusters=clusters, cluster_um=2.0)
+    assert len(points) > 20
+    assert (_under(culture.cells, points, culture.grid) == points.cells).all()
+    nuclei = _under(culture.nuclei, points, culture.grid)
+    assert (nuclei == {"cytoplasm": 0, "nucleus": points.cells}.get(place, nuclei)).all()
     if place == "membrane" and base is PLANE:
-        assert _under(depth_um(culture.cells, culture.grid), found, culture.grid).max() <= 0.5
+        assert _under(depth_um(culture.cells, culture.grid), points, culture.grid).max() <= 0.5
 
 
 def test_numbers_of_spots_are_given_or_drawn_by_area_and_by_kind_of_cell():
-    culture, found, _ = _drawn(count=7, law="given")
-    assert set(_counts(culture, found)) == {7}
-    culture, found, _ = _drawn(count=3000, by_area=True, place="cell", law="given")
-    share = _counts(culture, found) / np.bincount(culture.cells.ravel())[1:]
+    culture, points, _ = _drawn(count=7, law="given")
+    assert set(_counts(culture, points)) == {7}
+    culture, points, _ = _drawn(count=3000, by_area=True, place="cell", law="given")
+    share = _counts(culture, points) / np.bincount(culture.cells.ravel())[1:]
     assert np.ptp(share) < 0.01 * share.mean()
-    culture, found, _ = _drawn(cells={"kinds": (1, 1)}, count=10, kinds=(1, 3), law="given")
+    culture, points, _ = _drawn(cells={"kinds": (1, 1)}, count=10, kinds=(1, 3), law="given")
     assert set(culture.kinds) == {0, 1}
-    assert (_counts(culture, found) == np.where(culture.kinds == 0, 10, 30)).all()
-    culture, found, _ = _drawn(count=50)
-    counts = _counts(culture, found)
+    assert (_counts(culture, points) == np.where(culture.kinds == 0, 10, 30)).all()
+    culture, points, _ = _drawn(count=50)
+    counts = _counts(culture, points)
     assert counts.mean() == pytest.approx(50, abs=4 * np.sqrt(50 / len(counts)))
     assert 0.3 < counts.var() / 50 < 2.2
 
 
 def test_spots_of_a_cluster_lie_near_its_centre_and_others_far_apart():
-    _, found, _ = _drawn(count=100, law="given", place="cell", clusters=1, cluster_um=0.5)
-    for cell in np.unique(found.cells):
-        assert found.places_um[found.cells == cell, 1:].std(axis=0).max() < 0.7
-    _, found, missed = _drawn(count=60, distance_um=1.0)
+    _, points, _ = _drawn(count=100, law="given", place="cell", clusters=1, cluster_um=0.5)
+    for cell in np.unique(points.cells):
+        assert points.places_um[points.cells == cell, 1:].std(axis=0).max() < 0.7
+    _, points, missed = _drawn(count=60, distance_um=1.0)
     assert missed == 0
-    assert not cKDTree(found.places_um).query_pairs(1.0)
-    _, found, missed = _drawn(count=40, law="given", distance_um=5.0)
+    assert not cKDTree(points.places_um).query_pairs(1.0)
+    _, points, missed = _drawn(count=40, law="given", distance_um=5.0)
     assert missed > 0
-    assert not cKDTree(found.places_um).query_pairs(5.0)
+    assert not cKDTree(points.places_um).query_pairs(5.0)
 
 
 def _moments(seen, axis):
@@ -102,9 +102,9 @@ def test_light_of_a_spot_is_whole_and_its_centroid_is_the_place():
     place = (1.37, 2.123, 4.871)
     seen = spots.light(_spot([place]), GRID, PSF).astype(float)
     assert seen.sum() == pytest.approx(1000, rel=2e-5)
-    for axis, wanted in enumerate(place):
+    for axis, centre in enumerate(place):
         middle, variance = _moments(seen, axis)
-        assert middle == pytest.approx(wanted, abs=2e-3)
+        assert middle == pytest.approx(centre, abs=2e-3)
         width = PSF.sigma_um[axis] ** 2 + GRID.spacing[axis] ** 2 / 12
         assert variance == pytest.approx(width, rel=0.02)
 
@@ -136,10 +136,10 @@ def test_signal_to_noise_of_a_sharp_spot_is_that_of_its_photons():
 
 def test_the_voxels_of_a_label_are_drawn_evenly(rng):
     labels = np.array([[[0, 2, 1], [2, 0, 2]]], np.uint16)
-    found = Pools.of(labels).draw(rng, np.repeat([1, 2], 3000))
-    found = np.ravel_multi_index(tuple(found.T), labels.shape)
-    assert set(found[:3000]) == {2}
-    assert np.bincount(found[3000:])[[1, 3, 5]] == pytest.approx([1000] * 3, abs=110)
+    places = Pools.of(labels).draw(rng, np.repeat([1, 2], 3000))
+    places = np.ravel_multi_index(tuple(places.T), labels.shape)
+    assert set(places[:3000]) == {2}
+    assert np.bincount(places[3000:])[[1, 3, 5]] == pytest.approx([1000] * 3, abs=110)
 
 
 def test_a_lone_cell_has_the_area_of_its_radius_and_a_nucleus_of_its_own():
@@ -183,10 +183,10 @@ def test_cells_of_a_volume_stand_on_the_glass():
 def test_a_cloud_lies_around_its_middle_whatever_cells_are_there():
     stretch = [[2.0, -5.0], [0.0, 5.0]]
     cloud = {"middle_um": [20.0, 30.0], "size_um": 0.8, "stretch": stretch}
-    culture, found, _ = _drawn(cloud=cloud, count=4000, law="given")
-    places = found.places_um[:, 1:] - 0.15  # the first voxel's middle
+    culture, points, _ = _drawn(cloud=cloud, count=4000, law="given")
+    places = points.places_um[:, 1:] - 0.15  # the first voxel's middle
     assert places.mean(axis=0) == pytest.approx([20, 30], abs=0.2)
     assert np.cov(places.T) == pytest.approx(np.transpose(stretch) @ stretch * 0.8**2 / 3, rel=0.1)
-    assert (_under(culture.cells, found, culture.grid) == found.cells).all()
-    assert (found.cells == 0).any()
-    assert found.cells.any()
+    assert (_under(culture.cells, points, culture.grid) == points.cells).all()
+    assert (points.cells == 0).any()
+    assert points.cells.any()

@@ -44,9 +44,9 @@ def test_conditions_are_measured_where_there_are_labels_and_the_user_has_the_las
     image = rng.integers(0, 9, (8, 9)).astype(np.uint8)
     item = _item(tmp_path, image, np.eye(8, 9, dtype=np.uint8))
     assert set(load(item).conditions) == {"objects", "signal / noise"}
-    known = replace(item, conditions={"objects": 5.0, "group": "x"})
-    assert load(known).conditions["objects"] == 5.0
-    assert load(replace(known, files={})).conditions == known.conditions
+    grouped = replace(item, conditions={"objects": 5.0, "group": "x"})
+    assert load(grouped).conditions["objects"] == 5.0
+    assert load(replace(grouped, files={})).conditions == grouped.conditions
 
 
 @pytest.fixture
@@ -69,8 +69,8 @@ def test_true_images_have_the_geometry_of_the_main_image(tmp_path):
 def test_json_sockets_are_objects(described):
     path, item = described
     path.write_text('{"channel": "nucleus"}')
-    found = load(item).sockets["acquisition-metadata"]
-    assert (found["channel"], found["sources"]["channel"]) == ("nucleus", "json")
+    metadata = load(item).sockets["acquisition-metadata"]
+    assert (metadata["channel"], metadata["sources"]["channel"]) == ("nucleus", "json")
     path.write_text("[1]")
     refused("expected a JSON object, found list", load, item)
 

@@ -10,44 +10,46 @@ from cytosuite.datasets.physics.shapes import about_axis
 
 def test_nuclei_lie_in_cells_of_their_number_and_not_in_membranes(both):
     cells = both.volume("instance-labels")
-    found = both.extras["nucleus-labels"]
-    assert (found.shape, found.spacing, found.array.dtype) == (
+    nuclei = both.extras["nucleus-labels"]
+    assert (nuclei.shape, nuclei.spacing, nuclei.array.dtype) == (
         cells.shape,
         cells.spacing,
         np.uint16,
     )
-    inside = found.array > 0
-    assert (found.array[inside] == cells.array[inside]).all()
+    inside = nuclei.array > 0
+    assert (nuclei.array[inside] == cells.array[inside]).all()
     assert not both.extras["boundary"].array[inside].any()
 
 
 def test_large_cells_have_nuclei_of_the_share_asked_for(maker):
-    made = maker("tissue", shape=(48, 96, 96), cell_um=14.0, nucleus=0.25)
-    cells = made.volume("instance-labels").array
-    found = made.extras["nucleus-labels"].array
-    sizes, own = (np.bincount(each.ravel(), minlength=cells.max() + 1) for each in (cells, found))
+    sample = maker("tissue", shape=(48, 96, 96), cell_um=14.0, nucleus=0.25)
+    cells = sample.volume("instance-labels").array
+    nuclei = sample.extras["nucleus-labels"].array
+    sizes, inner = (
+        np.bincount(labels.ravel(), minlength=cells.max() + 1) for labels in (cells, nuclei)
+    )
     large = np.flatnonzero(sizes > np.median(sizes))[1:]
-    assert np.median(own[large] / sizes[large]) == pytest.approx(0.25, abs=0.02)
-    assert made.metadata["nucleus"] == 0.25
+    assert np.median(inner[large] / sizes[large]) == pytest.approx(0.25, abs=0.02)
+    assert sample.metadata["nucleus"] == 0.25
 
 
 def test_the_sketch_has_one_value_per_nucleus(both):
-    found, seen = (both.extras[f"nucleus-{name}"].array for name in ("labels", "sketch"))
+    nuclei, seen = (both.extras[f"nucleus-{name}"].array for name in ("labels", "sketch"))
     assert seen.dtype == np.uint8
-    assert ((seen > 0) == (found > 0)).all()
-    numbers = np.unique(found)[1:]
-    assert not ndimage.labeled_comprehension(seen, found, numbers, np.ptp, int, -1).any()
+    assert ((seen > 0) == (nuclei > 0)).all()
+    numbers = np.unique(nuclei)[1:]
+    assert not ndimage.labeled_comprehension(seen, nuclei, numbers, np.ptp, int, -1).any()
     assert 127 <= seen[seen > 0].min() <= seen.max() <= 230
     assert both.extras["nucleus-sketch"].metadata["channel"] == "nucleus"
 
 
 def test_one_image_can_have_both_channels(both, maker):
-    made = maker(both.conditions["structure"], nucleus=0.25, both=True)
+    sample = maker(both.conditions["structure"], nucleus=0.25, both=True)
     for name, other in (("structure-sketch", "sketch"), ("microscopy-image", "image")):
-        found = made.volume(name)
-        assert found.axes == "CZYX"
+        volume = sample.volume(name)
+        assert volume.axes == "CZYX"
         parts = both.volume(name).array, both.extras[f"nucleus-{other}"].array
-        np.testing.assert_array_equal(found.array, parts)
+        np.testing.assert_array_equal(volume.array, parts)
     refused("both needs a nucleus above 0", maker, "tissue", both=True)
 
 

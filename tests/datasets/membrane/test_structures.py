@@ -34,12 +34,12 @@ def test_a_meristem_is_a_dome_with_its_top_at_the_first_plane():
 
 def test_cells_of_a_meristem_grow_from_layer_to_layer(maker):
     def sizes(growth):
-        made = maker(
+        sample = maker(
             "meristem", shape=(80, 120, 120), spacing_um=(0.5,) * 3, growth=growth, cell_um=6.0,
             rounding=0.0, microscope=False, bumps=0.0,
         )  # fmt: skip
-        labels = made.volume("instance-labels")
-        away = made.extras["seeds"].array > 0
+        labels = sample.volume("instance-labels")
+        away = sample.extras["seeds"].array > 0
         ticks = np.argwhere(away) * 0.5 - (40, 30, 30)
         depth = 1 - np.linalg.norm(ticks / (38, 28.5, 28.5), axis=1)
         volume = np.bincount(labels.array.ravel())[labels.array[away]] / 8

@@ -37,10 +37,10 @@ def test_labels_alone_are_those_of_the_sample(values):
 
 def test_one_nucleus_without_harmonics_is_a_sphere_of_its_radius_in_any_voxels():
     ball = {"n_nuclei": 1, "radius_um": 6.5, "order": 0, "foreground": "image"}
-    made = _make(shape=(15, 100, 60), spacing_um=(2.0, 0.3, 0.5), **ball)
-    volume = np.count_nonzero(made.volume("instance-labels").array) * 0.3
+    sample = _make(shape=(15, 100, 60), spacing_um=(2.0, 0.3, 0.5), **ball)
+    volume = np.count_nonzero(sample.volume("instance-labels").array) * 0.3
     assert volume == pytest.approx(4 / 3 * np.pi * 6.5**3, rel=0.01)
-    assert made.metadata["mean_radius_um"] == pytest.approx(6.5)
+    assert sample.metadata["mean_radius_um"] == pytest.approx(6.5)
 
 
 def test_layers_hold_every_cell_whole_and_add_up_to_the_labels():
@@ -74,10 +74,10 @@ def test_values_add_up_to_one_at_most_where_cells_overlap():
     first, second = np.zeros((2, 1, 1, 5), np.uint16)
     first[0, 0, :3] = 1
     second[0, 0, 2:] = 2
-    found = Annotation(first, (first, second), np.array([0, 1]))
+    annotation = Annotation(first, (first, second), np.array([0, 1]))
     values = np.array([0.7, 0.2], np.float32)
-    assert grey(found, values).ravel().tolist() == pytest.approx([0.7, 0.7, 0.9, 0.2, 0.2])
-    assert grey(found, values + 0.2).ravel()[2] == 1
+    assert grey(annotation, values).ravel().tolist() == pytest.approx([0.7, 0.7, 0.9, 0.2, 0.2])
+    assert grey(annotation, values + 0.2).ravel()[2] == 1
 
 
 def test_smoothing_is_as_wide_in_space_in_any_voxels():
@@ -95,8 +95,8 @@ def test_smoothing_is_as_wide_in_space_in_any_voxels():
 
 def _softened(labels, widths_um, parameters):
     """Return the blurred sketch of one nucleus of the value 1."""
-    found = Annotation(labels, (labels,), np.array([0]))
-    parts = soften(found, np.ones(1, np.float32), widths_um, parameters)
+    annotation = Annotation(labels, (labels,), np.array([0]))
+    parts = soften(annotation, np.ones(1, np.float32), widths_um, parameters)
     return np.concatenate([part for _, part in parts])
 
 
@@ -114,11 +114,11 @@ def test_a_volume_in_slabs_on_disk_has_the_bytes_of_one_in_memory(hold_on_disk, 
 
 
 def test_sketch_and_extras_can_be_left_out_and_nothing_else_changes(volume):
-    made = _make(sketch=False, extras=False)
-    assert set(made.sockets) == {"instance-labels", "microscopy-image"}
-    assert not made.extras
-    kept = _bytes(made)
-    assert kept == {name: _bytes(volume)[name] for name in kept}
+    sample = _make(sketch=False, extras=False)
+    assert set(sample.sockets) == {"instance-labels", "microscopy-image"}
+    assert not sample.extras
+    contents = _bytes(sample)
+    assert contents == {name: _bytes(volume)[name] for name in contents}
 
 
 def test_too_many_nuclei_for_the_image_are_refused():

@@ -27,9 +27,9 @@ LIVELY = SMALL.model_copy(update={"step_um": 1.0, "division": 0.3})
 
 def _series(seed, parameters, frames):
     """Return labels by frame and by track, the tracks, and the samples of a series."""
-    made = list(simulate_series(np.random.default_rng(seed), parameters, frames))
-    labels = [sample.volume("instance-labels").array for sample, *_ in made]
-    samples, presence, mothers = zip(*made, strict=True)
+    steps = list(simulate_series(np.random.default_rng(seed), parameters, frames))
+    labels = [sample.volume("instance-labels").array for sample, *_ in steps]
+    samples, presence, mothers = zip(*steps, strict=True)
     return labels, *by_track(labels, presence, mothers), list(samples)
 
 
@@ -37,20 +37,20 @@ def _tracks(presence, mothers):
     """Return the tracks of cells by their names, and those of their mothers, in frames."""
     frames = [[np.array(names, np.int64) for names in side] for side in (presence, mothers)]
     numbers, tracks = by_track([np.arange(len(names) + 1) for names in presence], *frames)
-    for frame, found in enumerate(numbers):
+    for frame, shown in enumerate(numbers):
         there = {track.label for track in tracks if track.begin <= frame <= track.end}
-        assert {*found.tolist()} == {0, *there}
+        assert {*shown.tolist()} == {0, *there}
     return tracks
 
 
 def test_a_cell_is_one_track_and_a_division_begins_two():
-    found = _tracks([[1], [1], [2, 3], [2, 3]], [[0], [0], [1, 1], [1, 1]])
-    assert found == [Track(1, 0, 1, 0), Track(2, 2, 3, 1), Track(3, 2, 3, 1)]
+    tracks = _tracks([[1], [1], [2, 3], [2, 3]], [[0], [0], [1, 1], [1, 1]])
+    assert tracks == [Track(1, 0, 1, 0), Track(2, 2, 3, 1), Track(3, 2, 3, 1)]
 
 
 def test_a_cell_that_is_hidden_for_a_frame_goes_on_as_its_own_child():
-    found = _tracks([[1, 2], [2], [1, 2]], [[0, 0], [0], [0, 0]])
-    assert found == [Track(1, 0, 0, 0), Track(3, 2, 2, 1), Track(2, 0, 2, 0)]
+    tracks = _tracks([[1, 2], [2], [1, 2]], [[0, 0], [0], [0, 0]])
+    assert tracks == [Track(1, 0, 0, 0), Track(3, 2, 2, 1), Track(2, 0, 2, 0)]
 
 
 def test_a_cell_keeps_its_grey_value():
@@ -58,8 +58,8 @@ def test_a_cell_keeps_its_grey_value():
     _, labels, tracks, samples = _series(0, still, 3)
     for track in tracks:
         seen = [
-            s.volume("structure-sketch").array[found == track.label]
-            for s, found in zip(samples, labels, strict=True)
+            s.volume("structure-sketch").array[numbers == track.label]
+            for s, numbers in zip(samples, labels, strict=True)
         ]
         assert len(np.unique(np.concatenate(seen))) == 1
 

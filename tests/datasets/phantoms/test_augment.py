@@ -78,7 +78,7 @@ def test_blurring_and_sharpening_change_detail_not_the_mean(ellipsoid, augmented
     for seed in range(8):
         sharp, altered = (augmented(phantom, seed, BLUR_UM=um) for um in (0.0, 0.5))
         assert altered.brightness == pytest.approx(phantom.brightness, rel=1e-5)
-        spreads = [each.intensity[each.inside].std() for each in (altered, sharp)]
+        spreads = [version.intensity[version.inside].std() for version in (altered, sharp)]
         ratios.append(spreads[0] / spreads[1])
     assert min(ratios) < 0.8
     assert max(ratios) > 1.2
@@ -86,7 +86,7 @@ def test_blurring_and_sharpening_change_detail_not_the_mean(ellipsoid, augmented
 
 def test_contrast_scales_the_differences_from_the_mean(ellipsoid, augmented):
     phantom = ellipsoid(ramp=0.5)
-    same, flat = (augmented(phantom, CONTRAST=(each, each)) for each in (1.0, 0.5))
+    same, flat = (augmented(phantom, CONTRAST=(factor, factor)) for factor in (1.0, 0.5))
     expected = 1 + 0.5 * (same.intensity[flat.inside] - 1)
     assert flat.intensity[flat.inside] == pytest.approx(expected, abs=1e-3)
     bent = augmented(phantom, GAMMA=(2.0, 2.0))

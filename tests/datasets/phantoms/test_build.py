@@ -36,11 +36,11 @@ def _stack(cubes, shape=(20, 40, 40), background=100):
 def test_background_is_removed_and_relative_brightness_kept():
     edges = (6, 8, 8)
     cubes = [((2, 4, 4), edges, 50), ((2, 24, 4), edges, 100), ((12, 4, 24), edges, 300)]
-    found = extract(*_stack(cubes))
-    assert [phantom.name for phantom in found.phantoms] == [f"nucleus_000{n}" for n in (1, 2, 3)]
-    assert [p.brightness for p in found.phantoms] == pytest.approx([0.5, 1.0, 3.0])
-    assert [p.volume_um3 for p in found.phantoms] == pytest.approx([6 * 64 * 0.25] * 3, rel=2e-3)
-    seen = {(f.background, f.background_from, f.skipped) for f in found.objects}
+    cut = extract(*_stack(cubes))
+    assert [phantom.name for phantom in cut.phantoms] == [f"nucleus_000{n}" for n in (1, 2, 3)]
+    assert [p.brightness for p in cut.phantoms] == pytest.approx([0.5, 1.0, 3.0])
+    assert [p.volume_um3 for p in cut.phantoms] == pytest.approx([6 * 64 * 0.25] * 3, rel=2e-3)
+    seen = {(f.background, f.background_from, f.skipped) for f in cut.objects}
     assert seen == {(100, "surroundings", "")}
 
 
@@ -51,9 +51,9 @@ def test_skipped_objects_are_listed_with_the_reason():
         ((4, 20, 4), (6, 8, 8), -20),
         ((4, 20, 20), (6, 8, 8), 50),
     ]
-    found = extract(*_stack(cubes))
-    assert [phantom.name for phantom in found.phantoms] == ["nucleus_0004"]
-    assert [(f.label, f.voxels, f.skipped) for f in found.objects] == [
+    cut = extract(*_stack(cubes))
+    assert [phantom.name for phantom in cut.phantoms] == ["nucleus_0004"]
+    assert [(f.label, f.voxels, f.skipped) for f in cut.objects] == [
         (1, 384, "touches the border"),
         (2, 8, "smaller than 100 voxels"),
         (3, 384, "not brighter than its background"),
@@ -63,9 +63,9 @@ def test_skipped_objects_are_listed_with_the_reason():
 
 def test_a_large_piece_that_is_left_out_is_listed_too():
     image, labels = _stack([BALL, ((4, 24, 24), (6, 8, 8), 50)])
-    found = extract(image, labels.like(np.minimum(labels.array, 1)))
-    assert len(found.phantoms) == 1
-    assert [(f.label, f.voxels, f.skipped) for f in found.objects] == [
+    cut = extract(image, labels.like(np.minimum(labels.array, 1)))
+    assert len(cut.phantoms) == 1
+    assert [(f.label, f.voxels, f.skipped) for f in cut.objects] == [
         (1, 384, ""),
         (1, 384, "lies apart from a larger piece of its label"),
     ]
@@ -83,11 +83,11 @@ def test_a_neighbour_leaves_no_trace():
 def test_without_surroundings_the_background_is_that_of_the_stack():
     image, labels = _stack([BALL, ((4, 24, 24), (6, 8, 8), 50)])
     labels.array[2:12, 4:20, 4:20] += (labels.array == 0)[2:12, 4:20, 4:20] * np.uint16(3)
-    found = extract(image, labels, Cutting(margin_um=0.5))
-    first = found.objects[0]
+    cut = extract(image, labels, Cutting(margin_um=0.5))
+    first = cut.objects[0]
     assert first.background_from == "stack"
     assert first.background == pytest.approx(100, abs=0.5)
-    assert found.objects[1].background_from == "surroundings"
+    assert cut.objects[1].background_from == "surroundings"
 
 
 def test_smoothing_takes_noise_out_and_keeps_the_mean(rng):

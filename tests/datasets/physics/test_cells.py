@@ -98,10 +98,10 @@ def test_cells_fill_the_tissue_in_one_piece_each_around_their_nuclei(tissue):
 
 def test_volumes_come_near_those_wanted(tissue):
     grid = _grid((40, 40, 40), 0.8, 0.8, 0.8)
-    wanted = tissue[0].semi_axes_um.prod(axis=1)
+    volumes = tissue[0].semi_axes_um.prod(axis=1)
     spread = []
     for rounds in (0, 12):
-        ratios = sizes_of(_grow(tissue, volume_spread=0, rounds=rounds).label(grid)) / wanted
+        ratios = sizes_of(_grow(tissue, volume_spread=0, rounds=rounds).label(grid)) / volumes
         spread.append(np.median(abs(ratios / np.median(ratios) - 1)))
     assert spread[1] < 0.1 < spread[0]
 

@@ -21,13 +21,13 @@ def test_pieces_fill_their_share_of_each_nucleus_and_lie_inside_of_it(rng):
 
 
 def test_bodies_are_round_and_in_their_ranges(rng):
-    found = debris.bodies(rng, 300, diameter_um=(1.0, 4.0), brightness=(0.2, 2.0))
-    diameters = (6 / np.pi * bodies.volumes_um3(found)) ** (1 / 3)
+    pieces = debris.bodies(rng, 300, diameter_um=(1.0, 4.0), brightness=(0.2, 2.0))
+    diameters = (6 / np.pi * bodies.volumes_um3(pieces)) ** (1 / 3)
     assert (diameters.min(), diameters.max()) == pytest.approx((1, 4), rel=0.05)
     assert np.median(diameters) == pytest.approx(2, rel=0.1)
-    assert (found.brightness.min(), found.brightness.max()) == pytest.approx((0.2, 2), rel=0.05)
-    assert np.median(found.semi_axes_um[:, 2] / found.semi_axes_um[:, 0]) < 1.4
-    assert not found.nucleoli.any()
+    assert (pieces.brightness.min(), pieces.brightness.max()) == pytest.approx((0.2, 2), rel=0.05)
+    assert np.median(pieces.semi_axes_um[:, 2] / pieces.semi_axes_um[:, 0]) < 1.4
+    assert not pieces.nucleoli.any()
 
 
 def test_blob_is_a_gaussian():

@@ -13,7 +13,7 @@ def _ellipsoids(count, plane=False):
     rng = np.random.default_rng(0)
     ratios = rng.uniform(1.2, 2.2, count)
     shape, spacing = ((70, 80), (1.0, 0.8)) if plane else ((24, 60, 60), (2.0, 1.0, 1.0))
-    found = []
+    labels = []
     for ratio, turn in zip(ratios, random_rotations(rng, count), strict=True):
         points = np.stack(np.indices(shape), -1) * spacing
         points -= np.multiply(shape, spacing) / 2 + rng.uniform(-0.5, 0.5, len(shape))
@@ -23,8 +23,8 @@ def _ellipsoids(count, plane=False):
         else:
             axes = 10 * ratio ** (np.array([-1, -1, 2]) / 3)
         inside = ((points @ turn / axes) ** 2).sum(-1) < 1
-        found.append(Volume(inside.astype(np.uint16), spacing, "YX" if plane else "ZYX"))
-    return found, ratios
+        labels.append(Volume(inside.astype(np.uint16), spacing, "YX" if plane else "ZYX"))
+    return labels, ratios
 
 
 @pytest.mark.parametrize("plane", [False, True])
@@ -33,10 +33,10 @@ def test_the_one_mode_of_ellipsoids_is_their_elongation(plane, rng):
     model = fit(labels, order=6)
     power = np.square(model.deviations)
     assert power[0] / power.sum() > 0.95
-    kept = entries(6, plane)
+    mask = entries(6, plane)
     vectors = np.stack([coefficients(v.array > 0, v.spacing, 6) for v in labels])
     scores = (vectors - model.mean) @ model.modes[0]
-    assert kept.sum() == vectors.shape[1] == (12 if plane else 48)
+    assert mask.sum() == vectors.shape[1] == (12 if plane else 48)
     assert abs(np.corrcoef(scores, ratios)[0, 1]) > 0.98
     axes = model.draw(rng, np.full((300, 3), 10.0), np.tile(np.eye(3), (300, 1, 1))).semi_axes_um
     drawn = axes[:, 2] / (axes[:, 1] if plane else axes[:, :2].mean(1))

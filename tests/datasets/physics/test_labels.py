@@ -33,10 +33,10 @@ def _visible(nuclei, centres, grid):
 def test_levels_are_the_share_of_the_own_peak():
     grid = Grid((40, 40, 40), (0.5, 0.5, 0.5))
     nuclei = replace(_balls(2), brightness=np.array([1.0, 9.0]))
-    found, levels = _visible(nuclei, [(10.0, 6.0, 10.0), (10.0, 14.0, 10.0)], grid)
-    assert ((levels >= 0.2) == (found > 0)).all()
+    visible, levels = _visible(nuclei, [(10.0, 6.0, 10.0), (10.0, 14.0, 10.0)], grid)
+    assert ((levels >= 0.2) == (visible > 0)).all()
     for number in (1, 2):
-        assert levels[found == number].max() == pytest.approx(1.0, abs=0.02)
+        assert levels[visible == number].max() == pytest.approx(1.0, abs=0.02)
 
 
 def _row(*values):
@@ -55,9 +55,9 @@ def test_tidy_agrees_with_scipy_object_by_object(least, shape):
         if piece.sum() >= least:
             numbers.append(number)
             expected[piece] = len(numbers)
-    result, kept = labels.tidy(image, least)
+    result, originals = labels.tidy(image, least)
     assert_array_equal(result, expected)
-    assert kept.tolist() == numbers
+    assert originals.tolist() == numbers
 
 
 def test_nucleus_is_seen_as_in_a_larger_image():
@@ -135,13 +135,13 @@ def test_labels_on_disk_are_tidied_as_those_in_memory(monkeypatch, tight, rng):
     image = np.where(rng.random((9, 11, 13)) < 0.6, rng.integers(0, 30, (9, 11, 13)), 0)
     image[2:7, 3:9, 4:10] = 65535  # the largest number there is
     image = image.astype(np.uint16)
-    whole, kept = labels.tidy(image, 6)
+    whole, originals = labels.tidy(image, 6)
     tight()
     monkeypatch.setattr(grid, "SLAB", 2 * 11 * 13)
     mapped = memory.room(image.shape, np.uint16)
     mapped[...] = image
-    found, numbers = labels.tidy(mapped, 6)
-    assert found is mapped
-    assert_array_equal(found, whole)
-    assert numbers.tolist() == kept.tolist()
+    tidied, numbers = labels.tidy(mapped, 6)
+    assert tidied is mapped
+    assert_array_equal(tidied, whole)
+    assert numbers.tolist() == originals.tolist()
     assert labels._find(mapped) == ndimage.find_objects(whole)

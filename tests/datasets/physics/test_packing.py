@@ -111,13 +111,13 @@ def test_explains_a_density_that_cannot_be_reached(rng):
         r"fill (\d+) % of 17\d\d\d µm³ of tissue, all would fill 86 %; "
         "lower volume_fraction, gap_um or n_nuclei"
     )
-    given = rng, axes, rotations, ball((0, 0, 0), 16.2)
-    caught = refused(message, pack, *given, rounds=50)
+    arguments = rng, axes, rotations, ball((0, 0, 0), 16.2)
+    caught = refused(message, pack, *arguments, rounds=50)
     free, share = map(int, re.search(message, str(caught)).groups())
     assert 0 < free < 40
     assert share == pytest.approx(86 * free / 40, abs=1)
     # It gives up where more rounds would not help.
-    refused("after [468]00 rounds only", pack, *given, rounds=100_000)
+    refused("after [468]00 rounds only", pack, *arguments, rounds=100_000)
 
 
 BALL = ball((5, 10, 15), 40)
@@ -171,19 +171,19 @@ def test_count_gives_the_fraction():
 
 @pytest.mark.parametrize("apart", [1.0, 1.6, 2.0])
 def test_contact_of_two_balls_is_the_share_of_their_caps(apart):
-    found = contact_share(np.array([[0.0, 0, 0], [0, 0, 5 * apart]]), np.full((2, 3), 5.0), TURNS)
-    assert found == pytest.approx((1 - apart / 2) / 2, abs=0.01)
+    share = contact_share(np.array([[0.0, 0, 0], [0, 0, 5 * apart]]), np.full((2, 3), 5.0), TURNS)
+    assert share == pytest.approx((1 - apart / 2) / 2, abs=0.01)
 
 
-@pytest.mark.parametrize("wanted, fraction", [(0.02, 0.2), (0.1, 0.2), (0.03, 0.45)])
-def test_bodies_are_drawn_together_until_they_touch_as_wanted(wanted, fraction, rng):
+@pytest.mark.parametrize("contact, fraction", [(0.02, 0.2), (0.1, 0.2), (0.03, 0.45)])
+def test_bodies_are_drawn_together_until_they_touch_as_wanted(contact, fraction, rng):
     axes, rotations = _population(60, axis_spread=0.15)
     region = _filled(ball((0, 0, 0), 40), axes, fraction)
     options = {"gap_um": 0.5} if fraction < 0.4 else {"max_overlap": 0.2}
     bodies = (pack(rng, axes, rotations, region, **options), axes, rotations)
-    limits = {"contact": wanted, "max_overlap": 0.1}
+    limits = {"contact": contact, "max_overlap": 0.1}
     moved, share = press(*bodies, region, **limits)
-    assert share == contact_share(moved, axes, rotations) == pytest.approx(wanted, abs=0.015)
+    assert share == contact_share(moved, axes, rotations) == pytest.approx(contact, abs=0.015)
     assert _deepest(axes, rotations, moved) > 2 * shrinkage(0.1) - 1 - 0.1
     assert _outermost(axes, rotations, moved, region) < 1.0
     again, _ = press(*bodies, region, **limits)

@@ -29,9 +29,9 @@ def _points(count=400, reach=40):
 
 def test_distance_at_points_inside_and_far_beyond_the_samples():
     points = _points()
-    wanted = _far(points)
-    inside = (wanted < 0) & (wanted > -20)
-    assert BALL.distance_at(points)[inside] == pytest.approx(wanted[inside], abs=0.1)
+    expected = _far(points)
+    inside = (expected < 0) & (expected > -20)
+    assert BALL.distance_at(points)[inside] == pytest.approx(expected[inside], abs=0.1)
     assert BALL.distance_at(np.array([[10.0, 20.0, 300.0]])) == pytest.approx(245, rel=0.01)
 
 
@@ -54,10 +54,10 @@ def test_tissue_above_the_grid_is_the_length_of_the_chord():
     y = grid.centres(1)[:, None] - 20
     x = grid.centres(2) - 30
     half = np.sqrt((25**2 - y**2 - x**2).clip(0))
-    wanted = (0 - (10 - half)).clip(0, 2 * half)
+    expected = (0 - (10 - half)).clip(0, 2 * half)
     above = BALL.above_um(grid)
-    assert above == pytest.approx(wanted, abs=0.8)  # the rim, where the chord is tangential
-    assert abs(above - wanted).mean() < 0.05
+    assert above == pytest.approx(expected, abs=0.8)  # the rim, where the chord is tangential
+    assert abs(above - expected).mean() < 0.05
 
 
 def test_drawn_points_are_uniform(rng):

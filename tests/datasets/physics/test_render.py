@@ -100,8 +100,8 @@ def test_width_follows_the_depth_of_the_light():
 
     narrow, wide = (variance(kernel.resampled((1.0, 1.0, 1.0)).image) for kernel in psf.kernels)
     part = (11.5 - 6) / 12  # the middle of plane 11 is at 11.5 µm
-    found = variance(_sampled_spread(psf, _points((11, 15, 16))))
-    assert found == pytest.approx((1 - part) * narrow + part * wide, rel=1e-3)
+    width = variance(_sampled_spread(psf, _points((11, 15, 16))))
+    assert width == pytest.approx((1 - part) * narrow + part * wide, rel=1e-3)
 
 
 def test_refuses_a_point_spread_function_larger_than_the_volume():

@@ -33,15 +33,15 @@ def _blocks():
 @given(labels=LABELS)
 def test_distance_is_that_of_each_object_alone(labels):
     # Scipy's transform of one object at a time is an independent program.
-    found = sketch.signed_distance(_volume(labels)).array
+    distances = sketch.signed_distance(_volume(labels)).array
     if (labels == labels.flat[0]).all():
         expected = np.full(labels.shape, np.linalg.norm(np.multiply(labels.shape, SPACING)))
     else:
         expected = np.zeros(labels.shape)
         for number in np.unique(labels):
-            own = labels == number
-            expected += own * ndimage.distance_transform_edt(own, sampling=SPACING)
-    assert found == pytest.approx(np.where(labels > 0, expected, -expected), rel=1e-5)
+            inside = labels == number
+            expected += inside * ndimage.distance_transform_edt(inside, sampling=SPACING)
+    assert distances == pytest.approx(np.where(labels > 0, expected, -expected), rel=1e-5)
 
 
 def test_an_empty_image_has_no_border_and_no_seed():

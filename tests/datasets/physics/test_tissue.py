@@ -103,9 +103,9 @@ def test_mask_of_a_ball_is_that_ball(shape, spacing, rng):
     assert region.volume_um3 == pytest.approx((mask > 0).sum() * np.prod(spacing), rel=0.015)
     points = of_length_1(rng.normal(size=(500, 3)))
     for radius in (12, 20, 25):
-        found = region.distance_at((10, 20, 30) + radius * points)
-        assert found.mean() == pytest.approx(radius - 25, abs=0.3)
-        assert found.std() < 0.25 * max(region.spacing)
+        distances = region.distance_at((10, 20, 30) + radius * points)
+        assert distances.mean() == pytest.approx(radius - 25, abs=0.3)
+        assert distances.std() < 0.25 * max(region.spacing)
 
 
 @pytest.mark.parametrize("size", [59, 60, 111])

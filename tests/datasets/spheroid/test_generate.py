@@ -6,15 +6,15 @@ from cytosuite.datasets.spheroid.parameters import Parameters, draw_values
 
 def test_conditions_are_what_was_made_and_measured():
     sample = make()
-    known = sample.conditions
+    conditions = sample.conditions
     seen = sample.volume("microscopy-image").metadata
     assert seen["channel"] == "nucleus"
     tall = make({"image": {"stretch": 0.9}}).volume("microscopy-image").metadata
     assert tall["psf_sigma_z_um"] == pytest.approx(0.9 * seen["psf_sigma_z_um"])
-    assert known["objects"] == sample.metadata["n_nuclei"]
-    assert known["density [%]"] == 100 * sample.metadata["nuclear_volume_fraction"]
+    assert conditions["objects"] == sample.metadata["n_nuclei"]
+    assert conditions["density [%]"] == 100 * sample.metadata["nuclear_volume_fraction"]
     dim = make({"camera": {"photons": sample.metadata["photons"] / 4}})
-    assert 0 < dim.conditions["signal / noise"] < 0.6 * known["signal / noise"]
+    assert 0 < dim.conditions["signal / noise"] < 0.6 * conditions["signal / noise"]
 
 
 def test_stages_are_kept_on_request():

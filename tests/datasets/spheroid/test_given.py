@@ -27,15 +27,15 @@ def _changes(cells, **more):
 
 
 def test_each_cell_of_a_file_has_its_outline_and_a_nucleus(cells):
-    made = make(_changes(cells))
-    nuclei = labels_of(made)
-    around = made.extras["cell-labels"].array
+    sample = make(_changes(cells))
+    nuclei = labels_of(sample)
+    around = sample.extras["cell-labels"].array
     assert sizes_of(around).tolist() == [5 * 32 * 32] * 8
     assert [np.unique(around[nuclei == n]).tolist() for n in range(1, 9)] == [
         [n] for n in range(1, 9)
     ]
-    assert made.metadata["n_cells"] == made.metadata["n_nuclei"] == 8
-    assert made.metadata["cells_file"] == "cells.tif"
+    assert sample.metadata["n_cells"] == sample.metadata["n_nuclei"] == 8
+    assert sample.metadata["cells_file"] == "cells.tif"
 
 
 def test_membranes_shine_where_cells_meet(cells):
@@ -45,6 +45,6 @@ def test_membranes_shine_where_cells_meet(cells):
 
 
 def test_nuclei_take_the_share_of_the_cell_that_is_wanted(cells):
-    made = make(_changes(cells, placement={"ratio": 0.15, "depth": [0.8, 1.0]}))
-    sizes = sizes_of(labels_of(made)) / (5 * 32 * 32)
+    sample = make(_changes(cells, placement={"ratio": 0.15, "depth": [0.8, 1.0]}))
+    sizes = sizes_of(labels_of(sample)) / (5 * 32 * 32)
     assert sizes == pytest.approx([0.15] * 8, abs=0.03)

@@ -51,5 +51,5 @@ EXPECTED = {
 def test_a_case_has_the_numbers_it_always_had(name):
     sample = make(RECIPES[name], seed=7)
     volumes = {**sample.sockets, **sample.extras}
-    found = {key: numbers_of(volume.array) for key, volume in sorted(volumes.items())}
-    assert found == {key: pytest.approx(row, rel=2e-3) for key, row in EXPECTED[name].items()}
+    numbers = {key: numbers_of(volume.array) for key, volume in sorted(volumes.items())}
+    assert numbers == {key: pytest.approx(row, rel=2e-3) for key, row in EXPECTED[name].items()}

@@ -76,23 +76,23 @@ def test_paths_count_from_the_folder_of_the_recipe(tmp_path, monkeypatch):
     write(root / "Simulation/psf/top.tif", mask)  # from that of the parameters
     write_json(root / "Simulation/params.json", FIRST)
     monkeypatch.chdir(root)
-    made = migrate(Path("Simulation/params.json"), Path("out")).recipe["parameters"]
-    assert made["tissue"]["masks"] == ["../masks/mask_0.tif"]
-    assert made["optics"]["psf_files"] == ["../Simulation/psf/top.tif"]
-    assert made["nucleus"]["phantoms"] == "../nuclei"
+    parameters = migrate(Path("Simulation/params.json"), Path("out")).recipe["parameters"]
+    assert parameters["tissue"]["masks"] == ["../masks/mask_0.tif"]
+    assert parameters["optics"]["psf_files"] == ["../Simulation/psf/top.tif"]
+    assert parameters["nucleus"]["phantoms"] == "../nuclei"
 
 
-def _parts(made, expected):
+def _parts(parameters, expected):
     """Return what a recipe says where something is expected."""
-    return {name: {key: made[name][key] for key in part} for name, part in expected.items()}
+    return {name: {key: parameters[name][key] for key in part} for name, part in expected.items()}
 
 
 def test_first_version_in_our_units(translated):
     recipe = translated(FIRST).recipe
     assert (recipe["dataset"], recipe["cases"]) == ("spheroid", 3)
     assert recipe["references"] == ["10.1371/journal.pone.0283828"]
-    made = recipe["parameters"]
-    assert made["image"]["oversampling"] == pytest.approx([5 / 3, 4, 4])
+    parameters = recipe["parameters"]
+    assert parameters["image"]["oversampling"] == pytest.approx([5 / 3, 4, 4])
     expected = {  # the shape counted voxels of the simulation; a gap is 2 voxels of 0.125 µm
         "image": {"spacing_um": [1.5, 0.5, 0.5], "shape": [36, 100, 200]},
         "tissue": {"arrangement": "random", "n_nuclei": "auto", "break_criterion": 1000}
@@ -103,15 +103,15 @@ def test_first_version_in_our_units(translated):
         "camera": {"gain": 2, "read_noise": 2, "half_normal": 3, "offset": 15, "averaging": 2}
         | {"bits": 8, "exposure": 1, "photons": 120},
     }
-    assert _parts(made, expected) == expected
-    assert not {"kinds", "subcultures"} & set(made)
+    assert _parts(parameters, expected) == expected
+    assert not {"kinds", "subcultures"} & set(parameters)
 
 
 def test_second_version_has_kinds_exposure_and_fragments(translated):
     recipe = translated(SECOND).recipe
-    made = recipe["parameters"]
+    parameters = recipe["parameters"]
     assert recipe["references"] == ["10.1038/s42003-025-07469-2"]
-    assert [(k["name"], k["share"], k["phantoms"]) for k in made["kinds"]] == [
+    assert [(k["name"], k["share"], k["phantoms"]) for k in parameters["kinds"]] == [
         ("kind1", 0.25, "./small"),
         ("kind2", 0.75, "./large"),
     ]
@@ -123,7 +123,7 @@ def test_second_version_has_kinds_exposure_and_fragments(translated):
         "nucleus": {"apoptotic_fraction": 0.2},
         "debris": {"fragment_brightness": 10},
     }
-    assert _parts(made, expected) == expected
+    assert _parts(parameters, expected) == expected
 
 
 @pytest.mark.parametrize(
@@ -144,8 +144,8 @@ def test_attenuation_laws(translated, law, length, delay, floor):
 
 
 def test_subcultures_are_a_kind_in_balls(translated):
-    made = translated(FIRST, num_of_subcultures=2, input_subculture_folder="./other")
-    parameters = made.recipe["parameters"]
+    migrated = translated(FIRST, num_of_subcultures=2, input_subculture_folder="./other")
+    parameters = migrated.recipe["parameters"]
     assert parameters["subcultures"] == [
         # 17 voxels across per voxel along z: 170 voxels wide, 10 voxels high
         {"kind": "subculture", "count": 2, "diameter_um": 21.25, "flattening": 0.4235294}
@@ -155,27 +155,27 @@ def test_subcultures_are_a_kind_in_balls(translated):
 
 
 def test_nothing_is_left_out_in_silence(translated):
-    made = translated(FIRST, num_of_image=4)
-    assert "num_of_image: not a published key" in made.untranslated
+    migrated = translated(FIRST, num_of_image=4)
+    assert "num_of_image: not a published key" in migrated.untranslated
     for key in ("output_path", "use_gpu_conv"):
-        assert any(line.startswith(key) for line in made.untranslated)
+        assert any(line.startswith(key) for line in migrated.untranslated)
     for text in ("dc_baseline: had shot noise", "0.25 µm across", "mirror image"):
-        assert any(text in line for line in made.notes)
+        assert any(text in line for line in migrated.notes)
 
 
 @pytest.mark.parametrize("key", EXPECTED["first version"])
 def test_each_missing_key_is_named_and_leaves_a_recipe(translated, key):
-    made = translated({name: value for name, value in FIRST.items() if name != key})
-    assert any(line.startswith(f"{key}: not in the file") for line in made.notes)
-    Parameters.model_validate(made.recipe["parameters"])
+    migrated = translated({name: value for name, value in FIRST.items() if name != key})
+    assert any(line.startswith(f"{key}: not in the file") for line in migrated.notes)
+    Parameters.model_validate(migrated.recipe["parameters"])
 
 
 def test_cells_are_grown_instead_of_given(translated):
     values = SECOND | {"volume_ratio_phantom": 0.5, "px_size_mask_img": [0.75, 0.25, 0.25]}
-    made = translated(values)
-    assert made.recipe["parameters"]["cells"] == {"enabled": True}
-    assert made.recipe["parameters"]["tissue"]["masks_um"] == [0.75, 0.25, 0.25]
-    assert any(line.startswith("volume_ratio_phantom: 0.5") for line in made.untranslated)
+    migrated = translated(values)
+    assert migrated.recipe["parameters"]["cells"] == {"enabled": True}
+    assert migrated.recipe["parameters"]["tissue"]["masks_um"] == [0.75, 0.25, 0.25]
+    assert any(line.startswith("volume_ratio_phantom: 0.5") for line in migrated.untranslated)
 
 
 def test_an_empty_shape_is_that_of_the_mask(translated, tmp_path):

@@ -16,8 +16,8 @@ def test_kinds_inherit_what_they_do_not_say():
 
 
 def test_ranges_of_several_kinds_carry_their_names():
-    found = Parameters.model_validate({"kinds": [{"name": "a"}, {"name": "b"}]}).ranges()
-    names = [name for name, _, _ in found]
+    ranges = Parameters.model_validate({"kinds": [{"name": "a"}, {"name": "b"}]}).ranges()
+    names = [name for name, _, _ in ranges]
     assert {"a_diameter_um", "b_diameter_um", "photons"} <= set(names)
     assert len(names) == len(set(names))
 

@@ -86,8 +86,8 @@ def test_several_outlines_are_drawn_from():
 
 def test_a_shell_gets_thick_enough_for_a_few_large_nuclei():
     shell = {"outline": "shell", "core": 0.85, "n_nuclei": 3, "width_um": 40.0, "flattening": 1}
-    made = _grown({"tissue": shell, "nucleus": {"diameter_um": 12.0}})
-    assert len(made.packed.centres_um) == 3  # each wider than a shell of that core
+    scene = _grown({"tissue": shell, "nucleus": {"diameter_um": 12.0}})
+    assert len(scene.packed.centres_um) == 3  # each wider than a shell of that core
 
 
 def test_light_of_a_measured_stack_is_spread_as_the_stack_says(tmp_path):
@@ -118,15 +118,15 @@ CROWD = {"tissue": {"contact": 0.06, "max_overlap": 0.1, "may_be_cut": True}}
 @pytest.mark.parametrize("width", [{}, {"width_um": 64.0}])
 def test_flat_nuclei_of_a_blastocyst_lie_along_its_surface_and_the_others_in_the_mass(width):
     tissue = {"n_nuclei": 80, "core": 0.75, "inner": 0.4, "may_be_cut": True}
-    made = _grown(EMBRYO, {"tissue": tissue | width, "nucleus": {"diameter_um": 7.0}}, seed=3)
-    (living, _), (whole, layer, mass) = made.packed.parts, made.outline.homes
-    places = made.packed.centres_um
+    scene = _grown(EMBRYO, {"tissue": tissue | width, "nucleus": {"diameter_um": 7.0}}, seed=3)
+    (living, _), (whole, layer, mass) = scene.packed.parts, scene.outline.homes
+    places = scene.packed.centres_um
     axes = living.semi_axes_um
     outer = layer.distance_at(places) < 0
     inner = mass.distance_at(places) < 0
     assert (outer ^ inner).all()
     assert inner.sum() == pytest.approx(80 * 0.4, abs=6)
-    assert made.inner[1] == pytest.approx(0.25, abs=0.06)
+    assert scene.inner[1] == pytest.approx(0.25, abs=0.06)
     flat = axes.max(axis=1) / axes.min(axis=1)
     assert np.median(flat[outer]) > 1.5 * np.median(flat[inner])
     shortest = living.rotations[np.arange(len(axes)), :, axes.argmin(axis=1)]
@@ -134,10 +134,10 @@ def test_flat_nuclei_of_a_blastocyst_lie_along_its_surface_and_the_others_in_the
 
 
 def test_a_crowd_has_the_contacts_that_it_says_and_labels_of_one_piece():
-    made = make(EMBRYO, CROWD)
-    assert made.metadata["contact_share"] == pytest.approx(0.06, abs=0.02)
-    assert "contact" not in made.metadata.get("missed", "")
-    labels = labels_of(made)
+    sample = make(EMBRYO, CROWD)
+    assert sample.metadata["contact_share"] == pytest.approx(0.06, abs=0.02)
+    assert "contact" not in sample.metadata.get("missed", "")
+    labels = labels_of(sample)
     pairs = np.unique(np.stack([labels[..., 1:], labels[..., :-1]]).reshape(2, -1), axis=1)
     assert np.count_nonzero((pairs[0] != pairs[1]) & pairs.all(axis=0)) > 5
 
@@ -147,14 +147,14 @@ def test_what_cannot_be_met_is_said_in_one_line():
     assert make(EMBRYO, CROWD, loose).metadata["missed"].startswith("contact 0.4 asked, 0.")
     dense = {"tissue": {"arrangement": "random", "volume_fraction": 0.5}}
     assert make(dense).metadata["missed"].startswith("volume_fraction 0.5 asked, 0.")
-    given = make({"tissue": {"n_nuclei": 6, "width_um": 40.0}}).metadata
-    assert not {"volume_fraction", "missed"} & set(given)
+    metadata = make({"tissue": {"n_nuclei": 6, "width_um": 40.0}}).metadata
+    assert not {"volume_fraction", "missed"} & set(metadata)
 
 
 @pytest.mark.parametrize("style", ["shape", "widened", "visible"])
 def test_looseness_of_labels_leaves_the_image_as_it_is(style):
     few = {"tissue": {"n_nuclei": 4, "volume_fraction": 0.15}}
-    made = [make(few, {"labels": {"style": style, "loose_um": um}}) for um in (-0.5, 0.0, 0.5)]
-    assert len({image_of(sample).tobytes() for sample in made}) == 1
-    tight, even, loose = (np.count_nonzero(labels_of(sample)) for sample in made)
+    samples = [make(few, {"labels": {"style": style, "loose_um": um}}) for um in (-0.5, 0.0, 0.5)]
+    assert len({image_of(sample).tobytes() for sample in samples}) == 1
+    tight, even, loose = (np.count_nonzero(labels_of(sample)) for sample in samples)
     assert tight < 0.9 * even < 0.8 * loose

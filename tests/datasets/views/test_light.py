@@ -23,10 +23,10 @@ def test_the_share_that_passes_the_whole_tissue_is_the_drawn_one(scene):
 @pytest.mark.parametrize("axis", [1, 2])
 def test_a_sheet_loses_light_along_its_axis(scene, axis):
     _, drawn, body, (grid, _) = scene
-    given = drawn.model_copy(update={"detection": 1 - 1e-6, "illumination": {axis: 0.5}})
-    left = np.moveaxis(passed(body, [], given, grid, grid, NEAR), axis, 0)
+    values = drawn.model_copy(update={"detection": 1 - 1e-6, "illumination": {axis: 0.5}})
+    left = np.moveaxis(passed(body, [], values, grid, grid, NEAR), axis, 0)
     assert np.allclose(left[-1] / left[0], 0.5 ** (1 - 1 / grid.shape[axis]), rtol=1e-4)
-    other = np.moveaxis(passed(body, [], given, grid, grid, FAR), axis, 0)
+    other = np.moveaxis(passed(body, [], values, grid, grid, FAR), axis, 0)
     assert np.allclose(left, other[::-1], rtol=1e-5)
 
 
@@ -43,9 +43,9 @@ def test_blur_grows_with_the_distance_from_the_camera(scene):
     dye = np.zeros_like(body.dye)
     dye[[1, -2], 10, 15] = 1
     points = body._replace(dye=dye, tissue=np.zeros_like(dye))
-    given = drawn.model_copy(update={"growth": 2.0, "haze": 0.0})
-    near = view(points, [], parameters, given, grids, NEAR).photons.max((1, 2))
-    far = view(points, [], parameters, given, grids, FAR).photons.max((1, 2))
+    values = drawn.model_copy(update={"growth": 2.0, "haze": 0.0})
+    near = view(points, [], parameters, values, grids, NEAR).photons.max((1, 2))
+    far = view(points, [], parameters, values, grids, FAR).photons.max((1, 2))
     assert near[1] > 2 * near[-2] > 0
     assert far[-2] == pytest.approx(near[1], rel=1e-3)
 
@@ -68,9 +68,9 @@ def test_a_shadow_lies_behind_its_spot_only(scene):
 def test_shadows_follow_the_sheet_of_their_study(scene, rng):
     parameters, drawn, _, (grid, _) = scene
     for illumination, axis in (({}, 2), ({2: 0.5}, 2), ({1: 0.5}, 1)):
-        given = drawn.model_copy(update={"shadows": 4, "illumination": illumination})
-        found = draw_shadows(rng, parameters, given, grid)
-        assert [spot.axis for spot in found] == [axis] * 4
-        for spot in found:
+        values = drawn.model_copy(update={"shadows": 4, "illumination": illumination})
+        shadows = draw_shadows(rng, parameters, values, grid)
+        assert [spot.axis for spot in shadows] == [axis] * 4
+        for spot in shadows:
             assert all(0 < place < n for place, n in zip(spot.place_um, grid.size_um, strict=True))
             assert parameters.shadow_depth[0] <= spot.depth <= parameters.shadow_depth[1]

@@ -7,17 +7,17 @@ from cytosuite.datasets import recipes
 from cytosuite.datasets.views.parameters import CROWD, STUDIES, Parameters, draw_values
 
 
-def _drawn(number, seed=0, **given):
-    return draw_values(np.random.default_rng(seed), Parameters(**given), number)
+def _drawn(number, seed=0, **options):
+    return draw_values(np.random.default_rng(seed), Parameters(**options), number)
 
 
 def test_ten_cases_are_all_studies_of_both_contents():
-    found = [(drawn.content, drawn.study) for drawn in map(_drawn, range(10))]
-    assert found[:5] == [("nucleus", study) for study in STUDIES]
-    assert found[5:] == [("membrane", study) for study in STUDIES]
+    cases = [(drawn.content, drawn.study) for drawn in map(_drawn, range(10))]
+    assert cases[:5] == [("nucleus", study) for study in STUDIES]
+    assert cases[5:] == [("membrane", study) for study in STUDIES]
     assert _drawn(10).study == 1
-    found = [_drawn(n, studies=(4, 2), contents=("membrane",)) for n in range(3)]
-    assert [(drawn.study, drawn.content) for drawn in found] == [
+    cases = [_drawn(n, studies=(4, 2), contents=("membrane",)) for n in range(3)]
+    assert [(drawn.study, drawn.content) for drawn in cases] == [
         (study, "membrane") for study in (4, 2, 4)
     ]
 

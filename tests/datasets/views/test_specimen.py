@@ -7,8 +7,8 @@ from cytosuite.datasets.views.parameters import STUDIES, Parameters, draw_values
 from cytosuite.datasets.views.specimen import membranes, nuclei
 
 
-def _made(build, **given):
-    parameters = Parameters(scale=0.05, studies=(3,), **given)
+def _made(build, **options):
+    parameters = Parameters(scale=0.05, studies=(3,), **options)
     drawn = draw_values(np.random.default_rng(0), parameters, 0)
     detector = STUDIES[3].grid(0.05)
     grid = finer(detector, parameters)
@@ -17,15 +17,15 @@ def _made(build, **given):
 
 @pytest.mark.parametrize("build", [nuclei, membranes])
 def test_dye_lies_in_tissue(build):
-    made, grid = _made(build, extent=0.8)
-    assert made.dye.shape == made.tissue.shape == grid.shape
-    assert made.dye.dtype == made.tissue.dtype == np.float32
-    assert made.dye.min() >= 0
-    assert 0.5 < np.percentile(made.dye, 99.8) < 5
-    assert ((made.tissue >= 0) & (made.tissue <= 1)).all()
+    specimen, grid = _made(build, extent=0.8)
+    assert specimen.dye.shape == specimen.tissue.shape == grid.shape
+    assert specimen.dye.dtype == specimen.tissue.dtype == np.float32
+    assert specimen.dye.min() >= 0
+    assert 0.5 < np.percentile(specimen.dye, 99.8) < 5
+    assert ((specimen.tissue >= 0) & (specimen.tissue <= 1)).all()
     # The outer half of a membrane lies on the surface.
-    assert ndimage.binary_dilation(made.tissue > 0, iterations=2)[made.dye > 0.5].all()
-    assert not made.tissue[0].all()
+    assert ndimage.binary_dilation(specimen.tissue > 0, iterations=2)[specimen.dye > 0.5].all()
+    assert not specimen.tissue[0].all()
 
 
 @pytest.mark.parametrize("build", [nuclei, membranes])
@@ -35,7 +35,7 @@ def test_a_larger_specimen_fills_more_of_the_image(build):
 
 
 def test_membranes_surround_dim_cells():
-    made, _ = _made(membranes, glow=0.05)
-    inside = made.tissue > 0
-    assert 0.1 < (made.dye[inside] > 0.3).mean() < 0.8
-    assert np.isclose(made.dye[inside], 0.05).mean() > 0.2
+    specimen, _ = _made(membranes, glow=0.05)
+    inside = specimen.tissue > 0
+    assert 0.1 < (specimen.dye[inside] > 0.3).mean() < 0.8
+    assert np.isclose(specimen.dye[inside], 0.05).mean() > 0.2
