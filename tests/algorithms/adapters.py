@@ -49,5 +49,5 @@ class Adapter:
     def predicted(self, image, model):
         """Return labels, keywords of the tool's call, and facts."""
         with gathered() as facts:
-            found = self.predict.predict({"microscopy-image": image}, model)["instance-labels"]
-        return found, self.tool.calls[-1], facts
+            labels = self.predict.predict({"microscopy-image": image}, model)["instance-labels"]
+        return labels, self.tool.calls[-1], facts

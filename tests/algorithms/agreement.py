@@ -66,8 +66,8 @@ def model_of(learned, folder):
 
 def cellpose(folder, shape, learned):
     """Return models of the tool's own file, the adapter's keywords, and labels of the tool."""
-    own = next((folder / "models").iterdir())
-    direct = predict.CellposeModel(gpu=False, pretrained_model=str(own), mkldnn=False)
+    path = next((folder / "models").iterdir())
+    direct = predict.CellposeModel(gpu=False, pretrained_model=str(path), mkldnn=False)
     size = learned.parameters["diameter_um"] / 0.5
     deep = {"do_3D": True, "z_axis": 0, "anisotropy": 4.0} if len(shape) == 3 else {}
 
@@ -75,13 +75,13 @@ def cellpose(folder, shape, learned):
         diameter = None if converted else size
         return direct.eval(array, channels=[0, 0], diameter=diameter, **deep, **LOOSE)[0]
 
-    return own, labels
+    return path, labels
 
 
 def stardist(folder, shape, learned):
     """Return the same of StarDist."""
-    own = folder / "model.zip"
-    with zipfile.ZipFile(own, "w") as archive:
+    path = folder / "model.zip"
+    with zipfile.ZipFile(path, "w") as archive:
         for file in (folder / "model").iterdir():
             archive.write(file, f"model/{file.name}")
     kind = predict.KINDS["ZYXC" if len(shape) == 3 else "YXC"][0]
@@ -90,7 +90,7 @@ def stardist(folder, shape, learned):
     def labels(array, converted):
         return direct.predict_instances(predict.normalize(array, 1, 99.8))[0]
 
-    return own, labels
+    return path, labels
 
 
 if __name__ == "__main__":
@@ -100,12 +100,12 @@ if __name__ == "__main__":
         pairs = [Pair(f"{n}", *scene(n, *shape)) for n in range(6)]
         with gathered() as facts:
             learned = learn.learn(pairs, {**settings, **TINY[tool], "seed": 1}, folder)
-        own, direct = {"cellpose": cellpose, "stardist": stardist}[tool](folder, shape, learned)
+        path, direct = {"cellpose": cellpose, "stardist": stardist}[tool](folder, shape, learned)
         (other := folder / "other").mkdir()
         for converted in (False, True):
-            found = learn.convert(own, other) if converted else learned
+            trained = learn.convert(path, other) if converted else learned
             (place := folder / f"{converted}").mkdir()
-            model = model_of(found, place)
+            model = model_of(trained, place)
             for image in (pairs[0].image, pairs[0].image.like(np.full(shape, 7.0, np.float32))):
                 with gathered() as facts:
                     ours = predict.predict({"microscopy-image": image}, model)[

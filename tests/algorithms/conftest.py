@@ -40,10 +40,10 @@ def hold_on_disk(monkeypatch, mapped, tight):
         expected = run(volume)
         tight()
         monkeypatch.setattr(memory, "SLAB", 3 * volume.array[0].size)
-        found = run(replace(volume, array=mapped(volume.array)))
-        assert memory.is_mapped(found.array)
-        np.testing.assert_array_equal(found.array, expected.array)
-        assert found.metadata == expected.metadata
+        on_disk = run(replace(volume, array=mapped(volume.array)))
+        assert memory.is_mapped(on_disk.array)
+        np.testing.assert_array_equal(on_disk.array, expected.array)
+        assert on_disk.metadata == expected.metadata
 
     return hold
 
@@ -58,13 +58,13 @@ def stubbed(monkeypatch):
 
     def imported(algorithm, *parts):
         stub = Path(__file__).parent / algorithm / "stub"
-        own = f"cytosuite.algorithms.{algorithm}"
+        package = f"cytosuite.algorithms.{algorithm}"
         tools = [path.name for path in stub.iterdir()]
-        names.extend([own, *tools])
+        names.extend([package, *tools])
         for name in [*loaded(), *(tool for tool in tools if tool in sys.modules)]:
             del sys.modules[name]  # its undoing would bring stubs back after the test
         monkeypatch.syspath_prepend(stub)
-        return [import_module(f"{own}.{part}") for part in parts]
+        return [import_module(f"{package}.{part}") for part in parts]
 
     yield imported
     for name in [*loaded(), *(tool for tool in names if tool in sys.modules)]:

@@ -18,8 +18,8 @@ def test_a_card_without_weights_and_an_image_of_channels_are_refused(
     name, kind, epochs, stubbed, tmp_path
 ):
     tool = Adapter(stubbed, tmp_path, name, kind, **{epochs: 2})
-    own = tool.model(tool.learned(scene(32, 32)))
+    model = tool.model(tool.learned(scene(32, 32)))
     with pytest.raises(ModelError, match=rf"no weights; train a model .*{name}.* \(MODEL=path\)"):
-        tool.predicted(scene(32, 32)[0], Model(own.card))
+        tool.predicted(scene(32, 32)[0], Model(model.card))
     two = Volume(np.ones((2, 8, 8)), (1.0, 1.0), "CYX")
-    refused("found CYX: give one frame and one channel at a time", tool.predicted, two, own)
+    refused("found CYX: give one frame and one channel at a time", tool.predicted, two, model)

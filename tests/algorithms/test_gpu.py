@@ -46,21 +46,21 @@ def answer(name, card):
         slug: merged(
             [
                 Volume(
-                    found.array,
-                    tuple(card.describes.get("spacing", found.spacing))[-found.array.ndim :],
-                    found.axes,
-                    found.metadata,
+                    volume.array,
+                    tuple(card.describes.get("spacing", volume.spacing))[-volume.array.ndim :],
+                    volume.axes,
+                    volume.metadata,
                 )
             ]
             * (1 + axes.startswith("C"))
         )
-        for slug, found in example(ALGORITHMS[name], axes.removeprefix("C")).items()
+        for slug, volume in example(ALGORITHMS[name], axes.removeprefix("C")).items()
     }
     predict = importlib.import_module(f"cytosuite.algorithms.{name}.predict").predict
     begin = time.perf_counter()
-    found = predict(inputs, open_model(ROOT / "weights" / name, card))
+    outputs = predict(inputs, open_model(ROOT / "weights" / name, card))
     network._loaded.cache_clear()
-    return found, time.perf_counter() - begin
+    return outputs, time.perf_counter() - begin
 
 
 class Operations(TorchDispatchMode):
@@ -92,16 +92,16 @@ def test_every_convolution_is_one_of_monai(name, card):
 @pytest.mark.slow
 @pytest.mark.parametrize("name, card", ONE_OF_A_KIND)
 def test_every_operation_has_a_deterministic_kernel(name, card):
-    with Operations() as found:
+    with Operations() as operations:
         answer(name, card)
-    assert any("conv" in operation for operation in found.names)
-    assert not found.names & LOTTERY
+    assert any("conv" in operation for operation in operations.names)
+    assert not operations.names & LOTTERY
 
 
 def test_an_operation_of_the_lottery_is_noticed():
-    with torch.inference_mode(), Operations() as found:
+    with torch.inference_mode(), Operations() as operations:
         torch.ones(3).cumsum(0)
-    assert found.names & LOTTERY == {"cumsum"}
+    assert operations.names & LOTTERY == {"cumsum"}
 
 
 @pytest.mark.gpu
@@ -121,7 +121,7 @@ def test_a_gpu_repeats_itself_and_agrees_with_the_cpu(name, card, monkeypatch, r
     for socket in TASKS[ALGORITHMS[name].task].outputs:
         if socket.slug not in expected or socket.is_file:
             continue
-        ours, again, theirs = (each[socket.slug].array for each in (first, second, expected))
+        ours, again, theirs = (outputs[socket.slug].array for outputs in (first, second, expected))
         assert np.array_equal(ours, again)
         if socket.kind == "labels":
             assert seg(theirs, ours) > 0.95

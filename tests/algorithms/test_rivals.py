@@ -28,10 +28,10 @@ def output_of(tool):
     walls = {"network_mode": "none", "read_only": True, "tmpfs": {"/tmp": ""}, "remove": True}
     words = ["-c", PROGRAM.read_text(), tool]
     threads = {"OMP_NUM_THREADS": "1"}
-    made = client.containers.run(
+    printed = client.containers.run(
         image_tag(tool), words, entrypoint="python3", environment=threads, **walls
     )
-    return made.decode()
+    return printed.decode()
 
 
 @pytest.mark.rivals

@@ -60,12 +60,12 @@ def test_a_training_publishes_a_model_that_answers_as_it_was_judged(tiny, tmp_pa
     (scores,) = card.scores.values()
     cases = cases_of(training.algorithm, data, settings)
     held = {role: [items[len(items) // 2]] for role, items in cases.items()}
-    own = card.model_copy(update={"parameters": {**card.parameters, **training.judged_with}})
+    judged = card.model_copy(update={"parameters": {**card.parameters, **training.judged_with}})
     scene = training.held_out(
         *held[training.roles[0]], 0, settings.with_card(describes=card.describes)
     )
     outputs = program(training.algorithm).predict(
-        scene.inputs, Model(own, open_model(tmp_path, card).weights)
+        scene.inputs, Model(judged, open_model(tmp_path, card).weights)
     )
     answer = next(iter(outputs.values()))
     facts = [*scene.facts(answer), *facts_of_sets(training.real(held, settings), [answer])]
@@ -128,6 +128,8 @@ def test_a_held_out_case_that_the_algorithm_refuses_counts_as_empty(begun, monke
 
     monkeypatch.setattr(type(training), "answer", refuse)
     state = begin(training, settings, None, "cpu")
-    found = score(wanted_metrics(settings.validation), [*training.validate(state, cases, settings)])
-    assert found["SEG"] == 0.0
+    scores = score(
+        wanted_metrics(settings.validation), [*training.validate(state, cases, settings)]
+    )
+    assert scores["SEG"] == 0.0
     assert "held-out case 1 counts as empty: no background" in caplog.text

@@ -68,10 +68,10 @@ TRAININGS = {
 }
 
 
-def short(name, **given):
+def short(name, **changes):
     """Return settings of two steps of a tiny network; of a section, entries that are given win."""
     base = training_data.merged({"schedule": SCHEDULE}, TRAININGS[name][1])
-    return parse("train.toml", training_data.merged(base, given), training_of(name).settings)
+    return parse("train.toml", training_data.merged(base, changes), training_of(name).settings)
 
 
 def written(name, folder):

@@ -69,10 +69,10 @@ def test_labels_in_pieces_are_those_of_the_whole(image_shape, where, monkeypatch
     grid = stencils(SHAPE, image_shape)
     expected = ordered(labels_to_image(labels, interpolate(margin, grid) > 0, grid))
     monkeypatch.setattr(module, "_PIECE", 20_000)
-    found = to_image(labels, margin, image_shape)
-    assert_array_equal(found, expected)
+    pieces = to_image(labels, margin, image_shape)
+    assert_array_equal(pieces, expected)
     assert expected.max() > 20
-    assert memory.is_mapped(found) == (where == "disk")
+    assert memory.is_mapped(pieces) == (where == "disk")
 
 
 def test_an_object_keeps_voxels_that_another_block_saw_below_the_threshold():

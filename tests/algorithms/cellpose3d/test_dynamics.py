@@ -10,11 +10,11 @@ from cytosuite.algorithms.cellpose3d.dynamics import follow, instances, smooth_f
 from cytosuite.algorithms.cellpose3d.flows import flow_targets
 
 
-def follow_on(device, flow, mask, **given):
+def follow_on(device, flow, mask, **options):
     """Return the end points by torch on a device, by the compiled loop on None."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_device", lambda size: device)
-        return follow(flow, mask, **given)
+        return follow(flow, mask, **options)
 
 
 def random_case(seed, shape):

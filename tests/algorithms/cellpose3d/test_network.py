@@ -34,8 +34,8 @@ def test_loaded_weights_give_the_same_fields_without_the_auxiliary_channel(tmp_p
     for name, value in tensors_of(network).items():
         if "norm" in name and value.is_floating_point():
             value.data.uniform_(0.5, 2)  # so that a folded norm counts
-    kept = {k: v.contiguous() for k, v in tensors_of(network).items() if v.is_floating_point()}
-    save_file(kept, tmp_path / "w.safetensors")
+    weights = {k: v.contiguous() for k, v in tensors_of(network).items() if v.is_floating_point()}
+    save_file(weights, tmp_path / "w.safetensors")
     loaded = load(SMALL.model_dump(), tmp_path / "w.safetensors")
     assert not loaded.training
     with torch.no_grad():
@@ -71,19 +71,19 @@ def multiples(image):
 
 def test_fields_are_those_of_the_network(rng):
     values = rng.uniform(0.5, 1, (9, 50, 61)).astype(np.float32)
-    found = predict_fields(values[None], multiples, TILING)
-    np.testing.assert_allclose(found.level, 1 / (1 + np.exp(-values)), rtol=1e-5)
-    for channel, factor in zip(found.flow, (2, 3, 4), strict=True):
+    fields = predict_fields(values[None], multiples, TILING)
+    np.testing.assert_allclose(fields.level, 1 / (1 + np.exp(-values)), rtol=1e-5)
+    for channel, factor in zip(fields.flow, (2, 3, 4), strict=True):
         np.testing.assert_array_equal(channel, values * np.float32(factor))
 
 
 def test_empty_tiles_are_skipped(rng):
     values = rng.normal(0, 0.165, (16, 32, 300)).astype(np.float32)
     values[6:10, 12:20, 40:48] += 0.5
-    found = predict_fields(values[None], multiples, TILING)
-    assert 0 < found.skipped < found.tiles
-    assert found.level[8, 16, 44] > 0.5
-    assert not found.level[:, :, 200:].any()
+    fields = predict_fields(values[None], multiples, TILING)
+    assert 0 < fields.skipped < fields.tiles
+    assert fields.level[8, 16, 44] > 0.5
+    assert not fields.level[:, :, 200:].any()
 
 
 def test_a_small_dim_nucleus_is_not_empty():

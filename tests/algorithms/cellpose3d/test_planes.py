@@ -95,30 +95,30 @@ def test_images_and_labels_are_scaled_about_the_same_box():
 
 def test_pixels_of_any_size_are_alike():
     image, _ = discs(12)
-    found = [
+    scales = [
         choose_scale(image[None], in_pixels(Volume(image, size, "YX")), TRAINED, PARAMETERS)
         for size in ((0.5, 0.5), (3.0, 3.0))
     ]
-    assert found[0] == found[1]
+    assert scales[0] == scales[1]
 
 
 def test_the_size_of_the_objects_wins_where_it_differs():
     _, labels = discs(12)
-    known = in_pixels(Volume(labels, (1.0, 1.0), "YX", {"diameter_um": 12.0}))
-    first = choose_scale(labels[None], known, TRAINED, PARAMETERS)
-    own = scale_of_objects(labels[None], first)
-    assert own.source == "network"
-    assert own.ratio * 12 == pytest.approx(24, rel=0.05)
-    noted = sizes_of(own, "px")
+    volume = in_pixels(Volume(labels, (1.0, 1.0), "YX", {"diameter_um": 12.0}))
+    first = choose_scale(labels[None], volume, TRAINED, PARAMETERS)
+    fitted = scale_of_objects(labels[None], first)
+    assert fitted.source == "network"
+    assert fitted.ratio * 12 == pytest.approx(24, rel=0.05)
+    noted = sizes_of(fitted, "px")
     assert size_in(noted, 0.5) == (noted["diameter_px"] / 2, "network", 6.0)
     assert size_in(sizes_of(first, "px"), 0.5) is None  # it was given
-    np.testing.assert_allclose(own.factor, (1, 0.5, 0.5), rtol=0.05)
-    assert scale_of_objects(labels[None], own) is own
+    np.testing.assert_allclose(fitted.factor, (1, 0.5, 0.5), rtol=0.05)
+    assert scale_of_objects(labels[None], fitted) is fitted
     assert scale_of_objects(0 * labels[None], first) is first
     pixels = np.arange(1, 26).reshape(1, 5, 5)  # for which it would be enlarged 450 times
     assert scale_of_objects(pixels, first) is first
     gaps = scale_of_objects(50 * labels[None], first)  # most numbers unused
-    assert gaps.ratio == own.ratio
+    assert gaps.ratio == fitted.ratio
 
 
 class Known(torch.nn.Linear):
@@ -181,9 +181,9 @@ def test_a_trained_model_segments_planes_and_refuses_volumes(model):
     assert load(model.card.parameters["network"], model.weights).flat
     image, _ = discs(12)
     volume = Volume(image, (0.5, 0.5), "YX")
-    found = _predicted(volume, model)
-    assert found.metadata["cellpose3d_objects"] == 16
-    assert found.metadata["cellpose3d_diameter_px"] == pytest.approx(24, rel=0.15)
+    segmented = _predicted(volume, model)
+    assert segmented.metadata["cellpose3d_objects"] == 16
+    assert segmented.metadata["cellpose3d_diameter_px"] == pytest.approx(24, rel=0.15)
     stack = replace(volume, array=np.stack([image] * 4), axes="ZYX", spacing=(1.0,) * 3)
     refused("the model is for planes, found a volume", _predicted, stack, model)
 
@@ -202,8 +202,8 @@ def test_a_second_channel_is_learned_from_and_asked_for(folder):
         write(path, replace(both, array=np.stack([read(path).array] * 2)))
     model = _trained(folder, two, parent=card, resume=False)
     assert model.card.describes["axes"] == "CYX"
-    found = _predicted(both, model, Second)
-    assert (found.axes, found.metadata["cellpose3d_objects"]) == ("YX", 4)
+    segmented = _predicted(both, model, Second)
+    assert (segmented.axes, segmented.metadata["cellpose3d_objects"]) == ("YX", 4)
     alone = replace(both, array=image, axes="YX")
     refused("mine is for images of 2 channels, found 1", _predicted, alone, model)
     write(folder / "images/a.tif", replace(both, axes="ZYX", spacing=(1.0, 0.5, 0.5)))

@@ -35,9 +35,9 @@ def image(spacing=SPACING, shape=(14, 56, 52)):
     return np.random.default_rng(0).poisson(20 + light).astype(np.uint16)
 
 
-def uphill(given):
+def uphill(inputs):
     """Stand in for a network: the level is the brightness, the flow goes to where it is greatest."""
-    smooth = ndimage.gaussian_filter(given[0, 0].numpy(), (1, 1.5, 1.5))
+    smooth = ndimage.gaussian_filter(inputs[0, 0].numpy(), (1, 1.5, 1.5))
     flow = [np.tanh(20 * np.gradient(smooth, axis=axis)) for axis in range(3)]
     return torch.from_numpy(np.stack([8 * (smooth - 0.55), *flow]).astype(np.float32))[None]
 
@@ -49,9 +49,9 @@ def model(opened):
     def model(**parameters):
         network = build(Network.model_validate(SMALL), auxiliary=False)
         more = BRIGHT.tensors() if "outline" in parameters else ()
-        own = {"network": SMALL, "diameter": "trained", "seed_smoothing_um": 1.0, **parameters}
+        entries = {"network": SMALL, "diameter": "trained", "seed_smoothing_um": 1.0, **parameters}
         return opened(
-            "cellpose3d", "segment", own, network, more, spacing=SPACING, diameter_um=11.0
+            "cellpose3d", "segment", entries, network, more, spacing=SPACING, diameter_um=11.0
         )
 
     return model
@@ -84,13 +84,13 @@ def test_touching_nuclei_are_distinguished(model, fake):
 
 
 def test_a_card_with_an_outline_draws_its_objects_anew(model, fake):
-    found = run(image(), model())
+    plain = run(image(), model())
     outlined = model(outline=0.5)
     drawn = run(image(), outlined)
     assert sorted(names_at_centres(drawn.array)) == [1, 2, 3]
     assert drawn.metadata["cellpose3d_objects"] == 3
     assert drawn.metadata["outline"] == 0.5
-    assert 0 < (drawn.array > 0).sum() != (found.array > 0).sum()
+    assert 0 < (drawn.array > 0).sum() != (plain.array > 0).sum()
     assert load(SMALL, outlined.weights).flat is False  # trees are no weights of the network
 
 
@@ -119,10 +119,10 @@ def in_blocks(monkeypatch):
     planned = module.blocks.plan_blocks
 
     def choose(size, margin=(12, 24, 24)):
-        def plan_them(shape, image_shape, given, *, multiple, tile, reason):
+        def plan_them(shape, image_shape, needed, *, multiple, tile, reason):
             del reason
             if size is None:
-                return planned(shape, image_shape, given, multiple=multiple, tile=tile)
+                return planned(shape, image_shape, needed, multiple=multiple, tile=tile)
             return plan(shape, size, margin, multiple=multiple)
 
         monkeypatch.setattr(module.blocks, "plan_blocks", plan_them)
@@ -162,14 +162,14 @@ def test_a_volume_on_disk_in_blocks_has_the_labels_of_one_in_memory(model, fake,
     in_blocks((28, 64, 64))
     tight()
     mapped = converted(array, np.float64)
-    found = run(mapped, model(**SIMPLE), spacing)
+    segmented = run(mapped, model(**SIMPLE), spacing)
     assert memory.is_mapped(mapped)
-    assert memory.is_mapped(found.array)
+    assert memory.is_mapped(segmented.array)
     assert expected.array.max() > 10
-    np.testing.assert_array_equal(found.array, expected.array)
+    np.testing.assert_array_equal(segmented.array, expected.array)
     for key in ("objects", "li_threshold", "removed"):
-        assert found.metadata[f"cellpose3d_{key}"] == expected.metadata[f"cellpose3d_{key}"]
-    assert found.metadata["cellpose3d_blocks"] > 1
+        assert segmented.metadata[f"cellpose3d_{key}"] == expected.metadata[f"cellpose3d_{key}"]
+    assert segmented.metadata["cellpose3d_blocks"] > 1
 
 
 def test_an_object_cut_by_too_small_a_margin_is_noted(model, fake, in_blocks, rng):
@@ -177,6 +177,6 @@ def test_an_object_cut_by_too_small_a_margin_is_noted(model, fake, in_blocks, rn
     light[4:8, 16:24, 10:110] = 200
     rod = rng.poisson(20 + light).astype(np.uint16)
     in_blocks((12, 40, 48), (4, 8, 8))
-    found = run(rod, model(li=False, halo=[3, 4, 4], seed_distance_um=200.0))
-    assert 1 < found.metadata["cellpose3d_pieces"] <= found.metadata["cellpose3d_objects"]
-    assert (found.array[6, 20, 12:108] > 0).all()
+    segmented = run(rod, model(li=False, halo=[3, 4, 4], seed_distance_um=200.0))
+    assert 1 < segmented.metadata["cellpose3d_pieces"] <= segmented.metadata["cellpose3d_objects"]
+    assert (segmented.array[6, 20, 12:108] > 0).all()

@@ -33,13 +33,13 @@ def perfect(labels):
     return Fields((labels > 0).astype(np.float32), flow_targets(labels), 1, 0)
 
 
-def parameters(**given):
-    return Parameters(**{"network": {"widths": [4, 4, 4], "fold": 2}, "li": False} | given)
+def parameters(**options):
+    return Parameters(**{"network": {"widths": [4, 4, 4], "fold": 2}, "li": False} | options)
 
 
-def cut(labels, image, whole=None, **given):
+def cut(labels, image, whole=None, **options):
     """Return the objects in an image by perfect fields of labels."""
-    return segment(perfect(labels), image, SPACING, parameters(**given), whole)
+    return segment(perfect(labels), image, SPACING, parameters(**options), whole)
 
 
 def same(first, second):
@@ -53,46 +53,46 @@ def test_a_bright_object_is_cut_higher_than_a_dim_one():
     rim = labels * (ndimage.minimum_filter(labels, (1, 3, 3)) != labels)
     image = np.select([labels == 3, labels > 0], [100.0, 1000.0], 0.0).astype(np.float32)
     image[rim > 0] = 40  # above the threshold, but little next to a bright nucleus
-    given = {"li": True, "smoothing_um": 0, "li_factor": 0.05}
-    assert same(cut(labels, image, **given).labels, labels)
+    options = {"li": True, "smoothing_um": 0, "li_factor": 0.05}
+    assert same(cut(labels, image, **options).labels, labels)
     trimmed = np.where((labels < 3) & (rim > 0), 0, labels)
-    own = cut(labels, image, own_weight=0.5, **given)
-    assert same(own.labels, trimmed)
-    assert_array_equal(own.margin > 0, own.labels > 0)
-    given |= {"local_um": 5.0, "local_weight": 0.7}  # so do bright surroundings
-    assert same(cut(labels, image, **given).labels, trimmed)
+    weighted = cut(labels, image, own_weight=0.5, **options)
+    assert same(weighted.labels, trimmed)
+    assert_array_equal(weighted.margin > 0, weighted.labels > 0)
+    options |= {"local_um": 5.0, "local_weight": 0.7}  # so do bright surroundings
+    assert same(cut(labels, image, **options).labels, trimmed)
 
 
 def test_an_object_hardly_brighter_than_the_threshold_can_be_refused():
     labels = truth()
     image = np.select([labels == 3, labels > 0], [60.0, 100.0], 0.0).astype(np.float32)
-    found = cut(
+    nuclei = cut(
         labels, image, Whole(0.0, 50.0), min_contrast=1.5, li=True, smoothing_um=0, li_factor=0.5
     )
-    assert [(r.reason, r.value) for r in found.removed] == [("min_contrast", pytest.approx(1.2))]
-    assert same(found.labels, np.where(labels == 3, 0, labels))
+    assert [(r.reason, r.value) for r in nuclei.removed] == [("min_contrast", pytest.approx(1.2))]
+    assert same(nuclei.labels, np.where(labels == 3, 0, labels))
 
 
 def test_a_part_of_an_image_is_cut_as_the_whole_is():
     labels = truth()
     image = np.where(labels == 3, 12.0, np.where(labels > 0, 100.0, 10.0)).astype(np.float32)
-    given = {"li": True, "smoothing_um": 0.5}
-    whole = measure(image, SPACING, parameters(**given))
+    options = {"li": True, "smoothing_um": 0.5}
+    whole = measure(image, SPACING, parameters(**options))
     assert 12 < whole.background + whole.threshold < 100
     part = labels[:, 24:], image[:, 24:]  # nothing but the dim one
-    assert cut(*part, **given).labels.any()
-    assert not cut(*part, whole, **given).labels.any()
+    assert cut(*part, **options).labels.any()
+    assert not cut(*part, whole, **options).labels.any()
 
 
 def test_removed_objects_are_named_and_leave_no_margin():
     labels = truth()
     fields = perfect(labels)
     fields.level[labels == 3] = 0.5
-    found = segment(fields, fields.level, SPACING, parameters(min_level=0.7))
-    assert [(row.reason, row.limit) for row in found.removed] == [("min_level", 0.7)]
-    assert np.allclose(found.removed[0].centre, (5.5, 33.5, 29.5), atol=0.6)
-    assert not (found.margin[labels == 3] > 0).any()
-    assert same(found.labels, np.where(labels == 3, 0, labels))
+    nuclei = segment(fields, fields.level, SPACING, parameters(min_level=0.7))
+    assert [(row.reason, row.limit) for row in nuclei.removed] == [("min_level", 0.7)]
+    assert np.allclose(nuclei.removed[0].centre, (5.5, 33.5, 29.5), atol=0.6)
+    assert not (nuclei.margin[labels == 3] > 0).any()
+    assert same(nuclei.labels, np.where(labels == 3, 0, labels))
 
 
 def test_peaks_of_a_tall_nucleus_are_one_where_nuclei_look_longer_along_z():
@@ -101,9 +101,9 @@ def test_peaks_of_a_tall_nucleus_are_one_where_nuclei_look_longer_along_z():
     labels[1:6, 8:13, 8:13] = 1
     labels[6:11, 8:13, 8:13] = 2
     image = labels.astype(np.float32)
-    given = {"seed_distance_um": 7.0, "seed_smoothing_um": 0.5}
-    assert cut(labels, image, **given).labels.max() == 2
-    assert cut(labels, image, axial_elongation=2.0, **given).labels.max() == 1
+    options = {"seed_distance_um": 7.0, "seed_smoothing_um": 0.5}
+    assert cut(labels, image, **options).labels.max() == 2
+    assert cut(labels, image, axial_elongation=2.0, **options).labels.max() == 1
 
 
 @pytest.mark.parametrize("dimensions, left", [(3, [30, 60]), (2, [60])])
@@ -113,26 +113,26 @@ def test_volumes_of_a_network_for_planes_are_areas(dimensions, left):
     labels[0, :3, :4], labels[0, 9:14, 3:9], labels[0, 20:26, 20:] = 1, 2, 3
     network = {"dimensions": dimensions, "widths": [4, 4, 4], "fold": 2}
     card = parameters(network=network, min_volume_um3=50)
-    found = segment(perfect(labels), labels.astype(np.float32), (1, 1, 1), card)
-    assert np.bincount(found.labels.ravel())[1:].tolist() == left
-    assert [row.centre for row in found.removed] == [(0, 1, 1.5), (0, 11, 5.5)][: 3 - len(left)]
+    nuclei = segment(perfect(labels), labels.astype(np.float32), (1, 1, 1), card)
+    assert np.bincount(nuclei.labels.ravel())[1:].tolist() == left
+    assert [row.centre for row in nuclei.removed] == [(0, 1, 1.5), (0, 11, 5.5)][: 3 - len(left)]
 
 
 def test_a_plane_without_nuclei_stays_empty():
     empty = np.zeros((1, 16, 16), np.float32)
-    found = segment(perfect(empty.astype(int)), empty, (1, 1, 1), parameters(max_flow_error=0.5))
-    assert (found.labels.any(), found.removed) == (False, [])
+    nuclei = segment(perfect(empty.astype(int)), empty, (1, 1, 1), parameters(max_flow_error=0.5))
+    assert (nuclei.labels.any(), nuclei.removed) == (False, [])
 
 
 def test_faces_move_to_bright_walls_where_the_card_says_so():
     labels = np.tile(np.repeat([1, 2], [10, 14]), (12, 24, 1))
     image = np.zeros(labels.shape, np.float32)
     image[:, :, 12] = 9  # two voxels beyond the face that the flow gives
-    found = [cut(labels, image, wall_reach_um=um, seed_distance_um=2) for um in (0.0, 3.0)]
-    assert same(found[0].labels, labels)
+    results = [cut(labels, image, wall_reach_um=um, seed_distance_um=2) for um in (0.0, 3.0)]
+    assert same(results[0].labels, labels)
     expected = np.tile(np.repeat([1, 2], 12), (12, 24, 1))
-    expected[:, :, 12] = found[1].labels[:, :, 12]  # the wall may belong to either side
-    assert_array_equal(found[1].labels, expected)
+    expected[:, :, 12] = results[1].labels[:, :, 12]  # the wall may belong to either side
+    assert_array_equal(results[1].labels, expected)
 
 
 def test_smoothing_is_in_micrometres_and_longer_along_z():
@@ -167,17 +167,17 @@ def test_only_voxels_of_objects_near_their_faces_change(rng):
     labels[1:-1, 2:12, 12:-2] = 2
     labels[1:-1, 12:-2, 2:12] = 3
     labels[1:-1, 12:-2, 12:-2] = 4
-    found = _moved(labels, rng, 0.4)
-    assert found.dtype == np.uint32
-    assert_array_equal(found > 0, labels > 0)
+    moved = _moved(labels, rng, 0.4)
+    assert moved.dtype == np.uint32
+    assert_array_equal(moved > 0, labels > 0)
     face = np.zeros(labels.shape, bool)
     face[:, 11:13] = True
     face[:, :, 11:13] = True
     away = ndimage.distance_transform_edt(~face, FINE)
-    assert_array_equal(found[away > 0.41], labels[away > 0.41])
-    assert (found != labels).any()
+    assert_array_equal(moved[away > 0.41], labels[away > 0.41])
+    assert (moved != labels).any()
     for label in (1, 2, 3, 4):
-        assert ndimage.label(found == label)[1] == 1
+        assert ndimage.label(moved == label)[1] == 1
 
 
 def test_an_object_thinner_than_the_reach_keeps_its_voxels(rng):
@@ -214,18 +214,18 @@ def three():
 
 
 def test_volumes_are_in_um3():
-    found, removed = control(three(), SPACING, {"min_volume_um3": 3, "max_volume_um3": 100})
+    labels, removed = control(three(), SPACING, {"min_volume_um3": 3, "max_volume_um3": 100})
     assert removed == [
         Removal(4, "max_volume_um3", 128.0, 100.0, (2.5, 2.5, 2.5)),
         Removal(6, "min_volume_um3", 2.0, 3.0, (3.0, 9.0, 18.0)),
     ]
-    assert_array_equal(found, three() == 9)
+    assert_array_equal(labels, three() == 9)
 
 
 @pytest.mark.parametrize("limit, stays", [(24.0, True), (24.1, False)])
 def test_an_object_at_its_limit_stays(limit, stays):
-    found, _ = control(three(), SPACING, {"min_volume_um3": limit})
-    assert bool(found[6, 7, 2]) is stays
+    labels, _ = control(three(), SPACING, {"min_volume_um3": limit})
+    assert bool(labels[6, 7, 2]) is stays
 
 
 def test_an_object_against_the_flow_is_removed():

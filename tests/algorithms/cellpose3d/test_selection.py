@@ -10,7 +10,7 @@ from cytosuite.training.publish import ALGORITHMS
 WEIGHTS = ALGORITHMS.parent / "weights/cellpose3d"
 CARDS = [read_card(path) for path in sorted(WEIGHTS.glob("*.json"))]
 POLICY = read_algorithm(ALGORITHMS / "cellpose3d/algorithm.toml").select
-known = st.fixed_dictionaries(
+metadata = st.fixed_dictionaries(
     {"axes": st.just("ZYX")},
     optional={
         "spacing": st.tuples(*[st.floats(0.02, 10)] * 3),
@@ -19,7 +19,7 @@ known = st.fixed_dictionaries(
 )
 
 
-@given(known)
+@given(metadata)
 def test_membranes_are_for_the_model_for_membranes_and_all_else_for_nuclei(image):
     for channel in ("membrane", "nucleus"):
         assert (

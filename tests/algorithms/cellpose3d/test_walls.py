@@ -48,16 +48,16 @@ def test_walls_are_no_nuclei_and_wide_nuclei_are_whole(kind, changes, least, see
     recipe = ROOT / "datasets/spheroid/recipes/tissue.toml"
     values = merged(tomllib.loads(recipe.read_text())["parameters"], changes)
     model = open_model(CARDS, read_card(CARDS / f"{kind}-nuclei-3d.json"))
-    scores, found, true = [], 0, 0
+    scores, objects, true = [], 0, 0
     for seed in seeds:
         sample = generate(np.random.default_rng(seed), values)
         truth = sample.volume("instance-labels").array
         outputs = predict({"microscopy-image": sample.volume("microscopy-image")}, model)
         labels = outputs["instance-labels"].array
         scores.append(f1_at(overlap(truth, labels), 50))
-        found = found + labels.max()
+        objects = objects + labels.max()
         true = true + truth.max()
-    assert found < 1.2 * true
+    assert objects < 1.2 * true
     assert np.mean(scores) > least
 
 

@@ -47,9 +47,9 @@ def test_touching_objects_come_apart(kind, adaptive_px):
     truth = discs((20, 20), (20, 36), (42, 60))
     model = card(threshold=kind, adaptive_px=adaptive_px)
     with gathered() as facts:
-        found = predict({"microscopy-image": plane(truth)}, model)["instance-labels"]
-    assert found.array.max() == 3
-    assert seg(truth, found.array) > 0.8
+        labels = predict({"microscopy-image": plane(truth)}, model)["instance-labels"]
+    assert labels.array.max() == 3
+    assert seg(truth, labels.array) > 0.8
     assert facts.words["size"] == "given: 6-60 px"
     assert facts.words["tool"].startswith("scikit-image ")
 
@@ -61,8 +61,8 @@ def test_intensity_separates_what_distance_cannot():
     bright = np.where(
         mask, np.maximum(np.exp(-((x - 15) ** 2) / 50), np.exp(-((x - 45) ** 2) / 50)), 0
     )
-    own = Parameters(**{**OWN, "declump": "intensity", "apart_px": 12})
-    labels = primary(bright.astype(np.float32), mask, own)
+    settings = Parameters(**{**OWN, "declump": "intensity", "apart_px": 12})
+    labels = primary(bright.astype(np.float32), mask, settings)
     assert labels.max() == 2
     assert (labels[10, 10], labels[10, 50]) in {(1, 2), (2, 1)}
 
@@ -71,10 +71,10 @@ def test_objects_of_another_size_are_left_out_and_holes_filled():
     mask = discs((30, 30), radius=12) > 0
     mask[28:32, 28:32] = False
     mask[2:5, 2:5] = True  # a disc of its area has a diameter of 3.4
-    found = primary(mask.astype(np.float32), mask, Parameters(**{**OWN, "apart_px": 20}))
-    assert found[30, 30] == 1
-    assert found[3, 3] == 0
-    assert found.max() == 1
+    labels = primary(mask.astype(np.float32), mask, Parameters(**{**OWN, "apart_px": 20}))
+    assert labels[30, 30] == 1
+    assert labels[3, 3] == 0
+    assert labels.max() == 1
 
 
 def test_an_adaptive_threshold_stays_near_the_global_one():
@@ -93,11 +93,11 @@ def test_cells_grow_from_their_seeds_within_reach_up_to_the_edge_in_between():
     seeds = np.zeros((30, 61), np.int32)
     seeds[14:17, 8:11] = 1
     seeds[14:17, 50:53] = 2
-    own = Secondary(factor=1, reach_px=1000, compactness=0)
-    grown = secondary(signal, signal > 0, seeds, own)
+    settings = Secondary(factor=1, reach_px=1000, compactness=0)
+    grown = secondary(signal, signal > 0, seeds, settings)
     assert (grown[:, :29] == 1).all()
     assert (grown[:, 32:] == 2).all()
-    near = secondary(signal, signal > 0, seeds, own.model_copy(update={"reach_px": 4.0}))
+    near = secondary(signal, signal > 0, seeds, settings.model_copy(update={"reach_px": 4.0}))
     assert (near[15, 4], near[15, 3], near[15, 14], near[15, 15]) == (1, 0, 1, 0)
 
 

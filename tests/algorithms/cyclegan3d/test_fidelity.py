@@ -41,9 +41,9 @@ def see(scene, seed=0):
 GIVEN = see(light())
 
 
-def judged(made):
+def judged(translation):
     """Return the complaint about a translation by the default limits."""
-    return complaint(compare(GIVEN, made, SPACING), FidelityLimits())
+    return complaint(compare(GIVEN, translation, SPACING), FidelityLimits())
 
 
 def _haze():
@@ -99,13 +99,13 @@ def test_every_limit_has_its_words():
 
 
 def test_parts_of_an_image_on_disk_are_judged_together(mapped, monkeypatch):
-    made = see(np.where(ball(PLACES[3]), 0, light()), seed=2)
-    expected = compare(GIVEN, made, SPACING)
-    assert compare(mapped(GIVEN), made, SPACING) == expected  # small enough for one part
+    translation = see(np.where(ball(PLACES[3]), 0, light()), seed=2)
+    expected = compare(GIVEN, translation, SPACING)
+    assert compare(mapped(GIVEN), translation, SPACING) == expected  # small enough for one part
     assert 0 < expected.lost < 0.1
     monkeypatch.setattr("cytosuite.networks.tiling.SAMPLE", GIVEN.size // 2)
     monkeypatch.setattr("cytosuite.algorithms.cyclegan3d.fidelity.PART", (26, 38, 76))
-    halves = compare(GIVEN, mapped(made), SPACING)
+    halves = compare(GIVEN, mapped(translation), SPACING)
     assert halves != expected
     assert halves.correlation == pytest.approx(expected.correlation, abs=0.1)
     assert halves.invented == 0

@@ -14,11 +14,11 @@ def _floats(array):
 
 
 def test_gain_read_noise_and_offset_of_a_camera_are_found():
-    found = noise_of(_floats(camera(light(shape=(32, 96, 96), blur_um=(2.0, 1.0)))))
-    assert found.gain == pytest.approx(GAIN, rel=0.1)
-    assert found.offset == pytest.approx(OFFSET, abs=1.5)
-    assert found.read_variance == pytest.approx(READ**2, abs=3)
-    assert found.correlation < 0.05
+    estimate = noise_of(_floats(camera(light(shape=(32, 96, 96), blur_um=(2.0, 1.0)))))
+    assert estimate.gain == pytest.approx(GAIN, rel=0.1)
+    assert estimate.offset == pytest.approx(OFFSET, abs=1.5)
+    assert estimate.read_variance == pytest.approx(READ**2, abs=3)
+    assert estimate.correlation < 0.05
 
 
 def test_multiplied_light_is_more_skewed_than_counted_light(rng):
@@ -38,17 +38,17 @@ def test_noise_of_neighbours_that_is_correlated_keeps_its_variance(correlation, 
     noise = rng.normal(0, 5, (16, 96, 96))
     for axis in (1, 2):
         noise = ndimage.convolve1d(noise, taps, axis)
-    found = noise_of(_floats(100 + noise))
-    assert found.correlation == pytest.approx(correlation, abs=0.03)
-    assert found.read_variance == pytest.approx(25, rel=0.1)
-    assert found.gain == 0
+    estimate = noise_of(_floats(100 + noise))
+    assert estimate.correlation == pytest.approx(correlation, abs=0.03)
+    assert estimate.read_variance == pytest.approx(25, rel=0.1)
+    assert estimate.gain == 0
 
 
 def test_noise_that_is_read_late_keeps_its_gain(rng):
     scene = 10 + 0.1 * light(shape=(32, 96, 96), blur_um=(2.0, 1.0))
     noise = rng.poisson(scene) - scene
     sharp, lagged = (
-        noise_of(_floats(100 + 12 * (scene + each))) for each in (noise, late(noise, 0.08))
+        noise_of(_floats(100 + 12 * (scene + grain))) for grain in (noise, late(noise, 0.08))
     )
     assert (sharp.lag, lagged.lag) == (0, pytest.approx(0.08, abs=0.02))
     assert lagged.gain == pytest.approx(sharp.gain, rel=0.05)
@@ -77,7 +77,7 @@ def test_levels_of_an_image_on_disk_are_those_in_memory(mapped, monkeypatch):
         "cytosuite.algorithms.cyclegan3d.measure.SAMPLE", 500
     )  # the values are thinned
     expected = levels_of(level)
-    found = levels_of(mapped(level))
+    levels = levels_of(mapped(level))
     assert expected.voxels > 1000
-    for one, other in zip(found, expected, strict=True):
+    for one, other in zip(levels, expected, strict=True):
         np.testing.assert_array_equal(one, other)

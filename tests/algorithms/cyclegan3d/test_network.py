@@ -31,11 +31,11 @@ def test_a_residual_network_starts_as_the_identity(fold, channels):
 @pytest.mark.parametrize("arguments", ARCHITECTURES, ids=str)
 def test_a_voxel_is_seen_no_farther_than_the_halo(arguments):
     middle = [n // 2 for n in spacious(arguments)]
-    found = np.zeros(3, int)
+    reach = np.zeros(3, int)
     for corner in np.ndindex(*arguments.multiple):
         place = [m + c for m, c in zip(middle, corner, strict=True)]
         touched = seen(random_network(arguments), arguments, place)
         assert touched[tuple(place)]
-        found = np.maximum(found, np.abs(np.argwhere(touched) - place).max(0))
+        reach = np.maximum(reach, np.abs(np.argwhere(touched) - place).max(0))
     within = arguments.fold - 1  # a pixel of a folded square sees squares as a whole
-    assert found.tolist() == np.add(arguments.halo, (0, within, within)).tolist()
+    assert reach.tolist() == np.add(arguments.halo, (0, within, within)).tolist()

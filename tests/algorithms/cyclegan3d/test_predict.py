@@ -48,8 +48,8 @@ def model(opened):
     """Return a function that opens the model of a card with some parameters."""
 
     def model(network=None, **parameters):
-        own = {"network": TINY.model_dump(mode="json"), "target": TARGET} if network else {}
-        return opened("cyclegan3d", "enhance", {**own, **parameters}, network)
+        entries = {"network": TINY.model_dump(mode="json"), "target": TARGET} if network else {}
+        return opened("cyclegan3d", "enhance", {**entries, **parameters}, network)
 
     return model
 
@@ -60,12 +60,12 @@ def guarded(monkeypatch):
     seen = []
 
     def guarded(fault):
-        def compare(given, made, spacing):
-            seen.append((given, made, spacing))
+        def compare(image, translation, spacing):
+            seen.append((image, translation, spacing))
             return Found()
 
         monkeypatch.setattr(module, "compare", compare)
-        monkeypatch.setattr(module, "complaint", lambda found, limits: fault)
+        monkeypatch.setattr(module, "complaint", lambda facts, limits: fault)
         return seen
 
     return guarded
@@ -82,63 +82,63 @@ def test_a_network_of_no_change_on_the_scale_of_the_style_is_the_classical_trans
     guarded(None)
     target = {"mean": 20.0, "sd": 2.0, "dtype": "uint8"}
     network = model(build(TINY), scale="style", style=STYLE, target=target)
-    made = _run(_volume(), network)
+    image = _run(_volume(), network)
     expected = _run(_volume(), model(style=STYLE))
-    assert made.metadata["cyclegan3d_method"] == "network"
-    assert_array_equal(made.array, expected.array)
-    given = _volume(array=3 * simulated()[0] + 1000)  # any gain and offset
-    assert np.corrcoef(_run(given, network).array.ravel(), made.array.ravel())[0, 1] > 0.9
+    assert image.metadata["cyclegan3d_method"] == "network"
+    assert_array_equal(image.array, expected.array)
+    scaled = _volume(array=3 * simulated()[0] + 1000)  # any gain and offset
+    assert np.corrcoef(_run(scaled, network).array.ravel(), image.array.ravel())[0, 1] > 0.9
 
 
 def test_a_network_of_no_change_of_light_exposes_it_anew(model, guarded):
     guarded(None)
-    made = _run(_volume(), model(build(TINY), **OF_LIGHT))
+    image = _run(_volume(), model(build(TINY), **OF_LIGHT))
     expected = CAMERA.expose(light_of(_volume().array, CAMERA), seed_of(_volume()))
-    assert made.array.dtype == np.uint8
-    np.testing.assert_allclose(made.array, np.rint(expected.clip(0, 255)), atol=1)
+    assert image.array.dtype == np.uint8
+    np.testing.assert_allclose(image.array, np.rint(expected.clip(0, 255)), atol=1)
 
 
 def test_what_the_guard_has_measured_is_in_the_metadata(model, guarded):
     seen = guarded(None)
     volume = _volume()
-    made = _run(volume, model(random_network(TINY)))
+    image = _run(volume, model(random_network(TINY)))
     facts = {"method": "network", "agreement": 0.1235, "tiles": 1}
-    assert made.metadata == volume.metadata | {f"cyclegan3d_{k}": v for k, v in facts.items()}
-    (given, shown, spacing), *others = seen
+    assert image.metadata == volume.metadata | {f"cyclegan3d_{k}": v for k, v in facts.items()}
+    (source, shown, spacing), *others = seen
     assert not others
-    assert_array_equal(given, volume.array)
-    assert_array_equal(shown, made.array)
+    assert_array_equal(source, volume.array)
+    assert_array_equal(shown, image.array)
     assert spacing == SPACING
-    assert not made.origin.warnings
+    assert not image.origin.warnings
 
 
 def test_a_translation_that_changes_structure_is_replaced_with_a_warning(model, guarded):
     guarded("three objects are lost")
     volume = _volume(origin=Origin(warnings=("an earlier one",)))
-    made = _run(volume, model(random_network(TINY), style=STYLE))
-    assert made.metadata["cyclegan3d_method"] == "style"
-    assert made.metadata["cyclegan3d_agreement"] == 0.1235
-    assert made.array.dtype == np.uint8
+    image = _run(volume, model(random_network(TINY), style=STYLE))
+    assert image.metadata["cyclegan3d_method"] == "style"
+    assert image.metadata["cyclegan3d_agreement"] == 0.1235
+    assert image.array.dtype == np.uint8
     line = "the network changes the structure (three objects are lost): classical transfer in its place"
-    assert made.origin.warnings == ("an earlier one", line)
-    assert_array_equal(made.array, _run(volume, model(style=STYLE)).array)
+    assert image.origin.warnings == ("an earlier one", line)
+    assert_array_equal(image.array, _run(volume, model(style=STYLE)).array)
 
 
-@pytest.mark.parametrize("given", [{"guard": "refuse", "style": STYLE}, {"guard": "replace"}])
-def test_a_translation_that_changes_structure_is_refused(given, model, guarded):
+@pytest.mark.parametrize("options", [{"guard": "refuse", "style": STYLE}, {"guard": "replace"}])
+def test_a_translation_that_changes_structure_is_refused(options, model, guarded):
     guarded("all is lost")
     refused(
         r"translation is refused, .* \(all is lost\); give",
         _run,
         _volume(),
-        model(random_network(TINY), **given),
+        model(random_network(TINY), **options),
     )
 
 
 def test_a_card_without_a_network_transfers_the_style(model):
-    made = _run(_volume(), model(style=STYLE))
-    assert made.metadata == {"channel": "nucleus", "cyclegan3d_method": "style"}
-    assert made.array.dtype == np.uint8
+    image = _run(_volume(), model(style=STYLE))
+    assert image.metadata == {"channel": "nucleus", "cyclegan3d_method": "style"}
+    assert image.array.dtype == np.uint8
     plane = _run(
         _volume(array=simulated()[0][5], spacing=SPACING[1:], axes="YX"), model(style=STYLE)
     )
@@ -155,7 +155,7 @@ NETWORK = {"widths": [4, 6], "blocks": 1, "fold": 2}
 
 
 @pytest.mark.parametrize(
-    "given, message",
+    "entries, message",
     [
         ({}, r"expected network \(with target\), style, or both"),
         ({"network": NETWORK}, "expected target beside network"),
@@ -169,8 +169,8 @@ NETWORK = {"widths": [4, 6], "blocks": 1, "fold": 2}
         ),
     ],
 )
-def test_a_card_that_cannot_translate_is_refused(given, message):
-    refused(f"card: .*{message}", parse, "card", given, Parameters)
+def test_a_card_that_cannot_translate_is_refused(entries, message):
+    refused(f"card: .*{message}", parse, "card", entries, Parameters)
 
 
 def test_a_network_that_sees_an_image_in_one_piece_takes_any_tile():

@@ -32,18 +32,18 @@ def _styled(image, style, seed=0):
 
 
 def test_an_image_in_its_own_style_keeps_its_grey_values(target, style):
-    made = _styled(target, style)
+    image = _styled(target, style)
     spread = target.std()
-    assert stats.wasserstein_distance(made.ravel(), target.ravel()) < 0.01 * spread
-    assert np.abs(made.astype(float) - target).mean() < 0.02 * spread
+    assert stats.wasserstein_distance(image.ravel(), target.ravel()) < 0.01 * spread
+    assert np.abs(image.astype(float) - target).mean() < 0.02 * spread
 
 
 def test_noise_that_is_read_late_is_drawn_so(style):
     noise = style.noise.model_copy(update={"lag": 0.2, "correlation": 0.0})
-    made = _styled(np.full((12, 64, 64), 7), style.model_copy(update={"noise": noise})).astype(
+    image = _styled(np.full((12, 64, 64), 7), style.model_copy(update={"noise": noise})).astype(
         float
     )
-    off = made - made.mean()
+    off = image - image.mean()
     along_y = (off[:, 1:] * off[:, :-1]).mean()
     along_x = (off[..., 1:] * off[..., :-1]).mean()
     assert along_x / off.var() == pytest.approx(0.2 * 0.8 / (0.2**2 + 0.8**2), abs=0.03)
@@ -52,10 +52,10 @@ def test_noise_that_is_read_late_is_drawn_so(style):
 
 @pytest.mark.parametrize("shape, value", [((12, 48, 48), 77.5), ((96, 96), 0)])
 def test_a_constant_image_becomes_background_with_its_noise(style, shape, value):
-    made = _styled(np.full(shape, value), style).astype(float)
-    wanted = float(style.noise.variance(np.array(style.background, np.float32)))
-    assert made.mean() == pytest.approx(style.background, abs=0.5)
-    assert made.var() == pytest.approx(wanted, rel=0.15)
+    image = _styled(np.full(shape, value), style).astype(float)
+    expected = float(style.noise.variance(np.array(style.background, np.float32)))
+    assert image.mean() == pytest.approx(style.background, abs=0.5)
+    assert image.var() == pytest.approx(expected, rel=0.15)
 
 
 def _noise_by_level(scene, style, **source):
@@ -72,25 +72,25 @@ def _noise_by_level(scene, style, **source):
 def test_noise_of_the_style_is_reached(style, gain, read):
     scene = light(1, shape=(24, 96, 96), blur_um=(2.5, 1.0))
     for level, variance in _noise_by_level(scene, style, gain=gain, read=read):
-        wanted = float(style.noise.variance(np.array(level, np.float32)))
-        assert variance == pytest.approx(wanted, rel=0.2)
+        expected = float(style.noise.variance(np.array(level, np.float32)))
+        assert variance == pytest.approx(expected, rel=0.2)
 
 
 def test_noise_of_light_is_skewed_as_that_of_the_camera(style):
     level = style.model_copy(update={"background": OFFSET + 2 * GAIN, "dtype": "float32"})
-    made = _styled(np.zeros((32, 64, 64)), level).astype(float)
+    image = _styled(np.zeros((32, 64, 64)), level).astype(float)
     shot = GAIN * 2 * GAIN
     third = style.noise.skew * float(style.noise.shot(np.array(level.background, np.float32)))
-    assert stats.moment(made, 3, axis=None) == pytest.approx(third, rel=0.15)
-    assert made.var() == pytest.approx(shot + READ**2, rel=0.15)
+    assert stats.moment(image, 3, axis=None) == pytest.approx(third, rel=0.15)
+    assert image.var() == pytest.approx(shot + READ**2, rel=0.15)
 
 
 def test_a_sharp_image_is_blurred_and_a_blurry_one_is_not_sharpened(style):
     silence = CameraNoise(offset=OFFSET, read_variance=0, gain=0, skew=0)
     quiet = style.model_copy(update={"dtype": "float32", "noise": silence})
     sharp, blurry = (light(2, blur_um=blur) for blur in ((0.0, 0.0), (5.0, 2.0)))
-    made = _styled(sharp, quiet)
-    before, after = (blur_of(i.astype(np.float32), SPACING) for i in (sharp, made))
+    image = _styled(sharp, quiet)
+    before, after = (blur_of(i.astype(np.float32), SPACING) for i in (sharp, image))
     assert after[0] > before[0] + 0.5
     assert stats.spearmanr(_styled(blurry, quiet), blurry, axis=None).statistic > 0.98
 

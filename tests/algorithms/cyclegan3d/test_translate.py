@@ -57,10 +57,10 @@ def test_sides_below_the_multiple_are_translated(shape, arguments):
             tile=WHOLE,
         )
         return
-    made, found = translate(image, network, arguments, "background", TARGET, tile=WHOLE)
-    assert made.shape == shape
-    assert found.tiles == 1
-    assert np.isfinite(made).all()
+    output, tiling = translate(image, network, arguments, "background", TARGET, tile=WHOLE)
+    assert output.shape == shape
+    assert tiling.tiles == 1
+    assert np.isfinite(output).all()
 
 
 def test_a_norm_over_the_image_sees_it_in_one_piece():
@@ -126,10 +126,10 @@ def test_floats_beyond_their_range_are_refused(low_high):
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
 def test_integers_are_rounded_and_kept_in_their_range(dtype):
     values = np.array([-1e30, -100, 0, 100, 1e30], np.float32)
-    found = from_network(values, "dtype", Target(mean=100, sd=3, dtype=dtype))
+    counts = from_network(values, "dtype", Target(mean=100, sd=3, dtype=dtype))
     top = np.iinfo(dtype).max
-    assert found.tolist() == [0, 0, round(top / 2 + 0.1), top, top]
-    assert found.dtype == dtype
+    assert counts.tolist() == [0, 0, round(top / 2 + 0.1), top, top]
+    assert counts.dtype == dtype
 
 
 def test_units_of_the_target_are_the_same_in_every_image():

@@ -19,8 +19,8 @@ SCORED = {"held-out images": {"W1_by_std": 0.1}}
 
 def _card(name, **describes):
     """Return the card of a trained network, with the entries that every training writes."""
-    known = {"axes": "ZYX", "spacing": SPACING, **describes}
-    entries = PLAIN.model_dump() | {"name": name, "scores": SCORED, "describes": known}
+    facts = {"axes": "ZYX", "spacing": SPACING, **describes}
+    entries = PLAIN.model_dump() | {"name": name, "scores": SCORED, "describes": facts}
     return ModelCard.model_validate(entries)
 
 

@@ -17,10 +17,10 @@ def test_units_of_a_sketch_are_those_of_any_gain_and_offset(rng):
     labels = labels_of()
     sketch = 0.01 * (labels > 0) - 3
     assert_allclose(sketch_units(sketch), labels > 0, atol=1e-5)
-    found = sketch_units(sketch + 0.01 * rng.uniform(-0.1, 0.1, labels.shape))
-    assert found.dtype == np.float32
-    assert found[labels > 0].mean() == pytest.approx(1, abs=1e-3)
-    assert found[labels == 0].mean() == pytest.approx(0, abs=1e-3)
+    units = sketch_units(sketch + 0.01 * rng.uniform(-0.1, 0.1, labels.shape))
+    assert units.dtype == np.float32
+    assert units[labels > 0].mean() == pytest.approx(1, abs=1e-3)
+    assert units[labels == 0].mean() == pytest.approx(0, abs=1e-3)
 
 
 def test_a_sketch_of_labels_parts_objects_that_touch():
@@ -54,6 +54,6 @@ def test_the_target_of_several_images_is_the_median_of_each_level():
 
 def test_levels_beyond_the_dtype_are_kept_at_its_ends():
     levels = GreyLevels(dark=10, bright=110, dtype="uint8")
-    made = grey_values(np.array([-1, 0, 2, 9], np.float32), levels)
-    assert made.dtype == np.uint8
-    assert made.tolist() == [0, 10, 110, 255]
+    grey = grey_values(np.array([-1, 0, 2, 9], np.float32), levels)
+    assert grey.dtype == np.uint8
+    assert grey.tolist() == [0, 10, 110, 255]

@@ -27,14 +27,14 @@ class Perfect(torch.nn.Module):
     def __init__(self, labels, spacing):
         super().__init__()
         self.unused = torch.nn.Parameter(torch.zeros(1))
-        found = fit(labels, spacing, ORDER, 0.0)
+        stars = fit(labels, spacing, ORDER, 0.0)
         half = np.floor_divide(labels.shape, 2)
         step = np.multiply(spacing, 2)
-        places = (found.centres / spacing - 0.5) / 2
+        places = (stars.centres / spacing - 0.5) / 2
         away = np.stack([away_from(place, half, step / (3, 2, 2)) for place in places]) ** 2
         nearest = away.argmin(axis=0)
         heat = np.exp(-away.min(axis=0) / 2).clip(1e-6, 1 - 1e-6)
-        maps = np.moveaxis(found.coefficients[nearest] / RADIUS, -1, 0)
+        maps = np.moveaxis(stars.coefficients[nearest] / RADIUS, -1, 0)
         self.maps = torch.from_numpy(np.concatenate([np.log(heat / (1 - heat))[None], maps]))
 
     def forward(self, eights):
@@ -59,21 +59,21 @@ def _predicted(labels, network, volume=None, **parameters):
     volume = volume or Volume(image, SPACING)
     card = cards.card(algorithm="harmonicnet", describes=FACTS, parameters=OWN | parameters)
     with using(network):
-        (found,) = predict({"microscopy-image": volume}, Model(card)).values()
-    return found
+        (output,) = predict({"microscopy-image": volume}, Model(card)).values()
+    return output
 
 
-def _hold(truth, found):
+def _hold(truth, output):
     """Hold that each object is found with an IoU of 0.9 or more, and no other."""
-    assert f1_at(overlap(truth, found.array), 90) == 1
+    assert f1_at(overlap(truth, output.array), 90) == 1
 
 
 def test_perfect_maps_give_the_labels_back():
     truth = _truth()
-    found = _predicted(truth, Perfect(truth, SPACING))
-    assert np.unique(found.array).tolist() == [0, 1, 2, 3, 4, 5]
-    assert found.metadata["harmonicnet_objects"] == 5
-    _hold(truth, found)
+    output = _predicted(truth, Perfect(truth, SPACING))
+    assert np.unique(output.array).tolist() == [0, 1, 2, 3, 4, 5]
+    assert output.metadata["harmonicnet_objects"] == 5
+    _hold(truth, output)
 
 
 def test_labels_are_drawn_at_the_voxel_size_of_the_image_and_not_that_of_the_model():

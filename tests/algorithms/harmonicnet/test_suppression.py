@@ -9,10 +9,10 @@ BALL = np.sqrt(4 * np.pi)
 
 def _balls(*rows):
     """Return candidates of rows of certainty, z, y, x and radius in µm."""
-    found = np.array(rows, np.float64)
-    coefficients = np.zeros((len(found), 9), np.float32)
-    coefficients[:, 0] = BALL * found[:, 4]
-    return Candidates(found[:, 0].astype(np.float32), found[:, 1:4], coefficients)
+    table = np.array(rows, np.float64)
+    coefficients = np.zeros((len(table), 9), np.float32)
+    coefficients[:, 0] = BALL * table[:, 4]
+    return Candidates(table[:, 0].astype(np.float32), table[:, 1:4], coefficients)
 
 
 def test_stars_overlap_as_their_voxels_do(rng):
@@ -23,12 +23,12 @@ def test_stars_overlap_as_their_voxels_do(rng):
         centres = 12 + np.stack([np.zeros(3), rng.uniform(-4, 4, 3)])
         grid = Grid((48,) * 3, (0.5,) * 3)
         masks = []
-        for own, centre in zip(pair, centres, strict=True):
-            masks.append(label(stars_from(own[None]), centre[None], grid) > 0)
+        for star, centre in zip(pair, centres, strict=True):
+            masks.append(label(stars_from(star[None]), centre[None], grid) > 0)
         share = (masks[0] & masks[1]).sum() / min(mask.sum() for mask in masks)
-        found = Candidates(np.array([0.9, 0.8], np.float32), centres, pair)
-        assert len(kept(found, share + 0.06, 0)) == 2
-        assert len(kept(found, share - 0.06, 0)) == 1
+        candidates = Candidates(np.array([0.9, 0.8], np.float32), centres, pair)
+        assert len(kept(candidates, share + 0.06, 0)) == 2
+        assert len(kept(candidates, share - 0.06, 0)) == 1
 
 
 def test_a_small_star_in_a_large_one_goes_by_its_own_volume():

@@ -225,7 +225,7 @@ def test_a_card_segments_as_the_card_of_its_segmenter_does(name):
         settings = predict.Settings(**card.parameters)
         source = card.description.split()[-1].removesuffix(".")  # it ends with the name
         others = read_cards(WEIGHTS / settings.segmenter, settings.segmenter)
-        (other,) = (found for found in others if found.name == source)
+        (other,) = (candidate for candidate in others if candidate.name == source)
         used = card.model_copy(update=settings.segmentation)
         assert (used.parameters, used.sha256) == (other.parameters, other.sha256)
         assert used.sha256 is None or trained_of(used) == trained_of(other)

@@ -39,23 +39,23 @@ def test_a_face_of_the_image_is_no_border():
 @pytest.mark.parametrize("spacing", [UNIT, (0.5, 0.5)])
 def test_labels_become_distances_and_labels_again(spacing):
     cells, nuclei = _squares()
-    found = draw(fields_of(cells, nuclei, spacing, 3.0), spacing, OPEN | {"area": (1.0, 1e6)})
-    assert_array_equal(found.cells, cells)
-    assert_array_equal(found.nuclei, nuclei)
-    assert not any(found.rejected.values())
+    drawn = draw(fields_of(cells, nuclei, spacing, 3.0), spacing, OPEN | {"area": (1.0, 1e6)})
+    assert_array_equal(drawn.cells, cells)
+    assert_array_equal(drawn.nuclei, nuclei)
+    assert not any(drawn.rejected.values())
 
 
 def test_a_nucleus_has_the_number_of_its_cell_also_where_others_are_rejected():
     cells, nuclei = _squares()
     nuclei[4:6, 4:6] = 0
-    found = draw(fields_of(cells, nuclei, UNIT, 3.0), UNIT, OPEN | {"area": (36.0, 1e6)})
-    assert set(np.unique(found.cells)) == {0, 1, 2}
-    assert (found.cells[nuclei > 0] == found.nuclei[nuclei > 0]).all()
-    assert ((found.nuclei > 0) == (nuclei > 0)).all()
+    drawn = draw(fields_of(cells, nuclei, UNIT, 3.0), UNIT, OPEN | {"area": (36.0, 1e6)})
+    assert set(np.unique(drawn.cells)) == {0, 1, 2}
+    assert (drawn.cells[nuclei > 0] == drawn.nuclei[nuclei > 0]).all()
+    assert ((drawn.nuclei > 0) == (nuclei > 0)).all()
 
 
 def test_volumes_are_drawn_too():
-    cells, nuclei = (np.stack([own * 0, own, own, own * 0]) for own in _squares())
+    cells, nuclei = (np.stack([plane * 0, plane, plane, plane * 0]) for plane in _squares())
     assert_array_equal(
         draw(fields_of(cells, nuclei, (1.0, *UNIT), 3.0), (1.0, *UNIT), OPEN).cells, cells
     )
@@ -71,9 +71,9 @@ def test_volumes_are_drawn_too():
     ],
 )
 def test_each_gate_rejects_whole_cells_alone_and_says_why(gate, reason):
-    found = draw(fields_of(*_squares(), UNIT, 3.0), UNIT, OPEN | gate)
-    assert np.unique(found.cells).tolist() == [0, 1]  # the one that a face cuts
-    assert {key: n for key, n in found.rejected.items() if n} == {reason: 2}
+    drawn = draw(fields_of(*_squares(), UNIT, 3.0), UNIT, OPEN | gate)
+    assert np.unique(drawn.cells).tolist() == [0, 1]  # the one that a face cuts
+    assert {key: n for key, n in drawn.rejected.items() if n} == {reason: 2}
 
 
 def test_a_cell_needs_a_nucleus_and_a_nucleus_its_cell():
@@ -82,9 +82,9 @@ def test_a_cell_needs_a_nucleus_and_a_nucleus_its_cell():
     cells[10:16, 10:16] = 2
     nuclei[12:14, 14:19] = 2  # half of it outside
     cells[2:4, 20:22] = 3  # a scrap
-    found = draw(fields_of(cells, nuclei, UNIT, 3.0), UNIT, OPEN | {"area": (20.0, 1e6)})
-    assert not found.cells.any()
-    assert {key: n for key, n in found.rejected.items() if n} == {
+    drawn = draw(fields_of(cells, nuclei, UNIT, 3.0), UNIT, OPEN | {"area": (20.0, 1e6)})
+    assert not drawn.cells.any()
+    assert {key: n for key, n in drawn.rejected.items() if n} == {
         "no_nucleus": 1,
         "nucleus_outside": 1,
     }

@@ -33,23 +33,23 @@ class Blobs(torch.nn.Module):
         super().__init__()
         self.none = torch.nn.Parameter(torch.zeros(1))
 
-    def forward(self, given, time):
-        smooth = functional.avg_pool2d(functional.avg_pool2d(given[:, 0], 5, 1, 2), 5, 1, 2)
+    def forward(self, inputs, time):
+        smooth = functional.avg_pool2d(functional.avg_pool2d(inputs[:, 0], 5, 1, 2), 5, 1, 2)
         clean = torch.stack([4 * smooth, 4 * smooth - 0.6], 1).clamp(-1, 1)
-        return (time.cos() * given - clean) / time.sin()
+        return (time.cos() * inputs - clean) / time.sin()
 
 
 @pytest.fixture
 def model(opened):
     """Return a function that opens a model whose network is in use."""
     with using(Blobs()):
-        yield lambda **given: opened("masks", "sample", {**GIVEN, **given})
+        yield lambda **options: opened("masks", "sample", {**GIVEN, **options})
 
 
 def _made(model, seed=3, spacing=(1.0, 1.0), **more):
     request = {"seed": seed, "shape": list(SIZE), "spacing": list(spacing), **more}
-    found = predict({"sample-request": canvas_of(request)}, model)
-    return found["sampled-cells"], found["sampled-nuclei"]
+    outputs = predict({"sample-request": canvas_of(request)}, model)
+    return outputs["sampled-cells"], outputs["sampled-nuclei"]
 
 
 def test_a_seed_gives_the_same_bytes_on_the_grid_of_the_request(model):
@@ -84,10 +84,10 @@ def test_the_ends_of_a_way_are_its_seeds_and_its_middle_is_neither(model):
 
 def test_less_noise_is_nearer_the_mean():
     spreads = []
-    own = (Parameters.model_validate(GIVEN), random_network(TINY), "cpu")
+    arguments = (Parameters.model_validate(GIVEN), random_network(TINY), "cpu")
     for truncation in (1.0, 0.5, 0.0):
         plain = {"shape": list(SIZE), "spacing": [1.0, 1.0], "truncation": truncation}
-        drawn = [fields_from(canvas_of(plain | {"seed": seed}), *own) for seed in (1, 2, 3)]
+        drawn = [fields_from(canvas_of(plain | {"seed": seed}), *arguments) for seed in (1, 2, 3)]
         spreads.append(np.std(drawn, axis=0).mean())
     assert spreads[0] > spreads[1] > 0.1 > 1e-6 > spreads[2]
 

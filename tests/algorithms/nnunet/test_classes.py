@@ -52,10 +52,10 @@ def test_instances_survive_their_classes(border_px):
     for number, middle in enumerate([(20, 20), (20, 39), (42, 30), (40, 62)], 1):
         labels[(away_from(middle, labels.shape) < 10) & (labels == 0)] = number
     classes = classes_of(labels, PLANE, border_px)
-    found = instances_of(classes == 1, classes == 2, PLANE)
-    assert ((found > 0) == (labels > 0)).all()
-    assert f1(labels, found) == 1.0
-    assert seg(labels, found) > 0.95
+    instances = instances_of(classes == 1, classes == 2, PLANE)
+    assert ((instances > 0) == (labels > 0)).all()
+    assert f1(labels, instances) == 1.0
+    assert seg(labels, instances) > 0.95
 
 
 def test_a_border_without_an_inside_is_ground():

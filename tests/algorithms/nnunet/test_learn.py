@@ -105,8 +105,8 @@ def test_a_training_is_nnunets_own_in_its_own_files_and_its_model_finds_the_obje
     assert list(learned.tensors) == ["encoder.weight"]  # not decoder.0.weight, the same
     with gathered() as facts:
         image, labels = pair(axes, 9)[1:]
-        found = predict({"microscopy-image": image}, model_of(learned, tmp_path))
-    assert f1(labels.array, found["instance-labels"].array) == 1.0
+        outputs = predict({"microscopy-image": image}, model_of(learned, tmp_path))
+    assert f1(labels.array, outputs["instance-labels"].array) == 1.0
     assert facts.words == {"tool": "nnunetv2 2.6.0", "size": size}
     assert facts.network_seconds > 0
     assert stub()[-2:] == [("mirroring", True), ("spacing", spacing)]
@@ -181,7 +181,7 @@ def test_images_that_do_not_go_together_are_refused(axes, tmp_path):
     refused(
         "expected two images or more, all YX or all ZYX, found",
         adapter.learn,
-        [pair(each) for each in axes],
+        [pair(name) for name in axes],
         SETTINGS,
         tmp_path,
     )
@@ -192,8 +192,8 @@ def test_images_that_the_model_is_not_for_are_refused_and_an_empty_one_has_no_ob
 ):
     model = model_of(learned, tmp_path)
     for image in (np.zeros((40, 40), np.uint16), np.full((40, 40), 300, np.uint16)):
-        given = {"microscopy-image": Volume(image, (0.5, 0.5), "YX")}
-        assert predict(given, model)["instance-labels"].array.max() == 0
+        inputs = {"microscopy-image": Volume(image, (0.5, 0.5), "YX")}
+        assert predict(inputs, model)["instance-labels"].array.max() == 0
     refused(
         "expected 2d for YX, 3d for ZYX, found 2d, the image is",
         predict,
@@ -220,7 +220,9 @@ def test_classes_are_those_of_nnunet_called_directly(environment, tmp_path, axes
     model = model_of(learned, tmp_path)
     image = pair(axes, 9).image
     converted = adapter.convert(zipped(tmp_path), tmp_path)
-    assert all((converted.tensors[name] == own).all() for name, own in learned.tensors.items())
+    assert all(
+        (converted.tensors[name] == weight).all() for name, weight in learned.tensors.items()
+    )
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
     (top,) = (tmp_path / "nnUNet_results/Dataset001_cytosuite").iterdir()
@@ -234,6 +236,6 @@ def test_classes_are_those_of_nnunet_called_directly(environment, tmp_path, axes
     direct = tifffile.imread(f"{out}.tif").reshape(image.shape)
     spacing = (1.0, 1.0) if axes == "YX" else image.spacing
     expected = instances_of(direct == 1, direct == 2, spacing)
-    found = predict({"microscopy-image": image}, model)["instance-labels"].array
-    assert found.max() > 0
-    assert (found == expected).all()
+    labels = predict({"microscopy-image": image}, model)["instance-labels"].array
+    assert labels.max() > 0
+    assert (labels == expected).all()

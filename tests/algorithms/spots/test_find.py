@@ -39,12 +39,12 @@ def test_places_are_found_to_a_fraction_of_a_pixel(shape):
     high = np.array(shape) - 4.0
     truth = rng.uniform(low, high, (12, len(shape)))
     image, spacing = _image(shape, truth)
-    found = find(image, spacing, Parameters(sigmas_um=(0.13,)))
-    pairs = matched_points(truth, found.places, spacing)
+    spots = find(image, spacing, Parameters(sigmas_um=(0.13,)))
+    pairs = matched_points(truth, spots.places, spacing)
     assert pairs.pairs[-1] >= 10  # of 12, some lie over each other
     assert pairs.predictions <= 13
     assert np.median(abs(pairs.offsets[:, 1:])) < 0.015
-    assert found.gain == pytest.approx(2, rel=0.5)
+    assert spots.gain == pytest.approx(2, rel=0.5)
 
 
 @pytest.mark.parametrize("photons", [500.0, 2000.0])
@@ -135,6 +135,6 @@ def test_a_constant_image_of_any_size_holds_none(shape):
 def test_spots_narrower_than_a_pixel_do_no_harm(rng):
     image = rng.poisson(20, (24, 48, 48)).astype(np.uint16)
     image[rng.random(image.shape) < 0.01] += 500
-    found = find(image, (1.0, 0.5, 0.5), Parameters())
-    assert np.isfinite(found.places).all()
-    assert np.isfinite(found.height).all()
+    spots = find(image, (1.0, 0.5, 0.5), Parameters())
+    assert np.isfinite(spots.places).all()
+    assert np.isfinite(spots.height).all()

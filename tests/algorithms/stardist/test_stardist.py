@@ -21,50 +21,54 @@ def tool(stubbed, tmp_path):
 @pytest.mark.parametrize("shape", [(32, 32), (24, 32, 32)])
 def test_an_image_is_segmented_with_the_thresholds_of_the_training(tool, shape):
     image, labels = scene(*shape)
-    own = tool.model(tool.learned((image, labels)))
-    found, call, facts = tool.predicted(image, own)
-    assert np.array_equal(found.array, labels.array)
-    assert (found.array.dtype, found.spacing, found.axes) == (np.uint32, image.spacing, image.axes)
+    model = tool.model(tool.learned((image, labels)))
+    output, call, facts = tool.predicted(image, model)
+    assert np.array_equal(output.array, labels.array)
+    assert (output.array.dtype, output.spacing, output.axes) == (
+        np.uint32,
+        image.spacing,
+        image.axes,
+    )
     assert call["thresholds"]._asdict() == {"prob": 0.7, "nms": 0.3}
     assert (call["scale"], call["n_tiles"]) == (None, [1] * len(shape))
     assert facts.words == {"tool": "stardist 0.stub, Keras 3.stub", "size": "not used"}
     assert facts.network_seconds > 0
-    assert not tool.predicted(image.like(np.zeros(shape)), own)[0].array.any()
+    assert not tool.predicted(image.like(np.zeros(shape)), model)[0].array.any()
 
 
 def test_another_voxel_size_is_scaled_by_the_tool_and_an_unknown_one_is_not(tool):
-    own = tool.model(tool.learned(scene(32, 32)))
-    _, call, facts = tool.predicted(scene(900, 32, spacing=1.0)[0], own)
+    model = tool.model(tool.learned(scene(32, 32)))
+    _, call, facts = tool.predicted(scene(900, 32, spacing=1.0)[0], model)
     assert (call["scale"], call["n_tiles"]) == ((2.0, 2.0), [2, 1])
     assert facts.words["size"] == "given: voxels of another size, scaled by 2 x 2"
-    assert tool.predicted(scene(32, 32, spacing=0.502)[0], own)[1]["scale"] is None
-    assert tool.predicted(scene(32, 32, spacing=1.0, **ASSUMED)[0], own)[1]["scale"] is None
+    assert tool.predicted(scene(32, 32, spacing=0.502)[0], model)[1]["scale"] is None
+    assert tool.predicted(scene(32, 32, spacing=1.0, **ASSUMED)[0], model)[1]["scale"] is None
     refused(
         r"voxels of 0.5 x 0.5 µm, found 9 x 9 µm: check the vox",
         tool.predicted,
         scene(32, 32, spacing=9.0)[0],
-        own,
+        model,
     )
 
 
 def test_other_dimensions_are_refused(tool):
-    own = tool.model(tool.learned(scene(32, 32)))
+    model = tool.model(tool.learned(scene(32, 32)))
     message = "own is a model of 2 dimensions, found ZYX of 24 x 32"
-    refused(message, tool.predicted, scene(24, 32, 32)[0], own)
+    refused(message, tool.predicted, scene(24, 32, 32)[0], model)
 
 
 def test_every_fifth_image_is_held_out_and_progress_is_said(tool, capsys, monkeypatch):
     monkeypatch.setattr(progress, "EVERY_S", 0.0)
     with progress.shown():
-        found = tool.learned(*[scene(40, 70)] * 6)
+        learned = tool.learned(*[scene(40, 70)] * 6)
     call = tool.tool.calls[-1]
     assert (call["seen"], call["held"]) == (5, 1)
     assert capsys.readouterr().out.split("\n")[:-1] == ["progress 50 %", "progress 100 %"]
-    config = found.parameters["config"]
+    config = learned.parameters["config"]
     assert (config["train_patch_size"], config["n_rays"], config["grid"]) == ([32, 32], 32, (2, 2))
     assert not config["train_tensorboard"]
-    assert found.describes == {"axes": "YX", "spacing": (0.5, 0.5)}
-    assert found.tensors["000/conv/kernel"].tolist() == [0, 1, 2]
+    assert learned.describes == {"axes": "YX", "spacing": (0.5, 0.5)}
+    assert learned.tensors["000/conv/kernel"].tolist() == [0, 1, 2]
     assert tool.learn.keras.seeds[-1] == 1
 
 
@@ -103,14 +107,14 @@ def packed(tmp_path):
     """Return a function that zips a model as StarDist stores it, and can leave files out."""
 
     def pack(*without, **changes):
-        kept = tmp_path / "kept"
-        own = {"axes": "YXC", "n_channel_in": 1, "n_dim": 2, "n_rays": 32}
-        write_json(kept / "config.json", own | changes)
-        write_json(kept / "thresholds.json", {"prob": 0.6, "nms": 0.2})
-        with h5py.File(kept / "weights_best.h5", "w") as stored:
+        folder = tmp_path / "kept"
+        config = {"axes": "YXC", "n_channel_in": 1, "n_dim": 2, "n_rays": 32}
+        write_json(folder / "config.json", config | changes)
+        write_json(folder / "thresholds.json", {"prob": 0.6, "nms": 0.2})
+        with h5py.File(folder / "weights_best.h5", "w") as stored:
             stored["w"] = np.full(3, 4.0, np.float32)
         with zipfile.ZipFile(path := tmp_path / "2D_own.zip", "w") as archive:
-            for file in kept.iterdir():
+            for file in folder.iterdir():
                 if file.name not in without:
                     archive.write(file, f"deep/{file.name}")
             archive.writestr("../thresholds.txt", "outside")
@@ -122,11 +126,11 @@ def packed(tmp_path):
 
 
 def test_a_model_of_the_tool_keeps_weights_and_thresholds(tool, packed):
-    found = tool.learn.convert(*packed())
-    assert found.parameters["thresholds"] == {"prob": 0.6, "nms": 0.2}
-    assert found.tensors["000/conv/kernel"].tolist() == [4, 4, 4]
-    assert found.describes == {"axes": "YX"}
-    _, call, facts = tool.predicted(scene(32, 32, spacing=1.0)[0], tool.model(found))
+    converted = tool.learn.convert(*packed())
+    assert converted.parameters["thresholds"] == {"prob": 0.6, "nms": 0.2}
+    assert converted.tensors["000/conv/kernel"].tolist() == [4, 4, 4]
+    assert converted.describes == {"axes": "YX"}
+    _, call, facts = tool.predicted(scene(32, 32, spacing=1.0)[0], tool.model(converted))
     assert call["thresholds"]._asdict() == {"prob": 0.6, "nms": 0.2}
     assert facts.words["size"] == "not used"
     assert tool.learn.convert(*packed("thresholds.json")).parameters["thresholds"]["prob"] == 0.5

@@ -18,14 +18,14 @@ def chances(classes):
 
 
 def test_pieces_of_inside_grow_to_the_border_and_a_piece_without_one_is_an_object():
-    wanted = np.full((20, 40), GROUND)
-    wanted[2:12, 2:22] = BORDER
-    wanted[4:10, 4:10] = wanted[4:10, 14:20] = INSIDE
-    wanted[15:17, 30:32] = BORDER
-    wanted[18, 2] = BORDER
-    labels = objects(chances(wanted), 3)
+    classes = np.full((20, 40), GROUND)
+    classes[2:12, 2:22] = BORDER
+    classes[4:10, 4:10] = classes[4:10, 14:20] = INSIDE
+    classes[15:17, 30:32] = BORDER
+    classes[18, 2] = BORDER
+    labels = objects(chances(classes), 3)
     assert np.unique(labels).size == 4
-    np.testing.assert_array_equal(labels > 0, (wanted != GROUND) & ~(np.indices((20, 40))[0] > 17))
+    np.testing.assert_array_equal(labels > 0, (classes != GROUND) & ~(np.indices((20, 40))[0] > 17))
     one = labels[6, 6]
     two = labels[6, 16]
     assert one != two
@@ -43,17 +43,17 @@ class Bright(torch.nn.Linear):
 
 
 def model():
-    own = {"network": {}, "tile": (1, 256, 256), "halo": (0, 32, 32)}
+    parameters = {"network": {}, "tile": (1, 256, 256), "halo": (0, 32, 32)}
     facts = {"axes": "YX", "diameter_um": 12.0}
-    return Model(cards.card(algorithm="u2net", describes=facts, parameters=own))
+    return Model(cards.card(algorithm="u2net", describes=facts, parameters=parameters))
 
 
 @pytest.mark.parametrize("radius", [6, 12])
 def test_planes_of_any_size_of_nuclei(radius):
     image, truth = discs(radius)
     with using(Bright(1, 1)):
-        found = predict({"microscopy-image": Volume(image, (0.5, 0.5), "YX")}, model())
-    labels = found["instance-labels"]
+        outputs = predict({"microscopy-image": Volume(image, (0.5, 0.5), "YX")}, model())
+    labels = outputs["instance-labels"]
     assert labels.metadata["u2net_objects"] == truth.max()
     assert labels.metadata["u2net_diameter_px"] == pytest.approx(2 * radius, rel=0.15)
     assert ((labels.array > 0) == (truth > 0)).mean() > 0.94  # resized twice
@@ -70,9 +70,9 @@ class Seeing(torch.nn.Linear):
 def test_objects_in_noise_alone_are_doubted(rng):
     noise = ndimage.gaussian_filter(rng.normal(1000, 90, (96, 96)), 2)
     with using(Seeing(1, 1)):
-        found = predict({"microscopy-image": Volume(noise, (0.5, 0.5), "YX")}, model())
-    assert found["instance-labels"].array.any()
-    (line,) = found["instance-labels"].origin.warnings
+        outputs = predict({"microscopy-image": Volume(noise, (0.5, 0.5), "YX")}, model())
+    assert outputs["instance-labels"].array.any()
+    (line,) = outputs["instance-labels"].origin.warnings
     assert line.startswith("objects doubtful")
 
 

@@ -19,8 +19,8 @@ from cytosuite.algorithms.view_fusion.intensity import units_of
 TILE = (14, 40, 40)
 
 
-def _corrected(image, given, tile):
-    return correct(image, SPACING, units_of(image), given, tile=tile)[0]
+def _corrected(image, restoration, tile):
+    return correct(image, SPACING, units_of(image), restoration, tile=tile)[0]
 
 
 @pytest.mark.parametrize("sigma", [0.442, 2.0])
@@ -37,8 +37,8 @@ def test_the_gaussian_is_scipys(sigma):
 @pytest.mark.parametrize("steps", [0, 5])
 def test_a_constant_stays_and_so_does_darkness(steps):
     for level in (0.0, 1.0, 1e20):
-        given = np.full((4, 9, 9), level)
-        assert_allclose(deconvolved(given, (1, 1, 1), steps, 0.1), given, rtol=1e-6)
+        image = np.full((4, 9, 9), level)
+        assert_allclose(deconvolved(image, (1, 1, 1), steps, 0.1), image, rtol=1e-6)
 
 
 def test_each_step_brings_a_blurred_point_nearer_to_a_point():
@@ -46,19 +46,19 @@ def test_each_step_brings_a_blurred_point_nearer_to_a_point():
     point[7, 7, 7] = 100
     sigma = (2.0, 1.0, 1.0)
     blurred = ndimage.gaussian_filter(point, sigma, truncate=3)
-    made = [deconvolved(blurred, sigma, steps, 1e-3) for steps in (0, 1, 3, 10)]
-    errors = [np.abs(each - point).sum() for each in (made[0], blurred, *made[2:])]
+    restored = [deconvolved(blurred, sigma, steps, 1e-3) for steps in (0, 1, 3, 10)]
+    errors = [np.abs(image - point).sum() for image in (restored[0], blurred, *restored[2:])]
     assert errors == sorted(errors, reverse=True)
-    for each in made:
-        assert each.min() >= 0
-        assert each.sum() == pytest.approx(100, rel=0.1)  # light is kept
-        assert_allclose(each, each[::-1, ::-1, ::-1], atol=1e-9)
+    for image in restored:
+        assert image.min() >= 0
+        assert image.sum() == pytest.approx(100, rel=0.1)  # light is kept
+        assert_allclose(image, image[::-1, ::-1, ::-1], atol=1e-9)
 
 
 def test_tiles_leave_no_seams():
     image = view(loss_per_um=0.02).astype(np.float32)
-    given = Restoration(steps=2, psf_um=(4.0, 1.5, 1.5))
-    tiled, whole = (_corrected(image, given, tile) for tile in ((4, 40, 40), WHOLE))
+    restoration = Restoration(steps=2, psf_um=(4.0, 1.5, 1.5))
+    tiled, whole = (_corrected(image, restoration, tile) for tile in ((4, 40, 40), WHOLE))
     assert_allclose(tiled, whole, rtol=1e-5, atol=1e-3)
     assert np.abs(whole - image).max() > 5
 
@@ -104,25 +104,25 @@ def test_the_loss_is_found_on_its_side(axis, side):
 def test_the_gain_undoes_the_loss():
     even = view(loss_per_um=0)
     lossy = view(loss_per_um=0.015)
-    found = loss_of(lossy, SPACING, GIVEN)
-    gain = found.gain.read(tuple(map(slice, lossy.shape)))
+    loss = loss_of(lossy, SPACING, GIVEN)
+    gain = loss.gain.read(tuple(map(slice, lossy.shape)))
     assert gain.min() >= 1
-    corrected = (lossy - found.background) * gain
+    corrected = (lossy - loss.background) * gain
     inside = specimen(share=0.55)
     left = np.index_exp[..., :32]
     right = np.index_exp[..., 32:]
     before, after, best = (
         image[left][inside[left]].mean() / image[right][inside[right]].mean()
-        for image in (lossy - found.background, corrected, even - 20.0)
+        for image in (lossy - loss.background, corrected, even - 20.0)
     )
     assert before > best + 0.3
     assert abs(after - best) < 0.5 * (before - best)
 
 
 def test_the_gain_is_limited_and_fades_beyond_the_specimen():
-    found = loss_of(view(loss_per_um=0.05), SPACING, LossEstimate(strength=1, most_gain=1.5))
-    assert 1.2 < found.gain.values.max() <= 1.5 + 1e-6
-    assert found.gain.values[0, 0, -1] < 1.1
+    loss = loss_of(view(loss_per_um=0.05), SPACING, LossEstimate(strength=1, most_gain=1.5))
+    assert 1.2 < loss.gain.values.max() <= 1.5 + 1e-6
+    assert loss.gain.values[0, 0, -1] < 1.1
     none = loss_of(view(loss_per_um=0.05), SPACING, LossEstimate(strength=0))
     assert_allclose(none.gain.values, 1)
     assert max(none.per_um) > 0.02
@@ -141,7 +141,7 @@ def test_the_gain_is_limited_and_fades_beyond_the_specimen():
     ids=lambda image: f"{image.dtype} {image.shape}",
 )
 def test_without_a_specimen_no_loss_is_seen(image):
-    found = loss_of(image, (1.0, 0.3, 0.3), GIVEN)
-    assert found.per_um == (0,) * 6
-    assert (found.gain.values == 1).all()
-    assert found.gain.read(tuple(map(slice, image.shape))).shape == image.shape
+    loss = loss_of(image, (1.0, 0.3, 0.3), GIVEN)
+    assert loss.per_um == (0,) * 6
+    assert (loss.gain.values == 1).all()
+    assert loss.gain.read(tuple(map(slice, image.shape))).shape == image.shape

@@ -33,15 +33,15 @@ def test_the_percentiles_become_0_and_1_whatever_gain_and_offset():
 
 def test_units_are_linear_up_to_the_knee_and_smooth_beyond():
     values = np.linspace(-6, 6, 4801)
-    made = to_network(values, Units(0.0, 1.0))
+    scaled = to_network(values, Units(0.0, 1.0))
     near = np.abs(values) <= KNEE
-    assert_array_equal(made[near], values[near].astype(np.float32))
-    assert_allclose(made, -made[::-1])
-    slope = np.diff(made.astype(float)) / np.diff(values)
+    assert_array_equal(scaled[near], values[near].astype(np.float32))
+    assert_allclose(scaled, -scaled[::-1])
+    slope = np.diff(scaled.astype(float)) / np.diff(values)
     assert slope.min() > 0
     assert slope.max() < 1.001
     assert np.abs(np.diff(slope)).max() < 4e-3  # no jump of the slope at the knee
-    assert made[-1] == pytest.approx(KNEE + np.log(5))
+    assert scaled[-1] == pytest.approx(KNEE + np.log(5))
 
 
 @pytest.mark.parametrize(
@@ -49,21 +49,21 @@ def test_units_are_linear_up_to_the_knee_and_smooth_beyond():
 )
 def test_all_grey_values_of_16_bits_come_back(units):
     image = counted(4, 128, 128)
-    made = to_counts(to_network(image, units), units, image.dtype)
-    assert made.dtype == image.dtype
-    assert_array_equal(made, image)
+    counts = to_counts(to_network(image, units), units, image.dtype)
+    assert counts.dtype == image.dtype
+    assert_array_equal(counts, image)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "uint64", "float16", "bool"])
 def test_grey_values_stay_within_the_range_of_the_dtype(dtype):
     values = np.array([-1e30, -1.0, 0, 1, 1e30, np.nan, np.inf, -np.inf])
-    made = to_counts(values, Units(0.0, 1e19), dtype)
-    assert made.dtype == dtype
-    assert np.isfinite(made.astype(float)).all()
-    assert (np.diff(made[:5].astype(float)) >= 0).all()
-    assert made[5] == made[2]  # NaN is 0
+    counts = to_counts(values, Units(0.0, 1e19), dtype)
+    assert counts.dtype == dtype
+    assert np.isfinite(counts.astype(float)).all()
+    assert (np.diff(counts[:5].astype(float)) >= 0).all()
+    assert counts[5] == counts[2]  # NaN is 0
     if np.dtype(dtype).kind in "iu":
         limits = np.iinfo(dtype)
-        assert made[0] == limits.min
-        assert made[4] > limits.max * 0.999
-        assert made[6] == made[4]
+        assert counts[0] == limits.min
+        assert counts[4] > limits.max * 0.999
+        assert counts[6] == counts[4]

@@ -51,7 +51,7 @@ def test_checkpointing_changes_no_gradient():
         network(image).square().mean().backward()
         gradients.append([weight.grad for weight in network.parameters()])
     assert all(torch.equal(one, two) for one, two in zip(*gradients, strict=True))
-    assert all(bool(each.any()) for each in gradients[0])
+    assert all(bool(gradient.any()) for gradient in gradients[0])
 
 
 @pytest.mark.parametrize(

@@ -33,11 +33,11 @@ def model(opened):
     """Return a function that opens the model of a card with some parameters."""
 
     def model(method, network=None, **parameters):
-        given = {**SIMPLE.get(method, {"method": method}), **parameters}
+        entries = {**SIMPLE.get(method, {"method": method}), **parameters}
         if method != "network":
-            return opened("view_fusion", "fuse", given)
-        given.setdefault("network", TINY.model_dump(mode="json"))
-        return opened("view_fusion", "fuse", given, network or random_network(TINY, change=0.1))
+            return opened("view_fusion", "fuse", entries)
+        entries.setdefault("network", TINY.model_dump(mode="json"))
+        return opened("view_fusion", "fuse", entries, network or random_network(TINY, change=0.1))
 
     return model
 
@@ -52,36 +52,36 @@ def _run(volume, model, **others):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_result_has_metadata_and_warnings_of_the_view(method, model):
-    given = _volume(origin=Origin(warnings=("an earlier one",)))
-    made = _run(given, model(method))
-    assert made.metadata["view_fusion_method"] == method
-    assert given.metadata.items() <= made.metadata.items()
-    assert made.origin.warnings == ("an earlier one",)
+    volume = _volume(origin=Origin(warnings=("an earlier one",)))
+    fused = _run(volume, model(method))
+    assert fused.metadata["view_fusion_method"] == method
+    assert volume.metadata.items() <= fused.metadata.items()
+    assert fused.origin.warnings == ("an earlier one",)
 
 
 def test_the_identity_hands_the_view_back(model):
-    given = _volume()
-    assert_array_equal(_run(given, model("identity")).array, given.array)
-    made = _run(given, model("network", build(TINY)))
-    assert_array_equal(made.array, given.array)
+    volume = _volume()
+    assert_array_equal(_run(volume, model("identity")).array, volume.array)
+    fused = _run(volume, model("network", build(TINY)))
+    assert_array_equal(fused.array, volume.array)
     facts = {"method": "network", "agreement": 1, "tiles": 1}
-    assert {key: made.metadata[f"view_fusion_{key}"] for key in facts} == facts
+    assert {key: fused.metadata[f"view_fusion_{key}"] for key in facts} == facts
 
 
 def test_the_classical_restoration_says_what_it_has_found(model):
-    made = _run(_volume(), model("classical"))
-    losses = [float(each) for each in made.metadata["view_fusion_loss_per_mm"].split()]
+    fused = _run(_volume(), model("classical"))
+    losses = [float(loss) for loss in fused.metadata["view_fusion_loss_per_mm"].split()]
     assert np.argmax(losses) == 4  # light comes from low x
-    assert 1 < made.metadata["view_fusion_gain"] <= 2
+    assert 1 < fused.metadata["view_fusion_gain"] <= 2
 
 
-def _refused(made, given, fault):
+def _refused(fused, volume, fault):
     """Hold a result against the smoothed view in place of a refused answer."""
     line = f"the network is refused ({fault}): smoothed view in its place"
-    assert made.origin.warnings == (line,)
-    assert made.metadata["view_fusion_method"] == "gaussian"
-    expected = np.rint(ndimage.gaussian_filter(given.array.astype(np.float32), 0.442))
-    assert_array_equal(made.array, expected)
+    assert fused.origin.warnings == (line,)
+    assert fused.metadata["view_fusion_method"] == "gaussian"
+    expected = np.rint(ndimage.gaussian_filter(volume.array.astype(np.float32), 0.442))
+    assert_array_equal(fused.array, expected)
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
@@ -89,8 +89,8 @@ def test_an_answer_that_is_no_number_gives_way_to_the_smoothed_view(value, model
     network = build(TINY)
     with torch.no_grad():
         network.tail.conv.bias[0] = value
-    given = _volume()
-    _refused(_run(given, model("network", network)), given, "its answer is not finite")
+    volume = _volume()
+    _refused(_run(volume, model("network", network)), volume, "its answer is not finite")
 
 
 def test_an_answer_of_another_image_gives_way_to_the_smoothed_view(model):
@@ -100,14 +100,14 @@ def test_an_answer_of_another_image_gives_way_to_the_smoothed_view(model):
         network.head.conv.weight[:, :, 1, 1, 1] = 1  # the view, turned upside down
         network.tail.conv.weight[:, :, 1, 1, 1] = -1
         network.up[0].conv.weight.zero_()
-    given = _volume()
-    made = _run(given, model("network", network))
-    assert made.metadata["view_fusion_agreement"] < 0
-    found = made.metadata["view_fusion_agreement"]
-    _refused(made, given, f"its answer correlates with the view by {found:.2f}")
-    kept = _run(given, model("network", network, least_agreement=-1))
-    assert kept.metadata["view_fusion_method"] == "network"
-    assert not kept.origin.warnings
+    volume = _volume()
+    fused = _run(volume, model("network", network))
+    assert fused.metadata["view_fusion_agreement"] < 0
+    correlation = fused.metadata["view_fusion_agreement"]
+    _refused(fused, volume, f"its answer correlates with the view by {correlation:.2f}")
+    accepted = _run(volume, model("network", network, least_agreement=-1))
+    assert accepted.metadata["view_fusion_method"] == "network"
+    assert not accepted.origin.warnings
 
 
 FLOATS = np.full((9, 20, 20), 0.1, np.float32)
@@ -119,20 +119,20 @@ POINTS = np.pad(np.full((1, 1, 1), 9, "u2"), 12)
     [(POINTS, "identity"), (FLOATS, "gaussian"), (POINTS, "classical"), (FLOATS, "network")],
 )
 def test_images_without_contrast_come_back_as_they_are(image, method, model):
-    made = _run(_volume(array=image), model(method))
-    assert_array_equal(made.array, image)
-    assert made.metadata["view_fusion_method"] == "identity"
+    fused = _run(_volume(array=image), model(method))
+    assert_array_equal(fused.array, image)
+    assert fused.metadata["view_fusion_method"] == "identity"
     warned = (
         () if method == "identity" else ("no contrast in the view: it is handed back as it is",)
     )
-    assert made.origin.warnings == warned
+    assert fused.origin.warnings == warned
 
 
 @pytest.mark.parametrize("method", ["gaussian", "classical"])
 def test_planes_are_taken_by_methods_without_a_network(method, model):
     image = view(dtype="uint16")[10]
-    made = _run(_volume(array=image, spacing=SPACING[1:], axes="YX"), model(method))
-    assert (made.axes, made.shape, made.spacing) == ("YX", image.shape, SPACING[1:])
+    fused = _run(_volume(array=image, spacing=SPACING[1:], axes="YX"), model(method))
+    assert (fused.axes, fused.shape, fused.spacing) == ("YX", image.shape, SPACING[1:])
 
 
 def test_a_network_takes_no_planes(model):
@@ -171,9 +171,9 @@ def test_the_answer_is_that_of_the_network():
     network = random_network(TINY)
     with exact("cpu"):
         answer = network(torch.from_numpy(to_network(image, units))[None, None])[0, 0].numpy()
-    found = _made(image, TINY, WHOLE, network)
-    assert_array_equal(found.image, to_counts(answer, units, "uint16"))
-    assert found.image.std() > 1
+    fused = _made(image, TINY, WHOLE, network)
+    assert_array_equal(fused.image, to_counts(answer, units, "uint16"))
+    assert fused.image.std() > 1
 
 
 def test_little_memory_makes_smaller_tiles(monkeypatch):
@@ -181,12 +181,12 @@ def test_little_memory_makes_smaller_tiles(monkeypatch):
     monkeypatch.setattr(
         module, "fit", lambda shape, tile, *rest: sizes.append(tile) or fit(shape, tile, *rest)
     )
-    own = Parameters(method="network", network=DEFAULT).tile
+    largest = Parameters(method="network", network=DEFAULT).tile
     least = tuple(roomy(DEFAULT, halos=2))  # never all halo
-    for free, tile in ((64.0, own), (3.0, own), (0.1, least)):
+    for free, tile in ((64.0, largest), (3.0, largest), (0.1, least)):
         monkeypatch.setattr("cytosuite.networks.tiling.free_gib", lambda free=free: free)
         _made(noise((4, 16, 16)), DEFAULT, tile, build(DEFAULT).eval())
-    assert sizes == [own, (64, 192, 192), least]
+    assert sizes == [largest, (64, 192, 192), least]
 
 
 def test_agreement_is_that_of_structures():

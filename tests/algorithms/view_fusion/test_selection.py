@@ -55,9 +55,9 @@ def test_each_study_and_channel_of_the_challenge_has_a_network(channel, number):
     for metadata in ({"study": number}, {"study": f"study {number}"}, {}):
         for factor in (0.9, 1.0, 1.1):
             view = _of_challenge(number, channel, factor, **metadata)
-            found = _selected(view)
-            assert found.card.name == f"{channel}-study{number}"
-            assert (found.fallback, _lines(found, view)) == (False, [])
+            choice = _selected(view)
+            assert choice.card.name == f"{channel}-study{number}"
+            assert (choice.fallback, _lines(choice, view)) == (False, [])
 
 
 def _permuted(shape, spacing, rng):
@@ -100,7 +100,7 @@ def test_every_shipped_network_is_better_than_view_and_gaussian(name):
     card = CARDS[name]
     (scores,) = card.scores.values()
     assert sorted(card.baselines) == ["gaussian", "identity"]
-    assert scores["N_SSIM"] > max(own["N_SSIM"] for own in card.baselines.values())
+    assert scores["N_SSIM"] > max(baseline["N_SSIM"] for baseline in card.baselines.values())
     assert card.trained["device"]
     assert card.authors == "cytosuite developers"
 
@@ -111,9 +111,9 @@ def test_every_shipped_network_is_better_than_view_and_gaussian(name):
 def test_far_from_every_network_what_beats_the_view_is_taken_and_told(channel, name):
     for spacing in ((20.0, 9.0, 9.0), (0.1, 0.02, 0.02)):
         view = Volume(np.zeros((8, 9, 9), np.uint16), spacing, metadata={"channel": channel})
-        found = _selected(view)
-        assert found.card.name == name
-        assert [line.partition(":")[0] for line in _lines(found, view)] == ["no model near"]
+        choice = _selected(view)
+        assert choice.card.name == name
+        assert [line.partition(":")[0] for line in _lines(choice, view)] == ["no model near"]
 
 
 @pytest.mark.parametrize(
@@ -122,14 +122,14 @@ def test_far_from_every_network_what_beats_the_view_is_taken_and_told(channel, n
 def test_content_that_no_network_knows_is_handed_back_and_told(channel, words):
     for metadata in ({}, {"study": 3}):
         view = _of_challenge(3, channel, **metadata)
-        found = _selected(view)
-        assert (found.card.name, found.fallback) == ("identity", False)
+        choice = _selected(view)
+        assert (choice.card.name, choice.fallback) == ("identity", False)
         line = f"no model for channel: {words}, identity serves any"
-        assert [line.partition(";")[0] for line in _lines(found, view)] == [line]
+        assert [line.partition(";")[0] for line in _lines(choice, view)] == [line]
 
 
 @pytest.mark.parametrize(
-    "given, message",
+    "entries, message",
     [
         ({"method": "network"}, "method network needs network, found none"),
         (
@@ -138,5 +138,5 @@ def test_content_that_no_network_knows_is_handed_back_and_told(channel, words):
         ),
     ],
 )
-def test_contradictions_are_explained(given, message):
-    refused(message, parse, "card", given, Parameters)
+def test_contradictions_are_explained(entries, message):
+    refused(message, parse, "card", entries, Parameters)

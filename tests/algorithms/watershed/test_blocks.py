@@ -84,13 +84,13 @@ def test_blocks_give_the_objects_of_the_whole(changes, on_disk, in_blocks, tight
     if on_disk:
         tight()
         image = converted(image, np.int32)
-    found = segment_blocks(image, SPACING, parameters, planned)
-    assert memory.is_mapped(found) == on_disk
-    assert found.dtype == np.uint16
-    assert found.max() == np.unique(found).size - 1
-    shared = overlap(whole, found)
+    labels = segment_blocks(image, SPACING, parameters, planned)
+    assert memory.is_mapped(labels) == on_disk
+    assert labels.dtype == np.uint16
+    assert labels.max() == np.unique(labels).size - 1
+    shared = overlap(whole, labels)
     assert whole.max() > 100
-    assert abs(int(found.max()) - int(whole.max())) <= 2
+    assert abs(int(labels.max()) - int(whole.max())) <= 2
     assert seg.of(shared) > 0.99
     assert (shared.iou() == 1).sum() > 0.9 * whole.max()
 

@@ -25,12 +25,12 @@ def image():
 
 def test_lengths_in_pixels_do_not_depend_on_the_voxel_size():
     sizes = [(1.0, 1.0), (0.1, 0.1), (7.0, 7.0)]
-    made = [{"microscopy-image": Volume(image()[6], size, axes="YX")} for size in sizes]
-    one, *others = [predict(given, model(in_pixels=True))["instance-labels"] for given in made]
+    inputs = [{"microscopy-image": Volume(image()[6], size, axes="YX")} for size in sizes]
+    one, *others = [predict(case, model(in_pixels=True))["instance-labels"] for case in inputs]
     assert (one.array.max(), one.array.dtype) == (1, np.uint16)
     assert [labels.spacing for labels in others] == sizes[1:]
     assert all((labels.array == one.array).all() for labels in others)
-    assert not predict(made[1], model())["instance-labels"].array.any()
+    assert not predict(inputs[1], model())["instance-labels"].array.any()
 
 
 def test_nuclei_too_wide_for_the_background_are_seen_in_fewer_pixels(rng):
@@ -48,21 +48,21 @@ def test_a_card_with_an_outline_draws_its_objects_anew(tmp_path):
     inside = np.array([[-3, 3]], np.float32)  # above the threshold, or not
     zero = np.zeros((1, 1), np.float32)
     save_file(Trees(zero.astype(np.int32), zero, inside, zero[0]).tensors(), path)
-    given = {"microscopy-image": Volume(image(), SPACING)}
-    found = predict(given, model())["instance-labels"]
-    drawn = predict(given, outlined := SimpleNamespace(**vars(model(outline=0.5)), weights=path))
+    inputs = {"microscopy-image": Volume(image(), SPACING)}
+    plain = predict(inputs, model())["instance-labels"]
+    drawn = predict(inputs, outlined := SimpleNamespace(**vars(model(outline=0.5)), weights=path))
     drawn = drawn["instance-labels"]
     assert (drawn.metadata["outline"], drawn.array.dtype, drawn.array.max()) == (0.5, np.uint16, 1)
-    assert 0 < (drawn.array > 0).sum() != (found.array > 0).sum()
-    given = {"microscopy-image": Volume(image(), SPACING, metadata={"outline": "looser"})}
+    assert 0 < (drawn.array > 0).sum() != (plain.array > 0).sum()
+    inputs = {"microscopy-image": Volume(image(), SPACING, metadata={"outline": "looser"})}
     shares = []
     with shown(shares.append):
-        looser = predict(given, outlined)["instance-labels"]
+        looser = predict(inputs, outlined)["instance-labels"]
     assert shares == sorted(shares)
     assert shares[0] < 0.4
     assert shares[-1] == 0.5  # the outline is the second half
     assert looser.metadata["outline"] == 0.65
     assert (looser.array > 0).sum() > (drawn.array > 0).sum()
-    unused = predict(given, model())["instance-labels"]
-    assert np.array_equal(unused.array, found.array)
+    unused = predict(inputs, model())["instance-labels"]
+    assert np.array_equal(unused.array, plain.array)
     assert "outline looser not used: the model test draws no outlines" in unused.origin.warnings

@@ -87,6 +87,6 @@ def test_basins_are_nearly_those_of_flooding_from_all_maxima(shape, rng):
         structure=np.ones((3,) * height.ndim),
     )
     flooded = watershed(-height, peaks, mask=mask)[mask]
-    found = merge(Relief.of(mask, height[mask]), 2.0)  # no saddle is that high
-    assert len(np.unique(found)) == count
-    assert np.mean(np.unique(found, return_inverse=True)[1] + 1 != flooded) < 0.005
+    merged = merge(Relief.of(mask, height[mask]), 2.0)  # no saddle is that high
+    assert len(np.unique(merged)) == count
+    assert np.mean(np.unique(merged, return_inverse=True)[1] + 1 != flooded) < 0.005

@@ -41,21 +41,21 @@ def test_a_doubtful_nucleus_is_above_every_threshold_or_below_all():
 
 def test_flow_counts_inside_only():
     flow = torch.zeros(1, 3, 1, 1, 4)
-    wanted = torch.zeros(1, 3, 1, 1, 4)
-    wanted[0, :, 0, 0, 0] = torch.tensor([1.0, 2.0, 2.0])
-    wanted[..., 3] = 50
+    target = torch.zeros(1, 3, 1, 1, 4)
+    target[0, :, 0, 0, 0] = torch.tensor([1.0, 2.0, 2.0])
+    target[..., 3] = 50
     inside = torch.tensor([True, True, True, False]).view(1, 1, 1, 1, 4)
-    assert float(flow_loss(flow, wanted, inside)) == pytest.approx(9 / 9)
-    assert float(flow_loss(flow, wanted, inside & False)) == 0
+    assert float(flow_loss(flow, target, inside)) == pytest.approx(9 / 9)
+    assert float(flow_loss(flow, target, inside & False)) == 0
 
 
 def test_the_total_is_the_weighted_sum():
     generator = torch.Generator().manual_seed(1)
     prediction = torch.randn(2, 5, 2, 4, 4, generator=generator)
     target = torch.rand(2, 5, 2, 4, 4, generator=generator)
-    found = losses_of("cellpose3d", prediction, {"target": target}, flow=3.0, heat=5.0)
-    expected = float(found["level"] + 3 * found["flow"] + 5 * found["heat"])
-    assert float(found["total"]) == pytest.approx(expected, rel=1e-6)
+    losses = losses_of("cellpose3d", prediction, {"target": target}, flow=3.0, heat=5.0)
+    expected = float(losses["level"] + 3 * losses["flow"] + 5 * losses["heat"])
+    assert float(losses["total"]) == pytest.approx(expected, rel=1e-6)
 
 
 def test_thresholds_are_drawn_log_uniformly_from_the_range():

@@ -19,9 +19,9 @@ from cytosuite.training.publish import ALGORITHMS
 def test_the_card_describes_nuclei(tmp_path):
     settings = short("cellpose3d")
     cases = cases_of("cellpose3d", written("cellpose3d", tmp_path), settings)
-    found = dict(TRAINING.describe(cases, settings))
-    assert 5 < found.pop("diameter_um") < 9
-    assert found == {"axes": "ZYX", "channel": "nucleus", "spacing": [2.0, 0.8, 0.8]}
+    description = dict(TRAINING.describe(cases, settings))
+    assert 5 < description.pop("diameter_um") < 9
+    assert description == {"axes": "ZYX", "channel": "nucleus", "spacing": [2.0, 0.8, 0.8]}
     empty = [replace(case, diameters_um=np.zeros(0)) for case in cases["images"]]
     message = "expected objects in the labels of this image or of another one to train on"
     refused(message, TRAINING.describe, {"images": empty}, settings)
@@ -52,9 +52,9 @@ def test_data_are_checked_before_they_are_simulated(tmp_path):
     learnable = {"output": {"steps": True, "channel": "nucleus"}, "labels": {"style": "visible"}}
     TRAINING.check(learnable, "images", settings)
     refused(f"{tmp_path}: expected images/", TRAINING.check, tmp_path, "images", settings)
-    wanted = 'add SET="output.channel=nucleus output.steps=true labels.style=visible"'
+    remedy = 'add SET="output.channel=nucleus output.steps=true labels.style=visible"'
     refused(
-        wanted, TRAINING.check, {"output": {}, "labels": {"style": "shape"}}, "images", settings
+        remedy, TRAINING.check, {"output": {}, "labels": {"style": "shape"}}, "images", settings
     )
 
 
@@ -72,8 +72,8 @@ def test_the_published_fine_tuning_descends_at_its_own_rates():
     # A list per epoch: 10 rising rates, 400 equal ones, then 10 at each half.
     rates = [0.2 * n / 9 for n in range(10)] + [0.2] * 400
     rates += [0.2 / 2**n for n in range(1, 10) for _ in range(10)]
-    found = [settings.schedule.rate(step) for step in range(1000)]
-    assert found[::2] == found[1::2] == pytest.approx(rates)
+    actual = [settings.schedule.rate(step) for step in range(1000)]
+    assert actual[::2] == actual[1::2] == pytest.approx(rates)
     short = settings.with_schedule(steps=250, epochs=250).schedule
     assert [short.rate(step) for step in range(10, 250)] == [0.2] * 240
 

@@ -49,8 +49,8 @@ def written(tmp_path):
         path = tmp_path / "settings.hjson"
         text = content if isinstance(content, str) else json.dumps(content)
         path.write_text(text, encoding="utf-8")
-        found, notes = translate(path, data or {})
-        return parse(path, found, Settings), notes
+        values, notes = translate(path, data or {})
+        return parse(path, values, Settings), notes
 
     return write
 
@@ -72,11 +72,11 @@ def test_the_shipped_settings_are_the_translated_template(written):
 
 
 def test_an_epoch_is_one_step_for_each_batch_of_the_images_that_are_given(written, tmp_path):
-    given = tmp_path / "data"
-    _volumes(given / "trainB", ["c.tif", "deep/er/b.TIF", "a.tiff", "notes.txt", ".hidden.tif"])
-    _volumes(given / "trainA", [f"{n}.tif" for n in range(7)])
+    root = tmp_path / "data"
+    _volumes(root / "trainB", ["c.tif", "deep/er/b.TIF", "a.tiff", "notes.txt", ".hidden.tif"])
+    _volumes(root / "trainA", [f"{n}.tif" for n in range(7)])
     _volumes(tmp_path / "Data/trainB", ["lost.tif"])
-    data = {role: [folder] for role, folder in divide(given).items()}
+    data = {role: [folder] for role, folder in divide(root).items()}
     keys = {"dataset_folder": "./Data", "learning_rate_fix": 10, "learning_rate_decay": 5}
     settings, notes = written({**keys, "batch_size": 2, "save_model_every_x_epochs": 4}, data)
     assert (settings.schedule.steps, settings.schedule.checkpoint) == (15 * 2, 4 * 2)
@@ -87,7 +87,7 @@ def test_an_epoch_is_one_step_for_each_batch_of_the_images_that_are_given(writte
     for passes, steps in [(1.5, 15 * 4), (1.6, 15 * 5), (None, 15 * 3)]:  # 4.5 to even
         settings, _ = written({**keys, "virtual_dataset_multiplicator": passes}, data)
         assert settings.schedule.steps == steps
-    twice = {"simulated": [given / "trainB"] * 2, "real": [given / "trainA"]}
+    twice = {"simulated": [root / "trainB"] * 2, "real": [root / "trainA"]}
     assert written(keys, twice)[0].schedule.steps == 15 * 6
 
 
@@ -140,9 +140,9 @@ def test_the_rate_is_held_and_falls_as_published(written, fixed, falling):
     keys = {"learning_rate_fix": fixed, "learning_rate_decay": falling, "learning_rate": 1e-3}
     schedule = written(keys)[0].schedule
     published = [1e-3 * (1 - max(0, epoch - fixed) / (falling + 1)) for epoch in range(200)]
-    found = [schedule.rate(step) for step in range(200)]
+    rates = [schedule.rate(step) for step in range(200)]
     # Theirs ends two epochs' falls above zero.
-    assert found == pytest.approx(published, abs=1e-3 * 2 / (falling + 1) + 1e-7)
+    assert rates == pytest.approx(published, abs=1e-3 * 2 / (falling + 1) + 1e-7)
 
 
 def test_a_key_of_nobody_is_noted_and_a_misspelt_one_refused(written):

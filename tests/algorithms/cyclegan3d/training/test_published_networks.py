@@ -52,10 +52,10 @@ def learn(to_a, to_b, judge_a, judge_b, a, b):
 
 def _settings():
     """Return the published settings, so narrow that a step takes a second."""
-    given = read_toml(ALGORITHMS / "cyclegan3d/training/published.toml")
-    given["crops"] |= {"shape": CROP, "batch": 1}
-    given["loss"] |= {"pool": 0, "judge_every": 1, "keep": "correlation"}
-    settings = parse("published.toml", given, Settings)
+    values = read_toml(ALGORITHMS / "cyclegan3d/training/published.toml")
+    values["crops"] |= {"shape": CROP, "batch": 1}
+    values["loss"] |= {"pool": 0, "judge_every": 1, "keep": "correlation"}
+    settings = parse("published.toml", values, Settings)
     network = settings.network.model_copy(update={"widths": (NARROW, 2 * NARROW, 4 * NARROW)})
     widths = tuple(NARROW * 2**n for n in range(4))
     judges = settings.judge.model_copy(update={"widths": widths})
@@ -76,8 +76,8 @@ def test_gradients_with_the_published_settings_are_the_published_ones(monkeypatc
     for name, peer in zip(names, theirs, strict=True):
         pairs[name] = list(zip(modules[name].parameters(), peer.parameters(), strict=True))
         with torch.no_grad():
-            for own, other in pairs[name]:
-                own.copy_(other)
+            for weight, other in pairs[name]:
+                weight.copy_(other)
     real, simulated = torch.rand((2, 1, 1, *CROP), dtype=torch.float64)
     state = State(modules, optimisers, modules["forward"], "cpu", clip=1e6)
     learn(*theirs, real, simulated)
@@ -86,13 +86,13 @@ def test_gradients_with_the_published_settings_are_the_published_ones(monkeypatc
     for name, weights in pairs.items():
         largest = max(float(other.grad.abs().max()) for _, other in weights)
         assert largest > 1e-4
-        for own, other in weights:
-            assert float((own.grad - other.grad).abs().max()) < 1e-9 * largest, name
+        for weight, other in weights:
+            assert float((weight.grad - other.grad).abs().max()) < 1e-9 * largest, name
 
 
 def test_the_published_networks_have_their_weights():
     with torch.device("meta"):
         networks = [Generator(WIDTH), judge(WIDTH)]
         answers = networks[1](torch.zeros(1, 1, 32, 128, 128))
-    assert tuple(sum(w.numel() for w in own.parameters()) for own in networks) == WEIGHTS
+    assert tuple(sum(w.numel() for w in network.parameters()) for network in networks) == WEIGHTS
     assert answers.shape[2:] == (12, 14, 14)

@@ -49,7 +49,7 @@ CAMERA = {"gain": 2.0, "offset": 10.0, "read_noise": 1.0}
 
 
 @pytest.mark.parametrize(
-    "given, names",
+    "changes, names",
     [
         ({}, ALL),
         ({"loss": {"structure": 0}}, "cycle identity"),
@@ -61,14 +61,14 @@ CAMERA = {"gain": 2.0, "offset": 10.0, "read_noise": 1.0}
     ],
     ids=str,
 )
-def test_losses_are_finite_and_only_those_that_are_asked_for(given, names, data):
-    state, losses = _stepped(_settings(**given), data)
-    for found in losses:
-        assert set(found) == {*names.split(), "fool_real", "fool_simulated", "judge"}
-        assert all(torch.isfinite(value) for value in found.values())
-        assert not any(value.requires_grad for value in found.values())
+def test_losses_are_finite_and_only_those_that_are_asked_for(changes, names, data):
+    state, losses = _stepped(_settings(**changes), data)
+    for terms in losses:
+        assert set(terms) == {*names.split(), "fool_real", "fool_simulated", "judge"}
+        assert all(torch.isfinite(value) for value in terms.values())
+        assert not any(value.requires_grad for value in terms.values())
     assert ("reader" in state.modules) == ("reader" in names)
-    assert state.modules["forward"].checkpointing is given.get("checkpointing", False)
+    assert state.modules["forward"].checkpointing is changes.get("checkpointing", False)
 
 
 def test_each_optimiser_moves_its_own_networks_alone(data, monkeypatch):
@@ -142,8 +142,8 @@ def test_planes_are_learned_both_ways_from_planes_and_stacks_and_validated(tmp_p
     cards = [read_card(path), read_card(tmp_path / "m-back.json")]
     for card in cards:
         assert card.describes == {"axes": "YX", "spacing": SPACING[1:]}
-        made = predict({"microscopy-image": plane}, open_model(tmp_path, card))["enhanced-image"]
-        assert (made.shape, made.array.dtype) == (plane.shape, "uint16")
+        image = predict({"microscopy-image": plane}, open_model(tmp_path, card))["enhanced-image"]
+        assert (image.shape, image.array.dtype) == (plane.shape, "uint16")
     assert cards[0].scores
     assert not cards[1].scores
     assert cards[0].sha256 != cards[1].sha256
@@ -152,9 +152,9 @@ def test_planes_are_learned_both_ways_from_planes_and_stacks_and_validated(tmp_p
 
 @pytest.mark.parametrize("scale", ["style", "light"])
 def test_volumes_are_learned_as_the_scale_of_the_target_brings_them_there(scale, data):
-    given = _settings(images={"scale": scale}, **({"camera": CAMERA} if scale == "light" else {}))
-    cases = cases_of("cyclegan3d", data, given)
-    settings = complete(TRAINING, given.with_card(parameters={}), cases, None, print)
+    options = _settings(images={"scale": scale}, **({"camera": CAMERA} if scale == "light" else {}))
+    cases = cases_of("cyclegan3d", data, options)
+    settings = complete(TRAINING, options.with_card(parameters={}), cases, None, print)
     parameters = parse("card", settings.card.parameters, Parameters)
     assert (parameters.scale, parameters.network) == (scale, None)
     ready = TRAINING.prepare_cases(cases, settings)
@@ -184,7 +184,7 @@ def test_held_out_images_come_with_labels_and_are_compared_with_real_ones(data):
 
 
 @pytest.mark.parametrize(
-    "given, message",
+    "changes, message",
     [
         ({"crops": {"shape": [7, 16, 16]}}, r"multiples of \[2, 4, 4\] .*found \[7, 16, 16\]"),
         ({"crops": {"shape": [2, 16, 16]}}, r"at least \[4, 6, 6\] for these judges"),
@@ -199,5 +199,5 @@ def test_held_out_images_come_with_labels_and_are_compared_with_real_ones(data):
         ({"camera": CAMERA}, "no other scale has one"),
     ],
 )
-def test_impossible_settings_are_refused(given, message):
-    refused(f"train.toml: .*{message}", _settings, **given)
+def test_impossible_settings_are_refused(changes, message):
+    refused(f"train.toml: .*{message}", _settings, **changes)

@@ -114,8 +114,8 @@ def test_whole_grey_counts_are_dithered_by_half_a_count(scale, units, counts):
     grey = np.arange(4 * 40 * 40).reshape(4, 40, 40) % 300
     whole = replace(_item(grey), image=units(grey)[None].astype(np.float32), scale=scale)
     counted = replace(whole, counts=(1 / 8,))
-    found = _draw([whole], [counted], Crops(shape=(4, 40, 40), batch=1, alike=1))
-    simulated, real = (counts(found[name].astype(float)) for name in ("simulated", "real"))
+    batch = _draw([whole], [counted], Crops(shape=(4, 40, 40), batch=1, alike=1))
+    simulated, real = (counts(batch[name].astype(float)) for name in ("simulated", "real"))
     assert np.abs(simulated - simulated.round()).max() < 0.01
     away = np.sort(real.ravel()) - np.sort(simulated.ravel())
     assert 0.45 < np.abs(real - real.round()).max() <= 0.5
@@ -129,11 +129,11 @@ def test_crops_are_of_every_place_and_mirrored_along_y_alone():
     crops = Crops(shape=(4, 8, 6), batch=1, alike=1)
     drawn = [_draw([item], [item], crops, step=step) for step in range(200)]
     for name in ("simulated", "real"):
-        found = [each[name][0, 0] for each in drawn]
-        corners = np.unravel_index([int(crop.min()) for crop in found], shape)
+        images = [batch[name][0, 0] for batch in drawn]
+        corners = np.unravel_index([int(crop.min()) for crop in images], shape)
         assert [len(set(axis)) for axis in corners] == [3, 3, 4]
         steps = {
-            tuple(np.sign(crop[1, 1, 1] - crop[[0, 1, 1], [1, 0, 1], [1, 1, 0]])) for crop in found
+            tuple(np.sign(crop[1, 1, 1] - crop[[0, 1, 1], [1, 0, 1], [1, 1, 0]])) for crop in images
         }
         assert steps == {(1, 1, 1), (1, -1, 1)}  # along x a camera reads
 
@@ -141,8 +141,8 @@ def test_crops_are_of_every_place_and_mirrored_along_y_alone():
 def test_labels_are_turned_with_their_image():
     item = _places()
     for step in range(30):
-        found = _draw([item], [item], step=step)
-        assert_array_equal(found["labels"], found["simulated"][:, 0])
+        batch = _draw([item], [item], step=step)
+        assert_array_equal(batch["labels"], batch["simulated"][:, 0])
 
 
 @pytest.mark.parametrize("bright", [0.0, 1.0])

@@ -34,7 +34,9 @@ def test_a_published_file_becomes_models_of_both_directions_with_its_answers(
 ):
     torch.manual_seed(0)
     theirs = {"B": Generator(WIDTH, dimensions), "A": Generator(WIDTH, dimensions)}
-    content = {f"netG_{letter}_state_dict": each.state_dict() for letter, each in theirs.items()}
+    content = {
+        f"netG_{letter}_state_dict": network.state_dict() for letter, network in theirs.items()
+    }
     optimiser = torch.optim.Adam(theirs["A"].parameters())
     torch.save({**content, "optimizer_G": optimiser.state_dict()}, tmp_path / "models.pth")
     convert(tmp_path / "models.pth", card)
@@ -42,17 +44,17 @@ def test_a_published_file_becomes_models_of_both_directions_with_its_answers(
     side = tuple((0, -n % 4) for n in shape)  # theirs returns multiples of 4
     padded = np.pad(image, side, mode="edge").astype(np.float32)
     for letter, path in (("B", card), ("A", card.with_stem("theirs-back"))):
-        found = read_card(path)
-        made = predict(
+        converted = read_card(path)
+        output = predict(
             {"microscopy-image": Volume(image, (1.0,) * dimensions, "ZYX"[-dimensions:])},
-            open_model(path.parent, found),
+            open_model(path.parent, converted),
         )["enhanced-image"].array
         with torch.no_grad():
             expected = theirs[letter](torch.from_numpy(2 * padded / 255 - 1)[None, None])[0, 0]
         expected = (expected.numpy()[tuple(map(slice, shape))] + 1) / 2 * 65535
-        assert (made.dtype, found.scores) == (np.uint16, {})
+        assert (output.dtype, converted.scores) == (np.uint16, {})
         assert expected.std() > 1000
-        np.testing.assert_allclose(made, expected, atol=3)
+        np.testing.assert_allclose(output, expected, atol=3)
 
 
 def test_the_command_adds_the_models_of_both_directions(tmp_path, monkeypatch, converted_here):
@@ -78,11 +80,11 @@ def test_the_command_adds_the_models_of_both_directions(tmp_path, monkeypatch, c
     "change, reason",
     [
         (
-            lambda own: own.pop("model.26.bias"),
+            lambda w: w.pop("model.26.bias"),
             r"of 9 blocks and width 3 differs .* in 26.bias, found none",
         ),
-        (lambda own: own.update({"model.4.gain": torch.ones(3)}), r"in 4.gain, found \(3,\)"),
-        (lambda own: own.pop("model.1.weight"), "expected a generator of the published CycleGAN"),
+        (lambda w: w.update({"model.4.gain": torch.ones(3)}), r"in 4.gain, found \(3,\)"),
+        (lambda w: w.pop("model.1.weight"), "expected a generator of the published CycleGAN"),
     ],
 )
 def test_another_layout_is_refused_by_the_name_that_differs(card, tmp_path, change, reason):

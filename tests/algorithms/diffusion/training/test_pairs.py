@@ -19,21 +19,21 @@ from cytosuite.networks.normalise import denormalise, sketch_of_labels
 CROP = (4, 8, 8)
 
 
-def _settings(crops=(), **given):
-    return short("diffusion", crops={"shape": CROP, **dict(crops)}, **given)
+def _settings(crops=(), **options):
+    return short("diffusion", crops={"shape": CROP, **dict(crops)}, **options)
 
 
-def _load(folder, **given):
-    return TRAINING.load(folder, "images", _settings(**given))
+def _load(folder, **options):
+    return TRAINING.load(folder, "images", _settings(**options))
 
 
 def test_sketches_are_found_beside_images_or_made_of_labels(tmp_path):
-    own = _load(paired_dataset(tmp_path / "a"))
-    np.testing.assert_allclose(own[0].sketch[0], labels_of(0) > 0, atol=1e-3)
-    made = _load(paired_dataset(tmp_path / "b", sketches=False))
-    assert_array_equal(made[0].sketch[0], sketch_of_labels(labels_of(0)))
-    assert all(item.twin is not None for item in made)
-    assert (given_of(own), given_of(made)) == ("sketch", "labels")
+    drawn = _load(paired_dataset(tmp_path / "a"))
+    np.testing.assert_allclose(drawn[0].sketch[0], labels_of(0) > 0, atol=1e-3)
+    derived = _load(paired_dataset(tmp_path / "b", sketches=False))
+    assert_array_equal(derived[0].sketch[0], sketch_of_labels(labels_of(0)))
+    assert all(item.twin is not None for item in derived)
+    assert (given_of(drawn), given_of(derived)) == ("sketch", "labels")
     write(tmp_path / "c/images/x.tif", volume(image_of(labels_of())))
     write(tmp_path / "c/structure-sketch/x.tif", volume(labels_of().astype(np.uint8)))
     assert _load(tmp_path / "c")[0].sketch.max() > 1
@@ -65,10 +65,10 @@ def items(tmp_path):
 
 def test_sketch_and_image_are_cut_and_turned_alike(items):
     for step in range(20):
-        found = draw_crops(items, _settings(), 0, step)
-        inside = found["sketch"] > 0.5
+        crops = draw_crops(items, _settings(), 0, step)
+        inside = crops["sketch"] > 0.5
         if 20 < inside.sum() < inside.size - 20:
-            assert found["image"][inside].mean() > found["image"][~inside].mean() + 0.5
+            assert crops["image"][inside].mean() > crops["image"][~inside].mean() + 0.5
 
 
 def test_light_is_learned_in_the_units_of_its_camera(tmp_path):
@@ -87,11 +87,11 @@ def test_positions_are_cut_and_turned_as_the_sketch(tmp_path):
     augment = {"queue": ("shrink",), "prob": 0.5, "permute_dim": True}
     settings = _settings({"augment": augment}, network=network)
     for step in range(20):
-        found = draw_crops(items, settings, 0, step)
-        assert found["position"].shape == (2, 2, *CROP)
-        inside = found["sketch"][:, 0] > 0.5
+        crops = draw_crops(items, settings, 0, step)
+        assert crops["position"].shape == (2, 2, *CROP)
+        inside = crops["sketch"][:, 0] > 0.5
         if 20 < inside.sum() < inside.size - 20:
-            distance = found["position"][:, 0]
+            distance = crops["position"][:, 0]
             assert distance[inside].mean() > distance[~inside].mean() + 0.02
     for folder, array in (("images", image_of(labels_of())), ("labels", labels_of())):
         (tmp_path / "d" / folder).mkdir(parents=True)

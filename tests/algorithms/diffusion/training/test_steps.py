@@ -21,14 +21,14 @@ from cytosuite.training.loop import begin, complete, take_step, train
 ADVERSARY = {"judge": {"widths": [4, 6], "norm": "spectral"}, "judges": 2, "pool": 3}
 
 
-def _settings(loss="adversarial", **given):
+def _settings(loss="adversarial", **changes):
     """Return settings of a training of few steps."""
     base = {
         "network": {"position": ["distance", "depth"]},
         "process": {"steps": 1, "t_start": 1000},
         "adversary": ADVERSARY,
     }
-    return short("diffusion", loss=loss, **merged(base, given))
+    return short("diffusion", loss=loss, **merged(base, changes))
 
 
 def _begun(folder, settings):
@@ -44,8 +44,8 @@ def _begun(folder, settings):
 
 def _clean(network, noised, angle, drawn):
     """Return the crops that a network of velocity expects, by the definition of velocity."""
-    given = torch.cat([noised, *(torch.from_numpy(drawn[name]) for name in FURTHER[:2])], 1)
-    velocity = network(given, torch.full((len(noised),), angle))
+    inputs = torch.cat([noised, *(torch.from_numpy(drawn[name]) for name in FURTHER[:2])], 1)
+    velocity = network(inputs, torch.full((len(noised),), angle))
     return np.cos(angle) * noised - np.sin(angle) * velocity
 
 
@@ -60,13 +60,13 @@ def test_a_taught_step_is_that_of_a_plain_version(tmp_path):
     start = np.cos(early) * torch.from_numpy(drawn["image"]) + np.sin(early) * noise
     low, high = settings.card.parameters["process"]["range"]
     with torch.no_grad():
-        made = _clean(network, start, early, drawn)
-        first = made.clamp(low, high)
+        answer = _clean(network, start, early, drawn)
+        first = answer.clamp(low, high)
         implied = (start - np.cos(early) * first) / np.sin(early)
         second = np.cos(late) * first + np.sin(late) * implied
-        wanted = _clean(network, second, late, drawn).clamp(low, high)
+        target = _clean(network, second, late, drawn).clamp(low, high)
     loss = take_step(TRAINING, settings, state, drawn)["loss"]
-    assert float(loss) == pytest.approx(float((made - wanted).square().mean()), rel=1e-3)
+    assert float(loss) == pytest.approx(float((answer - target).square().mean()), rel=1e-3)
     teacher = state.modules["teacher"].state_dict()
     assert all(torch.equal(teacher[name], value) for name, value in network.state_dict().items())
     assert not torch.equal(state.modules["network"].tail.conv.weight, network.tail.conv.weight)
@@ -89,19 +89,19 @@ def test_a_teacher_of_as_many_steps_has_nothing_to_teach(tmp_path):
 def test_the_losses_of_judged_crops_are_those_of_a_plain_version(tmp_path):
     cases, settings, state = _begun(tmp_path, _settings())
     drawn = TRAINING.batch(cases, settings, 0)
-    own = settings.adversary
+    adversary = settings.adversary
     before = copy.deepcopy(state.modules)
     losses = take_step(TRAINING, settings, state, drawn)
     drawn_t = {name: torch.from_numpy(value) for name, value in drawn.items()}
     angle = float(np.arccos(np.sqrt(settings.process.left)))
     with torch.no_grad():
-        made = _clean(before["network"], drawn_t["noise"], angle, drawn)
+        image = _clean(before["network"], drawn_t["noise"], angle, drawn)
         fakes, reals = (
-            before["judges"](torch.cat([each, drawn_t["sketch"], drawn_t["position"]], 1))
-            for each in (made, drawn_t["image"])
+            before["judges"](torch.cat([crops, drawn_t["sketch"], drawn_t["position"]], 1))
+            for crops in (image, drawn_t["image"])
         )
         # The second look of spectral norms at their weights is one iteration further.
-        fooled = np.mean([float((each[-1] - 1).square().mean()) for each in fakes])
+        fooled = np.mean([float((judged[-1] - 1).square().mean()) for judged in fakes])
         pairs = [
             pair
             for a, b in zip(fakes, reals, strict=True)
@@ -109,18 +109,22 @@ def test_the_losses_of_judged_crops_are_those_of_a_plain_version(tmp_path):
         ]
         features = np.mean([float((one - two).abs().mean()) for one, two in pairs])
         pool = torch.nn.AvgPool3d((3, 7, 7), 1, (1, 3, 3), count_include_pad=False)
-        smooth = [pool(pool(each)) for each in (made, drawn_t["image"])]
+        smooth = [pool(pool(crops)) for crops in (image, drawn_t["image"])]
         read, least = (
             torch.nn.functional.binary_cross_entropy_with_logits(
-                before["reader"](each, torch.zeros(2)), drawn_t["sketch"].clamp(0, 1)
+                before["reader"](crops, torch.zeros(2)), drawn_t["sketch"].clamp(0, 1)
             )
-            for each in (made, drawn_t["image"])
+            for crops in (image, drawn_t["image"])
         )
     assert float(losses["fooled"]) == pytest.approx(fooled, rel=0.05)
-    assert float(losses["features"]) == pytest.approx(own.features * features, rel=0.1)
+    assert float(losses["features"]) == pytest.approx(adversary.features * features, rel=0.1)
     difference = (smooth[0] - smooth[1]).abs().mean()
-    assert float(losses["likeness"]) == pytest.approx(own.likeness * float(difference), rel=1e-3)
-    assert float(losses["structure"]) == pytest.approx(max(0, own.structure * float(read - least)))
+    assert float(losses["likeness"]) == pytest.approx(
+        adversary.likeness * float(difference), rel=1e-3
+    )
+    assert float(losses["structure"]) == pytest.approx(
+        max(0, adversary.structure * float(read - least))
+    )
 
 
 def test_each_network_is_moved_by_its_own_loss_alone(tmp_path, monkeypatch):
@@ -143,10 +147,10 @@ def test_unpaired_training_makes_images(tmp_path):
         train(TRAINING, settings, data, tmp_path / "a/mine.json", work=tmp_path / "w")
     )
     assert (whole.parameters["given"], whole.parameters["process"]["steps"]) == ("labels", 1)
-    given = {"instance-labels": volume(labels_of(0))}
-    made = predict(given, open_model(tmp_path / "a", whole))["synthetic-image"]
-    assert made.metadata["diffusion_evaluations"] == 1
-    assert made.array.std() > 0
+    inputs = {"instance-labels": volume(labels_of(0))}
+    image = predict(inputs, open_model(tmp_path / "a", whole))["synthetic-image"]
+    assert image.metadata["diffusion_evaluations"] == 1
+    assert image.array.std() > 0
 
 
 def test_roles_and_teachers_that_are_missing_are_refused(tmp_path):
@@ -172,7 +176,7 @@ def test_roles_and_teachers_that_are_missing_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "given, message",
+    "changes, message",
     [
         ({"process": {"steps": 2}}, "adversarial: expected process.steps 1, found 2"),
         ({"process": {"t_start": 400}}, "start from noise alone, found a signal of 0.6"),
@@ -183,5 +187,5 @@ def test_roles_and_teachers_that_are_missing_are_refused(tmp_path):
         ({"loss": "distillation", "process": {"steps": 4}}, "expected process.solver ddim"),
     ],
 )
-def test_settings_of_few_steps_that_do_not_fit_are_refused(given, message):
-    refused(message, _settings, **given)
+def test_settings_of_few_steps_that_do_not_fit_are_refused(changes, message):
+    refused(message, _settings, **changes)

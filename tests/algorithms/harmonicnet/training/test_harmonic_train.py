@@ -19,10 +19,10 @@ def settings():
 
 def test_a_training_measures_voxels_and_radius(settings, tmp_path):
     cases = TRAINING.load(simulated_folder(tmp_path), "images", settings)
-    found = TRAINING.measure({"images": cases}, settings)
+    measured = TRAINING.measure({"images": cases}, settings)
     # The level falls to 0.38 at sqrt(2 ln(1 / 0.38)) deviations of 2 voxels of 2, 3 of 0.8 µm.
     radius = pytest.approx(np.sqrt(2 * np.log(1 / 0.38)) * np.cbrt(4.0 * 2.4 * 2.4), rel=0.05)
-    assert found == {"spacing_um": list(SPACING), "radius_um": radius}
+    assert measured == {"spacing_um": list(SPACING), "radius_um": radius}
 
 
 def test_the_threshold_that_scores_best_goes_into_the_card(tmp_path, monkeypatch):
@@ -31,13 +31,13 @@ def test_the_threshold_that_scores_best_goes_into_the_card(tmp_path, monkeypatch
     true = fit(outlined(TRAINING.load(folder, "images", settings)[1], 0.38), SPACING, 2, 0.0)
     middles = true.centres + np.divide(SPACING, 2)
 
-    def found(volume, ratio, parameters, network):
+    def candidates(volume, ratio, parameters, network):
         """Return two nuclei that are there, and one of a heat of 0.42 that is not."""
         centres = np.concatenate([middles, [[18.0, 17.0, 2.0]]])
         coefficients = true.coefficients[[0, 1, 0]]
         return Candidates(np.array([0.9, 0.6, 0.42], np.float32), centres, coefficients)
 
-    monkeypatch.setitem(TRAINING.tune.__func__.__globals__, "candidates", found)
+    monkeypatch.setitem(TRAINING.tune.__func__.__globals__, "candidates", candidates)
     card = trained(TRAINING, settings, folder)
     assert read_card(card).parameters["threshold"] == 0.45
     assert [*read_card(card).scores.values()] == [{"F1": 1.0}]

@@ -26,23 +26,23 @@ def test_shapes_count_where_the_centre_is_hot_by_their_squared_error():
     rows = torch.tensor([1, 2, 0, 0, 0]).view(1, 1, 1, 5)
     prediction = torch.zeros(1, 3, 1, 1, 5)
     batch = {"heat": HEAT, "rows": rows, "table": table}
-    found = losses_of("harmonicnet", prediction, batch, shape=2)
+    losses = losses_of("harmonicnet", prediction, batch, shape=2)
     # Errors of 3, 1 and 2, 0: sums of squares of 10 and 4, with the heat of 1 and 0.5.
-    assert float(found["shape"]) == pytest.approx((10 * 1 + 4 * 0.5) / 1.5 / (4 * pi))
-    assert float(found["total"]) == pytest.approx(log(2) + 2 * float(found["shape"]))
+    assert float(losses["shape"]) == pytest.approx((10 * 1 + 4 * 0.5) / 1.5 / (4 * pi))
+    assert float(losses["total"]) == pytest.approx(log(2) + 2 * float(losses["shape"]))
     assert float(losses_of("harmonicnet", prediction, {**batch, "heat": 0 * HEAT})["shape"]) == 0
 
 
 def test_the_loss_of_a_shape_is_the_mean_squared_error_of_its_radius(rng):
     order = 3
-    found, true = rng.normal(size=(2, (order + 1) ** 2)).astype(np.float32)
-    radii = basis(order, fibonacci_sphere(5000)) @ (found - true)
+    predicted, true = rng.normal(size=(2, (order + 1) ** 2)).astype(np.float32)
+    radii = basis(order, fibonacci_sphere(5000)) @ (predicted - true)
     table = torch.zeros(1, 2, true.size)
     table[0, 1] = torch.from_numpy(true)
     heat = torch.zeros(1, 1, 1, 2)
     rows = torch.zeros(1, 1, 1, 2, dtype=torch.long)
     heat[..., 1], rows[..., 1] = 1, 1  # the other voxel is of no object
-    maps = torch.from_numpy(found)[None, :, None, None, None].expand(1, -1, 1, 1, 2)
+    maps = torch.from_numpy(predicted)[None, :, None, None, None].expand(1, -1, 1, 1, 2)
     assert float(shape_loss(maps, heat, rows, table)) == pytest.approx((radii**2).mean(), rel=1e-3)
 
 

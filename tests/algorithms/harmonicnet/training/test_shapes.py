@@ -31,22 +31,22 @@ def case(tmp_path):
 def labels():
     """Return an object without any symmetry."""
     z, y, x = np.indices((20, 31, 31)) - np.reshape([9, 12, 14], (3, 1, 1, 1))
-    found = ((z / 6) ** 2 + (y / 9) ** 2 + (x / 7) ** 2 < 1) & ~((x > 2) & (y > z))
-    found |= (abs(z - 4) < 3) & (abs(y + 3) < 5) & (abs(x + 4) < 6)
-    return found.astype(np.uint16)
+    inside = ((z / 6) ** 2 + (y / 9) ** 2 + (x / 7) ** 2 < 1) & ~((x > 2) & (y > z))
+    inside |= (abs(z - 4) < 3) & (abs(y + 3) < 5) & (abs(x + 4) < 6)
+    return inside.astype(np.uint16)
 
 
 @pytest.mark.parametrize("turn", TURNS)
 def test_coefficients_turn_as_the_image(labels, turn):
     spacing = (1.5, 0.5, 0.5)
-    (own,), (wanted,) = (
-        fit(np.ascontiguousarray(each), spacing, 4, 0.006).coefficients
-        for each in (labels, turned(labels, turn))
+    (original,), (expected,) = (
+        fit(np.ascontiguousarray(image), spacing, 4, 0.006).coefficients
+        for image in (labels, turned(labels, turn))
     )
-    matrix = turning(turn, own.size)
+    matrix = turning(turn, original.size)
     assert (np.abs(matrix).sum(0) == 1).all()
     assert (np.abs(matrix).sum(1) == 1).all()
-    assert_allclose(matrix @ own, wanted, atol=0.02)
+    assert_allclose(matrix @ original, expected, atol=0.02)
 
 
 def test_heat_falls_with_the_distance_in_mean_radii(labels):
@@ -61,13 +61,13 @@ def test_heat_falls_with_the_distance_in_mean_radii(labels):
 
 
 def test_a_case_keeps_the_shapes_of_its_outlined_objects(case):
-    found = shaped(case, 2, 0.006, 0.4)
-    assert_array_equal(found.labels, outlined(case, 0.4))
-    assert 0 < np.count_nonzero(found.labels) < np.count_nonzero(case.labels)
-    wanted = fit(found.labels[tuple(map(slice, case.unpadded))], SPACING, 2, 0.006).coefficients
-    assert_array_equal(found.coefficients, np.concatenate([np.zeros((1, 9)), wanted]))
-    assert found.shares.shape == (1, *case.shape)
-    assert found.shares.max() == pytest.approx(SHARE_UNIT, rel=0.2)
+    result = shaped(case, 2, 0.006, 0.4)
+    assert_array_equal(result.labels, outlined(case, 0.4))
+    assert 0 < np.count_nonzero(result.labels) < np.count_nonzero(case.labels)
+    expected = fit(result.labels[tuple(map(slice, case.unpadded))], SPACING, 2, 0.006).coefficients
+    assert_array_equal(result.coefficients, np.concatenate([np.zeros((1, 9)), expected]))
+    assert result.shares.shape == (1, *case.shape)
+    assert result.shares.max() == pytest.approx(SHARE_UNIT, rel=0.2)
 
 
 def test_a_batch_gathers_the_coefficients_of_each_hot_voxel(case):

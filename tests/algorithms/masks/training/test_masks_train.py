@@ -23,9 +23,9 @@ def test_labels_are_read_as_distances_and_gates_are_percentiles_of_whole_cells(t
     cases = _cases(planes_folder(tmp_path))
     assert cases[0].fields.shape == (2, 1, 40, 48)
     assert cases[0].fields[0, 0, 10, 13] == pytest.approx(np.tanh(1.25 / 3), abs=1e-3)
-    found = TRAINING.measure({"images": cases}, short("masks"))
-    assert found["gates"]["area"] == pytest.approx((144 / 4, 168 / 4), rel=0.02)
-    assert (found["spacing"], found["scale_um"]) == ([0.5, 0.5], 3.0)
+    measured = TRAINING.measure({"images": cases}, short("masks"))
+    assert measured["gates"]["area"] == pytest.approx((144 / 4, 168 / 4), rel=0.02)
+    assert (measured["spacing"], measured["scale_um"]) == ([0.5, 0.5], 3.0)
 
 
 def test_a_short_training_makes_a_model_that_answers(tmp_path):

@@ -21,13 +21,13 @@ def test_border_lies_in_objects_where_another_or_the_ground_is_near():
 
 
 def test_the_border_weighs_more_and_every_depth_counts():
-    wanted = {"classes": torch.tensor([0, BORDER]).view(1, 1, 1, 2)}
+    batch = {"classes": torch.tensor([0, BORDER]).view(1, 1, 1, 2)}
     logits = torch.zeros(1, 21, 1, 1, 2)
-    found = losses_of("u2net", logits, wanted, border=3, sides=0.5)
-    assert float(found["fused"]) == pytest.approx(log(3))
-    assert float(found["total"]) == pytest.approx(log(3) * (1 + 6 * 0.5))
+    losses = losses_of("u2net", logits, batch, border=3, sides=0.5)
+    assert float(losses["fused"]) == pytest.approx(log(3))
+    assert float(losses["total"]) == pytest.approx(log(3) * (1 + 6 * 0.5))
     logits[:, 0, ..., 0] = 50  # the ground of the fused answer is right: three quarters are left
-    fused = losses_of("u2net", logits, wanted, border=3)["fused"]
+    fused = losses_of("u2net", logits, batch, border=3)["fused"]
     assert float(fused) == pytest.approx(log(3) * 3 / 4)
 
 

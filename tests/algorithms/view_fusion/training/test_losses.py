@@ -39,9 +39,9 @@ def test_the_loss_is_the_published_sum():
     lost = 1 - similarity(view, target).mean()
     apart = (view - target).abs().mean()
     assert _total(view, target, view).item() == pytest.approx((100 * lost + apart).item(), rel=1e-5)
-    found = _losses(view, target, view, similarity=3, difference=0)
-    assert found["total"].item() == pytest.approx(3 * lost.item(), rel=1e-5)
-    assert found["difference"].item() == pytest.approx(apart.item())
+    losses = _losses(view, target, view, similarity=3, difference=0)
+    assert losses["total"].item() == pytest.approx(3 * lost.item(), rel=1e-5)
+    assert losses["difference"].item() == pytest.approx(apart.item())
 
 
 def test_a_ratio_of_sums_weighs_crops_by_what_they_have_lost():
@@ -51,10 +51,10 @@ def test_a_ratio_of_sums_weighs_crops_by_what_they_have_lost():
     lost = 1 - similarity(answer, target)
     before = 1 - similarity(view, target)
     assert before[0] < 0.5 * before[1]
-    given = {"kind": "n_ssim", "similarity": 1, "difference": 0, "floor": 1e-3}
-    ratio = _total(answer, target, view, over="batch", **given)
+    options = {"kind": "n_ssim", "similarity": 1, "difference": 0, "floor": 1e-3}
+    ratio = _total(answer, target, view, over="batch", **options)
     assert ratio.item() == pytest.approx((lost.sum() / before.sum()).item(), rel=1e-5)
-    ratios = _total(answer, target, view, over="crop", **given)
+    ratios = _total(answer, target, view, over="crop", **options)
     assert ratios.item() == pytest.approx((lost / before).mean().item(), rel=1e-5)
 
 

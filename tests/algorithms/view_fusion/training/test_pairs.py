@@ -49,36 +49,36 @@ def _load(folder, inputs=()):
 def test_views_are_found_with_fused_images_and_metadata_in_every_layout(
     layout, channel, study, tmp_path
 ):
-    found = _load(layout(tmp_path))
-    assert [next(n for n in "012" if n in each.path.stem) for each in found] == ["0", "1", "2"]
-    for each, (view, fused) in zip(found, pairs(), strict=True):
-        for stored, counts in ((each.view, view), (each.fused, fused)):
+    cases = _load(layout(tmp_path))
+    assert [next(n for n in "012" if n in case.path.stem) for case in cases] == ["0", "1", "2"]
+    for case, (view, fused) in zip(cases, pairs(), strict=True):
+        for stored, counts in ((case.view, view), (case.fused, fused)):
             assert_allclose(stored, to_network(counts, units_of(counts)), atol=2e-3)
-        assert (each.shape, each.channel, each.study) == (SHAPE, channel, study)
-        assert each.spacing == (None if layout is published else SPACING)
+        assert (case.shape, case.channel, case.study) == (SHAPE, channel, study)
+        assert case.spacing == (None if layout is published else SPACING)
 
 
 def test_the_input_is_the_view_and_maps_of_all_of_it(tmp_path):
-    (each,) = _load(dataset(tmp_path, 1), ("light", "distance"))
-    view = read(each.path)
+    (case,) = _load(dataset(tmp_path, 1), ("light", "distance"))
+    view = read(case.path)
     box = (slice(2, 10), slice(8, 24), slice(20, 36))
-    found = each.channels(box)
-    assert found.dtype == np.float32
-    assert_array_equal(found[0], each.view[box])
+    channels = case.channels(box)
+    assert channels.dtype == np.float32
+    assert_array_equal(channels[0], case.view[box])
     for values, expected in zip(
-        found[1:], maps_of(view.array, SPACING, ("light", "distance")), strict=True
+        channels[1:], maps_of(view.array, SPACING, ("light", "distance")), strict=True
     ):
         assert_array_equal(values, expected.read(box))
-    assert found[1:].any()
+    assert channels[1:].any()
 
 
 def test_the_foreground_is_at_or_above_the_mean(tmp_path):
-    for each in _load(dataset(tmp_path)):
-        assert (each.places % MESH == 0).all()
-        values = each.fused[tuple(each.places.T)]
-        mean = each.fused.mean(dtype=np.float64)
+    for case in _load(dataset(tmp_path)):
+        assert (case.places % MESH == 0).all()
+        values = case.fused[tuple(case.places.T)]
+        mean = case.fused.mean(dtype=np.float64)
         assert values.min() >= mean
-        grid = each.fused[tuple(slice(None, None, step) for step in MESH)]
+        grid = case.fused[tuple(slice(None, None, step) for step in MESH)]
         assert len(values) == (grid >= mean).sum()
         assert 0.05 < len(values) / grid.size < 0.6
 
@@ -112,13 +112,17 @@ def test_a_folder_without_pairs_is_refused(tmp_path):
 @pytest.mark.parametrize(
     "role, change, message",
     [
-        ("fused", lambda found: found[1:], "a fused image of the view's shape (14, 40, 36), found"),
+        (
+            "fused",
+            lambda counts: counts[1:],
+            "a fused image of the view's shape (14, 40, 36), found",
+        ),
         (
             "angle",
-            lambda found: np.where(found > 500, np.nan, 1).astype(np.float32),
+            lambda counts: np.where(counts > 500, np.nan, 1).astype(np.float32),
             "expected finite grey values, found NaN or infinity",
         ),
-        ("angle", lambda found: found[0], "expected a volume with the axes ZYX, found YX"),
+        ("angle", lambda counts: counts[0], "expected a volume with the axes ZYX, found YX"),
     ],
 )
 def test_wrong_pairs_are_refused_in_one_line(role, change, message, tmp_path):
@@ -132,8 +136,8 @@ SIDES = (8, 12, 16)  # 1536 voxels: each number is exact in float16
 
 def _drawn(image, step, maps=(), **crops):
     """Return the arrays of a step from one image."""
-    given = settings(crops={"shape": (4, 4, 8), "batch": 3, **crops})
-    return TRAINING.batch({"pairs": [item(image, maps=maps)]}, given, step)
+    options = settings(crops={"shape": (4, 4, 8), "batch": 3, **crops})
+    return TRAINING.batch({"pairs": [item(image, maps=maps)]}, options, step)
 
 
 def _numbered():
@@ -145,9 +149,9 @@ def test_channels_and_target_show_one_place():
     image = _numbered()
     maps = [CoarseMap(image.astype(np.float32), (1, 1, 1), SIDES)]
     for step in range(20):
-        found = _drawn(image, step, maps, mirror=("z", "y", "x"))
-        assert_array_equal(found["image"][:, :1], found["target"])
-        assert_allclose(found["image"][:, 1:], found["target"])
+        batch = _drawn(image, step, maps, mirror=("z", "y", "x"))
+        assert_array_equal(batch["image"][:, :1], batch["target"])
+        assert_allclose(batch["image"][:, 1:], batch["target"])
 
 
 @pytest.mark.parametrize("mirror", [(), ("z",), ("y", "x")])

@@ -12,10 +12,10 @@ from cytosuite.training.loop import begin, take_step
 from cytosuite.training.validate import score, wanted_metrics
 
 
-def _settings(**given):
+def _settings(**changes):
     """Return settings of a network with maps, for images in folders of any depth."""
     network = {"inputs": ["distance", "light"]}
-    return short("view_fusion", files={"recursive": True}, **merged({"network": network}, given))
+    return short("view_fusion", files={"recursive": True}, **merged({"network": network}, changes))
 
 
 def _cases(folder, settings):
@@ -90,14 +90,14 @@ def _scores(facts, settings):
 def test_a_new_network_scores_as_the_view_itself(tmp_path):
     settings = _judged()
     held = _cases(dataset(tmp_path, 2), settings)
-    found = _scores(_validated(held, settings), settings)
+    scores = _scores(_validated(held, settings), settings)
     methods = {name: _scores(facts, settings) for name, facts in TRAINING.baselines(held, settings)}
     assert list(methods) == ["identity", "gaussian"]
     assert methods["identity"]["N_SSIM"] == 0
-    assert found == pytest.approx(methods["identity"], abs=1e-5)
-    assert 0.2 < found["SSIM"] < 0.98
+    assert scores == pytest.approx(methods["identity"], abs=1e-5)
+    assert 0.2 < scores["SSIM"] < 0.98
     assert methods["gaussian"]["N_SSIM"] > 0.01  # the views are noisy
-    assert found["NRMSE"] < 1
+    assert scores["NRMSE"] < 1
 
 
 def test_the_middle_of_a_large_image_is_judged(tmp_path):

@@ -83,9 +83,9 @@ def published(folder):
 
 def item(view, maps=(), places=None):
     """Return a case of arrays as they are, as far as crops look at it."""
-    found = np.argwhere(view >= view.mean()) if places is None else np.array(places)
+    bright = np.argwhere(view >= view.mean()) if places is None else np.array(places)
     return SimpleNamespace(
         fused=view,
-        places=found.astype(np.uint16),
+        places=bright.astype(np.uint16),
         channels=lambda box: np.stack([view[box].astype(np.float32), *(m.read(box) for m in maps)]),
     )

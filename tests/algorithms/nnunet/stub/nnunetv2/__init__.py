@@ -61,10 +61,10 @@ class PlansManager:
         self.plans = plans
 
     def get_configuration(self, name):
-        found = self.plans["configurations"][name]
+        configuration = self.plans["configurations"][name]
         assert self.plans["dataset_name"] == NAME
         return SimpleNamespace(
-            network_arch_class_name=found["network"],
+            network_arch_class_name=configuration["network"],
             network_arch_init_kwargs={},
             network_arch_init_kwargs_req_import=[],
             preprocessor_class=Preprocessor,

@@ -17,9 +17,9 @@ class Config2D:
     n_dim = 2
 
     def __init__(self, n_channel_in=1, rays=None, **entries):
-        known = {} if rays is None else {"rays_json": {"n": rays.n}, "n_rays": rays.n}
+        config = {} if rays is None else {"rays_json": {"n": rays.n}, "n_rays": rays.n}
         vars(self).update({"axes": self.axes, "n_dim": self.n_dim, "n_channel_in": n_channel_in})
-        vars(self).update({"n_rays": 32, "grid": (1, 1), **known, **entries})
+        vars(self).update({"n_rays": 32, "grid": (1, 1), **config, **entries})
 
 
 class Config3D(Config2D):
@@ -69,8 +69,8 @@ class StarDist2D:
         return self._thresholds
 
     @thresholds.setter
-    def thresholds(self, found):
-        self._thresholds = namedtuple("Thresholds", found)(*found.values())
+    def thresholds(self, values):
+        self._thresholds = namedtuple("Thresholds", values)(*values.values())
 
     def prepare_for_training(self):
         """Make the callbacks."""
