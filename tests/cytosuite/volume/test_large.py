@@ -54,7 +54,7 @@ def array(request, monkeypatch, tight, rng):
     if request.param == "memory":
         return values
     tight()
-    monkeypatch.setattr(large, "SLAB", 2 * values[0].size)
+    monkeypatch.setattr(memory, "SLAB", 2 * values[0].size)
     stored = memory.room(SHAPE, np.uint16)
     stored[...] = values
     return stored
