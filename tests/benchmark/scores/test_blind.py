@@ -49,19 +49,19 @@ def _texts(folder):
 
 
 def test_no_file_of_the_blind_report_names_truth_seed_or_cases(results, tmp_path):
-    found = results(2, 3, 4, 5, 7)
-    write_report(found, tmp_path / "full")
-    write_blind(found, tmp_path)
+    whole = results(2, 3, 4, 5, 7)
+    write_report(whole, tmp_path / "full")
+    write_blind(whole, tmp_path)
     full = _texts(tmp_path / "full")
     blind = _texts(tmp_path / "blind")
     forbidden = [
         str(SEED),
         "secret-truth",
-        found.provenance["dataset"].split()[-1],
-        *(record.key[:12] for record in found.records.values()),
-        *(digest[:12] for record in found.records.values() for digest in record.digests.values()),
-        *(case.name for case in found.cases),
-        *(str(path) for case in found.cases for path in case.truth.values()),
+        whole.provenance["dataset"].split()[-1],
+        *(record.key[:12] for record in whole.records.values()),
+        *(digest[:12] for record in whole.records.values() for digest in record.digests.values()),
+        *(case.name for case in whole.cases),
+        *(str(path) for case in whole.cases for path in case.truth.values()),
         "Squares",  # the dataset
         "parity",  # a condition
         "truth_count",
@@ -82,37 +82,37 @@ def test_no_file_of_the_blind_report_names_truth_seed_or_cases(results, tmp_path
 
 def test_what_a_participant_may_not_see_changes_nothing(results, tmp_path):
     """The property itself: other secrets, the same bytes."""
-    found = results(2, 4, 5)
+    whole = results(2, 4, 5)
     other = replace(
-        found,
+        whole,
         title="Other",
         dataset="other",
         command="other",
-        provenance={**found.provenance, "seed": "1", "watershed": "1", "numpy": "1"},
+        provenance={**whole.provenance, "seed": "1", "watershed": "1", "numpy": "1"},
         notes=["3 of 57 true objects"],
-        logs=dict.fromkeys(found.records, "object 7 at 3, 4"),
-        cases=[replace(case, truth={}) for case in found.cases],
+        logs=dict.fromkeys(whole.records, "object 7 at 3, 4"),
+        cases=[replace(case, truth={}) for case in whole.cases],
         outputs={},
         matches={},
         objects={},
         conditions=[],
         reference=[tmp_path],
     )
-    for name, one in (("a", found), ("b", other)):
+    for name, one in (("a", whole), ("b", other)):
         write_blind(one, tmp_path / name)
     assert _texts(tmp_path / "a/blind") == _texts(tmp_path / "b/blind")
 
 
 def test_the_organiser_keeps_the_names_and_their_scores_agree(results, tmp_path):
-    found = results(2, 4, 5)
-    write_blind(found, tmp_path)
+    whole = results(2, 4, 5)
+    write_blind(whole, tmp_path)
     names = read_json(tmp_path / "blind-names.json")
-    assert sorted(names.values()) == sorted(case.name for case in found.cases)
+    assert sorted(names.values()) == sorted(case.name for case in whole.cases)
     assert not (tmp_path / "blind/blind-names.json").exists()
-    rows = found.scores.set_index(["algorithm", "case", "metric"])["value"]
-    own = blinded(found).scores
-    assert len(own)
-    for _, row in own[own["case"] != ""].iterrows():
+    rows = whole.scores.set_index(["algorithm", "case", "metric"])["value"]
+    table = blinded(whole).scores
+    assert len(table)
+    for _, row in table[table["case"] != ""].iterrows():
         value = rows["watershed", names[row["case"]], row["metric"]]
         assert row["value"] == pytest.approx(value, rel=5e-3, nan_ok=True)
 
@@ -123,7 +123,7 @@ def test_differences_and_shares_of_a_ranking_are_rounded():
         ["a", "b"], {}, {}, {}, {"a": (1 / 3, 2 / 3), "b": (0.9999, 1.0)}, {}, frozenset(), {("a", "b"): difference},
         (1 / 3, 1 / 7, math.nan),
     )  # fmt: skip
-    found = blind_contest(contest)
-    assert found.shares == {"a": (0.333, 0.667), "b": (0.999, 1.0)}
-    assert found.differences["a", "b"] == Difference(0.333, 0.143, 0.667, 0.111, 0.0909)
-    assert found.tau[:2] == (0.333, 0.143)
+    rounded = blind_contest(contest)
+    assert rounded.shares == {"a": (0.333, 0.667), "b": (0.999, 1.0)}
+    assert rounded.differences["a", "b"] == Difference(0.333, 0.143, 0.667, 0.111, 0.0909)
+    assert rounded.tau[:2] == (0.333, 0.143)

@@ -26,8 +26,8 @@ def test_the_domain_is_dataset_and_recipe_without_size_and_chain(trained, datase
 
 
 def record(case, **words):
-    own = {"algorithm": "a", "version": "1.0.0", "key": "k", "status": "ok", "model": "m"}
-    return Record(**{**own, "case": case, **words})
+    fields = {"algorithm": "a", "version": "1.0.0", "key": "k", "status": "ok", "model": "m"}
+    return Record(**{**fields, "case": case, **words})
 
 
 def test_the_records_of_a_run_get_their_domain(make_dataset):
@@ -35,9 +35,9 @@ def test_the_records_of_a_run_get_their_domain(make_dataset):
         ("a", "case_1"): record("case_1", facts={"trained": "squares/tiny"}),
         ("b", "case_1"): record("case_1"),
     }
-    found = with_domain(records, make_dataset(1))
-    assert found["a", "case_1"].facts["domain"] == "this"
-    assert found["b", "case_1"].facts == {}
+    extended = with_domain(records, make_dataset(1))
+    assert extended["a", "case_1"].facts["domain"] == "this"
+    assert extended["b", "case_1"].facts == {}
 
 
 def test_times_are_medians_and_the_rest_is_what_the_network_leaves():

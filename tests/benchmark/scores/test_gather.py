@@ -22,8 +22,8 @@ FACTS = RunFacts("fake", "invoke", "make benchmark DATASET=squares", "1 GiB", ("
 
 
 def test_found_missed_and_extra_objects_by_hand():
-    found = match(overlap(np.array([1, 1, 1, 2, 2, 3, 0]), np.array([5, 5, 0, 5, 6, 7, 8])))
-    assert (found.true, found.found, found.missed, found.extra) == (3, 2, (2,), (6, 8))
+    matches = match(overlap(np.array([1, 1, 1, 2, 2, 3, 0]), np.array([5, 5, 0, 5, 6, 7, 8])))
+    assert (matches.true, matches.found, matches.missed, matches.extra) == (3, 2, (2,), (6, 8))
 
 
 @pytest.fixture
@@ -41,24 +41,24 @@ def test_results_of_a_segmentation(jobs_of, dataset):
     def half(image):
         return "time-out" if image.array.sum() > 5000 else (image.array > 0).astype(np.uint8)
 
-    found = gather(dataset, SEGMENT, jobs_of(dataset, SEGMENT, ours=half), FACTS)
-    assert [standing.algorithm for standing in found.standings] == ["ours", "blank", "oracle"]
-    assert [manifest.name for manifest in found.algorithms] == ["ours"]
-    assert (found.primary, found.broken, found.reference) == (("SEG", "DET"), [], ())
-    assert set(found.logs) == {("ours", "case_3")}
-    assert set(found.outputs) == {("ours", "case_1"), ("ours", "case_2")}
-    assert found.outputs["ours", "case_1"]["instance-labels"].is_file()
-    assert found.matches["ours", "case_3"].missed == (1, 2, 3)  # failed: an empty answer
-    assert found.matches["oracle", "case_2"].found == 2
-    assert [files.name for files in found.cases] == ["case_1", "case_2", "case_3"]
-    assert found.cases[0].truth == dataset.cases[0].truth(SEGMENT)
-    assert found.cases[0].inputs == dataset.cases[0].inputs(SEGMENT)
-    assert found.notes == [
+    results = gather(dataset, SEGMENT, jobs_of(dataset, SEGMENT, ours=half), FACTS)
+    assert [standing.algorithm for standing in results.standings] == ["ours", "blank", "oracle"]
+    assert [manifest.name for manifest in results.algorithms] == ["ours"]
+    assert (results.primary, results.broken, results.reference) == (("SEG", "DET"), [], ())
+    assert set(results.logs) == {("ours", "case_3")}
+    assert set(results.outputs) == {("ours", "case_1"), ("ours", "case_2")}
+    assert results.outputs["ours", "case_1"]["instance-labels"].is_file()
+    assert results.matches["ours", "case_3"].missed == (1, 2, 3)  # failed: an empty answer
+    assert results.matches["oracle", "case_2"].found == 2
+    assert [files.name for files in results.cases] == ["case_1", "case_2", "case_3"]
+    assert results.cases[0].truth == dataset.cases[0].truth(SEGMENT)
+    assert results.cases[0].inputs == dataset.cases[0].inputs(SEGMENT)
+    assert results.notes == [
         "One is missing.",
         "ours: a mask in place of labels? in 1 case (case_2): 2 pieces have one number.",
     ]
-    assert found.provenance["engine"] == "fake, api invoke"
-    assert found.provenance["ours"].endswith("key key")
+    assert results.provenance["engine"] == "fake, api invoke"
+    assert results.provenance["ours"].endswith("key key")
 
 
 METRICS = {m.name: m for name in ("segment", "enhance") for m in board_metrics(name)}
@@ -88,8 +88,8 @@ def test_controls_must_have_the_best_and_the_neutral_value():
 def test_a_movie_with_a_frame_without_cells_has_nearest_ones():
     cells = np.zeros((3, 4, 4), np.uint16)
     cells[::2, 1, 1] = 5
-    found = nearest(Movie(Volume(cells, (1.0, 1.0), "TYX"), []))
-    assert [(track.begin, track.end) for track in found.tracks] == [(0, 0), (2, 2)]
+    movie = nearest(Movie(Volume(cells, (1.0, 1.0), "TYX"), []))
+    assert [(track.begin, track.end) for track in movie.tracks] == [(0, 0), (2, 2)]
 
 
 def test_the_end_of_a_log_is_kept(jobs_of, dataset):

@@ -27,10 +27,10 @@ SEGMENT = TASKS["segment"]
 def from_file(path):
     table = pd.read_csv(path)
     truth, prediction = (table[table["side"] == side] for side in ("truth", "prediction"))
-    found, covering = ((side["matched_label"] > 0).sum() for side in (truth, prediction))
-    missed = len(truth) - found
+    matched, covering = ((side["matched_label"] > 0).sum() for side in (truth, prediction))
+    missed = len(truth) - matched
     spurious = len(prediction) - covering
-    cost = 5 * (found - covering) + 10 * missed + spurious
+    cost = 5 * (matched - covering) + 10 * missed + spurious
     return truth["seg"].mean(), 1 - min(cost, 10 * len(truth)) / (10 * len(truth))
 
 
@@ -39,9 +39,9 @@ def run(answers, dataset_of):
     """Return a dataset, and jobs: one finds one of two objects and invents one, one fails."""
 
     def one(image):
-        found = np.where(toys.labels() == 1, 70_000, 0).astype(np.uint32)
-        found[0, 0, :3] = 5
-        return found
+        labels = np.where(toys.labels() == 1, 70_000, 0).astype(np.uint32)
+        labels[0, 0, :3] = 5
+        return labels
 
     dataset = dataset_of(2, microscopy_image=toys.image, instance_labels=toys.labels)
     return dataset, answers(dataset, SEGMENT, ours=one, slow=lambda image: "time-out")

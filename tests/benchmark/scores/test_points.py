@@ -78,26 +78,26 @@ def folder(tmp_path):
 
 
 def test_a_folder_of_points_is_scored_by_name(folder):
-    found = scored(folder / "d", folder / "out", objects=folder / "o.csv")
-    assert [found["case"][name]["F1"] for name in "abc"] == [0.4, 1, 0]
-    assert found["failed"] == ["c"]
-    assert found["aggregates"]["F1"]["mean"] == pytest.approx(1.4 / 3)
-    assert "right_cell" not in found["aggregates"]
+    scores = scored(folder / "d", folder / "out", objects=folder / "o.csv")
+    assert [scores["case"][name]["F1"] for name in "abc"] == [0.4, 1, 0]
+    assert scores["failed"] == ["c"]
+    assert scores["aggregates"]["F1"]["mean"] == pytest.approx(1.4 / 3)
+    assert "right_cell" not in scores["aggregates"]
     write_json(folder / "out/c-detected-points.json", FAR.document())
     assert lines(folder / "o.csv", "case,class").count("c,missed") == 3
-    found = scored(
+    scores = scored(
         folder / "d",
         folder / "out",
         radius=0.4,
         truth_labels=folder / "labels",
         metrics=["right_cell", "recall"],
     )
-    assert found["case"]["a"]["recall"] == 0
-    assert found["case"]["b"]["right_cell"] == 1
-    assert "points outside of the image in 1 file (prediction c): 3 of 3" in found["doubts"][0]
+    assert scores["case"]["a"]["recall"] == 0
+    assert scores["case"]["b"]["right_cell"] == 1
+    assert "points outside of the image in 1 file (prediction c): 3 of 3" in scores["doubts"][0]
     (folder / "labels").rename(folder / "d/labels")
-    found = scored(folder / "d", folder / "d/labels", metrics=["SEG"])
-    assert found["aggregates"]["SEG"]["mean"] == 1
+    scores = scored(folder / "d", folder / "d/labels", metrics=["SEG"])
+    assert scores["aggregates"]["SEG"]["mean"] == 1
     (folder / "d/images/b.tif").rename(folder / "d/images/b.h5")  # no image is needed
     assert scored(folder / "d", folder / "out", spacing=SPACING)["case"]["b"]["F1"] == 1
 
@@ -106,12 +106,12 @@ def test_a_folder_of_points_is_scored_by_name(folder):
 def judged(folder, answers):
     """Return a function that scores points, or a failure, as an answer to a case, by a radius."""
 
-    def judge(found, radius=None):
-        wanted = recipe(DataRequest(str(folder / "d"), task="detect", radius=radius))
-        dataset = made_in(folder / "made", wanted)
+    def judge(points, radius=None):
+        asked = DataRequest(str(folder / "d"), task="detect", radius=radius)
+        dataset = made_in(folder / "made", recipe(asked))
         task = TASKS["detect"]
-        found = found.document() if isinstance(found, Points) else found
-        jobs = answers(dataset, task, "output.json", watershed=lambda _: found)
+        points = points.document() if isinstance(points, Points) else points
+        jobs = answers(dataset, task, "output.json", watershed=lambda _: points)
         *_, answer = score_case(dataset.cases[0], task, board_metrics("detect"), jobs)
         return answer
 
@@ -139,8 +139,8 @@ def test_an_answer_that_metrics_refuse_is_the_worst_unless_they_refuse_the_truth
     assert "expected at most" in answer.refused["F1"]
     both = answer, judged("bad output")
     assert scores_of(both, board_metrics("detect")).pooled["watershed", "F1"] == 0
-    for given in both:
-        assert given.values["F1"] == pytest.approx(score, nan_ok=True)
+    for reply in both:
+        assert reply.values["F1"] == pytest.approx(score, nan_ok=True)
     assert np.isnan(answer.values["RMSE_lateral"])
     pooled = [matched.predictions for matched in answer.evidence.values()]
     assert pooled == [0] * (score == 0)  # as of a failed case

@@ -83,40 +83,40 @@ def test_objects_that_are_too_small_are_not_judged(scored, make_dataset, values)
         truth = read(path)
         truth.array[0, 0, 20] = 9  # a marker where no image shows a nucleus
         write(path, truth)
-    found = scored(dataset, SEGMENT, ours=perfect)
-    assert max(values(found, "ours", "DET").values()) < 1
+    scores = scored(dataset, SEGMENT, ours=perfect)
+    assert max(values(scores, "ours", "DET").values()) < 1
     for case in dataset.cases:
         write_json(
             case.folder / "case.json",
             case.facts() | {"ignored": {"min_object_voxels": 4, "objects": 1, "of": 2}},
         )
-    found = scored(dataset, SEGMENT, ours=perfect)
+    scores = scored(dataset, SEGMENT, ours=perfect)
     for name in ("SEG", "DET", "F1", "HD"):
         best = 0.0 if name == "HD" else 1.0
-        assert set(values(found, "ours", name).values()) == {best}
-        assert set(values(found, "oracle", name).values()) == {best}
-    assert set(values(found, "blank", "DET").values()) == {0.0}
-    assert found.pooled["ours", "SEG"] == 1.0
+        assert set(values(scores, "ours", name).values()) == {best}
+        assert set(values(scores, "oracle", name).values()) == {best}
+    assert set(values(scores, "blank", "DET").values()) == {0.0}
+    assert scores.pooled["ours", "SEG"] == 1.0
 
 
 def test_a_failed_case_has_the_worst_value_that_its_truth_allows_and_counts_as_empty_when_pooled(
     scored, make_dataset, values
 ):
-    found = scored(make_dataset(1, 2, 3, 0), SEGMENT, ours=slow_on_three)
+    scores = scored(make_dataset(1, 2, 3, 0), SEGMENT, ours=slow_on_three)
     expected = {"case_1": 1.0, "case_2": 1.0, "case_3": 0.0, "case_0": nan}
-    assert values(found, "ours", "SEG") == pytest.approx(expected, nan_ok=True)
-    assert found.pooled["ours", "SEG"] == pytest.approx(3 / 6)
-    assert isnan(values(found, "ours", "missed")["case_3"])
-    assert found.pooled["ours", "missed"] == 3
-    assert set(found.table[found.table["status"] == "time-out"]["case"]) == {"case_0", "case_3"}
+    assert values(scores, "ours", "SEG") == pytest.approx(expected, nan_ok=True)
+    assert scores.pooled["ours", "SEG"] == pytest.approx(3 / 6)
+    assert isnan(values(scores, "ours", "missed")["case_3"])
+    assert scores.pooled["ours", "missed"] == 3
+    assert set(scores.table[scores.table["status"] == "time-out"]["case"]) == {"case_0", "case_3"}
 
 
 def test_without_truth_only_objects_are_counted(scored, make_dataset, values):
-    found = scored(make_dataset(1, 3, annotated=False), SEGMENT, ours=perfect)
-    assert [metric.name for metric in found.metrics] == ["prediction_count"]
-    assert values(found, "ours", "prediction_count") == {"case_1": 1.0, "case_3": 3.0}
-    assert set(found.table["algorithm"]) == {"ours"}
-    assert (found.primary, found.pooled) == ((), {})
+    scores = scored(make_dataset(1, 3, annotated=False), SEGMENT, ours=perfect)
+    assert [metric.name for metric in scores.metrics] == ["prediction_count"]
+    assert values(scores, "ours", "prediction_count") == {"case_1": 1.0, "case_3": 3.0}
+    assert set(scores.table["algorithm"]) == {"ours"}
+    assert (scores.primary, scores.pooled) == ((), {})
 
 
 @pytest.mark.parametrize("altered", [True, False])
@@ -130,13 +130,13 @@ def test_an_output_that_cannot_be_decoded_fails_its_case_and_altered_later_by_no
     record = read_record(path.parent)
     sums = {"instance-labels": before if altered else file_digest(path)}
     record.model_copy(update={"digests": sums}).write(path.parent)
-    found = score(dataset, SEGMENT, [job])
-    record = found.records["ours", "case_2"]
+    scores = score(dataset, SEGMENT, [job])
+    record = scores.records["ours", "case_2"]
     assert (record.status, record.outputs) == ("engine error" if altered else "bad output", {})
     assert record.message.startswith("output.tif: ")
     assert record.message.endswith("; the file was altered since it was written") == altered
     assert read_record(path.parent) == record
-    assert values(found, "ours", "SEG") == {"case_1": 1.0, "case_2": 0.0, "case_3": 1.0}
+    assert values(scores, "ours", "SEG") == {"case_1": 1.0, "case_2": 0.0, "case_3": 1.0}
 
 
 def test_each_file_is_decoded_once(answers, dataset, monkeypatch):
@@ -161,12 +161,12 @@ def test_each_file_is_decoded_once(answers, dataset, monkeypatch):
 
 
 def test_the_objects_of_all_and_of_a_group_are_pooled(scored, dataset, values):
-    found = scored(dataset, SEGMENT, ours=first_only)
-    assert values(found, "ours", "SEG") == pytest.approx(
+    scores = scored(dataset, SEGMENT, ours=first_only)
+    assert values(scores, "ours", "SEG") == pytest.approx(
         {"case_1": 1.0, "case_2": 1 / 2, "case_3": 1 / 3}
     )
-    assert found.pooled["ours", "SEG"] == pytest.approx(3 / 6)
-    squares, parity = by_condition(dataset, found)  # what is alike in all cases divides none
+    assert scores.pooled["ours", "SEG"] == pytest.approx(3 / 6)
+    squares, parity = by_condition(dataset, scores)  # what is alike in all cases divides none
     assert (squares.name, squares.unit, squares.ordered) == ("squares", "", True)
     assert [(g.label, g.cases, g.objects) for g in squares.groups] == [
         ("below 3", ["case_1", "case_2"], 3),
@@ -184,10 +184,10 @@ def test_intervals_need_three_cases_and_stay_in_the_range(scored, make_dataset):
     dataset = make_dataset(1, 2, 3, 4, 5)
     groups = by_condition(dataset, scored(dataset, SEGMENT, ours=first_only))[0].groups
     assert [len(group.cases) for group in groups] == [2, 3]
-    for group, known in zip(groups, (False, True), strict=True):
-        found = group.scores["ours", "SEG"]
-        assert isnan(found.low) is not known
-        assert not known or 0.0 <= found.low < found.mean < found.high <= 1.0
+    for group, bounded in zip(groups, (False, True), strict=True):
+        summary = group.scores["ours", "SEG"]
+        assert isnan(summary.low) is not bounded
+        assert not bounded or 0.0 <= summary.low < summary.mean < summary.high <= 1.0
         assert isnan(group.scores["ours", "missed"].low)  # a count has no upper end
 
 
@@ -232,14 +232,14 @@ def sizes(values):
 @example([20231124093010.0, 20231124093011.0] * 2)
 def test_ranges_of_different_numbers_hold_about_equally_many(values):
     counts = [len(cases) for cases in divide(dict(enumerate(values))).values()]
-    wanted = len(values) / len(counts)
+    mean = len(values) / len(counts)
     assert len(counts) == max(2, min(RANGES, len(values) // CASES))
-    assert all(abs(found - wanted) <= 1 + 2 * wanted / 5 for found in counts)
+    assert all(abs(count - mean) <= 1 + 2 * mean / 5 for count in counts)
 
 
 def test_edges_are_round():
     ends = [(3, 11), (11, 21), (0, 5e-324), (0.113, 0.118), (-7, 5), (99, 101), (-8.2, -4.1)]
-    assert [roundest(*each) for each in ends] == pytest.approx([10, 20, 5e-324, 0.115, 0, 100, -5])
+    assert [roundest(*pair) for pair in ends] == pytest.approx([10, 20, 5e-324, 0.115, 0, 100, -5])
 
 
 def test_few_cases_make_two_ranges_and_many_make_four():
@@ -250,10 +250,10 @@ def test_few_cases_make_two_ranges_and_many_make_four():
 
 
 def test_words_are_groups_by_name_and_the_rarest_stand_together():
-    found = divide({"a": "late", "b": "early", "c": "late"})
-    assert list(found.items()) == [("early", ["b"]), ("late", ["a", "c"])]
-    found = sizes([f"w{n}" for n in range(12)] + ["w11", "w10"])
-    assert len(found) == WORDS
-    assert found[-1] == ("5 others", 5)
-    assert dict(found)["w11"] == 2
+    groups = divide({"a": "late", "b": "early", "c": "late"})
+    assert list(groups.items()) == [("early", ["b"]), ("late", ["a", "c"])]
+    groups = sizes([f"w{n}" for n in range(12)] + ["w11", "w10"])
+    assert len(groups) == WORDS
+    assert groups[-1] == ("5 others", 5)
+    assert dict(groups)["w11"] == 2
     assert len(sizes([f"w{n}" for n in range(WORDS)])) == WORDS

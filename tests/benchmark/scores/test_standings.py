@@ -54,8 +54,8 @@ def board(scores, controls=(), metrics=SEGMENT, primary=("SEG", "DET")):
 
 def test_ties_share_the_best_rank_and_controls_stand_last_without_one():
     scores = table(c=[0.1], b=[0.3 * 3], a=[0.9], oracle=[1.0], blank=[0.0])
-    found = [(s.algorithm, s.rank) for s in board(scores, controls={"oracle", "blank"})]
-    assert found == [("a", 1), ("b", 1), ("c", 3), ("blank", None), ("oracle", None)]
+    ranks = [(s.algorithm, s.rank) for s in board(scores, controls={"oracle", "blank"})]
+    assert ranks == [("a", 1), ("b", 1), ("c", 3), ("blank", None), ("oracle", None)]
     few = leaderboard(scores, {}, SEGMENT, {"b": 1.0, "a": 2.0}, {"oracle", "blank"})
     assert [s.algorithm for s in few] == ["b", "a", "c", "blank", "oracle"]  # c is not ranked
 
@@ -78,12 +78,12 @@ def test_a_metric_of_the_set_has_one_value_and_no_interval():
     of_set = cases[(cases["case"] == "000") & (cases["metric"] == "SEG")]
     of_set = of_set.assign(case="", metric="W1_by_std", value=[0.3, 0.2], seconds=nan)
     scores = pd.concat([cases.assign(metric=cases["metric"].replace("SEG", "SSIM")), of_set])
-    found = board(scores, (), board_metrics("enhance"), ["W1_by_std"])
-    assert [(s.algorithm, s.rank, s.cases) for s in found] == [("b", 1, 7), ("a", 2, 7)]
-    summary = found[0].summaries["W1_by_std"]
+    standings = board(scores, (), board_metrics("enhance"), ["W1_by_std"])
+    assert [(s.algorithm, s.rank, s.cases) for s in standings] == [("b", 1, 7), ("a", 2, 7)]
+    summary = standings[0].summaries["W1_by_std"]
     assert summary.mean == 0.2
     assert isnan(summary.low)
-    assert found[0].summaries["SSIM"].low == pytest.approx(0.4)  # the set is no case
+    assert standings[0].summaries["SSIM"].low == pytest.approx(0.4)  # the set is no case
 
 
 def test_the_interval_of_a_mean_is_that_of_student():

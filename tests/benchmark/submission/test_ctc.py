@@ -154,10 +154,10 @@ def test_results_of_a_run_with_a_failed_case(segmented, tmp_path):
 
 def spoiled(labels):
     """Return labels with a missing, a cut and an added object, and high numbers."""
-    found = np.where(labels == 1, 0, labels).astype(np.uint16)
-    found[2][found[2] == 2] = 0
-    found[0, 20:23, 20:23] = 9
-    return found
+    answer = np.where(labels == 1, 0, labels).astype(np.uint16)
+    answer[2][answer[2] == 2] = 0
+    answer[0, 20:23, 20:23] = 9
+    return answer
 
 
 def test_an_independent_program_accepts_the_folders_and_agrees(segmented, tmp_path):
@@ -173,7 +173,7 @@ def test_an_independent_program_accepts_the_folders_and_agrees(segmented, tmp_pa
     truth = str(tmp_path / "g/01_GT")
     assert validate.validate_sequence(result, threads=1) == {"Valid": 1}
     *loaded, _, valid = evaluate.load_data(result, truth, True, True, threads=1)
-    found = evaluate.calculate_metrics(*loaded, ["Valid", "SEG", "DET"], valid)
+    scores = evaluate.calculate_metrics(*loaded, ["Valid", "SEG", "DET"], valid)
     assert 0 < (expected := seg(true.labels(), answer.labels())) < 1
-    assert found["SEG"] == pytest.approx(expected, abs=1e-12)
-    assert found["DET"] == pytest.approx(det(true.labels(), answer.labels()), abs=1e-12)
+    assert scores["SEG"] == pytest.approx(expected, abs=1e-12)
+    assert scores["DET"] == pytest.approx(det(true.labels(), answer.labels()), abs=1e-12)

@@ -46,9 +46,9 @@ def daemon(labels=LABELS, built_s=2 * 10**9):
 def exported(tmp_path):
     """Return a function that exports an image and gives the record and the folder."""
 
-    def made(client=None, name="watershed", root=ROOT, folder="dist", **wanted):
+    def made(client=None, name="watershed", root=ROOT, folder="dist", **options):
         place = tmp_path / folder
-        asked = Submission(algorithms()[name], f"cytosuite/{name}:0.1.0", **wanted)
+        asked = Submission(algorithms()[name], f"cytosuite/{name}:0.1.0", **options)
         return export(client or daemon(), asked, root, place), place
 
     return made
@@ -88,7 +88,7 @@ def test_label_and_command_are_of_one_interface(exported, api):
     assert config["Labels"]["org.grand-challenge.api-method"] == api
     assert config["Cmd"] == [api]
     assert config["Labels"]["org.opencontainers.image.revision"] == "abc"
-    assert [found.rule for found in preflight(path) if found.severity == "error"] == []
+    assert [finding.rule for finding in preflight(path) if finding.severity == "error"] == []
 
 
 def test_builds_at_other_times_give_the_same_bytes(exported):
@@ -113,9 +113,9 @@ def test_ids_of_exports_before_are_kept(exported):
     first, _ = exported(api="exec")
     second, _ = exported(api="invoke")
     _, folder = exported(api="exec")
-    found = read_json(folder / "export.json")["watershed"]
-    assert found["image"]["id"] == first["image"]["id"]
-    assert found["earlier"] == [second["image"]["id"]]
+    record = read_json(folder / "export.json")["watershed"]
+    assert record["image"]["id"] == first["image"]["id"]
+    assert record["earlier"] == [second["image"]["id"]]
     assert "archive.repeated" in [f.rule for f in preflight(folder / second["image"]["file"])]
 
 

@@ -27,10 +27,10 @@ class Observed:
     def session(self, algorithm, workspace, limits, api):
         self.apis.append(api)
         with self.inner.session(algorithm, workspace, limits, api) as session:
-            given = session.predict
+            real = session.predict
 
             def predict(case_input, output, log, shown=lambda _: None):
-                done = given(case_input, output, log)
+                done = real(case_input, output, log)
                 return self.behave(api=api, folder=case_input, output=output, log=log) or done
 
             session.predict = predict
@@ -45,16 +45,18 @@ def rehearse(fakes, dataset, watershed, tmp_path):
         engine = Observed(fakes, behave)
         folder = tmp_path / f"rehearsal-{len(list(tmp_path.iterdir()))}"
         folder.mkdir()
-        made = Rehearsal(engine, watershed, dataset.cases, replace(fakes.limits, **limits), folder)
-        return {check.title: check for check in made.checks(api)}, made
+        rehearsal = Rehearsal(
+            engine, watershed, dataset.cases, replace(fakes.limits, **limits), folder
+        )
+        return {check.title: check for check in rehearsal.checks(api)}, rehearsal
 
     return run
 
 
 def failed(checks):
     """Return the failed checks: the word their title begins with, and the reason."""
-    found = [check for check in checks.values() if check.result == "FAIL"]
-    return [(check.title.split(":")[0].split(",")[0], check.reason) for check in found]
+    failures = [check for check in checks.values() if check.result == "FAIL"]
+    return [(check.title.split(":")[0].split(",")[0], check.reason) for check in failures]
 
 
 @pytest.mark.parametrize(
@@ -65,10 +67,10 @@ def failed(checks):
     ],
 )
 def test_a_good_algorithm_passes_all(rehearse, api, order):
-    checks, made = rehearse(api=api)
+    checks, rehearsal = rehearse(api=api)
     assert failed(checks) == []
     assert [check.result for check in checks.values()] == ["pass"] * 7 + ["skip"]
-    assert made.engine.apis == order
+    assert rehearsal.engine.apis == order
 
 
 def test_tables_of_tracks_are_compared(tmp_path):
@@ -85,11 +87,11 @@ def test_a_failed_case_ends_the_rehearsal(rehearse):
     def behave(folder, **_):
         return broken if "case_2" in str(folder) else None
 
-    checks, made = rehearse(behave)
+    checks, rehearsal = rehearse(behave)
     reason = "case_2: out of memory: memory limit of 7 GiB exceeded"
     assert failed(checks) == [("invoke", reason)]
     assert len(checks) == 1
-    assert made.engine.apis == ["invoke"]
+    assert rehearsal.engine.apis == ["invoke"]
 
 
 def test_dependence_on_a_files_name_is_found(rehearse):
@@ -128,9 +130,9 @@ def test_a_start_that_the_platform_gives_up_is_found(rehearse, monkeypatch):
 
 def test_little_time_or_memory_left_is_found(rehearse):
     done = Outcome("ok", 9.0, 2**30, 0)
-    checks, made = rehearse(lambda **_: done, timeout_s=10.0, memory_gib=1.2)
+    checks, rehearsal = rehearse(lambda **_: done, timeout_s=10.0, memory_gib=1.2)
     assert [title for title, _ in failed(checks)] == ["time", "memory"]
-    assert made.figures() == {"seconds": 9, "of_time": 0.9, "peak_gib": 1, "of_memory": 0.8333}
+    assert rehearsal.figures() == {"seconds": 9, "of_time": 0.9, "peak_gib": 1, "of_memory": 0.8333}
     enough, _ = rehearse(lambda **_: done, timeout_s=12.0, memory_gib=1.3)
     assert failed(enough) == []
 

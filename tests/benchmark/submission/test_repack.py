@@ -17,8 +17,8 @@ def layer(files, mtime):
     """Return a layer with files, a folder, a link, and an attribute."""
     facts = {"mtime": mtime + 0.5, "mode": 0o640, "uname": "me", "uid": 1000, "gid": 1001}
     facts["pax_headers"] = {"SCHILY.xattr.user.a": "b", "atime": str(mtime)}
-    found = [member(name, content, **facts) for name, content in files.items()]
-    return tar([member("opt/", mtime=mtime), *found, link("opt/link", "app")])
+    members = [member(name, content, **facts) for name, content in files.items()]
+    return tar([member("opt/", mtime=mtime), *members, link("opt/link", "app")])
 
 
 ABOUT = {
@@ -37,12 +37,12 @@ def opened(folder, layers, changes=None, without=()):
         Image(layers, ABOUT).save(folder / "saved.tar"), folder, changes or {}, NEWEST_S, without
     )
     pack_image(image, folder / "image.tar.gz", "name:1")
-    with tarfile.open(folder / "image.tar.gz") as found:
-        (entry,) = json.load(found.extractfile("manifest.json"))
-        config = found.extractfile(entry["Config"]).read()
+    with tarfile.open(folder / "image.tar.gz") as archive:
+        (entry,) = json.load(archive.extractfile("manifest.json"))
+        config = archive.extractfile(entry["Config"]).read()
         assert entry["Config"] == f"{sha(config)}.json"
         assert entry["RepoTags"] == ["name:1"]
-        return json.loads(config), [found.extractfile(name).read() for name in entry["Layers"]]
+        return json.loads(config), [archive.extractfile(name).read() for name in entry["Layers"]]
 
 
 def entries(content):
@@ -53,11 +53,11 @@ def entries(content):
 def test_files_keep_all_but_their_late_times(tmp_path):
     _, layers = opened(tmp_path, [layer(FILES, NEWEST_S + 5), layer(FILES, 12)])
     late, early = map(entries, layers)
-    found = late["opt/app/predict.py"]
-    assert found.mtime == NEWEST_S
+    program = late["opt/app/predict.py"]
+    assert program.mtime == NEWEST_S
     assert early["opt/app/predict.py"].mtime == 12
-    assert (found.mode, found.uid, found.gid, found.uname) == (0o640, 1000, 1001, "")
-    assert found.pax_headers == {"SCHILY.xattr.user.a": "b"}
+    assert (program.mode, program.uid, program.gid, program.uname) == (0o640, 1000, 1001, "")
+    assert program.pax_headers == {"SCHILY.xattr.user.a": "b"}
     assert late["opt/link"].linkname == "app"
     assert late["opt"].isdir()
     assert late["opt"].mode == 0o755

@@ -8,7 +8,7 @@ SCORES = np.linspace(0.5, 0.9, 12)
 
 
 @pytest.fixture
-def made(tmp_path):
+def make_run(tmp_path):
     def make(name, scores=SCORES, *, status=(), algorithm="net", facts=(), seconds=1.0):
         rows = []
         for index, value in enumerate(map(float, scores)):
@@ -17,11 +17,11 @@ def made(tmp_path):
             ran = {"status": bad, "seconds": seconds, "peak_memory": 2.0**30}
             value = value if bad == "ok" else 0.0
             for metric in ("SEG", "DET"):
-                own = {"algorithm": algorithm, "model": "m", "metric": metric, "value": value}
-                rows.append(case | own | ran)
+                row = {"algorithm": algorithm, "model": "m", "metric": metric, "value": value}
+                rows.append(case | row | ran)
                 for control, fixed in (("oracle", 1.0), ("blank", 0.0)):
-                    own = {"algorithm": control, "metric": metric, "value": fixed, "status": "ok"}
-                    rows.append(case | own)
+                    row = {"algorithm": control, "metric": metric, "value": fixed, "status": "ok"}
+                    rows.append(case | row)
         folder = tmp_path / name
         (folder / "report").mkdir(parents=True)
         pd.DataFrame(rows).to_csv(folder / "report/scores.csv", index=False)

@@ -24,14 +24,16 @@ MODEL = "spheroid-nuclei-3d"
 
 
 @pytest.fixture
-def run(made):
+def run(make_run):
     def make(name="run", **changes):
         said = {
             "models": {"watershed": TODAY},
             "versions": {"watershed": "0.1.0"},
             "command": "make benchmark DATASET=/home/me/secret",
         }
-        folder = made(name, algorithm="watershed", facts=said | changes.pop("facts", {}), **changes)
+        folder = make_run(
+            name, algorithm="watershed", facts=said | changes.pop("facts", {}), **changes
+        )
         path = folder / "report/scores.csv"
         path.write_text(path.read_text().replace(",m,", f",{MODEL},"))
         return read_scored(folder)
@@ -79,27 +81,27 @@ EDITED = {
 
 @pytest.mark.parametrize("message", [*REFUSED, *EDITED])
 def test_a_run_that_nobody_should_be_compared_with_is_refused(message, run, tmp_path):
-    found = run(**REFUSED.get(message, {}))
+    scored = run(**REFUSED.get(message, {}))
     if message in EDITED:
         name, edit = EDITED[message]
-        path = found.place / name
+        path = scored.place / name
         path.write_text(edit(path.read_text())) if edit else path.unlink()
-        found = read_scored(found.place)
-    refused(re.escape(message), accept, found, "cells", "", tmp_path / "kept")
+        scored = read_scored(scored.place)
+    refused(re.escape(message), accept, scored, "cells", "", tmp_path / "kept")
     assert not (tmp_path / "kept").exists()
 
 
 def test_they_are_found_by_the_data_or_by_the_words_that_make_them(run, tmp_path):
-    kept = tmp_path / "kept"
-    accept(run("a"), "cells", "", kept)
+    home = tmp_path / "kept"
+    accept(run("a"), "cells", "", home)
     limit = {"dataset": "my-cells", "min_object_voxels": 100}
-    accept(run("b", facts={"fingerprint": "b" * 64, "request": limit}), "cells-100", "", kept)
-    assert accepted_for(run("c"), kept).place.name == "cells"
+    accept(run("b", facts={"fingerprint": "b" * 64, "request": limit}), "cells-100", "", home)
+    assert accepted_for(run("c"), home).place.name == "cells"
     facts = {"fingerprint": "e" * 64}
-    assert accepted_for(run("d", facts={**facts, "request": limit}), kept).place.name == "cells-100"
+    assert accepted_for(run("d", facts={**facts, "request": limit}), home).place.name == "cells-100"
     other = run("e", facts={**facts, "request": {"dataset": "worms"}})
-    refused(r"no accepted scores of its dataset .*worms.*cells, cells-1", accepted_for, other, kept)
-    refused("no accepted scores", accepted_for, run("f", facts={"task": "enhance"}), kept)
+    refused(r"no accepted scores of its dataset .*worms.*cells, cells-1", accepted_for, other, home)
+    refused("no accepted scores", accepted_for, run("f", facts={"task": "enhance"}), home)
 
 
 def test_another_simulation_is_stale_and_edited_sources_alone_are_not(run, tmp_path):
@@ -107,15 +109,15 @@ def test_another_simulation_is_stale_and_edited_sources_alone_are_not(run, tmp_p
     digests = cases_today(words)
     assert list(digests) == ["cells_01", "cells_03"]
     accept(run(facts={"request": words, "cases": digests}), "s", "", tmp_path / "kept")
-    (found,) = accepted(tmp_path / "kept").values()
-    assert found.said("simulation") == simulation_today(words)
-    assert list(stale(found)) == []
+    (simulated,) = accepted(tmp_path / "kept").values()
+    assert simulated.said("simulation") == simulation_today(words)
+    assert list(stale(simulated)) == []
 
-    path = found.place / "run.json"
-    path.write_text(path.read_text().replace(found.said("simulation"), "0" * 64))
-    assert list(stale(read_scored(found.place))) == []  # other sources, the same images
+    path = simulated.place / "run.json"
+    path.write_text(path.read_text().replace(simulated.said("simulation"), "0" * 64))
+    assert list(stale(read_scored(simulated.place))) == []  # other sources, the same images
     path.write_text(path.read_text().replace('"cases": 3', '"cases": 3, "seed": 1'))
-    (reason,) = stale(read_scored(found.place))
+    (reason,) = stale(read_scored(simulated.place))
     assert reason == "the simulation makes other data today: cells_01, cells_03"
 
 
@@ -140,9 +142,9 @@ def test_a_digest_of_a_case_knows_its_images_and_labels_alone(tmp_path):
 
     image = "1  sockets/images/image/a.tif"
     labels = "2  sockets/images/labels/a.tif"
-    found = digests(image, labels, "3  case.json")
-    assert found == digests(labels, image, "4  case.json", "5  preview.png")
-    assert found != digests(image.replace("1", "9"), labels)
+    sums = digests(image, labels, "3  case.json")
+    assert sums == digests(labels, image, "4  case.json", "5  preview.png")
+    assert sums != digests(image.replace("1", "9"), labels)
     assert digests("3  case.json") == {}
     (tmp_path / SUMS).unlink()
     assert case_digests(dataset) == {}

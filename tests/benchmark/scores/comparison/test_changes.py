@@ -12,22 +12,22 @@ METRICS = known_metrics("segment")
 
 def pairs(before, after, algorithm="net", metric="SEG"):
     cases = [f"c{n}" for n in range(len(before))]
-    own = {"dataset": "d", "case": cases, "algorithm": algorithm, "metric": metric}
-    return pd.DataFrame(own | {"before": before, "after": after})
+    columns = {"dataset": "d", "case": cases, "algorithm": algorithm, "metric": metric}
+    return pd.DataFrame(columns | {"before": before, "after": after})
 
 
 def test_a_comparison_tests_like_a_ranking():
     """Zeros and ties among the differences: one test of both, whatever it does with them."""
     before = np.array([0.5, 0.6, 0.7, 0.4, 0.3, 0.8, 0.9, 0.2])
     after = before + np.array([0.1, 0.0, -0.02, 0.1, 0.05, 0.03, 0.07, 0.01])
-    found = changes(pairs(before, after), METRICS, Thresholds()).iloc[0]
+    change = changes(pairs(before, after), METRICS, Thresholds()).iloc[0]
     long = pairs(before, after).melt(
         ["dataset", "case", "metric"], ["before", "after"], "algorithm"
     )
     (seg,) = measures([METRICS["SEG"]])
     contest = rank_measures(long.assign(status="ok"), [seg], ["SEG"]).metrics["SEG"]
     same = contest.differences["after", "before"]
-    assert [*found[["p", "median", "low", "high"]]] == [same.p, same.median, same.low, same.high]
+    assert [*change[["p", "median", "low", "high"]]] == [same.p, same.median, same.low, same.high]
 
 
 def test_the_largest_changes_come_first_in_relevant_units():
@@ -38,15 +38,15 @@ def test_the_largest_changes_come_first_in_relevant_units():
         ],
         ignore_index=True,
     )
-    found = changes(table, METRICS, Thresholds())
-    rows = largest(table, found, 2).to_dict("records")
+    judged = changes(table, METRICS, Thresholds())
+    rows = largest(table, judged, 2).to_dict("records")
     assert [(row["metric"], row["case"]) for row in rows] == [("SEG", "c2"), ("missed", "c2")]
     assert rows[0]["difference"] == pytest.approx(-0.2)
-    assert len(largest(table, found, 10)) == 3
+    assert len(largest(table, judged, 10)) == 3
 
 
 def test_relevant_changes_follow_the_range():
-    found = Thresholds(range=0.02, share=0.1, metrics={"DET": 0.3})
-    assert found.relevant(METRICS["SEG"], 0.8) == 0.02
-    assert found.relevant(METRICS["DET"], 0.8) == 0.3
-    assert found.relevant(METRICS["missed"], 40.0) == 4.0  # its range is open
+    thresholds = Thresholds(range=0.02, share=0.1, metrics={"DET": 0.3})
+    assert thresholds.relevant(METRICS["SEG"], 0.8) == 0.02
+    assert thresholds.relevant(METRICS["DET"], 0.8) == 0.3
+    assert thresholds.relevant(METRICS["missed"], 40.0) == 4.0  # its range is open

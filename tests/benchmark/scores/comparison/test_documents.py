@@ -14,11 +14,11 @@ MARK = "before\n<!-- scores: SEG, DET of cells -->\nold\n<!-- end -->\nafter\n"
 
 
 @pytest.fixture
-def runs(made):
+def runs(make_run):
     bare = {"request": {}, "models": {}}
     return {
-        "cells": read_scored(made("a", facts={"title": "Cells", **bare})),
-        "worms": read_scored(made("b", algorithm="other", facts=bare)),
+        "cells": read_scored(make_run("a", facts={"title": "Cells", **bare})),
+        "worms": read_scored(make_run("b", algorithm="other", facts=bare)),
     }
 
 

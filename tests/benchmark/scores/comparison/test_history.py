@@ -9,9 +9,9 @@ from cytosuite.benchmark.scores.comparison.history import (
 from cytosuite.benchmark.scores.comparison.scored import read_scored
 
 
-def test_a_row_is_added_where_a_mean_changed(made, tmp_path):
+def test_a_row_is_added_where_a_mean_changed(make_run, tmp_path):
     for commit, level in (("aaaa", 0.5), ("bbbb", 0.5), ("cccc", 0.75)):
-        run = read_scored(made(commit, [level] * 4, facts={"cytosuite": f"0.1.0 {commit}"}))
+        run = read_scored(make_run(commit, [level] * 4, facts={"cytosuite": f"0.1.0 {commit}"}))
         add_to_history(run, "cells", tmp_path)
     assert lines(tmp_path / FILE, "metric,commit,value") == [
         "SEG,aaaa,0.5000",

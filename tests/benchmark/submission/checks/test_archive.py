@@ -50,17 +50,17 @@ def files(image):
 @pytest.mark.parametrize("suffix", [".tar", ".tar.gz", ".tar.xz"])
 def test_every_layout_and_compression_gives_the_same_image(tmp_path, layout, suffix):
     image = Image([GOOD, {"etc/passwd": b"new", "opt/app/a.py": b"pass"}])
-    found = read_archive(image.save(tmp_path / f"a{suffix}", layout), passwd)
-    assert found.id == f"sha256:{sha(image.text())}"
-    assert found.config == json.loads(image.text())
-    assert [layer.digest for layer in found.layers] == [f"sha256:{sha(t)}" for t in image.tars()]
-    assert [layer.size for layer in found.layers] == [len(t) for t in image.tars()]
-    assert [layer.entries["/etc/passwd"].content for layer in found.layers] == [PASSWD, b"new"]
-    assert files(found) == {"/etc/passwd": b"new"}
-    assert found.tags == list(image.tags)
-    assert found.ended
-    assert found.compression == {".tar": "", ".tar.gz": "gzip", ".tar.xz": "xz"}[suffix]
-    assert (found.index is not None) == (layout == "oci")
+    archive = read_archive(image.save(tmp_path / f"a{suffix}", layout), passwd)
+    assert archive.id == f"sha256:{sha(image.text())}"
+    assert archive.config == json.loads(image.text())
+    assert [layer.digest for layer in archive.layers] == [f"sha256:{sha(t)}" for t in image.tars()]
+    assert [layer.size for layer in archive.layers] == [len(t) for t in image.tars()]
+    assert [layer.entries["/etc/passwd"].content for layer in archive.layers] == [PASSWD, b"new"]
+    assert files(archive) == {"/etc/passwd": b"new"}
+    assert archive.tags == list(image.tags)
+    assert archive.ended
+    assert archive.compression == {".tar": "", ".tar.gz": "gzip", ".tar.xz": "xz"}[suffix]
+    assert (archive.index is not None) == (layout == "oci")
 
 
 @pytest.mark.parametrize(
@@ -84,8 +84,8 @@ def test_upper_layers_hide_and_remove_files_of_lower_ones(tmp_path, upper, left)
 
 def test_names_with_dots_and_slashes_are_the_same_paths(tmp_path):
     layer = tar([member("./etc/passwd", b"1"), member("//x//y", b"2"), member("../z", b"3")])
-    found = read_archive(Image([layer]).save(tmp_path / "a.tar"), lambda _: True)
-    assert files(found) == {"/etc/passwd": b"1", "/x/y": b"2", "/z": b"3"}
+    archive = read_archive(Image([layer]).save(tmp_path / "a.tar"), lambda _: True)
+    assert files(archive) == {"/etc/passwd": b"1", "/x/y": b"2", "/z": b"3"}
 
 
 def manifest(**changes):
@@ -171,9 +171,9 @@ def test_a_cut_archive_is_refused_wherever_it_is_cut(tmp_path, layout, suffix):
     end = len(content) - (0 if suffix != ".tar" else 10240 + 512)  # the rest are zeros
     for length in random.Random(1).sample(range(end), min(end, 100)):
         path.write_bytes(content[:length])
-        found = rule(path)
-        assert found in ("archive.cut", "archive.damaged", "archive.manifest-missing")
-        assert suffix == ".tar" or found != "archive.manifest-missing"
+        refusal = rule(path)
+        assert refusal in ("archive.cut", "archive.damaged", "archive.manifest-missing")
+        assert suffix == ".tar" or refusal != "archive.manifest-missing"
 
 
 @pytest.mark.parametrize("outer", [True, False])
@@ -213,12 +213,12 @@ def test_config_and_layers_alone_are_left(tmp_path, layout, suffix):
     with tarfile.open(
         fileobj=io.BytesIO(b"".join(anew(path, read_archive(path, lambda _: False))))
     ) as new:
-        found = {entry.name: new.extractfile(entry).read() for entry in new}
+        contents = {entry.name: new.extractfile(entry).read() for entry in new}
     config = f"{sha(image.text())}.json"
     layers = image.tars()
-    names = [f"{sha(each)}/layer.tar" for each in layers]
-    listed = json.loads(found.pop("manifest.json"))
-    assert found == {config: image.text(), **dict(zip(names, layers, strict=True))}
+    names = [f"{sha(layer)}/layer.tar" for layer in layers]
+    listed = json.loads(contents.pop("manifest.json"))
+    assert contents == {config: image.text(), **dict(zip(names, layers, strict=True))}
     assert listed == [{"Config": config, "RepoTags": None, "Layers": names}]
 
 
@@ -246,8 +246,8 @@ def test_a_file_that_changes_after_it_was_read_is_refused(tmp_path, change):
         "missing": None,
         "no tar": b"text",
     }[change]
-    kept = [pair for pair in image.oci(gzip.compress) if pair[0].name != name]
-    path.write_bytes(tar(kept if layer is None else [*kept, member(name, layer)]))
+    others = [pair for pair in image.oci(gzip.compress) if pair[0].name != name]
+    path.write_bytes(tar(others if layer is None else [*others, member(name, layer)]))
     written = io.BytesIO()
     with pytest.raises(ArchiveError, match="layer .* changed while it was read"):
         written.writelines(anew(path, read))

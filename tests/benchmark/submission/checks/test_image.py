@@ -150,24 +150,24 @@ def test_the_layout_of_newer_dockers_is_noted(tmp_path):
 )
 def test_the_name_of_the_config_is_its_digest(tmp_path, name, expected):
     old = f"{sha(Image().text())}.json"
-    found = []
+    members = []
     for info, content in Image().docker():
         info.name = name if info.name == old else info.name
         content = content.replace(old.encode(), name.encode()) if info.isreg() else content
         info.size = len(content)
-        found.append((info, content))
-    (tmp_path / "a.tar").write_bytes(tar(found))
+        members.append((info, content))
+    (tmp_path / "a.tar").write_bytes(tar(members))
     assert rules(tmp_path / "a.tar") == ["archive.plain", *expected]
 
 
 def test_an_image_that_was_exported_before_is_known(tmp_path):
     image = Image()
     path = image.save(tmp_path / "a.tar.gz")
-    found = f"sha256:{sha(image.text())}"
+    identity = f"sha256:{sha(image.text())}"
     for record, expected in (
-        ({"x": {"image": {"file": "a.tar.gz", "id": found}, "earlier": []}}, []),
-        ({"x": {"image": {"file": "b.tar.gz", "id": found}}}, ["archive.repeated"]),
-        ({"x": {"earlier": [found]}}, ["archive.repeated"]),
+        ({"x": {"image": {"file": "a.tar.gz", "id": identity}, "earlier": []}}, []),
+        ({"x": {"image": {"file": "b.tar.gz", "id": identity}}}, ["archive.repeated"]),
+        ({"x": {"earlier": [identity]}}, ["archive.repeated"]),
         ({"x": {"earlier": 1}, "y": 2}, []),
         ([], []),
     ):

@@ -131,8 +131,8 @@ def voxels(dtype="uint16", shape=SHAPE):
 
 def judged(image):
     """Return the rules that the output with an image folder breaks: those that refuse it, and all."""
-    found = set(rules(image.parents[1], None))
-    return {rule for rule in found if refuses([rule])}, found
+    broken = set(rules(image.parents[1], None))
+    return {rule for rule in broken if refuses([rule])}, broken
 
 
 @pytest.fixture(scope="module")
@@ -151,11 +151,11 @@ def images_of(tmp_path_factory):
                     output_directory=tmp_path_factory.mktemp("taken"),
                     builders=[builders, tiffs],
                 )
-                found = {image.name for image in done.new_images}
+                names = {image.name for image in done.new_images}
             except Exception:
-                found = None
+                names = None
             gc.collect()
-        return found
+        return names
 
     gc.freeze()  # what other tests hold is not looked through each time
     yield taken
@@ -163,7 +163,7 @@ def images_of(tmp_path_factory):
 
 
 @pytest.fixture
-def given(tmp_path):
+def folder(tmp_path):
     """Return the folder of an image output."""
     folder = tmp_path / "output/images/labels"
     folder.mkdir(parents=True)
@@ -197,13 +197,13 @@ MHA = {
 
 
 @pytest.mark.parametrize("name", MHA)
-def test_a_metaimage_is_judged_as_the_importer_does(images_of, given, name):
+def test_a_metaimage_is_judged_as_the_importer_does(images_of, folder, name):
     array, settings = MHA[name]
-    write_mha(given / "a.mha", array, **settings)
-    taken = images_of(given) == {"a.mha"}
-    errors, found = judged(given)
+    write_mha(folder / "a.mha", array, **settings)
+    taken = images_of(folder) == {"a.mha"}
+    errors, broken = judged(folder)
     assert (not errors) == taken
-    assert ("output.not-finite" in found) == (name == "nan")
+    assert ("output.not-finite" in broken) == (name == "nan")
 
 
 HEADER = (
@@ -234,29 +234,29 @@ ODD = {
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_odd_headers_are_judged_as_the_importer_does(images_of, given, capfd, name):
-    (given / "a.mha").write_bytes(ODD[name])
-    taken = images_of(given) == {"a.mha"}
-    errors, found = judged(given)
+def test_odd_headers_are_judged_as_the_importer_does(images_of, folder, capfd, name):
+    (folder / "a.mha").write_bytes(ODD[name])
+    taken = images_of(folder) == {"a.mha"}
+    errors, broken = judged(folder)
     assert (not errors) == taken
-    assert ("output.spacing" in found) == (name == "no spacing")
+    assert ("output.spacing" in broken) == (name == "no spacing")
 
 
-def test_a_header_with_its_pixels_in_a_file_beside_it_is_one_image(images_of, given):
-    home = given.parents[1]
-    raw = given / "a.raw"
-    (given / "a.mhd").write_bytes(header("a.raw"))
+def test_a_header_with_its_pixels_in_a_file_beside_it_is_one_image(images_of, folder):
+    home = folder.parents[1]
+    raw = folder / "a.raw"
+    (folder / "a.mhd").write_bytes(header("a.raw"))
     raw.write_bytes(bytes(12))
-    assert images_of(given) == {"a.mhd"}
-    assert judged(given) == (set(), set())
+    assert images_of(folder) == {"a.mhd"}
+    assert judged(folder) == (set(), set())
     raw.rename(home / "b.raw")
     for place in ("/dev/zero", home / "b.raw"):
         raw.symlink_to(place)
-        assert "output.broken" in judged(given)[0]
+        assert "output.broken" in judged(folder)[0]
         raw.unlink()
-    (home / "b.raw").rename(given / "b.raw")
+    (home / "b.raw").rename(folder / "b.raw")
     raw.symlink_to("b.raw")
-    assert "output.broken" in judged(given)[0]
+    assert "output.broken" in judged(folder)[0]
 
 
 TIFF = {
@@ -317,32 +317,32 @@ VENDORS = {
 
 
 @pytest.mark.parametrize("name", VENDORS)
-def test_colours_and_vendors_are_judged_as_the_importer_does(images_of, given, name):
+def test_colours_and_vendors_are_judged_as_the_importer_does(images_of, folder, name):
     shape = (32, 32, 3) if name == "rgb" else (32, 32)
-    tifffile.imwrite(given / "a.tif", voxels("uint8", shape), **VENDORS[name])
+    tifffile.imwrite(folder / "a.tif", voxels("uint8", shape), **VENDORS[name])
     if name == "infinite":
-        with tifffile.TiffFile(given / "a.tif", mode="r+b") as file:
+        with tifffile.TiffFile(folder / "a.tif", mode="r+b") as file:
             file.pages.first.tags["XResolution"].overwrite((5, 0))
-    assert (not judged(given)[0]) == (images_of(given) == {"a.tif"})
+    assert (not judged(folder)[0]) == (images_of(folder) == {"a.tif"})
 
 
-def test_pixels_that_are_cut_are_a_warning(images_of, given):
-    tifffile.imwrite(given / "a.tif", voxels("uint16", (200, 200)), **CM)
-    (given / "a.tif").write_bytes((given / "a.tif").read_bytes()[:-1000])
-    assert images_of(given) == {"a.tif"}
-    assert judged(given) == (set(), {"output.pixels"})
+def test_pixels_that_are_cut_are_a_warning(images_of, folder):
+    tifffile.imwrite(folder / "a.tif", voxels("uint16", (200, 200)), **CM)
+    (folder / "a.tif").write_bytes((folder / "a.tif").read_bytes()[:-1000])
+    assert images_of(folder) == {"a.tif"}
+    assert judged(folder) == (set(), {"output.pixels"})
 
 
-def test_an_image_larger_than_the_memory_is_refused_before_it_is_read(given):
-    (given / "a.mha").write_bytes(header().replace(b"4 3", b"4000000 4000000") + bytes(12))
-    assert judged(given)[0] == {"output.broken"}
+def test_an_image_larger_than_the_memory_is_refused_before_it_is_read(folder):
+    (folder / "a.mha").write_bytes(header().replace(b"4 3", b"4000000 4000000") + bytes(12))
+    assert judged(folder)[0] == {"output.broken"}
 
 
-def test_two_images_are_refused(images_of, given):
-    write_mha(given / "a.mha", voxels())
-    tifffile.imwrite(given / "b.tif", voxels(), **CM)
-    assert images_of(given) == {"a.mha", "b.tif"}
-    assert judged(given)[0] == {"output.several"}
+def test_two_images_are_refused(images_of, folder):
+    write_mha(folder / "a.mha", voxels())
+    tifffile.imwrite(folder / "b.tif", voxels(), **CM)
+    assert images_of(folder) == {"a.mha", "b.tif"}
+    assert judged(folder)[0] == {"output.several"}
 
 
 def test_a_broken_header_and_key_are_caught(output, capfd):

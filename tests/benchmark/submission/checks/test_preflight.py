@@ -28,12 +28,12 @@ def test_other_archives_are_tarballs(tmp_path, members):
     path = tmp_path / "a.tar.gz"
     path.write_bytes(gzip.compress(tar(members)))
     assert upload_kind(path) == "tarball"
-    assert {each.rule for each in preflight(path)} <= {"tarball.empty"}
+    assert {finding.rule for finding in preflight(path)} <= {"tarball.empty"}
 
 
 def test_a_folder_is_an_output(tmp_path):
     assert upload_kind(tmp_path) == "output"
-    assert [each.rule for each in preflight(tmp_path, TASKS["segment"])] == ["output.missing"]
+    assert [finding.rule for finding in preflight(tmp_path, TASKS["segment"])] == ["output.missing"]
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def test_every_rule_is_caught_by_a_test():
 
 
 def test_a_finding_is_plain_text():
-    found = finding("a", "image.user-root", "\x1b[31m\n", "b\u202ec" + "d" * 1000)
-    assert (found.where, len(found.text)) == ("a: \\x1b[31m", 600)
-    assert found.text.startswith("b\\u202ec")
-    assert found.severity == "error"
+    defect = finding("a", "image.user-root", "\x1b[31m\n", "b\u202ec" + "d" * 1000)
+    assert (defect.where, len(defect.text)) == ("a: \\x1b[31m", 600)
+    assert defect.text.startswith("b\\u202ec")
+    assert defect.severity == "error"

@@ -33,7 +33,7 @@ def rules(path):
 
 
 @pytest.fixture
-def found(tmp_path):
+def breaks(tmp_path):
     """Return a function that gives the rules which a tarball of members breaks."""
     return lambda members: rules(save(tmp_path / "a.tar.gz", members))
 
@@ -46,10 +46,10 @@ def hard(name, target):
     return member(name, type=tarfile.LNKTYPE, linkname=target, size=0)
 
 
-def test_nothing_is_found_in_a_good_tarball(found):
-    assert found(GOOD) == []
-    assert found([member("truth.tif", b"1"), member("x/y", b"")]) == []
-    assert found([*GOOD, link("b", "a.json"), link("x/y", "../a.json"), hard("c", "a.json")]) == []
+def test_nothing_is_found_in_a_good_tarball(breaks):
+    assert breaks(GOOD) == []
+    assert breaks([member("truth.tif", b"1"), member("x/y", b"")]) == []
+    assert breaks([*GOOD, link("b", "a.json"), link("x/y", "../a.json"), hard("c", "a.json")]) == []
 
 
 @pytest.mark.parametrize(
@@ -80,17 +80,17 @@ def test_nothing_is_found_in_a_good_tarball(found):
         ("tarball.no-choice", [*GOOD, member("b.json", card(name="b"))]),
     ],
 )
-def test_each_rule_is_caught_and_no_other(found, expected, members, monkeypatch):
+def test_each_rule_is_caught_and_no_other(breaks, expected, members, monkeypatch):
     monkeypatch.delattr(tarfile, "data_filter", raising=False)  # which Python 3.11.2 has not
-    assert found(members) == [expected]
+    assert breaks(members) == [expected]
 
 
-def test_one_of_several_cards_that_may_be_chosen_is_enough(found):
+def test_one_of_several_cards_that_may_be_chosen_is_enough(breaks):
     scored = card(name="b", scores={"kept back": {"SEG": 0.5}}, algorithm="watershed")
     apart = [member("x/b.json", card(name="b")), member("x/a.safetensors", WEIGHTS)]
     use = [member("b.json", card(name="b")), member("use.rules", b'{"use": [{"model": "a"}]}')]
     for more in ([member("b.json", scored)], apart, use):
-        assert found([*GOOD, *more]) == []
+        assert breaks([*GOOD, *more]) == []
     for bad in (
         b'{"use": [{"model": "c"}]}',
         b"{",
@@ -98,7 +98,7 @@ def test_one_of_several_cards_that_may_be_chosen_is_enough(found):
         b'{"use": [{"modle": "a"}]}',
         b"\xff",
     ):
-        assert found([*GOOD, use[0], member("use.rules", bad)]) == ["tarball.no-choice"]
+        assert breaks([*GOOD, use[0], member("use.rules", bad)]) == ["tarball.no-choice"]
 
 
 def test_it_is_gzip_by_name_and_content(tmp_path):
@@ -131,14 +131,14 @@ def test_it_agrees_with_the_extraction_of_python(tmp_path):
             refused = True
         else:
             refused = False
-        found = refuses(rules(path))
+        judged = refuses(rules(path))
         doubtful = any(".." in info.name for info, _ in members)  # refused with and without b
-        assert found == refused or (found and doubtful), [info.name for info, _ in members]
+        assert judged == refused or (judged and doubtful), [info.name for info, _ in members]
 
 
-def test_too_many_files_are_refused(found, monkeypatch):
+def test_too_many_files_are_refused(breaks, monkeypatch):
     monkeypatch.setattr(tarball, "LISTED", 10)
-    assert found([member(f"{n}", b"") for n in range(11)]) == ["archive.bomb"]
+    assert breaks([member(f"{n}", b"") for n in range(11)]) == ["archive.bomb"]
 
 
 def test_a_tarball_that_may_be_cut_is_doubtful(tmp_path):

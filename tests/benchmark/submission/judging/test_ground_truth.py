@@ -78,17 +78,17 @@ def test_each_task_has_the_scores_of_the_benchmark(
     for one in ranked:
         assert math.isfinite(reduce(getitem, one.path.split("."), content))
     table = score(dataset, task, [job]).table
-    own = table[(table["algorithm"] == "mine") & np.isfinite(table["value"])]
-    own = own[~own["metric"].isin(TELLING)]
-    assert len(own)
-    for case, metric, value in own[["case", "metric", "value"]].to_numpy():
+    rows = table[(table["algorithm"] == "mine") & np.isfinite(table["value"])]
+    rows = rows[~rows["metric"].isin(TELLING)]
+    assert len(rows)
+    for case, metric, value in rows[["case", "metric", "value"]].to_numpy():
         if case:
             assert content["case"][f"{case}.tif"][metric] == rounded(value)
         else:
             assert content["aggregates"][metric]["set"] == value
     named = set().union(*content["case"].values())
-    named |= {m for m, own in content["aggregates"].items() if "set" in own}
-    assert named == set(own["metric"])
+    named |= {m for m, summary in content["aggregates"].items() if "set" in summary}
+    assert named == set(rows["metric"])
     assert TELLING.isdisjoint(content["aggregates"])
     for metric in {"SEG", "DET"} & named:
         mean = np.mean([row[metric] for row in content["case"].values()])
@@ -128,11 +128,11 @@ def test_it_holds_what_metrics_take_and_no_more(name, held, toys_of, unpacked):
 def test_real_images_keep_their_order(toys_of, unpacked):
     dataset = toys_of("synthesise")
     truth = unpacked(dataset, TASKS["synthesise"])
-    found = read_evaluation(truth).dataset_in(truth)
-    given = sorted(dataset.reference)
-    for ours, theirs in zip(found.reference, given, strict=True):
+    rebuilt = read_evaluation(truth).dataset_in(truth)
+    originals = sorted(dataset.reference)
+    for ours, theirs in zip(rebuilt.reference, originals, strict=True):
         same(read(ours).array, read(theirs).array)
-        drawn = found.reference_labels[ours], dataset.reference_labels[theirs]
+        drawn = rebuilt.reference_labels[ours], dataset.reference_labels[theirs]
         same(*(read(path).array for path in drawn))
 
 
@@ -154,10 +154,10 @@ def test_inputs_lie_in_a_folder_for_each_case(toys_of, tmp_path):
     write_inputs(dataset, task, folder)
     listed = read_json(folder / "cases.json")
     assert [set(case) for case in listed] == [{VIEW, "acquisition-metadata"}] * 3
-    for case, own in zip(dataset.cases, listed, strict=True):
-        path = folder / own[VIEW]
+    for case, entry in zip(dataset.cases, listed, strict=True):
+        path = folder / entry[VIEW]
         assert not path.is_symlink()
-        assert own[VIEW] == f"{case.name}/{task.inputs[0].relative_path}/{case.name}.tif"
+        assert entry[VIEW] == f"{case.name}/{task.inputs[0].relative_path}/{case.name}.tif"
         same(read(path).array, read(case.main(task)).array)
     assert not list(folder.rglob("*instance-labels*"))
 

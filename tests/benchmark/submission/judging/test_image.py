@@ -45,16 +45,18 @@ def shut(client, base, segmented, tmp_path):
         str(segmented.truth): {"bind": "/opt/ml/input/data/ground_truth", "mode": "ro"},
         str(output): {"bind": "/output", "mode": "rw"},
     }
-    made = []
+    containers = []
 
     def start(command):
-        made.append(client.containers.run(image, command, volumes=volumes, detach=True, **SHUT))
-        return made[-1], output / "metrics.json"
+        containers.append(
+            client.containers.run(image, command, volumes=volumes, detach=True, **SHUT)
+        )
+        return containers[-1], output / "metrics.json"
 
     for folder in (tmp_path, *tmp_path.parents[:2]):
         folder.chmod(0o755)
     yield start
-    for container in made:
+    for container in containers:
         container.remove(force=True)
 
 

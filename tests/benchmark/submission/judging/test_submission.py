@@ -24,8 +24,8 @@ def run(segmented, evaluated):
     """Return the folder of a run with its report."""
     _, content = evaluated(segmented)
     report = segmented.job.folder.parent / "report"
-    own = {"case": {name.removesuffix(".tif"): row for name, row in content["case"].items()}}
-    write_json(report / "metrics.json", own | {"aggregates": content["aggregates"], "failed": []})
+    cases = {"case": {name.removesuffix(".tif"): row for name, row in content["case"].items()}}
+    write_json(report / "metrics.json", cases | {"aggregates": content["aggregates"], "failed": []})
     (report / "scores.csv").write_text("case,algorithm,metric,value\ncase_1,watershed,SEG,1\n")
     facts = {"fingerprint": segmented.dataset.fingerprint, "task": "segment", "command": "made"}
     write_json(
