@@ -27,9 +27,9 @@ def cli():
     """Return a function that runs a command; errors come out as they are."""
 
     def run(*words, **environment):
-        given = _typed(words)
+        arguments = _typed(words)
         return CliRunner().invoke(
-            application(given), given, catch_exceptions=False, env=environment
+            application(arguments), arguments, catch_exceptions=False, env=environment
         )
 
     return run

@@ -40,8 +40,8 @@ def test_models_with_purpose_and_score_fit_into_80_columns():
 def test_files_hold_every_score_of_every_model(tmp_path, quiet):
     list_command(TableOptions(json=tmp_path / "all.json"), quiet)
     rows = read_json(tmp_path / "all.json")
-    own = {row["algorithm"]: row["SEG"] for row in rows if row["name"] == "nuclei-2d"}
-    assert own.items() >= {"watershed": 0.8317, "cellprofiler_like": 0.7479}.items()
+    scores = {row["algorithm"]: row["SEG"] for row in rows if row["name"] == "nuclei-2d"}
+    assert scores.items() >= {"watershed": 0.8317, "cellprofiler_like": 0.7479}.items()
     assert {row["kind"] for row in rows} == {"algorithm", "model", "dataset", "recipe"}
 
 
@@ -53,9 +53,9 @@ def test_a_model_that_did_not_beat_its_baselines_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "model_homes", lambda: [tmp_path / "weights"])
     table = listing()
     rows = [{name: row.get(name) for name in table.names} for row in table.rows]
-    (own,) = [row for row in rows if row["name"] == "identity"]
+    (identity,) = [row for row in rows if row["name"] == "identity"]
     doubt = "views; used only by name: did not beat identity: N_SSIM -0.1 <= 0"
-    assert (own["N_SSIM"], own["scored on"]) == (-0.1, doubt)
+    assert (identity["N_SSIM"], identity["scored on"]) == (-0.1, doubt)
 
 
 LIST = "# Algorithms\n\n| algorithm | task | what it is |\n|---|---|---|\n"
@@ -77,9 +77,9 @@ def test_what_is_written_passes_its_contract_in_every_task(root, task):
     model = open_model(models, read_card(models / "default.json"))
     predict = run_path(folder / "predict.py")["predict"]
     manifest = read_algorithm(folder / "algorithm.toml")
-    found = list(checks(root, manifest, lambda inputs: predict(inputs, model)))
-    assert [done for done in found if done.result != "pass"] == []
-    assert len(found) == {"segment": 13, "fuse": 7}.get(task, 9)  # stacks have no planes
+    results = list(checks(root, manifest, lambda inputs: predict(inputs, model)))
+    assert [done for done in results if done.result != "pass"] == []
+    assert len(results) == {"segment": 13, "fuse": 7}.get(task, 9)  # stacks have no planes
 
 
 def test_a_network_of_torch_waits_for_its_weights_and_names_the_command(root):
@@ -91,11 +91,11 @@ def test_a_network_of_torch_waits_for_its_weights_and_names_the_command(root):
         if done.result == "FAIL"
     ]
     assert "cytosuite model add FILE --like ALGORITHM --name NAME" in failed.reason
-    own = run_path(folder / "predict.py")
-    save_file(own["network"]().state_dict(), root / "a.safetensors")
+    program = run_path(folder / "predict.py")
+    save_file(program["network"]().state_dict(), root / "a.safetensors")
     image = Volume(np.ones((2, 20, 30), np.uint8), (1.0, 1.0, 1.0))
     model = Model(card(), root / "a.safetensors")
-    labels = own["predict"]({"microscopy-image": image}, model)["instance-labels"]
+    labels = program["predict"]({"microscopy-image": image}, model)["instance-labels"]
     assert (labels.shape, labels.array.dtype) == (image.shape, np.uint32)
     refused("--torch: expected the task segment", new, "other", "enhance", torch=True)
 

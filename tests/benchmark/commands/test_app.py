@@ -53,9 +53,9 @@ def test_every_field_is_an_option_and_texts_are_parsed():
     assert seen.pop() == Toy(place=Path("here"))
     words = ["x", "--sizes", "2,0.5", "--words", "a, b", "--set", "x.y=[1, 2] z.w=2", "--loud"]
     runner.invoke(app, words, env={"TOY_LEVEL": "7"})
-    (found,) = seen
-    assert (found.sizes, found.words, found.loud, found.level) == ((2.0, 0.5), ["a", "b"], True, 7)
-    assert found.settings == ["x.y=[1, 2]", "z.w=2"]
+    (toy,) = seen
+    assert (toy.sizes, toy.words, toy.loud, toy.level) == ((2.0, 0.5), ["a", "b"], True, 7)
+    assert toy.settings == ["x.y=[1, 2]", "z.w=2"]
     assert [runner.invoke(app, words).exit_code for words in ([], ["x", "--level", "10"])] == [2, 2]
     assert len(seen) == 1
 

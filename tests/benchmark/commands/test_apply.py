@@ -83,8 +83,8 @@ def test_the_objects_of_each_image_and_of_all_are_measured(images, out, used, qu
     assert rows[0]["volume_um3"] == "12"  # 2 x 3 x 4 voxels of 2 x 0.5 x 0.5 µm
     assert rows[0]["max_intensity"] == rows[0]["mean_intensity"] == "100"
     assert "truth_label" not in rows[0]
-    own = rows_of(out / "two-objects.csv")
-    assert own == [{k: v for k, v in row.items() if k != "image"} for row in rows[1:]]
+    objects = rows_of(out / "two-objects.csv")
+    assert objects == [{k: v for k, v in row.items() if k != "image"} for row in rows[1:]]
     before = (out / "objects.csv").read_bytes()
     (out / "one-objects.csv").unlink()
     segment([images], out)  # a batch is never without an image
@@ -183,7 +183,7 @@ def _lacks_a_package(images, use, fakes):
     """watershed cannot run here"""
     use(fakes.Engine(fakes.perfect, identity="2"))
 
-    def need(*given):
+    def need(*_):
         raise InputError("watershed cannot run here")
 
     return {"need": need}
@@ -210,22 +210,22 @@ def test_what_was_changed_by_hand_is_kept_and_named(images, out, used, quiet):
     put(out / "one.tif", np.full((4, 24, 24), 7, np.uint16))
     (same, _) = segment([images], out)
     assert (same.status, same.message) == ("there already", "not as it was written")
-    kept, made = segment([images], out, quiet, diameter=9.0)
-    assert (kept.status, made.status) == ("kept", "written")
+    one, two = segment([images], out, quiet, diameter=9.0)
+    assert (one.status, two.status) == ("kept", "written")
     said = quiet.export_text()
     assert f"one.tif: kept: {out}/one.tif is not as it was written" in said
     assert "kept, --overwrite replaces them: one.tif\n" in said
-    assert (read(kept.output).array == 7).all()
-    made, done = segment([images], out, diameter=9.0, overwrite=True)
-    assert (made.status, done.status) == ("written", "there already")
-    assert read(made.output).array.max() == 1
+    assert (read(one.output).array == 7).all()
+    one, two = segment([images], out, diameter=9.0, overwrite=True)
+    assert (one.status, two.status) == ("written", "there already")
+    assert read(one.output).array.max() == 1
 
 
 def test_rois_are_written_on_demand_and_kept_once_they_are_corrected(images, tmp_path, out, used):
     rois = out / "two_rois.zip"
     segment([images], out)
     assert not rois.exists()
-    assert [found.status for found in segment([images], out, rois=True)] == ["written", "written"]
+    assert [result.status for result in segment([images], out, rois=True)] == ["written", "written"]
     prediction = tmp_path / "corrected"
     prediction.mkdir()
     shutil.copy(rois, prediction)
@@ -233,9 +233,9 @@ def test_rois_are_written_on_demand_and_kept_once_they_are_corrected(images, tmp
     rois.write_bytes(rois.read_bytes() + b"corrected")
     _, same = segment([images], out, rois=True)
     assert (same.status, same.message) == ("there already", "not as it was written")
-    made, kept = segment([images], out, diameter=9.0)
-    assert (made.status, kept.status) == ("written", "kept")
-    assert f"{rois} is not as it was written" in kept.message
+    one, two = segment([images], out, diameter=9.0)
+    assert (one.status, two.status) == ("written", "kept")
+    assert f"{rois} is not as it was written" in two.message
     assert not (out / "one_rois.zip").exists()  # it would be that of the result before
 
 
@@ -266,7 +266,7 @@ def planes(monkeypatch):
     cards = [card]
     real = models.cards_of
     monkeypatch.setattr(
-        models, "cards_of", lambda name, own: cards if name == "cellpose3d" else real(name, own)
+        models, "cards_of", lambda name, named: cards if name == "cellpose3d" else real(name, named)
     )
     return lambda: cards.append(plane)
 
@@ -296,9 +296,9 @@ def honest(fakes, use):
 def test_an_algorithm_is_chosen_for_each_image_and_shown(mixed, out, honest, quiet):
     results = segment([mixed], out, quiet, algorithm="auto")
     assert [result.model for result in results] == ["watershed plain", "cellpose3d plain"]
-    found = [read_json(out / f"{name}.json") for name in ("one", "two")]
-    assert [record["algorithm"] for record in found] == ["watershed", "cellpose3d"]
-    assert [record["selection"]["by"] for record in found] == ["metadata"] * 2
+    records = [read_json(out / f"{name}.json") for name in ("one", "two")]
+    assert [record["algorithm"] for record in records] == ["watershed", "cellpose3d"]
+    assert [record["selection"]["by"] for record in records] == ["metadata"] * 2
     text = quiet.export_text()
     assert "one.tif: written: 1 objects, watershed plain, 0.2 s\n" in text
     doubt = "channel is 'x'"
@@ -306,7 +306,7 @@ def test_an_algorithm_is_chosen_for_each_image_and_shown(mixed, out, honest, qui
     *_, models, warning = text.splitlines()
     assert models == "models: watershed plain for 1 of 2 images, cellpose3d plain for 1 of 2 images"
     assert warning == f"warning: model does not fit in 1 image (two.tif): {doubt}"
-    assert found[1]["warnings"] == [f"model does not fit: {doubt}"]
+    assert records[1]["warnings"] == [f"model does not fit: {doubt}"]
 
 
 def test_what_was_chosen_before_is_left_and_its_doubts_are_shown_again(
@@ -410,10 +410,10 @@ def test_a_model_in_use_for_a_folder_runs_on_its_images_alone(
         write_json(output / "record.json", {"model": "mine", "by": "use"})
 
     use(Engine(behave))
-    given = [images / "one.tif", other]
-    used, _ = segment(given, out)
+    sources = [images / "one.tif", other]
+    used, _ = segment(sources, out)
     assert used.model == "watershed mine (in use)"
-    segment(given, tmp_path / "auto", algorithm="auto")
+    segment(sources, tmp_path / "auto", algorithm="auto")
     mine = "watershed", str(images)
     assert places == [mine, ("watershed", None), ("cellpose3d", None), mine]
     limits = BenchmarkOptions(dataset=str(images)).limits(algorithms()["watershed"])
@@ -425,35 +425,35 @@ def test_a_published_data_set_gives_the_images_of_its_inference(images, tmp_path
     image = read(images / "one.tif")
     for name in ("trainA/a", "trainB/b", "inferenceA/a", "inferenceB/deep/b"):
         write(tmp_path / f"in/{name}.tif", image)
-    found = segment([tmp_path / "in"], out, quiet)
-    assert [result.output.name for result in found] == ["deep_b.tif"]
+    results = segment([tmp_path / "in"], out, quiet)
+    assert [result.output.name for result in results] == ["deep_b.tif"]
     assert f"{tmp_path / 'in'}: images of inferenceB/" in quiet.export_text().splitlines()
     write(tmp_path / "in/own.tif", image)
-    assert [each.output.name for each in segment([tmp_path / "in"], tmp_path / "o")] == ["own.tif"]
+    assert [done.output.name for done in segment([tmp_path / "in"], tmp_path / "o")] == ["own.tif"]
 
 
 def test_a_list_gives_images_that_are_scored_by_it(images, tmp_path, out, used):
     elsewhere = tmp_path / "lists/x_test.csv"
     truth = segment([images / "two.tif"], tmp_path / "truth")[0].output
     write_text(elsewhere, f"images/two.tif;truth/{truth.name}\n")
-    (found,) = segment([elsewhere], out, data_root=tmp_path)
-    assert found.output.name == "images_two.tif"
-    found = scored(elsewhere, out, ["SEG"], data_root=tmp_path)
-    assert found["case"] == {"images_two": {"SEG": 1.0}}
+    (result,) = segment([elsewhere], out, data_root=tmp_path)
+    assert result.output.name == "images_two.tif"
+    scores = scored(elsewhere, out, ["SEG"], data_root=tmp_path)
+    assert scores["case"] == {"images_two": {"SEG": 1.0}}
 
 
 def test_one_channel_and_frame_is_segmented_and_recorded(tmp_path, out, used):
     array = np.zeros((2, 3, 4, 24, 24), np.uint16)
     array[1, 2, 1:3, 4:8, 4:8] = 100
     write(tmp_path / "a.tif", Volume(array, (2.0, 0.5, 0.5), "TCZYX"))
-    (found,) = segment([tmp_path / "a.tif"], out, channel_index="2", frame="1")
-    assert read(found.output).array.max() == 1
+    (result,) = segment([tmp_path / "a.tif"], out, channel_index="2", frame="1")
+    assert read(result.output).array.max() == 1
     assert read_json(out / "a.json")["part"] == {"channel": "2", "frame": "1"}
     for status in ("written", "there already"):
         (other,) = segment([tmp_path / "a.tif"], out, channel_index="0", frame="1")
         assert (other.status, other.output.name) == (status, "a_channel-0_frame-1.tif")
     assert read(other.output).array.max() == 0
-    assert read(found.output).array.max() == 1
+    assert read(result.output).array.max() == 1
 
 
 def test_axes_name_the_order_of_pixels_and_of_a_voxel_size(tmp_path, out, used):
@@ -477,12 +477,12 @@ def test_each_of_a_mixed_folder_is_a_result_or_a_line(tmp_path, out, fakes, use)
     axes = {"axes": "ZYX"}
     tifffile.imwrite(home / "nosize.tif", array[0], metadata=axes, photometric="minisblack")
     results = segment([home], out, frame="all")
-    found = {own.output.stem: own.message for own in results if own.status == "failed"}
-    assert list(found) == ["nosize"]
-    assert "--spacing assume for 1 x 1 x 1 µm" in found["nosize"]
-    assert {own.output.stem for own in results} == {"a", "movie_frame-0", "movie_frame-1", "nosize"}
+    failed = {result.output.stem: result.message for result in results if result.status == "failed"}
+    assert list(failed) == ["nosize"]
+    assert "--spacing assume for 1 x 1 x 1 µm" in failed["nosize"]
+    assert {row.output.stem for row in results} == {"a", "movie_frame-0", "movie_frame-1", "nosize"}
     more = segment([home], out, frame="all", spacing="assume")
-    assert [own.output.stem for own in more if own.status == "written"] == ["nosize"]
+    assert [result.output.stem for result in more if result.status == "written"] == ["nosize"]
     results = segment([home / "a.tif", home / "a.png"], tmp_path / "o")
     assert {result.output.stem for result in results} == {"a", "a_png"}
 
@@ -498,10 +498,10 @@ def test_each_of_a_mixed_folder_is_a_result_or_a_line(tmp_path, out, fakes, use)
 )
 def test_an_output_is_of_the_kind_of_its_image(images, tmp_path, out, used, name, output):
     write(tmp_path / "in" / name, read(images / "one.tif"))
-    (found,) = segment([tmp_path / "in" / name], out)
-    assert (found.output, found.status) == (out / output, "written")
-    assert (read(found.output).array > 0).sum() == 2 * 3 * 4
-    assert read(found.output).spacing == (2.0, 0.5, 0.5)
+    (result,) = segment([tmp_path / "in" / name], out)
+    assert (result.output, result.status) == (out / output, "written")
+    assert (read(result.output).array > 0).sum() == 2 * 3 * 4
+    assert read(result.output).spacing == (2.0, 0.5, 0.5)
     assert {path.name for path in out.iterdir()} == {
         "a.json",
         "a.png",
@@ -511,21 +511,21 @@ def test_an_output_is_of_the_kind_of_its_image(images, tmp_path, out, used, name
     }
     (again,) = segment([tmp_path / "in"], out)
     assert again.status == "there already"
-    remove(found.output)
+    remove(result.output)
     (third,) = segment([tmp_path / "in"], out)
     assert third.status == "written"
 
 
 @pytest.mark.parametrize(
-    "given, out, line",
+    "sources, out, line",
     [
         ([], "out", "is given: name files, folders of them, or lists"),
         (["", "one.tif"], "out", "images need different names, found"),
         (["one.tif"], "images", "one.tif; name another folder"),
     ],
 )
-def test_explains(images, tmp_path, given, out, line):
-    refused(line, segment, [images / name for name in given], tmp_path / out, engine="process")
+def test_explains(images, tmp_path, sources, out, line):
+    refused(line, segment, [images / name for name in sources], tmp_path / out, engine="process")
 
 
 def test_an_image_is_not_replaced_by_the_picture_of_its_result(images):

@@ -38,8 +38,8 @@ def run(planes, runs, fakes, use, quiet):
 
     def run(**options):
         engine = use(fakes.Engine(fakes.bright))
-        given = BenchmarkOptions(runs=runs, **{"dataset": str(planes), **options})
-        return benchmark_command(given, quiet), quiet.export_text(), engine
+        settings = BenchmarkOptions(runs=runs, **{"dataset": str(planes), **options})
+        return benchmark_command(settings, quiet), quiet.export_text(), engine
 
     return run
 
@@ -65,8 +65,8 @@ def test_a_report_is_kept_until_something_that_decides_it_changes(run, runs):
         assert (code, engine.calls) == (0, [])
         return page.stat().st_ino == before, text
 
-    kept, text = again()
-    assert kept
+    unchanged, text = again()
+    assert unchanged
     assert "6 results are there already, and their report" in text
     assert text.splitlines()[-7:] == first.splitlines()[-7:]
     whole = page.read_bytes()
@@ -162,8 +162,8 @@ def test_an_image_of_others_alone_runs_no_algorithm_of_ours():
 
     assert beside() == (TASKS["enhance"], [], {})
     assert beside(task="fuse") == (TASKS["fuse"], [], {})
-    task, found, _ = beside("watershed")
-    assert (task.name, [one.name for one in found]) == ("segment", ["watershed"])
+    task, manifests, _ = beside("watershed")
+    assert (task.name, [one.name for one in manifests]) == ("segment", ["watershed"])
     refused("no algorithm called 'watershd'; did you mean", beside, "watershd")
 
 
@@ -203,12 +203,12 @@ def test_several_datasets_are_one_run_with_their_names_in_the_scores(
     assert "\nblind report: " in text
     (folder,) = runs.glob("planes+more*")
     scores = pd.read_csv(folder / "report/scores.csv")
-    own = scores[(scores["algorithm"] == "watershed") & (scores["metric"] == "SEG")]
-    assert dict(zip(own["case"], own["dataset"], strict=True)) == {
+    rows = scores[(scores["algorithm"] == "watershed") & (scores["metric"] == "SEG")]
+    assert dict(zip(rows["case"], rows["dataset"], strict=True)) == {
         **{f"planes-{name}": "planes" for name in "abc"},
         **{f"more_by_hand-{name}": "more, by hand" for name in "abc"},
     }  # fmt: skip
-    assert set(pd.read_csv(folder / "report/object_scores.csv")["case"]) == set(own["case"])
+    assert set(pd.read_csv(folder / "report/object_scores.csv")["case"]) == set(rows["case"])
     blind = pd.read_csv(folder / "blind/scores.csv")
     assert set(blind["dataset"]) == {"test"}
     assert all(name.startswith("blind_") for name in blind["case"].dropna())
@@ -280,14 +280,14 @@ def test_the_command_holds_what_decides_the_results(tmp_path):
 
 
 def test_a_shard_runs_its_cases_and_says_that_nothing_is_scored(run, runs):
-    own = {"algorithm": ["watershed"], "run": "x"}
-    _, text, engine = run(**own, shard=Shard(1, 2))
+    options = {"algorithm": ["watershed"], "run": "x"}
+    _, text, engine = run(**options, shard=Shard(1, 2))
     assert engine.calls == ["a", "c"]
     said = (
         "shard 1/2: 2 cases, nothing is scored: give the command without --shard after all shards"
     )
     assert text.splitlines()[-1] == said
-    assert run(**own, shard=Shard(4, 4))[0] == 0  # without a case
+    assert run(**options, shard=Shard(4, 4))[0] == 0  # without a case
     assert not (runs / "x/report").exists()
 
 

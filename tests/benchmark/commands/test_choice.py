@@ -43,13 +43,13 @@ def toy(monkeypatch):
         update={"name": "toy", "task": "fuse", "select": POLICY, "preference": 0}
     )
     simple = {"gaussian": {"N_SSIM": 0.03}}
-    own = {"axes": "ZYX", "spacing": SPACING}
+    stack = {"axes": "ZYX", "spacing": SPACING}
     cards = [
         card(name=name, task="fuse", describes=facts, scores={"x": {"N_SSIM": s}}, baselines=b)
         for name, facts, s, b in (
-            ("one", {**own, "channel": "nucleus", "study": 1}, 0.2, simple),
-            ("two", {**own, "channel": "membrane", "study": 2}, 0.2, simple),
-            ("bad", {**own, "channel": "nucleus", "study": 1}, 0.01, simple),
+            ("one", {**stack, "channel": "nucleus", "study": 1}, 0.2, simple),
+            ("two", {**stack, "channel": "membrane", "study": 2}, 0.2, simple),
+            ("bad", {**stack, "channel": "nucleus", "study": 1}, 0.01, simple),
             ("gaussian", {}, 0.03, {}),
         )
     ]
@@ -181,14 +181,14 @@ def test_the_choice_is_that_of_a_run(image, tmp_path, here):
 
 
 def test_what_is_given_counts_for_a_synthesiser(tmp_path, shown):
-    for dtype, given in ((np.uint16, "labels"), (np.float32, "sketch")):
-        write(tmp_path / f"{given}.tif", Volume(BALL.astype(dtype), SPACING))
+    for dtype, kind in ((np.uint16, "labels"), (np.float32, "sketch")):
+        write(tmp_path / f"{kind}.tif", Volume(BALL.astype(dtype), SPACING))
         code, lines = shown(
-            tmp_path / f"{given}.tif", task="synthesise", algorithm="diffusion", wide=True
+            tmp_path / f"{kind}.tif", task="synthesise", algorithm="diffusion", wide=True
         )
         assert code == 0
-        assert _rows(lines, "key")["given"] == [given, "input"]
-        assert any("made for given labels" in line for line in lines) == (given == "sketch")
+        assert _rows(lines, "key")["given"] == [kind, "input"]
+        assert any("made for given labels" in line for line in lines) == (kind == "sketch")
 
 
 def test_the_requests_of_a_folder_are_images_of_their_task(tmp_path, shown):

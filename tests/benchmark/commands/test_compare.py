@@ -73,7 +73,7 @@ def published(tmp_path):
 
 
 @pytest.fixture
-def own(tmp_path):
+def scores(tmp_path):
     """Return the scores of a report of ours, with controls."""
     rows = [
         ("cells", f"c{case}", name, metric, value + case / 100, "ok")
@@ -84,23 +84,23 @@ def own(tmp_path):
     return _table(tmp_path / "scores.csv", rows, "dataset case algorithm metric value status")
 
 
-def test_scores_of_a_report_are_ranked_by_their_board_without_controls(cli, own):
-    found = cli("rank", own, "--csv -")
-    assert found.exit_code == 0
-    rows = list(csv.DictReader(found.stdout.splitlines()))
-    found = [(row["place"], row["algorithm"], row["tier"]) for row in rows]
-    assert found == [("1", "net", "1"), ("2", "old", "2")]
+def test_scores_of_a_report_are_ranked_by_their_board_without_controls(cli, scores):
+    done = cli("rank", scores, "--csv -")
+    assert done.exit_code == 0
+    rows = list(csv.DictReader(done.stdout.splitlines()))
+    places = [(row["place"], row["algorithm"], row["tier"]) for row in rows]
+    assert places == [("1", "net", "1"), ("2", "old", "2")]
     assert float(rows[0]["SEG"]) == pytest.approx(0.8 + 0.035)
     assert rows[0]["interval"] == "1"
     assert rows[0]["P(first)"] == "1.0"
 
 
 def test_a_published_table_takes_its_tasks_as_datasets_or_as_metrics(cli, published):
-    found = cli("rank", published, "--dataset task --higher value --json -")
-    value = json.loads(found.stdout)
+    done = cli("rank", published, "--dataset task --higher value --json -")
+    value = json.loads(done.stdout)
     assert value["overall"]["algorithms"][0]["algorithm"] == "A1"
     assert (value["cases"], value["failed"]) == (30, 2)
-    assert "2 results missing, counted as failed: A3 on T1/c04, A3 on T2/c04" in found.stderr
+    assert "2 results missing, counted as failed: A3 on T1/c04, A3 on T2/c04" in done.stderr
     by_task = cli("rank", published, "--metric task --higher T1,T2 --json -")
     assert list(json.loads(by_task.stdout)["metrics"]) == ["T1", "T2"]
 
@@ -119,28 +119,28 @@ def test_hostile_names_are_data(cli, tmp_path):
     name = '=1+1"\x1b[31m<script>'
     rows = [(f"c{n}", who, "[bold]m", n / 9) for n in range(4) for who in (name, "b")][1:]
     path = _table(tmp_path / "hostile.csv", rows, "case algorithm metric value")
-    found = cli("rank", path, "--higher [bold]m")
-    assert found.exit_code == 0
-    assert "\x1b" not in found.stdout
-    assert "[bold]m" in found.stdout
+    done = cli("rank", path, "--higher [bold]m")
+    assert done.exit_code == 0
+    assert "\x1b" not in done.stdout
+    assert "[bold]m" in done.stdout
 
 
-def test_the_rule_names_its_options_and_files_are_one_table(cli, own, tmp_path):
+def test_the_rule_names_its_options_and_files_are_one_table(cli, scores, tmp_path):
     rule = cli(
-        "rank", own, "--draws 100 --seed 3 --alpha 0.1", "--failures left-out"
+        "rank", scores, "--draws 100 --seed 3 --alpha 0.1", "--failures left-out"
     ).stdout.splitlines()[-1]
     assert rule.startswith("Rank: mean of the ranks by mean SEG and by")
     assert "p < 0.1;" in rule
     assert "100 bootstrap samples of the cases, seed 3." in rule
     assert "left out for all" in rule
-    more = pd.read_csv(own)
+    more = pd.read_csv(scores)
     more = more[more["algorithm"] == "net"].assign(algorithm="other")
     more.to_csv(tmp_path / "more.csv", index=False)
-    value = json.loads(cli("rank", own, tmp_path / "more.csv", "--json -").stdout)
+    value = json.loads(cli("rank", scores, tmp_path / "more.csv", "--json -").stdout)
     assert [row["place"] for row in value["overall"]["algorithms"]] == [1, 1, 3]
 
 
-def test_mistakes_of_a_ranking_are_one_line(cli, own, published, tmp_path, monkeypatch):
+def test_mistakes_of_a_ranking_are_one_line(cli, scores, published, tmp_path, monkeypatch):
     text = tmp_path / "text.csv"
     text.write_text("case,algorithm,metric,value\n1,,SEG,0.1\n1,b,SEG,0.5\n")
     for line, *words in (
@@ -148,14 +148,14 @@ def test_mistakes_of_a_ranking_are_one_line(cli, own, published, tmp_path, monke
         ("expected the column patient (case), found", published, "--case patient"),
         (
             "two or more algorithms to rank, found 1 besides controls (net)",
-            own,
+            scores,
             "--controls old",
         ),
-        ("scores.csv: the table would overwrite it", own, "--csv", own),
-        ("controls odl: no such algorithm", own, "--controls odl"),
-        ("expected a level between 0 and 1", own, "--alpha 1"),
+        ("scores.csv: the table would overwrite it", scores, "--csv", scores),
+        ("controls odl: no such algorithm", scores, "--controls odl"),
+        ("expected a level between 0 and 1", scores, "--alpha 1"),
         ("name of an algorithm in every row", text),
     ):
         refused(line, cli, "rank", *words)
     monkeypatch.setattr("cytosuite.ranking.table.LARGEST", 800)
-    refused("draws 2000 of 8 cases: expected 100 at most", cli, "rank", own)
+    refused("draws 2000 of 8 cases: expected 100 at most", cli, "rank", scores)

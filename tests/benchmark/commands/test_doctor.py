@@ -47,11 +47,11 @@ def signs(cli):
 
 def test_on_a_healthy_machine_the_main_job_can_run(signs, machine):
     machine()
-    code, found = signs()
+    code, parts = signs()
     assert code == 0
-    assert {part for part, sign in found.items() if sign["state"] != "ok"} == {"gpu"}
-    assert found["machine"]["found"] == "4 cores, 32.0 GiB of memory free"
-    assert "numpy" in found["packages"]["found"]
+    assert {part for part, sign in parts.items() if sign["state"] != "ok"} == {"gpu"}
+    assert parts["machine"]["found"] == "4 cores, 32.0 GiB of memory free"
+    assert "numpy" in parts["packages"]["found"]
 
 
 @pytest.mark.parametrize("engine, code", [("process", 1), ("docker", 0)])
@@ -61,29 +61,29 @@ def test_networks_are_needed_by_plain_processes_alone(signs, monkeypatch, engine
         doctor, "extras", lambda: {"networks": ["scipy", "nowhere"], "own": ["gone"]}
     )
     monkeypatch.setattr(doctor, "install", lambda names: f"pip install {' '.join(names)}")
-    found_code, found = signs()
-    assert found_code == code
-    assert found["networks"]["found"].startswith("not installed: nowhere (networks as plain")
-    assert found["networks"]["mend"] == "pip install nowhere"
-    assert (found["own"]["state"], found["own"]["found"]) == ("lacks", "not installed: gone")
+    exit_code, parts = signs()
+    assert exit_code == code
+    assert parts["networks"]["found"].startswith("not installed: nowhere (networks as plain")
+    assert parts["networks"]["mend"] == "pip install nowhere"
+    assert (parts["own"]["state"], parts["own"]["found"]) == ("lacks", "not installed: gone")
 
 
 def test_a_disk_without_space_and_one_that_refuses_a_file_stop_the_main_job(signs, monkeypatch):
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: Space(9e9, 9e9, 2e8))
-    code, found = signs()
-    assert (code, found["disk"]["state"]) == (1, "FAIL")
-    assert "0.2 GB free for" in found["disk"]["found"]
-    assert "--runs" in found["disk"]["mend"]
+    code, parts = signs()
+    assert (code, parts["disk"]["state"]) == (1, "FAIL")
+    assert "0.2 GB free for" in parts["disk"]["found"]
+    assert "--runs" in parts["disk"]["mend"]
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: Space(9e9, 0, 9e9))
 
     def full(**_):
         raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
 
     monkeypatch.setattr(doctor.tempfile, "TemporaryFile", full)
-    code, found = signs()
-    assert (code, found["disk"]["state"], found["loops"]["state"]) == (1, "FAIL", "lacks")
-    assert "cannot be written (Disk quota exceeded)" in found["disk"]["found"]
-    assert "XDG_CACHE_HOME" in found["loops"]["mend"]
+    code, parts = signs()
+    assert (code, parts["disk"]["state"], parts["loops"]["state"]) == (1, "FAIL", "lacks")
+    assert "cannot be written (Disk quota exceeded)" in parts["disk"]["found"]
+    assert "XDG_CACHE_HOME" in parts["loops"]["mend"]
 
 
 def test_altered_weights_are_named(signs, monkeypatch, tmp_path):
@@ -92,9 +92,9 @@ def test_altered_weights_are_named(signs, monkeypatch, tmp_path):
     assert signs()[1]["models"]["state"] == "ok"
     weights = min((tmp_path / "u2net").glob("*.safetensors"))
     weights.write_bytes(weights.read_bytes()[:-1])
-    code, found = signs()
+    code, parts = signs()
     assert code == 1
-    assert f"{weights}: expected SHA-256" in found["models"]["found"]
+    assert f"{weights}: expected SHA-256" in parts["models"]["found"]
 
 
 def test_a_gpu_that_torch_cannot_use_has_a_remedy(signs, machine, monkeypatch):
@@ -126,9 +126,9 @@ def test_engines_of_containers_answer_or_say_why(monkeypatch, tmp_path):
     monkeypatch.setattr(doctor, "need_docker", answers)
     monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: Space(9e9, 0, 2e9))
-    found = {sign.part: sign for sign in doctor._containers("docker")}
-    assert found["docker"] == ("docker", "ok", "27.1 answers", "")
-    assert found["images"].found == f"2.0 GB free for {tmp_path}, which needs about 3"
-    assert found["images"].state == "lacks"
-    assert found["podman"][2:] == ("no service of podman answers (nothing there)", "start it")
-    assert found["apptainer"].state == "lacks"
+    parts = {sign.part: sign for sign in doctor._containers("docker")}
+    assert parts["docker"] == ("docker", "ok", "27.1 answers", "")
+    assert parts["images"].found == f"2.0 GB free for {tmp_path}, which needs about 3"
+    assert parts["images"].state == "lacks"
+    assert parts["podman"][2:] == ("no service of podman answers (nothing there)", "start it")
+    assert parts["apptainer"].state == "lacks"

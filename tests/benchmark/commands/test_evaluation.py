@@ -21,16 +21,16 @@ from cytosuite.files import read_json, write_text
 
 
 @pytest.fixture
-def own(planes):
+def folder(planes):
     """Return a folder of annotated images, one of them with a blank and a point in its name."""
     for path in [*planes.rglob("b.tif")]:
         path.rename(path.with_stem("b 1.2"))
     return planes
 
 
-def test_a_folder_of_images(cli, own, tmp_path, runs):
+def test_a_folder_of_images(cli, folder, tmp_path, runs):
     out = tmp_path / "dist"
-    assert cli("build-evaluation", own, "--runs", runs, "--out", out).exit_code == 0
+    assert cli("build-evaluation", folder, "--runs", runs, "--out", out).exit_code == 0
     assert {path.name for path in out.iterdir()} == {
         "planes-evaluation.md", "planes-ground-truth.tar.gz", "planes-inputs",
     }  # fmt: skip
@@ -43,16 +43,16 @@ def test_a_folder_of_images(cli, own, tmp_path, runs):
     assert "`aggregates.SEG.mean`, desc" in text
     assert "`images/instance-labels`" in text
     # Its own files are replaced.
-    assert cli("build-evaluation", own, "--runs", runs, "--out", out).exit_code == 0
+    assert cli("build-evaluation", folder, "--runs", runs, "--out", out).exit_code == 0
 
 
-def test_another_folder_of_that_name_is_left_alone(cli, own, tmp_path, runs):
+def test_another_folder_of_that_name_is_left_alone(cli, folder, tmp_path, runs):
     write_text(tmp_path / "dist/planes-inputs/mine.txt", "")
     refused(
         "planes-inputs: the folder is not empty",
         cli,
         "build-evaluation",
-        own,
+        folder,
         "--runs",
         runs,
         "--out",
@@ -120,9 +120,11 @@ def test_the_part_of_a_folder_is_asked_of_the_dataset(rehearsed, part):
 def test_an_archive_with_its_models_apart_needs_their_tarball(rehearsed, client, tmp_path):
     manifest = algorithms()["watershed"]
     dist = tmp_path / "dist"
-    made = export(client, Submission(manifest, image_tag("watershed"), "exec", "apart"), ROOT, dist)
-    archive = str(dist / made["image"]["file"])
-    tarball = str(dist / made["models"]["file"])
+    files = export(
+        client, Submission(manifest, image_tag("watershed"), "exec", "apart"), ROOT, dist
+    )
+    archive = str(dist / files["image"]["file"])
+    tarball = str(dist / files["models"]["file"])
     try:
         passed, lines, _ = rehearsed(algorithm=archive, task="segment", model=tarball)
         assert passed, lines
@@ -131,7 +133,7 @@ def test_an_archive_with_its_models_apart_needs_their_tarball(rehearsed, client,
         assert not passed
         assert "no model card (*.json) in /opt/ml/model" in lines
     finally:
-        client.images.remove(made["image"]["id"], force=True)
+        client.images.remove(files["image"]["id"], force=True)
     assert Path(archive).is_file()
 
 

@@ -69,9 +69,9 @@ def test_findings_are_listed_the_grave_ones_first(cli, tmp_path):
     several = cli("preflight", Image().save(tmp_path / "a.tar.gz"), bad, tmp_path)
     assert several.exit_code == 1
     assert several.output.splitlines()[-1].startswith("verdict: do not upload: ")
-    found = cli("preflight", bad)
-    assert found.exit_code == 1
-    lines = found.output.splitlines()
+    done = cli("preflight", bad)
+    assert done.exit_code == 1
+    lines = done.output.splitlines()
     assert [line.split()[0] for line in lines[1:-1:2]] == ["error", "warning", "note"]
     assert lines[1] == "  error  image.user-root  bad.tar.gz: config.User: it runs as root"
     assert lines[2] == (

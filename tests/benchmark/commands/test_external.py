@@ -25,8 +25,8 @@ def test_a_file_of_sockets_is_read_and_refused_with_its_place(tmp_path):
     assert read_sockets(None, SEGMENT).inputs is None
 
 
-def _options(**given):
-    return BenchmarkOptions(dataset="spheroid", **given)
+def _options(**options):
+    return BenchmarkOptions(dataset="spheroid", **options)
 
 
 def test_plain_processes_refuse_images_of_others(quiet):
@@ -52,8 +52,8 @@ def daemon(monkeypatch):
 
 def test_an_image_is_given_to_the_engine_with_its_api(daemon, quiet):
     engine = DockerEngine(object())
-    (found,) = take_in(["lab/net:v2"], [], SEGMENT, engine, _options(), quiet)
-    assert (found.name, found.title, found.task) == ("net_v2", "lab/net:v2", "segment")
+    (manifest,) = take_in(["lab/net:v2"], [], SEGMENT, engine, _options(), quiet)
+    assert (manifest.name, manifest.title, manifest.task) == ("net_v2", "lab/net:v2", "segment")
     assert (engine.externals["net_v2"].api, engine.voice) == ("exec", "")
     daemon.labels = {"org.grand-challenge.api-method": "invoke"}
     take_in(["lab/net:v2"], [], SEGMENT, engine, _options(), quiet)

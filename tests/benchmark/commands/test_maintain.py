@@ -55,11 +55,11 @@ def test_accept_copies_the_scores_of_a_run(cli, tmp_path, monkeypatch):
 
     run = shutil.copytree(ROOT / "benchmark/accepted/spheroid", tmp_path / "run")
     keep = accepted.accept
-    kept = tmp_path / "kept"
-    monkeypatch.setattr(accepted, "accept", lambda *words: keep(*words, kept))
+    home = tmp_path / "kept"
+    monkeypatch.setattr(accepted, "accept", lambda *words: keep(*words, home))
     done = cli("maintain accept", run, "--name mine --title Mine")
-    assert done.stdout == f"written: {kept / 'mine'}\n"
-    assert read_json(kept / "mine/run.json")["title"] == "Mine"
+    assert done.stdout == f"written: {home / 'mine'}\n"
+    assert read_json(home / "mine/run.json")["title"] == "Mine"
     refused("plain folder name", cli, "maintain accept", run, "--name ../elsewhere")
 
 
@@ -67,10 +67,10 @@ def test_tables_are_checked_without_a_change(cli, monkeypatch):
     from cytosuite.benchmark.scores.comparison import documents
 
     before = (ROOT / "README.md").read_bytes()
-    monkeypatch.setattr(documents, "outdated", lambda known: ["README.md: stale"])
+    monkeypatch.setattr(documents, "outdated", lambda _: ["README.md: stale"])
     done = cli("maintain tables --check")
     assert (done.exit_code, done.stdout) == (1, "stale: README.md: stale\n")
-    monkeypatch.setattr(documents, "outdated", lambda known: [])
+    monkeypatch.setattr(documents, "outdated", lambda _: [])
     done = cli("maintain tables --check")
     assert done.exit_code == 0, f"{done.stdout}make tables writes them"
     assert (ROOT / "README.md").read_bytes() == before
@@ -96,8 +96,8 @@ def test_a_simulation_of_the_same_data_is_known_again_by_new_sources(cli, tmp_pa
 def test_a_parameter_file_becomes_a_recipe_with_its_gaps_named(cli, tmp_path):
     path = tmp_path / "params.json"
     write_json(path, {"dc_baseline": 15, "noise_poisson_factor": 0.5, "use_gpu_conv": 1})
-    found = cli("maintain migrate", path, "--out", tmp_path / "old.toml")
-    assert "not translated: use_gpu_conv" in found.output
+    done = cli("maintain migrate", path, "--out", tmp_path / "old.toml")
+    assert "not translated: use_gpu_conv" in done.output
     recipe = read_recipe(tmp_path / "old.toml")
     assert (recipe.parameters["camera"]["offset"], recipe.parameters["camera"]["gain"]) == (15, 2)
     assert "# not translated: use_gpu_conv" in (tmp_path / "old.toml").read_text()

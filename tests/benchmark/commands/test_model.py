@@ -31,8 +31,8 @@ BYTES = b"not looked into without the algorithm"
 @pytest.fixture
 def place(tmp_path, monkeypatch):
     """Return the current folder, in which an installed package writes."""
-    for own in (places, module):
-        monkeypatch.setattr(own, "CHECKOUT", False)
+    for part in (places, module):
+        monkeypatch.setattr(part, "CHECKOUT", False)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -46,16 +46,16 @@ def untested(monkeypatch):
 
 
 def _card(**changes):
-    own = read_json(PLANES)
-    own |= {"name": "theirs", "weights": "any.safetensors", "sha256": sha(BYTES)}
-    return own | changes
+    card = read_json(PLANES)
+    card |= {"name": "theirs", "weights": "any.safetensors", "sha256": sha(BYTES)}
+    return card | changes
 
 
 def _zip(path, members=None, **changes):
     """Write what a colleague sends: a card and its weights, or other members."""
-    found = {"theirs.json": json.dumps(_card(**changes)), "any.safetensors": BYTES}
+    files = {"theirs.json": json.dumps(_card(**changes)), "any.safetensors": BYTES}
     with zipfile.ZipFile(path, "w") as archive:
-        for name, content in (found if members is None else members).items():
+        for name, content in (files if members is None else members).items():
             archive.writestr(name, content)
     return path
 
@@ -65,11 +65,11 @@ def _left(place):
 
 
 def test_a_packed_model_is_installed_elsewhere_and_removed(place, cli, untested, monkeypatch):
-    own = place / "weights/watershed"
+    home = place / "weights/watershed"
     cli("model install", _zip(place / "a.zip"))
     assert [card.name for card in untested] == ["theirs"]
-    assert read_card(own / "theirs.json").weights == "theirs.safetensors"
-    assert not read_card(own / "theirs.json").adopted
+    assert read_card(home / "theirs.json").weights == "theirs.safetensors"
+    assert not read_card(home / "theirs.json").adopted
     done = cli("model pack theirs")
     assert sha((place / "theirs.zip").read_bytes()) in done.output
     cli("model pack theirs --out sent.zip")
@@ -78,9 +78,9 @@ def test_a_packed_model_is_installed_elsewhere_and_removed(place, cli, untested,
     monkeypatch.chdir(there)
     done = cli("model install", place / "sent.zip", "--name mine")
     assert "use: cytosuite segment IMAGES --algorithm watershed --model mine" in done.output
-    found = there / "weights/watershed"
-    assert (found / "mine.safetensors").read_bytes() == BYTES
-    before, after = (read_json(p) for p in (own / "theirs.json", found / "mine.json"))
+    target = there / "weights/watershed"
+    assert (target / "mine.safetensors").read_bytes() == BYTES
+    before, after = (read_json(p) for p in (home / "theirs.json", target / "mine.json"))
     assert after == before | {"name": "mine", "weights": "mine.safetensors"}
     cli("model remove watershed:mine")
     assert _left(there) == []
@@ -164,34 +164,34 @@ def test_whenever_a_replacement_is_killed_there_is_the_old_model_or_the_new(
 
         return changed
 
-    own = place / "weights/watershed/theirs.json"
+    theirs = place / "weights/watershed/theirs.json"
     former = _zip(place / "a.zip", description="old")
     members = {
         "theirs.json": json.dumps(_card(description="new", sha256=sha(b"new"))),
         "any.safetensors": b"new",
     }
     packed = _zip(place / "b.zip", members)
-    found = []
-    while not found or found[-1] is Killed:
-        cli("model install", former, *(["--overwrite"] if own.exists() else []))
-        left = [None] * len(found)
+    endings = []
+    while not endings or endings[-1] is Killed:
+        cli("model install", former, *(["--overwrite"] if theirs.exists() else []))
+        left = [None] * len(endings)
         with monkeypatch.context() as patch:
             for name in ("replace", "rename", "unlink", "rmdir"):
                 patch.setattr(os, name, limited(getattr(os, name)))
             try:
                 cli("model install", packed, "--overwrite")
-                found.append("done")
+                endings.append("done")
             except Killed:
-                found.append(Killed)
-        model = open_model(own.parent, read_card(own))  # of the right digest
+                endings.append(Killed)
+        model = open_model(theirs.parent, read_card(theirs))  # of the right digest
         assert (model.card.description, model.weights.read_bytes()) in (
             ("old", BYTES),
             ("new", b"new"),
         )
-    assert len(found) > 4
-    assert sum(path.name[0] != "." for path in own.parent.iterdir()) == 2
+    assert len(endings) > 4
+    assert sum(path.name[0] != "." for path in theirs.parent.iterdir()) == 2
     cli("model remove watershed:theirs")
-    assert not [*own.parent.glob("[!.]*")]
+    assert not [*theirs.parent.glob("[!.]*")]
 
 
 def test_in_a_checkout_what_git_knows_stays():
@@ -256,7 +256,7 @@ def test_weights_of_torch_are_neither_built_nor_exported(command, tmp_path, cli,
 
 
 @pytest.fixture
-def own(tmp_path, monkeypatch):
+def home(tmp_path, monkeypatch):
     """Return the folder of models of watershed in a checkout, with two of one's own."""
     shutil.copytree(WEIGHTS / "watershed", home := tmp_path / "weights/watershed")
     for place in (module, models, places):
@@ -278,7 +278,7 @@ def _chosen_for_both():
     return [_chosen(axes=axes) for axes in ("YX", "ZYX")]
 
 
-def test_a_model_is_in_use_until_another_takes_its_place(own, cli, tmp_path):
+def test_a_model_is_in_use_until_another_takes_its_place(home, cli, tmp_path):
     assert "all images with axes YX" in cli("model use mine").output
     cli("model use watershed:stack")
     assert _chosen_for_both() == ["mine", "stack"]
@@ -292,31 +292,31 @@ def test_a_model_is_in_use_until_another_takes_its_place(own, cli, tmp_path):
     cli("model use other --off")
     cli("model remove stack")
     assert _chosen_for_both() == ["nuclei-2d", "embryo-nuclei-3d"]
-    assert not (own / "use.rules").exists()
+    assert not (home / "use.rules").exists()
 
 
-def test_a_model_ends_for_the_named_images_alone(own, cli):
+def test_a_model_ends_for_the_named_images_alone(home, cli):
     for sample in ("x", "y"):
         cli("model use other --for", f"sample={sample}")
     assert "no longer in use for " in cli("model use other --off --for sample=x").output
     assert [_chosen(axes="YX", sample=name) == "other" for name in "xy"] == [False, True]
 
 
-def test_a_rule_without_its_model_and_an_image_that_is_none_are_one_line(own, cli, tmp_path):
+def test_a_rule_without_its_model_and_an_image_that_is_none_are_one_line(home, cli, tmp_path):
     refused("expected a folder, or key=value", cli, "model use mine --for nowhere")
-    cli("model use", own / "mine.json", "--off")
-    copy = shutil.copy(own / "mine.json", tmp_path / "mine.json")
+    cli("model use", home / "mine.json", "--off")
+    copy = shutil.copy(home / "mine.json", tmp_path / "mine.json")
     refused("models are chosen from ", cli, "model use", copy)
-    (own / "use.rules").write_text('{"use": [{"model": "gone"}]}')
+    (home / "use.rules").write_text('{"use": [{"model": "gone"}]}')
     with pytest.raises(ModelError, match=r"use.rules: there is no model called gone; remove its r"):
         _chosen(axes="YX")
 
 
-def test_where_no_model_has_scores_the_first_stays_in_use(own, cli, untested):
-    for path in own.glob("*.json"):
+def test_where_no_model_has_scores_the_first_stays_in_use(home, cli, untested):
+    for path in home.glob("*.json"):
         path.unlink()
     for name in ("first", "second", "third"):
-        cli("model install", _zip(own.parent / "a.zip", scores={}), "--name", name)
+        cli("model install", _zip(home.parent / "a.zip", scores={}), "--name", name)
         assert _chosen(axes="YX") == "first", name
 
 
@@ -353,14 +353,14 @@ def test_added_weights_are_the_same(net, place, cli):
     done = cli(net[1]({}), "--describes study=organoid,sample= --authors 'A. C.'")
     assert "pass  2D: finds one nucleus" in done.output
     home = place / "weights/cellpose3d"
-    found = read_card(home / "theirs.json")
-    assert (found.describes["study"], found.describes["channel"]) == ("organoid", "nucleus")
-    assert "sample" not in found.describes
-    assert (found.authors, found.license, found.scores) == ("A. C.", "NOASSERTION", {})
-    assert found.trained["like"] == "cellpose3d:culture-nuclei-2d"
+    card = read_card(home / "theirs.json")
+    assert (card.describes["study"], card.describes["channel"]) == ("organoid", "nucleus")
+    assert "sample" not in card.describes
+    assert (card.authors, card.license, card.scores) == ("A. C.", "NOASSERTION", {})
+    assert card.trained["like"] == "cellpose3d:culture-nuclei-2d"
     from safetensors.torch import load_file
 
-    theirs = load_file(open_model(home, found).weights)
+    theirs = load_file(open_model(home, card).weights)
     assert theirs.keys() == net[0].keys()
     assert all(theirs[name].equal(value) for name, value in net[0].items())
 

@@ -150,8 +150,8 @@ def teams(request, tmp_path_factory):
 def records(out, team):
     """Return status and message of each case of a team."""
     files = {case: out / team / case / "record.json" for case in CASES}
-    found = {case: read_json(path) for case, path in files.items()}
-    return {case: f"{own['status']}: {own['message']}" for case, own in found.items()}
+    by_case = {case: read_json(path) for case, path in files.items()}
+    return {case: f"{record['status']}: {record['message']}" for case, record in by_case.items()}
 
 
 @pytest.mark.parametrize(
@@ -161,21 +161,21 @@ def test_each_defect_is_a_row_and_the_good_team_keeps_its_numbers(teams, option)
     kind, home, good = teams
     words = {"truth": "data", "task": TASKS[kind], **OPTIONS[option]}
     truth = f"data/{participants.TRUTHS[TASKS[kind]]}"
-    given = {key: truth if word is TRUTH else word for key, word in words.items()}
-    given |= {key: home / given[key] for key in given.keys() & {*FILES}}
+    arguments = {key: truth if word is TRUTH else word for key, word in words.items()}
+    arguments |= {key: home / arguments[key] for key in arguments.keys() & {*FILES}}
     alone = home / f"reports/{option}-alone"
     out = home / "reports" / option
-    assert report(alone, good, **given)[0] == 0
+    assert report(alone, good, **arguments)[0] == 0
     others = [good.with_name(defect.__name__) for defect in (*DEFECTS, *EMPTY)]
-    code, text = report(out, good, *others, **given)
+    code, text = report(out, good, *others, **arguments)
     assert code == 1
     assert scores(out, "good") == scores(alone, "good") != {}
     for defect in DEFECTS:
-        found = records(out, defect.__name__)
-        assert found["a"].startswith(defect.__doc__)
-        assert len(found["a"]) > len("bad output: ")
-        assert found["b"] == "ok: "
+        lines = records(out, defect.__name__)
+        assert lines["a"].startswith(defect.__doc__)
+        assert len(lines["a"]) > len("bad output: ")
+        assert lines["b"] == "ok: "
     for defect in EMPTY:
-        found = records(out, defect.__name__)
-        assert all(line.startswith("missing output: ") for line in found.values())
+        lines = records(out, defect.__name__)
+        assert all(line.startswith("missing output: ") for line in lines.values())
         assert text.count(f"note: {defect.__name__}: {defect.__doc__}") == 1

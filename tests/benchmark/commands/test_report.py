@@ -29,8 +29,10 @@ def report(tmp_path, monkeypatch, quiet):
     monkeypatch.chdir(tmp_path)
 
     def make(*sources, out="out", **options):
-        given = ReportOptions(sources=[str(s) for s in sources], out=out and Path(out), **options)
-        return report_command(given, quiet), quiet.export_text()
+        settings = ReportOptions(
+            sources=[str(s) for s in sources], out=out and Path(out), **options
+        )
+        return report_command(settings, quiet), quiet.export_text()
 
     return make
 
@@ -253,8 +255,8 @@ def unlike(run, mine, planes):
 
 @pytest.mark.parametrize("mistake", [other_names, two_lines, without_labels, unlike])
 def test_a_mistake_is_one_line(mistake, run, report, predictions, planes):
-    given = mistake(run, predictions, planes)
-    refused(mistake.__doc__, report, *given.pop("sources"), **given)
+    arguments = mistake(run, predictions, planes)
+    refused(mistake.__doc__, report, *arguments.pop("sources"), **arguments)
 
 
 def test_folders_of_tracks_are_refused_with_the_way():

@@ -70,19 +70,19 @@ def test_overlap_restored_is_that_of_a_segmenter_that_the_scores_name(tmp_path, 
 
 
 def test_folders_are_matched_by_name_and_a_missing_prediction_has_the_worst_value(folders):
-    found = scored(*folders, ["SEG", "DET"])
-    assert found["case"] == {
+    scores = scored(*folders, ["SEG", "DET"])
+    assert scores["case"] == {
         "a": {"SEG": 1.0, "DET": 1.0},
         "b": {"SEG": 0.5, "DET": 0.5},
         "c": {"SEG": 0.0, "DET": 0.0},
     }
-    assert found["failed"] == ["c"]
+    assert scores["failed"] == ["c"]
     for place in folders:
         stack = Volume(TWO, (2.0, 0.5, 0.5), "ZYX")
         write_named(place / "a.h5", {"raw": stack.like(TWO + 7), "label": stack}, False)
         (place / "a.tif").unlink()
-    assert scored(*folders, ["SEG", "DET"]) == found
-    assert found["aggregates"]["SEG"] == {
+    assert scored(*folders, ["SEG", "DET"]) == scores
+    assert scores["aggregates"]["SEG"] == {
         "mean": 0.5,
         "median": 0.5,
         "min": 0,
@@ -101,15 +101,15 @@ def test_planes_of_the_challenge_are_compared_with_their_plane_of_the_frame(tmp_
         _write(tmp_path / f"SEG/man_seg_000_00{plane}.tif", labels)
     path = _write(tmp_path / f"01_RES/{name}.tif", TWO)
     _write(tmp_path / f"01_RES/{name[:-1]}1.tif", _labels())  # of the next frame
-    found = scored(tmp_path / "SEG", tmp_path / "01_RES", ["SEG"], spacing=(1.0, 0.5, 0.5))
-    assert {case: scores["SEG"] for case, scores in found["case"].items()} == {
+    scores = scored(tmp_path / "SEG", tmp_path / "01_RES", ["SEG"], spacing=(1.0, 0.5, 0.5))
+    assert {case: row["SEG"] for case, row in scores["case"].items()} == {
         "man_seg_000_000": 1.0,
         "man_seg_000_003": 0.5,
     }
     _write(path, TWO[:2])
-    found = scored(tmp_path / "SEG", tmp_path / "01_RES", ["SEG"])
-    assert found["failed"] == ["man_seg_000_003"]
-    assert found["doubts"][-1].endswith(f"{path}: expected a plane 3, found 2")
+    scores = scored(tmp_path / "SEG", tmp_path / "01_RES", ["SEG"])
+    assert scores["failed"] == ["man_seg_000_003"]
+    assert scores["doubts"][-1].endswith(f"{path}: expected a plane 3, found 2")
 
 
 def test_a_prediction_that_cannot_be_scored_fails_its_case_alone(folders):
@@ -117,12 +117,12 @@ def test_a_prediction_that_cannot_be_scored_fails_its_case_alone(folders):
     expected = scored(truth, prediction, ["SEG", "Dice"])
     (prediction / "c.tif").write_bytes(b"broken")
     _write(prediction / "d.tif", TWO)
-    found = scored(truth, prediction, ["SEG", "Dice"])
-    spare, line = found.pop("doubts")
+    scores = scored(truth, prediction, ["SEG", "Dice"])
+    spare, line = scores.pop("doubts")
     assert spare == "no truth of this name in 1 file (d): not scored"
     assert line.startswith(f"c: the prediction cannot be scored: {prediction / 'c.tif'}: cannot be")
     del expected["doubts"]
-    assert found == expected
+    assert scores == expected
     for name in ("a.tif", "b.mha"):
         _write(prediction / name, TWO[:2])
     shape = "must have the same shape"
@@ -133,19 +133,19 @@ def test_a_prediction_that_cannot_be_scored_fails_its_case_alone(folders):
     line = f"{bad}: truth: labels must be of an integer"
     refused(line, scored, bad, prediction / "b.mha", ["SEG"])
     _write(prediction / "a.tif", TWO)
-    found = scored(truth, prediction, ["SEG"], objects=table)
-    assert found["aggregates"]["SEG"]["failed"] == 2
-    assert found["case"] == {"a": {"SEG": 1.0}, "b": {}, "c": {"SEG": 0.0}}
-    assert (found["failed"], found["aggregates"]["SEG"]["pooled"]) == (["b", "c"], 0.5)
-    assert found["doubts"][1].startswith(line)
+    scores = scored(truth, prediction, ["SEG"], objects=table)
+    assert scores["aggregates"]["SEG"]["failed"] == 2
+    assert scores["case"] == {"a": {"SEG": 1.0}, "b": {}, "c": {"SEG": 0.0}}
+    assert (scores["failed"], scores["aggregates"]["SEG"]["pooled"]) == (["b", "c"], 0.5)
+    assert scores["doubts"][1].startswith(line)
 
 
 def test_a_metric_or_table_that_refuses_a_truth_leaves_all_others(folders):
     ((truth, _), table), squares = (folders, folders[0] / "o.csv"), np.arange(576) ** 2 % 97
     _write(truth / "b.tif", squares.astype(np.uint16).reshape(4, 12, 12))
-    found = scored(truth, truth, ["SSIM", "MAE", "SEG"], data_range=1.0, objects=table)
-    assert found["case"]["b"] == {"MAE": 0.0, "SEG": 1.0}
-    lines = " ".join(found["doubts"])
+    scores = scored(truth, truth, ["SSIM", "MAE", "SEG"], data_range=1.0, objects=table)
+    assert scores["case"]["b"] == {"MAE": 0.0, "SEG": 1.0}
+    lines = " ".join(scores["doubts"])
     assert "not scored in 3 files (truth a, truth b, truth c): SSIM: axis 0 of shape" in lines
     assert "objects not listed in 1 file (truth b): objects are not measured: " in lines
 
@@ -179,21 +179,21 @@ def test_distances_between_surfaces_are_in_micrometres_of_the_file(tmp_path):
     assert "the numbers were read as µm" in in_mm["doubts"][0]
     _write(truth, cube, spacing_source="assumed")
     for metric in ("ASSD", "edge_degradation"):
-        found = [scored(truth, truth, [metric], spacing=size)["doubts"] for size in sizes]
-        assert [len(lines) for lines in found] == [1, 0]
+        doubts = [scored(truth, truth, [metric], spacing=size)["doubts"] for size in sizes]
+        assert [len(lines) for lines in doubts] == [1, 0]
 
 
 def test_metrics_of_objects_need_their_labels(tmp_path, rng):
     labels = _labels((0, 1, 1), (0, 6, 6), (2, 6, 1))
     _write(tmp_path / "images/a.tif", rng.random(labels.shape).astype(np.float32) + labels)
     _write(tmp_path / "labels/a.tif", labels)
-    given = tmp_path / "images", tmp_path / "images", ["object_similarity"]
-    refused("object_similarity needs --truth-labels", scored, *given)
+    arguments = tmp_path / "images", tmp_path / "images", ["object_similarity"]
+    refused("object_similarity needs --truth-labels", scored, *arguments)
     folder = tmp_path / "labels"
-    found = scored(*given, truth_labels=folder, prediction_labels=folder)
-    assert found["aggregates"]["object_similarity"]["set"] == pytest.approx(1.0)
-    found = scored(*given[:2], ["label_AUC"], image=given[0], truth_labels=folder)
-    assert found["aggregates"]["label_AUC"]["mean"] == 1
+    scores = scored(*arguments, truth_labels=folder, prediction_labels=folder)
+    assert scores["aggregates"]["object_similarity"]["set"] == pytest.approx(1.0)
+    scores = scored(*arguments[:2], ["label_AUC"], image=arguments[0], truth_labels=folder)
+    assert scores["aggregates"]["label_AUC"]["mean"] == 1
 
 
 def test_published_limits_of_edges_on_demand(tmp_path):
@@ -225,18 +225,18 @@ def tracks(tmp_path):
 
 def test_tracks_are_scored_by_sequence(tracks):
     for sides in ((tracks / "01_GT", tracks / "01_RES"), (tracks, tracks)):
-        found = scored(*sides, ["tra", "LNK"])
-        assert found["case"] == {"01": {"TRA": 1.0, "LNK": 1.0}}
-        assert found["aggregates"]["TRA"]["mean"] == 1.0
+        scores = scored(*sides, ["tra", "LNK"])
+        assert scores["case"] == {"01": {"TRA": 1.0, "LNK": 1.0}}
+        assert scores["aggregates"]["TRA"]["mean"] == 1.0
     for number, lost in (("02", "02_RES/res_track.txt"), ("03", "03_GT/TRA/man_track000.tif")):
         for end in ("GT", "RES"):
             shutil.copytree(tracks / f"01_{end}", tracks / f"{number}_{end}")
         (tracks / lost).unlink()
-    found = scored(tracks, tracks, ["tra", "AOGM"])
-    assert found["case"] == {"01": {"TRA": 1.0, "AOGM": 0.0}, "02": {"TRA": 0.0}, "03": {}}
-    assert found["failed"] == ["02", "03"]
+    scores = scored(tracks, tracks, ["tra", "AOGM"])
+    assert scores["case"] == {"01": {"TRA": 1.0, "AOGM": 0.0}, "02": {"TRA": 0.0}, "03": {}}
+    assert scores["failed"] == ["02", "03"]
     lines = r"02_RES: res_track.txt is missing; exp.* .*man_track000.tif: no such file"
-    assert re.search(lines, " ".join(found["doubts"]))
+    assert re.search(lines, " ".join(scores["doubts"]))
 
 
 def test_a_grey_image_in_place_of_labels_is_a_doubt(tmp_path, cli, rng):
@@ -264,12 +264,12 @@ def test_an_ome_zarr_is_scored_as_the_tiff_is_in_memory_or_on_disk(tmp_path, mon
     zarr = tmp_path / "t2/a.ome.zarr"
     second = tmp_path / "p2"
     truth = TWO
-    found = _labels((0, 0, 1), (2, 6, 6))
-    plain = _write(tmp_path / "t/a.tif", truth), _write(tmp_path / "p/a.tif", found)
+    labels = _labels((0, 0, 1), (2, 6, 6))
+    plain = _write(tmp_path / "t/a.tif", truth), _write(tmp_path / "p/a.tif", labels)
     table = tmp_path / "plain.csv"
     expected = scored(*plain, objects=table)
     _write(zarr, truth)
-    _write(second / "a.ozx", found)
+    _write(second / "a.ozx", labels)
     Image.new("RGB", (4, 4)).save(second / "a.png")  # a preview
     for kind, sides in {
         "files": (zarr, second / "a.ozx"),
@@ -307,8 +307,10 @@ def test_outputs_have_the_name_of_the_view_or_of_the_truth(tmp_path, name):
         image_2_nucleus_angle=VIEW,  # a view alone
     )
     answers = _volumes(tmp_path / "answers", **{name: ANSWER})
-    found = scored(challenge, answers, ["n_ssim", "ssim", "psnr"], image=challenge, data_range=9000)
-    assert found["case"] == {"image_1_nucleus_fused": pytest.approx(EXPECTED)}
+    scores = scored(
+        challenge, answers, ["n_ssim", "ssim", "psnr"], image=challenge, data_range=9000
+    )
+    assert scores["case"] == {"image_1_nucleus_fused": pytest.approx(EXPECTED)}
     assert all(0.3 < EXPECTED[name] < 1 for name in ("N_SSIM", "SSIM"))
 
 
@@ -351,8 +353,8 @@ def test_explains(folders, tmp_path, monkeypatch, change, line):
     _write(tmp_path / "strangers/x.tif", _labels())
     (tmp_path / "prediction/list.csv").write_text("case_1.tif")
     (tmp_path / "truth/doses.csv").write_text("case,dose\na,1\n")
-    given = {"truth": "truth", "prediction": "prediction"} | change
-    refused(line, scored, **{n: Path(v) if isinstance(v, str) else v for n, v in given.items()})
+    arguments = {"truth": "truth", "prediction": "prediction"} | change
+    refused(line, scored, **{n: Path(v) if isinstance(v, str) else v for n, v in arguments.items()})
     assert not (tmp_path / "o.csv").exists()
 
 
@@ -392,12 +394,12 @@ def test_tables_and_files_hold_the_same_scores(folders, tmp_path, cli):
         assert cli(*words, "--csv", folders[1] / "s.csv").exit_code == 1
         assert cli(*words, "--json", folders[1] / "s.json").exit_code == 1
     done = cli(*words, "--csv -")
-    found = list(csv.DictReader(done.stdout.splitlines()))
-    assert [row["case"] for row in found] == ["a", "b", "c", "[mean]", "[pooled]"]
-    assert list(found[0])[1:] == names
+    table = list(csv.DictReader(done.stdout.splitlines()))
+    assert [row["case"] for row in table] == ["a", "b", "c", "[mean]", "[pooled]"]
+    assert list(table[0])[1:] == names
     assert done.stderr == "no prediction: c\n"
     assert (
-        float(found[3]["SEG"]) == read_json(tmp_path / "s.json")["aggregates"]["SEG"]["mean"] == 0.5
+        float(table[3]["SEG"]) == read_json(tmp_path / "s.json")["aggregates"]["SEG"]["mean"] == 0.5
     )
     (folders[0] / "c.tif").unlink()
     assert cli(*words).exit_code == 0
@@ -429,9 +431,9 @@ def test_rois_are_scored_as_labels_with_a_line_on_what_does_not_count(tmp_path):
     with zipfile.ZipFile(rois, "a") as archive:
         archive.writestr("x.roi", ImagejRoi(roitype=ROI_TYPE.LINE).tobytes())
     for sides in ((path.parent, rois.parent), (path, rois), (rois, path)):
-        found = scored(*sides, ["SEG", "DET"])
-        assert [*found["case"].values()] == [{"SEG": 1.0, "DET": 1.0}]
-        assert "1 more are points, lines or texts and left out" in found["doubts"][0]
+        scores = scored(*sides, ["SEG", "DET"])
+        assert [*scores["case"].values()] == [{"SEG": 1.0, "DET": 1.0}]
+        assert "1 more are points, lines or texts and left out" in scores["doubts"][0]
     refused("expected an image of its size: --image", scored, rois, rois, ["SEG"])
     assert scored(rois, rois, ["SEG"], image=path)["aggregates"]["SEG"]["mean"] == 1
 
@@ -440,9 +442,9 @@ def test_a_truth_of_one_mask_per_object_is_read_in_place(tmp_path):
     truth = tmp_path / "truth"
     for name, row in {"images/a.png": 0, "masks/a/1.png": 1, "masks/a/2.png": 3}.items():
         grey(truth / name, np.eye(4)[[row]].T.repeat(4, 1))
-    found = np.zeros((4, 4), np.uint16)
-    found[1] = 5
-    _write(tmp_path / "prediction/a.tif", found)
+    labels = np.zeros((4, 4), np.uint16)
+    labels[1] = 5
+    _write(tmp_path / "prediction/a.tif", labels)
     objects = tmp_path / "objects.csv"
     assert scored(truth, tmp_path / "prediction", ["SEG"], objects=objects)["case"] == {
         "a": {"SEG": 0.5}

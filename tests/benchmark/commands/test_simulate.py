@@ -185,15 +185,15 @@ def stack(tmp_path):
 def test_phantoms_are_cut_from_a_stack(cli, stack, tmp_path):
     image, labels = stack
     out = tmp_path / "library"
-    found = cli("phantoms", image, "--labels", labels, "--out", out, "--copies 1")
-    assert "2 nuclei and 2 copies" in found.output
+    done = cli("phantoms", image, "--labels", labels, "--out", out, "--copies 1")
+    assert "2 nuclei and 2 copies" in done.output
     assert len(read_library(out)) == 4
 
 
 def test_phantoms_writes_the_outline_of_a_stack(cli, stack, tmp_path):
-    found = cli("phantoms --outline", stack[0], "--out", tmp_path / "masks", "--smooth 1")
+    done = cli("phantoms --outline", stack[0], "--out", tmp_path / "masks", "--smooth 1")
     assert (tmp_path / "masks/image_mask.tif").is_file()
-    assert "image_mask.tif" in found.output
+    assert "image_mask.tif" in done.output
     refused(
         "--outline STACK, or --placement CELLS",
         cli,
@@ -204,9 +204,9 @@ def test_phantoms_writes_the_outline_of_a_stack(cli, stack, tmp_path):
 
 
 def test_phantoms_writes_how_nuclei_lie_in_cells(cli, stack, tmp_path):
-    wanted = ("phantoms", "--placement", stack[1], "--labels", stack[1], "--out")
-    assert "rows.json, 2 cells" in cli(*wanted, tmp_path / "rows.json").output
-    refused("--out NAME.json", cli, *wanted, tmp_path / "rows")
+    words = ("phantoms", "--placement", stack[1], "--labels", stack[1], "--out")
+    assert "rows.json, 2 cells" in cli(*words, tmp_path / "rows.json").output
+    refused("--out NAME.json", cli, *words, tmp_path / "rows")
 
 
 def test_calibrate_takes_the_options_of_images_and_tells_its_time(
@@ -227,13 +227,13 @@ def test_calibrate_takes_the_options_of_images_and_tells_its_time(
     tifffile.imwrite(tmp_path / "real/day1/a.tif", channels, imagej=True, metadata={"axes": "ZCYX"})
     out = tmp_path / "m.toml"
     words = "--recursive --channel-index 1 --spacing 2,0.5,0.5"
-    own = "--rounds 1 --cases 2 --workers 1"  # a function of a test does not pickle
-    found = cli("calibrate spheroid", tmp_path / "real", "--out", out, own, words).stdout
+    small = "--rounds 1 --cases 2 --workers 1"  # a function of a test does not pickle
+    shown = cli("calibrate spheroid", tmp_path / "real", "--out", out, small, words).stdout
     assert read_recipe(out).parameters["image"]["spacing_um"] == [2.0, 0.5, 0.5]
     assert re.search(
-        r"^10 stacks to simulate and measure, [\d.e-]+ s each: about \d+ s$", found, re.M
+        r"^10 stacks to simulate and measure, [\d.e-]+ s each: about \d+ s$", shown, re.M
     )
-    said = re.findall(r"(?m)^(?:round|warning: poor fit).*", found)
+    said = re.findall(r"(?m)^(?:round|warning: poor fit).*", shown)
     assert not any(key in line for line in said for key in VOLUME_STATISTICS if "_" in key)
 
 
@@ -306,10 +306,10 @@ def test_labels_are_written_as_rois_and_rois_as_labels(tmp_path, out):
     assert "1 images; 2 masks: 1 label images do not count beside ROIs" in _labels(
         tmp_path / "own", out, rois=True
     )
-    found = tmp_path / "out/labels"
-    assert np.array_equal(tifffile.imread(found / "a b.tif"), array)
+    folder = tmp_path / "out/labels"
+    assert np.array_equal(tifffile.imread(folder / "a b.tif"), array)
     same = (tmp_path / "own/rois/a b_rois.zip").read_bytes()
-    assert (found / "a b_rois.zip").read_bytes() == same
+    assert (folder / "a b_rois.zip").read_bytes() == same
 
 
 def test_grey_values_are_not_written_as_rois(tmp_path, out):

@@ -23,27 +23,27 @@ def sizes(fakes, use, tmp_path):
     """
 
     def noted(image, output):
-        own, blobs = image.array[0, :2].tolist()
+        diameter, blobs = image.array[0, :2].tolist()
         stated = image.metadata.get("diameter_um")
         kind = "network"
         kind = kind if stated is None else image.metadata.get("diameter_source", "given")
-        notes = {"diameter_px": stated or own, "blobs_px": blobs, "diameter_source": kind}
-        labels = np.full(image.shape, round(10 * (stated or own)), np.uint16)
+        notes = {"diameter_px": stated or diameter, "blobs_px": blobs, "diameter_source": kind}
+        labels = np.full(image.shape, round(10 * (stated or diameter)), np.uint16)
         said = {f"watershed_{key}": value for key, value in notes.items()}
         fakes.write_labels(replace(image, metadata=said), output, labels)
 
     engine = use(fakes.Engine(noted))
 
-    def run(own, spacing=(1.0, 1.0), names=None, out="out", **options):
-        for name, size in own.items():
+    def run(diameters, spacing=(1.0, 1.0), names=None, out="out", **options):
+        for name, size in diameters.items():
             metadata = {} if spacing else {"spacing_source": "assumed"}
             plane = Volume(np.full((8, 8), 50), spacing or (1.0, 1.0), "YX", metadata)
             plane.array[0, 0] = size
             write(tmp_path / f"01/{name}.tif", plane)
-        images = [tmp_path / f"01/{name}.tif" for name in names or own]
-        given = {"algorithm": "watershed", "preview": False, **options}
-        apply(ApplyOptions(images=images, out=tmp_path / out, **given))
-        records = {n: read_json(tmp_path / out / f"{n}.json") for n in names or own}
+        images = [tmp_path / f"01/{name}.tif" for name in names or diameters]
+        arguments = {"algorithm": "watershed", "preview": False, **options}
+        apply(ApplyOptions(images=images, out=tmp_path / out, **arguments))
+        records = {n: read_json(tmp_path / out / f"{n}.json") for n in names or diameters}
         return {name: {**record, "seconds": 0} for name, record in records.items()}
 
     run.calls = engine.calls
@@ -92,6 +92,6 @@ def test_a_diameter_of_the_user_is_nobody_elses(sizes):
 
 
 def test_images_of_any_microscopes_share_no_size(sizes):
-    own = {"a": 50, "b": 52, "c": 48, "d": 20}
-    assert used(sizes(own)) == [50, 52, 48, 50]
-    assert used(sizes(own, spacing=None, out="assumed")) == [*own.values()]
+    diameters = {"a": 50, "b": 52, "c": 48, "d": 20}
+    assert used(sizes(diameters)) == [50, 52, 48, 50]
+    assert used(sizes(diameters, spacing=None, out="assumed")) == [*diameters.values()]

@@ -50,28 +50,28 @@ def test_a_simulated_movie_is_tracked_scored_and_exported(cli, scores, runs, out
     settings = [
         f"--set='{key}={list(v) if isinstance(v, tuple) else v}'" for key, v in SMALL.items()
     ]
-    found = scores("nuclei/gowt1", "--cases", 1, *settings, "--set=frames=4")
-    assert found["oracle", "TRA"] == found["nearest", "DET"] == 1
-    assert found["blank", "TRA"] == 0
-    assert found["linking", "TRA"] > 0.9
-    assert found["nearest", "LNK"] < 1  # it knows no division
+    measured = scores("nuclei/gowt1", "--cases", 1, *settings, "--set=frames=4")
+    assert measured["oracle", "TRA"] == measured["nearest", "DET"] == 1
+    assert measured["blank", "TRA"] == 0
+    assert measured["linking", "TRA"] > 0.9
+    assert measured["nearest", "LNK"] < 1  # it knows no division
     report = runs / "run/report"
     kinds = Counter(row["kind"] for row in rows_of(report / "link_errors.csv"))
-    assert kinds["other kind"] == found["linking", "EC"]
+    assert kinds["other kind"] == measured["linking", "EC"]
     absent = sum(kinds[kind] for kind in ("missed division", "gap", "swap", "break"))
-    assert absent == found["linking", "EA"]
+    assert absent == measured["linking", "EA"]
     assert "## Errors of links" in (report / "report.md").read_text()
     assert cli("export --ctc", runs / "run", "--truth --out", out).exit_code == 0
     exported = score_tracks(out / "nuclei/01_GT", out / "nuclei/01_RES")
     for name in ("TRA", "SEG", "LNK", "CT"):
-        assert exported[name] == pytest.approx(found["linking", name])
+        assert exported[name] == pytest.approx(measured["linking", name])
 
 
 @pytest.mark.slow
 def test_sequences_of_a_folder_are_judged_by_their_markers(scores, sequences):
-    found = scores(sequences)
-    assert found["oracle", "TRA"] == found["oracle", "SEG"] == 1
-    assert found["linking", "TRA"] > 0.9
+    measured = scores(sequences)
+    assert measured["oracle", "TRA"] == measured["oracle", "SEG"] == 1
+    assert measured["linking", "TRA"] > 0.9
 
 
 def test_sequences_folders_of_frames_and_movies_are_tracked_alike(cli, sequences, tmp_path, out):
@@ -98,8 +98,8 @@ def test_frames_follow_their_numbers_and_one_that_is_missing_is_named(cli, seque
     assert cli("apply", film, LINKING, "--out", out).exit_code == 0
     truth = read_sequence(sequences / "01_GT").frames
     labels = read(out / "01.tif").array
-    for found, cells in zip(labels, truth, strict=True):
-        assert (found[cells > 0] > 0).mean() > 0.8
+    for objects, cells in zip(labels, truth, strict=True):
+        assert (objects[cells > 0] > 0).mean() > 0.8
     (film / "t9.tif").rename(film / "overview.tif")
     message = "numbered without a gap, found overview, then t8"
     assert message in cli("apply", film, LINKING, "--out", out / "a").output

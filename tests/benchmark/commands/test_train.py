@@ -30,8 +30,8 @@ def train(monkeypatch, quiet):
                 self.returncode = refused or code
                 self.stderr = io.BytesIO(told if refused else b"checked\n" + told)
 
-            def communicate(self, given):
-                data.extend(json.loads(given or b"[]"))
+            def communicate(self, sent):
+                data.extend(json.loads(sent or b"[]"))
                 return None, self.stderr.read()
 
             def __enter__(self):
@@ -44,8 +44,8 @@ def train(monkeypatch, quiet):
                 pass
 
         monkeypatch.setattr(training.subprocess, "Popen", Process)
-        own = {"algorithm": "cellpose3d", "dataset": str(dataset), "name": "mine"} | options
-        return training.train(TrainOptions(**own), quiet), calls[0], data
+        arguments = {"algorithm": "cellpose3d", "dataset": str(dataset), "name": "mine"} | options
+        return training.train(TrainOptions(**arguments), quiet), calls[0], data
 
     return train
 
@@ -145,14 +145,14 @@ def test_a_tool_of_others_is_trained_in_a_session_of_the_engine(
         refused(
             "mine: another training is running here; wait for it or give another",
             training.train,
-            TrainOptions(**own, runs=runs),
+            TrainOptions(**options, runs=runs),
             quiet,
         )
         return card
 
     monkeypatch.setattr(training, "trained", trained)
-    own = {"algorithm": "watershed", "dataset": str(planes), "name": "mine", "authors": "A"}
-    card = training.train(TrainOptions(**own, runs=runs, seed=4), quiet)
+    options = {"algorithm": "watershed", "dataset": str(planes), "name": "mine", "authors": "A"}
+    card = training.train(TrainOptions(**options, runs=runs, seed=4), quiet)
     assert card == tmp_path / "weights/watershed/mine.json"
     assert asked == {
         "engine": ["watershed"],
@@ -161,11 +161,11 @@ def test_a_tool_of_others_is_trained_in_a_session_of_the_engine(
         "seed": 4,
         "authors": "A",
     }
-    for flag, given in (("steps", {"steps": 0}), ("splits", {"splits": tmp_path})):
+    for flag, extra in (("steps", {"steps": 0}), ("splits", {"splits": tmp_path})):
         refused(
             f"--{flag} is for our networks; watershed has its",
             training.train,
-            TrainOptions(**own, **given),
+            TrainOptions(**options, **extra),
             quiet,
         )
 
