@@ -70,9 +70,9 @@ def volumes_alone(monkeypatch):
     """Leave cellpose3d without its models of planes."""
     every = models.cards_of
 
-    def cards_of(name, own):
+    def cards_of(name, named):
         planes = "YX" if name == "cellpose3d" else ""
-        return [card for card in every(name, own) if card.describes.get("axes") != planes]
+        return [card for card in every(name, named) if card.describes.get("axes") != planes]
 
     monkeypatch.setattr(models, "cards_of", cards_of)
 
@@ -158,8 +158,8 @@ def machine(monkeypatch, tmp_path):
     monkeypatch.setattr("cytosuite.benchmark.engines.gpu.LOCKS", locks)
 
     def make(*cards, error=None):
-        made = [{"uuid": card} if isinstance(card, str) else card for card in cards]
-        library = nvidia.FakeNvml(pynvml, made, error)
+        gpus = [{"uuid": card} if isinstance(card, str) else card for card in cards]
+        library = nvidia.FakeNvml(pynvml, gpus, error)
         monkeypatch.setitem(sys.modules, "pynvml", library)
         return library
 

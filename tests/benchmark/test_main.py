@@ -8,7 +8,7 @@ from cytosuite.benchmark.__main__ import writable
 def test_loops_are_kept_in_a_folder_or_for_this_process_where_none_can_be_made(tmp_path):
     assert writable(tmp_path / "a/b") == tmp_path / "a/b"
     (tmp_path / "file").touch()
-    own = writable(tmp_path / "file/loops")
-    assert own.is_dir()
-    assert tmp_path not in own.parents
-    shutil.rmtree(own)
+    folder = writable(tmp_path / "file/loops")
+    assert folder.is_dir()
+    assert tmp_path not in folder.parents
+    shutil.rmtree(folder)

@@ -22,11 +22,11 @@ def installed(monkeypatch, tmp_path):
 
 def test_optional_algorithms_run_by_name_or_with_all():
     plain = models.algorithms()["watershed"]
-    known = {"mine": plain, "theirs": plain.model_copy(update={"optional": True})}
-    assert models.asked_for([], known) == ["mine"]
-    assert models.asked_for(["all"], known) == ["mine", "theirs"]
-    assert models.asked_for(["theirs"], known) == ["theirs"]
-    refused("did you mean 'theirs'", models.asked_for, ["their"], known)
+    manifests = {"mine": plain, "theirs": plain.model_copy(update={"optional": True})}
+    assert models.asked_for([], manifests) == ["mine"]
+    assert models.asked_for(["all"], manifests) == ["mine", "theirs"]
+    assert models.asked_for(["theirs"], manifests) == ["theirs"]
+    refused("did you mean 'theirs'", models.asked_for, ["their"], manifests)
 
 
 def test_a_wheel_knows_the_models_that_were_trained_in_the_current_folder(installed, tmp_path):

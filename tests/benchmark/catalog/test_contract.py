@@ -128,7 +128,7 @@ def test_a_card_that_is_never_chosen_fails_but_for_one_beside_exact_images(root)
 
 def _other(change):
     """Return an algorithm with changed labels."""
-    return lambda inputs: {slug: change(found) for slug, found in _threshold(inputs).items()}
+    return lambda inputs: {slug: change(labels) for slug, labels in _threshold(inputs).items()}
 
 
 @pytest.mark.parametrize(

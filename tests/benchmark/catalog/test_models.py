@@ -51,7 +51,7 @@ def network(tmp_path):
 
 def test_the_preferred_algorithm_with_a_fitting_model_is_chosen():
     candidates = preferred("segment")
-    assert [found.name for found in candidates] == BOTH
+    assert [manifest.name for manifest in candidates] == BOTH
     for facts, turned in (
         ({"axes": "ZYX", "channel": "membrane"}, "cellpose3d"),
         ({"axes": "ZYX"}, "watershed"),
@@ -63,11 +63,11 @@ def test_the_preferred_algorithm_with_a_fitting_model_is_chosen():
 
 
 def test_an_algorithm_without_preference_is_chosen_by_name_alone(monkeypatch):
-    own = algorithms()["watershed"].model_copy(update={"name": "aaa", "preference": 0})
-    known = {name: algorithms()[name] for name in BOTH}
-    monkeypatch.setattr(module, "algorithms", lambda: {"aaa": own, **known})
-    assert [found.name for found in preferred("segment")] == BOTH
-    assert [found.name for found in preferred("segment", every=True)] == [*BOTH, "aaa"]
+    extra = algorithms()["watershed"].model_copy(update={"name": "aaa", "preference": 0})
+    both = {name: algorithms()[name] for name in BOTH}
+    monkeypatch.setattr(module, "algorithms", lambda: {"aaa": extra, **both})
+    assert [manifest.name for manifest in preferred("segment")] == BOTH
+    assert [manifest.name for manifest in preferred("segment", every=True)] == [*BOTH, "aaa"]
 
 
 def test_a_refusal_says_which_algorithm_has_a_model(volumes_alone):
@@ -117,11 +117,11 @@ def test_the_identity_of_an_engine_changes_with_the_named_model(mine, engine):
 
 def test_a_choice_depends_on_manifest_and_cards(monkeypatch, tmp_path):
     monkeypatch.setattr(module, "ROOT", tmp_path)
-    found = set()
+    digests = set()
     for name in ("algorithms/a/algorithm.toml", "weights/a/x.json", "weights/a/x.safetensors"):
         write_text(tmp_path / name, "1")
-        found.add(choice_digest("a"))
-    assert len(found) == 2  # the weights are named by their digest in the card
+        digests.add(choice_digest("a"))
+    assert len(digests) == 2  # the weights are named by their digest in the card
 
 
 def test_explains(mine, network):
@@ -143,11 +143,11 @@ def test_a_tarball_is_no_model_of_ours():
 
 
 def test_a_word_of_algorithm_and_model_is_a_name_of_its_own(mine):
-    found = own_models(["watershed", "watershed:nuclei-2d", f"watershed:{mine}"])
+    chosen = own_models(["watershed", "watershed:nuclei-2d", f"watershed:{mine}"])
     named = {"watershed:nuclei-2d": WATERSHED / "nuclei-2d.json", "watershed:mine": mine}
-    assert found == {"watershed": None, **named}
-    engine = ProcessEngine(models={name: card for name, card in found.items() if card})
-    assert len({job_key("data", name, engine) for name in found}) == 3
+    assert chosen == {"watershed": None, **named}
+    engine = ProcessEngine(models={name: card for name, card in chosen.items() if card})
+    assert len({job_key("data", name, engine) for name in chosen}) == 3
 
 
 def test_a_sentence_says_in_which_parameters_models_differ(mine):

@@ -23,13 +23,15 @@ from cytosuite.files import write_text
 
 
 def test_networks_use_a_gpu_and_others_if_their_manifest_asks_for_it(monkeypatch):
-    found = {name for name in algorithms() if uses_gpu(name)}
+    on_gpu = {name for name in algorithms() if uses_gpu(name)}
     plain = {"spots", "watershed", "linking", "stardist", "cellprofiler_like"}
-    assert found == set(algorithms()) - plain
+    assert on_gpu == set(algorithms()) - plain
     assert uses_gpu("an-image-of-others")
-    own = algorithms()["watershed"]
-    wanted = own.model_copy(update={"resources": own.resources.model_copy(update={"gpu": True})})
-    monkeypatch.setattr(packages, "algorithms", lambda: {"watershed": wanted})
+    watershed = algorithms()["watershed"]
+    asking = watershed.model_copy(
+        update={"resources": watershed.resources.model_copy(update={"gpu": True})}
+    )
+    monkeypatch.setattr(packages, "algorithms", lambda: {"watershed": asking})
     assert uses_gpu("watershed")
 
 

@@ -13,14 +13,14 @@ from cytosuite.files import write_text
 def test_an_image_contains_all_that_the_algorithm_imports_and_nothing_else(algorithm):
     folder = ROOT / "algorithms" / algorithm
     modules = [f"cytosuite.algorithms.{algorithm}.{path.stem}" for path in folder.glob("*.py")]
-    found = reached(["cytosuite.container", *modules], PACKAGE, later=True)
-    assert f"cytosuite.algorithms.{algorithm}.predict" in found
+    imported = reached(["cytosuite.container", *modules], PACKAGE, later=True)
+    assert f"cytosuite.algorithms.{algorithm}.predict" in imported
     there = runtime_files(ROOT, algorithm)
-    assert {path.resolve() for path, _ in found.values()} - set(there) == set()
+    assert {path.resolve() for path, _ in imported.values()} - set(there) == set()
     names = {path.relative_to(ROOT).as_posix() for path in there}
     used = (f"algorithms/{name}/" for name in algorithms()[algorithm].uses)
-    own = (f"algorithms/{algorithm}/", f"weights/{algorithm}/", *used)
-    assert all(name.startswith(("cytosuite/", "algorithms/__init__.py", *own)) for name in names)
+    places = (f"algorithms/{algorithm}/", f"weights/{algorithm}/", *used)
+    assert all(name.startswith(("cytosuite/", "algorithms/__init__.py", *places)) for name in names)
     assert {"cytosuite/container.py", f"algorithms/{algorithm}/algorithm.toml"} <= names
 
 
@@ -45,15 +45,15 @@ def package(tmp_path):
 
 
 def test_a_module_needs_the_packages_that_it_lies_in(package):
-    found = reached([START], package)
-    assert set(found) == {
+    imported = reached([START], package)
+    assert set(imported) == {
         "cytosuite",
         "cytosuite.one",
         "cytosuite.one.side",
         START,
         "cytosuite.two",
     }
-    assert found["cytosuite.one"][0] == package / "one/__init__.py"
+    assert imported["cytosuite.one"][0] == package / "one/__init__.py"
 
 
 def test_packages_of_others_by_the_module_that_imports_them(package):

@@ -63,13 +63,13 @@ def run(words):
         mounted(valued(flags, "--mount"), root)
         variables = dict(word.split("=", 1) for word in command[1:-4])
         model = root / "opt/ml/model"
-        own = APP + "/weights/" + variables["CYTOSUITE_ALGORITHM"]
+        shipped = APP + "/weights/" + variables["CYTOSUITE_ALGORITHM"]
         variables |= {
             "HOME": str(scratch),
             "TMPDIR": str(scratch),
             "CYTOSUITE_INPUT": str(root / "input"),
             "CYTOSUITE_OUTPUT": str(root / "output"),
-            "CYTOSUITE_MODEL": str(model) if model.exists() else own,
+            "CYTOSUITE_MODEL": str(model) if model.exists() else shipped,
             "CYTOSUITE_RECORD": str(root / variables["CYTOSUITE_RECORD"].lstrip("/")),
             "PATH": os.environ["PATH"],
         }

@@ -192,7 +192,7 @@ def test_limits_that_nobody_enforces_are_not_asked_for_and_root_is_nobody():
     roots = [words[n + 1] for n, word in enumerate(words) if word == "--security"]
     assert roots == ["uid:65534", "gid:65534"]
     notes = [ApptainerEngine(Path("x"), host).notes for host in (HOST, HERE)]
-    assert [len(found) for found in notes] == [2, 3]
+    assert [len(lines) for lines in notes] == [2, 3]
 
 
 @given(st.text(st.characters(exclude_characters="\0/", exclude_categories=("Cs",)), min_size=1))
@@ -213,8 +213,8 @@ def test_the_input_is_mounted_over_empty_places(tmp_path):
     (case / "images/y.tif").symlink_to(data / "y.tif")
     (case / "inputs.json").write_text("[]")
     target.mkdir()
-    found = lay_out(case, target)
-    assert [(point, path.resolve()) for point, path in found.items()] == [
+    mounts = lay_out(case, target)
+    assert [(point, path.resolve()) for point, path in mounts.items()] == [
         ("/input/inputs.json", case / "inputs.json"),
         ("/input/images/y.tif", data / "y.tif"),
         ("/input/images/a/x.ome.zarr", data / "x.ome.zarr"),
@@ -228,15 +228,15 @@ def test_variables_are_set_within_and_a_gpu_is_asked_for(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,3")
     gpu = Gpu(3, "GPU-d", "NVIDIA L4", 2**34)
     (tmp_path / "sif").symlink_to(tmp_path)
-    given = ApptainerEngine(tmp_path / "sif", HOST), "cellpose3d", tmp_path / "work", LIMITS, "exec"
-    words, environment = Contained(*given).call("exec")
+    parts = ApptainerEngine(tmp_path / "sif", HOST), "cellpose3d", tmp_path / "work", LIMITS, "exec"
+    words, environment = Contained(*parts).call("exec")
     assert set(environment) <= set(KEPT)
     after = words[words.index("env") :]
     assert {"HOME=/tmp", "OMP_NUM_THREADS=2", "CYTOSUITE_RECORD=/output/record.json"} <= set(after)
     assert after[-4:] == ["python3", "-m", "cytosuite.container", "exec"]
     assert "--nv" not in words
     assert not [word for word in words if "CUDA" in word]
-    words, _ = Contained(*given, tmp_path / "model", SimpleNamespace(gpu=gpu)).call("exec")
+    words, _ = Contained(*parts, tmp_path / "model", SimpleNamespace(gpu=gpu)).call("exec")
     assert words.index("--nv") < words.index(str(tmp_path / "cellpose3d.sif"))
     assert [word for word in words if "CUDA" in word] == ["CUDA_VISIBLE_DEVICES=GPU-d"]
     assert mount("/opt/ml/model", tmp_path / "model", read_only=True) in words
@@ -284,8 +284,8 @@ def test_memory_counts_once_and_when_it_stays(tmp_path, monkeypatch):
         ([(1, 1), (4, 1), (4, 1)], [0, 1, 1]),  # four processes that share their pages
         ([(1, 1), (3, 3), (3, 3)], [0, 1, 3]),
     ):
-        found = iter([look for look in looks for _ in range(1 + (look[0] > 2))])
-        family = lambda pid, most, shares=False: (next(found)[shares] * 2**30, 2)  # noqa: E731, B023
+        samples = iter([look for look in looks for _ in range(1 + (look[0] > 2))])
+        family = lambda pid, most, shares=False: (next(samples)[shares] * 2**30, 2)  # noqa: E731, B023
         monkeypatch.setattr(apptainer, "family", family)
         contained = _contained(tmp_path)  # with a limit of 2 GiB
         assert [(contained.memory(1) or 0) // 2**30 for _ in looks] == peaks

@@ -24,10 +24,10 @@ from cytosuite.benchmark.engines.outcome import Limits, Outcome
 from cytosuite.files import write_text
 
 
-def refused(message, call, *given):
+def refused(message, call, *arguments):
     """Return the line by which a call is refused, in which an expression is found."""
     with pytest.raises(Refused, match=message) as caught:
-        call(*given)
+        call(*arguments)
     return str(caught.value)
 
 
@@ -86,8 +86,8 @@ def _pipe(source):
 
 def _socket(source):
     """s: a socket where only files and folders may be"""
-    with socket.socket(socket.AF_UNIX) as made:
-        made.bind(str(source / "s"))
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(source / "s"))
 
 
 def _second_name(source):
@@ -162,11 +162,11 @@ def test_no_file_outside_is_read_even_if_a_folder_becomes_a_link(source, target,
     real = os.stat
 
     def swap(path, *arguments, **options):
-        found = real(path, *arguments, **options)
+        status = real(path, *arguments, **options)
         if path == "images":
             (source / "images").rename(source.parent / "aside")
             (source / "images").symlink_to("/etc", target_is_directory=True)
-        return found
+        return status
 
     monkeypatch.setattr(os, "stat", swap)
     refused("images: cannot be read", take, source, target, 1000)
@@ -237,9 +237,9 @@ def test_files_without_a_name_are_seen_by_the_room_on_the_disk(source, monkeypat
 
 
 def test_a_disk_without_room_for_the_copy_is_the_row_of_a_case(source, tmp_path):
-    found = collect(Outcome("ok", 1.0, None, 0), source, tmp_path / "none", Limits())
-    assert (found.status, found.seconds) == ("engine error", 1.0)
-    assert found.message == "the output cannot be copied (No such file or directory)"
+    outcome = collect(Outcome("ok", 1.0, None, 0), source, tmp_path / "none", Limits())
+    assert (outcome.status, outcome.seconds) == ("engine error", 1.0)
+    assert outcome.message == "the output cannot be copied (No such file or directory)"
 
 
 def test_size_refuses_trees_that_it_would_never_finish(source, monkeypatch):
@@ -304,21 +304,21 @@ def test_large_inputs_are_not_copied(source, target, monkeypatch):
 
 
 def test_an_image_of_zarr_is_given_as_a_folder_and_its_links_show_nothing_else(target, tmp_path):
-    own = tmp_path / "own.ome.zarr"
+    image = tmp_path / "own.ome.zarr"
     case = tmp_path / "case"
-    put(own, np.ones((20, 9, 9), np.uint8))
+    put(image, np.ones((20, 9, 9), np.uint8))
     (case / "images/a").mkdir(parents=True)
-    (case / "images/a/a.ome.zarr").symlink_to(own)
+    (case / "images/a/a.ome.zarr").symlink_to(image)
     write_text(tmp_path / "secret/key", "key")
-    (own / "0/c/1/0/0").unlink()
-    (own / "0/c/1/0/0").symlink_to(tmp_path / "secret/key")
-    (own / "more").symlink_to(tmp_path / "secret")
-    (own / "inside").symlink_to(own / "zarr.json")
+    (image / "0/c/1/0/0").unlink()
+    (image / "0/c/1/0/0").symlink_to(tmp_path / "secret/key")
+    (image / "more").symlink_to(tmp_path / "secret")
+    (image / "inside").symlink_to(image / "zarr.json")
     give(case, target)
-    given = target / "images/a/a.ome.zarr"
-    found = {path.name for path in given.rglob("*")}
-    assert "inside" in found
-    assert not {"key", "more"} & found
-    assert not (given / "0/c/1/0/0").exists()
-    assert not given.is_symlink()
-    assert (given / "0/c/0/0/0").samefile(own / "0/c/0/0/0")
+    copied = target / "images/a/a.ome.zarr"
+    names = {path.name for path in copied.rglob("*")}
+    assert "inside" in names
+    assert not {"key", "more"} & names
+    assert not (copied / "0/c/1/0/0").exists()
+    assert not copied.is_symlink()
+    assert (copied / "0/c/0/0/0").samefile(image / "0/c/0/0/0")

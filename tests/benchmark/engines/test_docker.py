@@ -48,8 +48,8 @@ def test_an_image_that_took_the_tag_of_ours_does_not_run(tmp_path, monkeypatch):
 def test_an_image_is_its_sources_and_the_images_under_it():
     def origin(identity, source="s", base="b", foreign=None):
         labels = {SOURCE_LABEL: source, FROM_ID_LABEL: base, FOREIGN_LABEL: foreign}
-        known = {name: value for name, value in labels.items() if value}
-        return made_from(SimpleNamespace(id=identity, labels=known))
+        present = {name: value for name, value in labels.items() if value}
+        return made_from(SimpleNamespace(id=identity, labels=present))
 
     first = origin("sha256:1")
     assert origin("sha256:2") == first
@@ -101,13 +101,13 @@ class TestWithDaemon:
         orphan = client.containers.create(puppet, labels={RUN_LABEL: dead})
         assert remove_orphans(client) >= 1
         assert orphan.id not in {
-            found.id for found in client.containers.list(all=True, sparse=True)
+            container.id for container in client.containers.list(all=True, sparse=True)
         }
 
     def test_a_named_model_is_mounted_alone_and_read_only(self, client, puppet, tiny, tmp_path):
         home = tmp_path / "models"
-        own = {"name": "mine", "description": "pass"}  # a program of the puppet
-        write_json(home / "mine.json", read_json(CARDS / "nuclei-2d.json") | own)
+        card = {"name": "mine", "description": "pass"}  # a program of the puppet
+        write_json(home / "mine.json", read_json(CARDS / "nuclei-2d.json") | card)
         (home / "private.txt").write_text("not for the container")
         program = (
             "import os, pathlib\n"

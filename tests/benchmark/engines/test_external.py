@@ -48,8 +48,8 @@ def case(tmp_path):
 
 def external(**changes):
     mapping = SocketMapping.model_validate(changes.pop("mapping", {}))
-    own = {"name": "team", "word": "team:v1", "image": "sha256:" + "0" * 64, "api": "exec"}
-    return ExternalImage(task=SEGMENT, mapping=mapping, **{**own, **changes})
+    fields = {"name": "team", "word": "team:v1", "image": "sha256:" + "0" * 64, "api": "exec"}
+    return ExternalImage(task=SEGMENT, mapping=mapping, **{**fields, **changes})
 
 
 @pytest.fixture
@@ -135,13 +135,13 @@ def test_the_api_is_read_from_the_label_as_on_the_platform(labels, api):
 
 def test_labels_of_a_stranger_become_short_plain_lines():
     key = "org.opencontainers.image."
-    found = external_manifest(
+    manifest = external_manifest(
         external(word="/home/me/team.tar.gz"),
         {f"{key}version": "1\x1b[31m\n" + "9" * 500, f"{key}authors": "A\u202eB"},
     )
-    assert found.title == "team.tar.gz"
-    assert len(found.version) == 100
-    assert all(text.isprintable() for text in (found.version, *found.authors))
+    assert manifest.title == "team.tar.gz"
+    assert len(manifest.version) == 100
+    assert all(text.isprintable() for text in (manifest.version, *manifest.authors))
     assert external_manifest(external(), {}).version == "sha256:000000000000"
 
 
@@ -222,10 +222,10 @@ def test_a_mistake_in_a_mapping_is_refused(mapping, message):
     ],
 )
 def test_failures_that_isolation_causes_come_with_a_hint(run, user, message, hint):
-    found = run(lambda *_: None, "non-zero exit", message, user=user).outcome.message
-    assert found.startswith(message)
-    assert hint in found
-    assert (found == message) == (not hint)
+    line = run(lambda *_: None, "non-zero exit", message, user=user).outcome.message
+    assert line.startswith(message)
+    assert hint in line
+    assert (line == message) == (not hint)
 
 
 def test_a_start_that_fails_in_the_middle_comes_with_a_hint(tmp_path, case):

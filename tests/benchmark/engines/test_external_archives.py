@@ -28,8 +28,8 @@ def taken(client, tmp_path):
         path.write_bytes(content or tar(image.docker()))
         loaded.append(f"sha256:{sha(image.text())}")
         engine = DockerEngine(client)
-        given = BenchmarkOptions(dataset="spheroid")
-        take_in([str(path)], [], TASKS["segment"], engine, given, Console(quiet=True))
+        options = BenchmarkOptions(dataset="spheroid")
+        take_in([str(path)], [], TASKS["segment"], engine, options, Console(quiet=True))
         return engine.externals["their"].image
 
     yield taken
@@ -64,5 +64,5 @@ def test_an_image_whose_load_was_interrupted_gets_a_name(client, taken):
 def test_its_layers_are_loaded_in_their_order(client, taken):
     image = stranger("layers")
     image.layers = [*image.layers, {"a": b"1"}, {"a": b"2"}, {"a": b"1"}]
-    found = client.images.get(taken(image, tar(image.oci(gzip.compress)))).attrs["RootFS"]["Layers"]
-    assert found == [f"sha256:{sha(each)}" for each in image.tars()]
+    order = client.images.get(taken(image, tar(image.oci(gzip.compress)))).attrs["RootFS"]["Layers"]
+    assert order == [f"sha256:{sha(layer)}" for layer in image.tars()]

@@ -95,11 +95,11 @@ RECIPES = {  # lines of the Dockerfile, file, program, text
 @pytest.fixture(scope="module")
 def image(client, base):
     """Return a function that builds an image of others and returns its tag."""
-    made = []
+    tags = []
 
     def image(kind):
         tag = f"cytosuite-external/{kind}:test"
-        if tag in made:
+        if tag in tags:
             return tag
         setup, file, program, text = RECIPES[kind]
         recipe = f"FROM {base}\nUSER root\nCOPY {file} /opt/app/{file}\n{setup}WORKDIR /opt/app\n"
@@ -117,11 +117,11 @@ def image(client, base):
                 rm=True,
                 forcerm=True,
             )
-        made.append(tag)
+        tags.append(tag)
         return tag
 
     yield image
-    for tag in set(made):
+    for tag in set(tags):
         client.images.remove(tag, force=True)
 
 
@@ -143,9 +143,9 @@ def take(client, base, tmp_path):
 
     def take(word, **options):
         engine = DockerEngine(client)
-        given = BenchmarkOptions(dataset="spheroid", **options)
+        settings = BenchmarkOptions(dataset="spheroid", **options)
         said = Console(quiet=True)
-        (manifest,) = take_in([str(word)], ["watershed"], SEGMENT, engine, given, said)
+        (manifest,) = take_in([str(word)], ["watershed"], SEGMENT, engine, settings, said)
         return engine, engine.externals[manifest.name]
 
     yield take
@@ -168,9 +168,9 @@ def run(take, image, case, tmp_path):
     return run
 
 
-@pytest.mark.parametrize("kind, given", [("template", "mha"), ("perl", "tif"), ("shell", "mha")])
-def test_a_container_of_others_segments(run, case, kind, given):
-    external, outcome, place = run(kind, input_format=given)
+@pytest.mark.parametrize("kind, suffix", [("template", "mha"), ("perl", "tif"), ("shell", "mha")])
+def test_a_container_of_others_segments(run, case, kind, suffix):
+    external, outcome, place = run(kind, input_format=suffix)
     assert (outcome.status, outcome.message) == ("ok", "")
     assert external.api == ("invoke" if kind == "perl" else "exec")
     (path,) = place.iterdir()
@@ -242,4 +242,4 @@ def test_a_server_that_ends_gets_a_new_container_and_voice(take, image, case, tm
         output.mkdir()
         assert session.predict(case[0], output, tmp_path / "log").status == "ok"
         assert session.inner._box.voice != first
-        assert first not in {found.id for found in client.containers.list(all=True, sparse=True)}
+        assert first not in {box.id for box in client.containers.list(all=True, sparse=True)}

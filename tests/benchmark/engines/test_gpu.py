@@ -74,13 +74,13 @@ class FakeDaemon:
     def version(self):
         return {"Components": [{"Name": "Podman Engine" if self.podman else "Engine"}]}
 
-    def _create(self, image, command, **given):
+    def _create(self, image, command, **options):
         from docker.errors import APIError
 
         def start():
             raise APIError("500 Server Error", explanation=self.error)
 
-        self.made.append(given)
+        self.made.append(options)
         return SimpleNamespace(id="c", start=start, remove=lambda **_: None)
 
 
@@ -196,13 +196,13 @@ def test_a_run_states_the_gpus_of_its_machine(machine):
 )
 def test_the_check_asks_for_one_gpu_by_its_name_within_the_walls(machine, podman, expected):
     machine(A, B)
-    found = engine(NO_DRIVER, podman=podman)
-    refused("", found.check_gpu, "cellpose3d")
-    (made,) = found.client.made
-    (request,) = made["device_requests"]
+    docker_engine = engine(NO_DRIVER, podman=podman)
+    refused("", docker_engine.check_gpu, "cellpose3d")
+    (body,) = docker_engine.client.made
+    (request,) = body["device_requests"]
     assert json.loads(json.dumps(request)).items() >= {**expected, "Count": 0}.items()
-    assert (made["network_mode"], made["read_only"], made["cap_drop"]) == ("none", True, ["ALL"])
-    assert made["entrypoint"][:2] == ["python3", "-c"]
+    assert (body["network_mode"], body["read_only"], body["cap_drop"]) == ("none", True, ["ALL"])
+    assert body["entrypoint"][:2] == ["python3", "-c"]
 
 
 def test_torch_in_a_container_passes_or_says_why(machine, monkeypatch):
@@ -211,7 +211,7 @@ def test_torch_in_a_container_passes_or_says_why(machine, monkeypatch):
     line = ""
 
     @contextmanager
-    def sandbox(*given):
+    def sandbox(*_):
         box = SimpleNamespace(exit_code=lambda: code, new_log=lambda: (line, line))
         box.end = partial(Sandbox.end, box)
         yield box
@@ -245,9 +245,9 @@ def test_a_run_looks_for_a_gpu_before_images_are_built_but_not_without_networks(
     options = SimpleNamespace(device="cuda", base_image=None)
     need(ProcessEngine(device="cuda"), options, ["watershed"])  # there is no driver here
     machine()
-    found = engine()
-    found.client.images.get = None  # no image is asked for
-    refused("finds no GPU on this machine", need, found, options, ["cellpose3d"])
+    docker_engine = engine()
+    docker_engine.client.images.get = None  # no image is asked for
+    refused("finds no GPU on this machine", need, docker_engine, options, ["cellpose3d"])
 
 
 def test_only_words_about_gpus_get_a_remedy():
@@ -258,23 +258,23 @@ def test_only_words_about_gpus_get_a_remedy():
 
 def series(*values):
     """Return a function that gives these values one after the other, the last one for ever."""
-    found = chain(values, repeat(values[-1]))
-    return lambda: next(found)
+    readings = chain(values, repeat(values[-1]))
+    return lambda: next(readings)
 
 
 def use():
-    with metered() as meter, meter.measured(0.001) as found:
+    with metered() as meter, meter.measured(0.001) as usage:
         time.sleep(0.1)
-    return found()
+    return usage()
 
 
 def test_memory_is_the_peak_beyond_what_others_used_before(machine):
     library = machine(
         {"uuid": A, "used": series(2 * GIB, 3 * GIB, 7 * GIB, 4 * GIB), "busy": series(80, 40)}
     )
-    found = use()
-    assert (found.name, found.memory, found.busiest) == ("NVIDIA L4", 5 * GIB, 80)
-    assert 40 < found.utilisation < 80
+    usage = use()
+    assert (usage.name, usage.memory, usage.busiest) == ("NVIDIA L4", 5 * GIB, 80)
+    assert 40 < usage.utilisation < 80
     assert library.open == 0
     machine({"uuid": A, "used": series(5 * GIB, 1 * GIB), "busy": 0})
     assert use().memory == 0  # others gave some back
@@ -287,7 +287,7 @@ def test_an_instance_of_a_divided_gpu_has_no_utilisation(machine):
 
 def test_a_driver_that_fails_in_the_middle_costs_the_numbers_alone(machine):
     library = machine({"uuid": A, "busy": 10})
-    with metered() as meter, meter.measured(0.001) as found:
+    with metered() as meter, meter.measured(0.001) as usage:
 
         def fail(card):
             raise library.real.NVMLError(library.real.NVML_ERROR_GPU_IS_LOST)
@@ -295,7 +295,7 @@ def test_a_driver_that_fails_in_the_middle_costs_the_numbers_alone(machine):
         library.nvmlDeviceGetMemoryInfo = fail
         library.nvmlDeviceGetUtilizationRates = fail
         time.sleep(0.02)
-    assert found().name == "NVIDIA L4"
+    assert usage().name == "NVIDIA L4"
 
 
 def _cuda():
@@ -310,13 +310,13 @@ def _cuda():
 def test_a_real_gpu_is_found_and_measured():
     torch = _cuda()
     ProcessEngine(device="cuda").check_gpu("cellpose3d")
-    with metered() as meter, meter.measured(0.01) as found:
+    with metered() as meter, meter.measured(0.01) as usage:
         held = torch.ones(2**28, device="cuda")
         until = time.monotonic() + 1.5
         while time.monotonic() < until:
             held.mul_(1.0).sum().item()
-    assert found().memory >= 2**30
-    assert found().busiest > 0
+    assert usage().memory >= 2**30
+    assert usage().busiest > 0
 
 
 @pytest.mark.gpu

@@ -74,8 +74,8 @@ def processes(tmp_path):
     def make(pid, anonymous, shared, *children):
         status = f"Name:\tx\nVmRSS:\t999 kB\nRssAnon:\t{anonymous} kB\nRssFile:\t50 kB\n"
         write_text(tmp_path / f"{pid}/status", f"{status}RssShmem:\t{shared} kB\n")
-        for number, found in enumerate(children):
-            write_text(tmp_path / f"{pid}/task/{pid + number}/children", found)
+        for number, pids in enumerate(children):
+            write_text(tmp_path / f"{pid}/task/{pid + number}/children", pids)
 
     return make
 

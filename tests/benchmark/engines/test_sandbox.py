@@ -39,12 +39,12 @@ def log(request):
 
 def test_each_line_is_given_once_and_in_order(log):
     box = Sandbox(SimpleNamespace(), log)
-    given = []
+    lines = []
     for number in range(12):
         log.write(number // 5, f"line {number}")
         if number % 2:
-            given.append(box.new_log()[0])
-    assert "".join(given) == "".join(f"line {number}\n" for number in range(12))
+            lines.append(box.new_log()[0])
+    assert "".join(lines) == "".join(f"line {number}\n" for number in range(12))
     assert box.new_log() == ("", "")
 
 
@@ -91,11 +91,11 @@ class _Late:
             raise APIError(f"409 Client Error: Conflict ({self.reason})")
         return {"Id": "program"}
 
-    def exec_start(self, made, socket):
+    def exec_start(self, exec_id, socket):
         assert socket
         return SimpleNamespace(close=lambda: None)
 
-    def exec_inspect(self, made):
+    def exec_inspect(self, exec_id):
         return {"Running": False, "ExitCode": 7}
 
 

@@ -115,9 +115,9 @@ def root(tmp_path):
 @pytest.fixture
 def daemon():
     """Return a daemon that has the image to start from."""
-    made = Daemon()
-    made.stock["some:image"] = {}
-    return made
+    client = Daemon()
+    client.stock["some:image"] = {}
+    return client
 
 
 @pytest.fixture
@@ -251,11 +251,11 @@ def test_packages_of_the_algorithms_own_are_a_layer_upon_its_base(builder, root,
     assert runtime_digest(root, "thresholder") != before
     write_text(root / "docker/packages/thresholder/tiny.py", "tiny")
     builder.build("thresholder")
-    slim, own, image = daemon.builds
-    assert own["tag"].startswith("cytosuite/base:thresholder-")
-    assert own["buildargs"] == {"BASE_IMAGE": slim["tag"], "KIND": "thresholder"}
-    assert own["files"]["packages/thresholder/tiny.py"] == b"tiny"
-    assert image["buildargs"]["BASE"] == own["tag"]
+    slim, packages, image = daemon.builds
+    assert packages["tag"].startswith("cytosuite/base:thresholder-")
+    assert packages["buildargs"] == {"BASE_IMAGE": slim["tag"], "KIND": "thresholder"}
+    assert packages["files"]["packages/thresholder/tiny.py"] == b"tiny"
+    assert image["buildargs"]["BASE"] == packages["tag"]
     _change(root, "weights/thresholder/small.json")
     builder.build("thresholder")
     assert len(daemon.builds) == 4
@@ -284,7 +284,7 @@ def test_an_own_dockerfile_overrides_and_is_stale_when_the_image_that_it_stands_
 
 
 @pytest.mark.parametrize(
-    "text, found",
+    "text, images",
     [
         ("FROM some:1", ["some:1"]),
         ("from --platform=linux/amd64 some:1 as a\nFROM a", ["some:1"]),
@@ -294,8 +294,8 @@ def test_an_own_dockerfile_overrides_and_is_stale_when_the_image_that_it_stands_
         ("FROM $UNKNOWN\n# FROM comment:1\nRUN echo FROM \\\n  FROM x", []),
     ],
 )
-def test_images_of_others_are_read_from_the_dockerfile(text, found):
-    assert foreign_images(text) == found
+def test_images_of_others_are_read_from_the_dockerfile(text, images):
+    assert foreign_images(text) == images
 
 
 def test_a_current_image_is_not_built_again_unless_all_are_made_anew(builder, daemon, lines):
