@@ -43,8 +43,8 @@ COUNT = Task(
 def metrics_of(task):
     if task not in SHOWN:
         return ()
-    found = {metric.name: metric for metric in board_metrics(task)}
-    return tuple(found[name] for name in SHOWN[task])
+    by_name = {metric.name: metric for metric in board_metrics(task)}
+    return tuple(by_name[name] for name in SHOWN[task])
 
 
 def volumes(folder):
@@ -103,14 +103,16 @@ def records_of(cases, algorithms, failed):
     for name in algorithms:
         for n, case in enumerate(cases):
             bad = (name, case) in failed
-            own = {"status": "time-out", "message": "too slow"} if bad else {"status": "ok"}
-            own["selection"] = ModelChoice(by="user")
+            fields = {"status": "time-out", "message": "too slow"} if bad else {"status": "ok"}
+            fields["selection"] = ModelChoice(by="user")
             if name == algorithms[0] and n == 0:
                 choice = ModelChoice(cost=4.2, fallback=True, broken=("channel",))
-                own |= {"model": "card", "selection": choice}
-                own["warnings"] = ("model does not fit: channel is x",)
-            own |= {"seconds": 1.5 + n, "startup_seconds": 3.0, "peak_memory": 3 * 10**8}
-            records[name, case] = Record(algorithm=name, version="1.0.0", case=case, key="k", **own)
+                fields |= {"model": "card", "selection": choice}
+                fields["warnings"] = ("model does not fit: channel is x",)
+            fields |= {"seconds": 1.5 + n, "startup_seconds": 3.0, "peak_memory": 3 * 10**8}
+            records[name, case] = Record(
+                algorithm=name, version="1.0.0", case=case, key="k", **fields
+            )
     return records
 
 
@@ -139,7 +141,7 @@ def make(tmp_path):
         controls = [c for c in board.controls if not unpaired or c != "oracle"] if board else []
         bases = {name: (0.8 - 0.2 * n, failed) for n, name in enumerate(algorithms)}
         bases |= {name: (float(name == "oracle"), ()) for name in controls}
-        rows = [row for n, own in bases.items() for row in rows_of(task.name, cases, n, *own)]
+        rows = [row for n, base in bases.items() for row in rows_of(task.name, cases, n, *base)]
         scores = pd.DataFrame(rows, columns=list(COLUMNS))
         metrics = metrics_of(task.name)
         ranks = {name: float(n) for n, name in enumerate(algorithms if board else (), start=1)}
@@ -148,7 +150,7 @@ def make(tmp_path):
         standings = leaderboard(scores, pooled, metrics, ranks, controls)
         standings = [s._replace(summaries=dict(map(wide, s.summaries.items()))) for s in standings]
         output = task.outputs[0]
-        made = {"labels": paths["guess"], "image": paths["sharp"], "json": paths["image"]}
+        by_kind = {"labels": paths["guess"], "image": paths["sharp"], "json": paths["image"]}
         done = [(n, c) for n in algorithms for c in cases if (n, c) not in failed]
         labels = output.kind == "labels"
         return Results(
@@ -178,7 +180,7 @@ def make(tmp_path):
             records=records_of(cases, algorithms, failed),
             logs=dict.fromkeys(failed, "the end of the log"),
             cases=[files_of(task, paths, name, not unpaired) for name in cases],
-            outputs={pair: {output.slug: made[output.kind]} for pair in done},
+            outputs={pair: {output.slug: by_kind[output.kind]} for pair in done},
             matches={pair: Matches((2,), (), 2) for pair in done + [("oracle", c) for c in cases]}
             if labels
             else {},

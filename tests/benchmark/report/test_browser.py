@@ -91,12 +91,12 @@ addEventListener("load", () => {
 def test_a_phone_never_scrolls_the_page_sideways(make, ranked, conditions, tmp_path, browse):
     names = ("good", "a_very_long_name_of_an_algorithm_" * 3, "third")
     cases = tuple("abcdef")
-    found = ranked(
+    results = ranked(
         make(cases=cases, algorithms=names, failed=[("third", "b")]), [("good", "third")]
     )
     density, drug = conditions(names)
     density = replace(density, values={case: 3.0 * n for n, case in enumerate(cases)})
-    full = replace(found, conditions=[density, drug])
+    full = replace(results, conditions=[density, drug])
     (tmp_path / "page.html").write_text(
         write_report(full, tmp_path / "report").read_text().replace("<head>", TELL)
     )

@@ -61,13 +61,13 @@ def test_algorithms_stand_by_rank_and_controls_below_without_colour(results):
 
 
 def test_the_table_of_values_holds_every_score(results):
-    found = by_condition(results.conditions)
-    assert list(found.columns) == [
+    table = by_condition(results.conditions)
+    assert list(table.columns) == [
         "condition", "unit", "group", "cases", "objects", "algorithm", "failed", "metric", "pooled",
         "low", "high",
     ]  # fmt: skip
-    assert len(found) == 2 * 2 * 3 * 5  # conditions, groups, algorithms and control, metrics
-    (row,) = found.query(
+    assert len(table) == 2 * 2 * 3 * 5  # conditions, groups, algorithms and control, metrics
+    (row,) = table.query(
         "group == '20 or more' and algorithm == 'fair' and metric == 'SEG'"
     ).to_dict("records")
     assert row["pooled"] == pytest.approx(0.4)

@@ -35,27 +35,27 @@ def results(make):
 
 
 def test_algorithms_come_first_and_quantities_without_a_plane_are_left_out(results):
-    found = depth.view(results)
-    assert found["names"] == ["good", "fair", "identity", "real"]
-    titles = [figure["title"] for figure in found["figures"]]
+    shown = depth.view(results)
+    assert shown["names"] == ["good", "fair", "identity", "real"]
+    titles = [figure["title"] for figure in shown["figures"]]
     assert titles[::2] == [
         "Strength of edges",
         "Similarity of intensities inside objects",
         "Similarity of intensities outside",
     ]
-    edges, objects, outside = (panel.thirds for panel in found["panels"])
-    assert [len(own) for own in edges["good"]] == [3, 3, 3]
+    edges, objects, outside = (panel.thirds for panel in shown["panels"])
+    assert [len(thirds) for thirds in edges["good"]] == [3, 3, 3]
     assert max(map(max, edges["real"])) == 0
-    assert [round(float(np.median(own)), 2) for own in objects["good"]] == [0.83, 0.5, 0.17]
-    assert {float(value) for own in outside["good"] for value in own} == {depth.LEAST}
+    assert [round(float(np.median(thirds)), 2) for thirds in objects["good"]] == [0.83, 0.5, 0.17]
+    assert {float(value) for thirds in outside["good"] for value in thirds} == {depth.LEAST}
     assert depth.view(replace(results, sets={})) is None
 
 
 def test_no_more_answers_than_colours(make):
     names = tuple(f"a{n}" for n in range(9))
-    made = make(task="enhance", algorithms=names)
-    found = depth.view(replace(made, sets={n: evidence(0.5) for n in (*names, "real")}))
-    assert (found["names"], found["left"]) == ([*names[:5], "real"], 4)
+    many = make(task="enhance", algorithms=names)
+    shown = depth.view(replace(many, sets={n: evidence(0.5) for n in (*names, "real")}))
+    assert (shown["names"], shown["left"]) == ([*names[:5], "real"], 4)
 
 
 def test_page_figures_and_table(results, tmp_path):
@@ -65,9 +65,9 @@ def test_page_figures_and_table(results, tmp_path):
     assert section.count("<figure") == 6
     assert "| good | 0.400 |" in (tmp_path / "report/report.md").read_text()
     rows = pd.read_csv(tmp_path / "report/by_depth.csv")
-    own = rows[(rows["answer"] == "good") & (rows["quantity"] == "edge strength")]
-    assert own["depth"].tolist() == list(range(0, 18, 2))
-    assert own["real"].to_numpy() == pytest.approx(0.9 ** np.arange(9))
+    good = rows[(rows["answer"] == "good") & (rows["quantity"] == "edge strength")]
+    assert good["depth"].tolist() == list(range(0, 18, 2))
+    assert good["real"].to_numpy() == pytest.approx(0.9 ** np.arange(9))
     assert "bg_inner" not in set(rows["quantity"])
 
 

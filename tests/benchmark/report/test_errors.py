@@ -45,7 +45,7 @@ def test_missed_objects_are_counted_by_depth_and_by_size(make, tmp_path):
     for name, lost in {"good": (), "fair": range(1, 13)}.items():  # the 12 of 60 at the top
         truth, answer = column(lost)
         table = overlap(truth, answer)
-        places = [measured_places(Volume(own, (2.0, 0.5, 0.5))) for own in (truth, answer)]
+        places = [measured_places(Volume(labels, (2.0, 0.5, 0.5))) for labels in (truth, answer)]
         files[name, "a"] = tmp_path / f"{name}.csv"
         write_object_scores(files[name, "a"], table, *places)
         matches[name, "a"] = match(table)
@@ -55,7 +55,7 @@ def test_missed_objects_are_counted_by_depth_and_by_size(make, tmp_path):
     assert depth.missed["good"] == [(0, 6)] * 10
     assert (size.name, size.unit, size.top) == ("size", "µm³", 1.0)
     assert sum(lost for lost, _ in size.missed["fair"]) == 12
-    assert all(sum(of for _, of in own) == 60 for own in size.missed.values())
+    assert all(sum(of for _, of in bins) == 60 for bins in size.missed.values())
 
 
 def test_the_palette_colours_viewer_stills_and_table(make):
@@ -74,11 +74,11 @@ def test_classes_of_the_annotation_have_scores_of_their_own(make, tmp_path):
     truth = np.array([[1, 1, 0, 2, 0, 3]])
     answer = np.array([[5, 0, 0, 6, 0, 0]])
     table = overlap(truth, answer)
-    places = [measured_places(Volume(own, (1.0, 1.0), "YX")) for own in (truth, answer)]
+    places = [measured_places(Volume(labels, (1.0, 1.0), "YX")) for labels in (truth, answer)]
     places[0] = replace(places[0], kinds={"1": "basal", "2": "fed", "3": "fed"})
     write_object_scores(tmp_path / "t.csv", table, *places)
-    found = replace(make(), matches={("good", "a"): match(table)})
-    shown = view(replace(found, object_scores={("good", "a"): tmp_path / "t.csv"}))
+    results = replace(make(), matches={("good", "a"): match(table)})
+    shown = view(replace(results, object_scores={("good", "a"): tmp_path / "t.csv"}))
     assert shown.kinds == [
         ("basal", "good", "1", "0.00", "0.00"),  # half of it is not more than half
         ("fed", "good", "2", "0.50", "0.50"),

@@ -58,7 +58,7 @@ def test_dots_of_a_lane_do_not_overlap_while_there_is_room(places):
     assert set(chosen) <= set(range(-(LANES // 2), LANES // 2 + 1))
     if len(places) <= LANES:
         for lane in set(chosen):
-            mine = sorted(at for at, own in zip(places, chosen, strict=True) if own == lane)
+            mine = sorted(at for at, here in zip(places, chosen, strict=True) if here == lane)
             assert all(b - a >= DOT for a, b in pairwise(mine))
 
 
@@ -94,18 +94,18 @@ def test_strip_escapes_names_and_crosses_failures():
 
 def test_a_violin_is_the_density_of_scipy(rng):
     values = rng.beta(5, 2, 60)
-    found = violin(Axis(0.0, 1.0), values.tolist())
-    up = [10 - float(y) for y in re.findall(r"\d+ ([\d.]+)", found.split('d="M')[1])[:48]]
+    drawn = violin(Axis(0.0, 1.0), values.tolist())
+    up = [10 - float(y) for y in re.findall(r"\d+ ([\d.]+)", drawn.split('d="M')[1])[:48]]
     density = gaussian_kde(values)(np.linspace(values.min(), values.max(), 48))
     assert up == pytest.approx((10 * density / density.max()).tolist(), abs=0.05)
 
 
 def test_the_area_of_a_blob_is_its_share():
     blobs = macro("blobs")
-    found = blobs([0.25, 0.64, 0.11], (1.0, 3.0))
-    assert [float(r) for r in re.findall(r' r="([\d.]+)"', found)] == pytest.approx(
+    drawn = blobs([0.25, 0.64, 0.11], (1.0, 3.0))
+    assert [float(r) for r in re.findall(r' r="([\d.]+)"', drawn)] == pytest.approx(
         [14 * s**0.5 for s in (0.25, 0.64, 0.11)], abs=0.01
     )
-    assert "median place 2, 95 % interval 1 to 3" in found
+    assert "median place 2, 95 % interval 1 to 3" in drawn
     assert 'r="' not in blobs([0.0, 1.0], (2.0, 2.0)).split("circle", 1)[0]
     assert blobs([0.0, 1.0], (2.0, 2.0)).count("<circle") == 1

@@ -26,7 +26,7 @@ TITLES = ("density", "SEG")
 
 
 def boxes(middles, labels, width):
-    found = []
+    rectangles = []
     for (x, y), label, side in zip(
         middles, labels, place_labels(middles, labels, width), strict=True
     ):
@@ -34,8 +34,8 @@ def boxes(middles, labels, width):
             dx, dy, anchor = side
             wide = 6.3 * len(label)
             left = x * width / 100 + dx - {"start": 0, "end": wide, "middle": wide / 2}[anchor]
-            found.append((left, y + dy - 10, left + wide, y + dy + 3))
-    return found
+            rectangles.append((left, y + dy - 10, left + wide, y + dy + 3))
+    return rectangles
 
 
 def meet(a, b):
@@ -45,16 +45,16 @@ def meet(a, b):
 @pytest.mark.parametrize("width", [290.0, 440.0, 700.0])
 def test_labels_never_cover_each_other_nor_leave_the_figure(width):
     middles = [(10 + 7.3 * (n % 11), 20 + 31.0 * (n % 6)) for n in range(24)]
-    found = boxes(middles, [f"algorithm{n}" for n in range(24)], width)
-    assert len(found) >= 6
-    assert not [1 for n, a in enumerate(found) for b in found[:n] if meet(a, b)]
-    assert all(left >= LEFT * width / 100 and right <= width for left, _, right, _ in found)
+    rectangles = boxes(middles, [f"algorithm{n}" for n in range(24)], width)
+    assert len(rectangles) >= 6
+    assert not [1 for n, a in enumerate(rectangles) for b in rectangles[:n] if meet(a, b)]
+    assert all(left >= LEFT * width / 100 and right <= width for left, _, right, _ in rectangles)
 
 
 def test_a_better_score_lies_higher_and_all_text_is_escaped():
     spots = [Spot(5.0, 0.9, 0, "<b>", "<i>", case=3), Spot(5.0, 0.1, 1, "y")]
-    found = DRAW(PointPlot(AXES, TITLES, spots, [Line((0, 0.5), (10, 0.5), "trend c0")]))
-    root = ET.fromstring(found)
+    drawing = DRAW(PointPlot(AXES, TITLES, spots, [Line((0, 0.5), (10, 0.5), "trend c0")]))
+    root = ET.fromstring(drawing)
     heights = {
         mark.find("g").get("class"): float(mark.get("y"))
         for mark in root.findall("svg")
@@ -62,8 +62,8 @@ def test_a_better_score_lies_higher_and_all_text_is_escaped():
     }
     assert heights["c0"] < heights["c1"]
     assert root.find("svg/g[@data-case='3']") is not None
-    assert "<b>" not in found
-    assert "&lt;i&gt;" in found
+    assert "<b>" not in drawing
+    assert "&lt;i&gt;" in drawing
 
 
 @pytest.mark.parametrize(

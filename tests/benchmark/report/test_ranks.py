@@ -12,8 +12,8 @@ WON = [("good", "fair")]
 
 
 def section(results):
-    found = re.search(r'<section id="ranks">.*?</section>', html(results), re.S)
-    return found.group() if found else ""
+    match = re.search(r'<section id="ranks">.*?</section>', html(results), re.S)
+    return match.group() if match else ""
 
 
 def test_the_matrix_marks_who_is_better_than_whom(make, ranked):
@@ -28,16 +28,16 @@ def test_the_matrix_marks_who_is_better_than_whom(make, ranked):
 
 def test_each_pair_stands_once_with_its_difference(make, ranked):
     results = ranked(make(algorithms=("a1", "b2", "c3")), WON)
-    found = section(results)
-    assert found.count("Differences of 3 pairs") == len(results.ranking.metrics)  # none of all
-    assert "0.200<small>0.100 to 0.300</small>" in found
+    text = section(results)
+    assert text.count("Differences of 3 pairs") == len(results.ranking.metrics)  # none of all
+    assert "0.200<small>0.100 to 0.300</small>" in text
 
 
 def test_remarks_say_how_stable_and_how_alike(make, ranked):
-    found = remarks(ranked(make(algorithms=("good", "fair", "poor")), failed=2).ranking)
-    assert "Kendall's tau of 0.80 (95 % interval 0.60 to 1.00)" in found[0]
-    assert found[1].startswith("2 cases of 12 failed for at least one algorithm")
-    assert "most alike in SEG and DET (tau 0.90), least in DET and AP50 (-0.20)" in found[2]
+    lines = remarks(ranked(make(algorithms=("good", "fair", "poor")), failed=2).ranking)
+    assert "Kendall's tau of 0.80 (95 % interval 0.60 to 1.00)" in lines[0]
+    assert lines[1].startswith("2 cases of 12 failed for at least one algorithm")
+    assert "most alike in SEG and DET (tau 0.90), least in DET and AP50 (-0.20)" in lines[2]
 
 
 def test_the_orders_of_two_algorithms_have_no_tau(make, ranked):

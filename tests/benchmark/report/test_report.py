@@ -61,13 +61,11 @@ def shown(results):
 
 def test_is_self_contained(make):
     text = html(make(failed=[("fair", "b")]))
-    found = Page(text)
-    assert {attributes["src"][:23] for attributes in found.all("img")} == {
-        "data:image/jpeg;base64,"
-    }
-    assert not [tag for tag, _ in found.elements if tag in {"link", "iframe", "object", "base"}]
-    assert all("src" not in attributes for attributes in found.all("script"))
-    links = [attributes["href"] for attributes in found.all("a")]
+    page = Page(text)
+    assert {attributes["src"][:23] for attributes in page.all("img")} == {"data:image/jpeg;base64,"}
+    assert not [tag for tag, _ in page.elements if tag in {"link", "iframe", "object", "base"}]
+    assert all("src" not in attributes for attributes in page.all("script"))
+    links = [attributes["href"] for attributes in page.all("a")]
     outside = [link for link in links if not link.startswith(("#", "https://doi.org/10."))]
     assert set(outside) == FILES - {"index.html"}  # those beside the page
     style = "".join(re.findall(r"<style>(.*?)</style>", text, re.S))
@@ -104,19 +102,19 @@ def test_no_name_is_a_formula_in_a_spreadsheet(make, conditions, tmp_path):
             cells = [cell for row in csv.reader(stream) for cell in row]
         assert [cell for cell in cells if cell.startswith("'")]
         assert not [cell for cell in cells if cell[:1] in {*"=+@"}]
-    found = read_scored(tmp_path / "report").scores
-    assert {'=HYPERLINK("http://a")'} <= {*found["algorithm"]} & {*found["case"]}
-    assert {*found["model"]} == {"@SUM(1)"}
+    table = read_scored(tmp_path / "report").scores
+    assert {'=HYPERLINK("http://a")'} <= {*table["algorithm"]} & {*table["case"]}
+    assert {*table["model"]} == {"@SUM(1)"}
 
 
 def test_is_accessible(make, conditions):
-    found = shown(replace(make(), conditions=conditions()))
-    assert found.all("html")[0]["lang"] == "en"
-    assert all(attributes.get("alt") for attributes in found.all("img"))
-    assert all("scope" in attributes for attributes in found.all("th"))
-    drawings = [a for a in found.all("svg") if "fig" in a.get("class", "")]
+    page = shown(replace(make(), conditions=conditions()))
+    assert page.all("html")[0]["lang"] == "en"
+    assert all(attributes.get("alt") for attributes in page.all("img"))
+    assert all("scope" in attributes for attributes in page.all("th"))
+    drawings = [a for a in page.all("svg") if "fig" in a.get("class", "")]
     assert all(a.get("aria-label") or a.get("aria-hidden") for a in drawings)
-    assert len(found.all("h1")) == 1
+    assert len(page.all("h1")) == 1
 
 
 def test_names_and_logs_cannot_become_code(make):
@@ -144,11 +142,11 @@ def test_names_and_logs_cannot_become_code(make):
         notes=[EVIL],
         broken=[EVIL],
     )
-    found = shown(results)
-    assert [a for a in found.all("script") if a.get("type") != "application/json"] == [{}]
-    assert not [a for _, a in found.elements if any(name.startswith("on") for name in a)]
-    assert not [a for a in found.all("a") if a["href"].startswith("javascript")]
-    assert EVIL in "".join(found.text)
+    page = shown(results)
+    assert [a for a in page.all("script") if a.get("type") != "application/json"] == [{}]
+    assert not [a for _, a in page.elements if any(name.startswith("on") for name in a)]
+    assert not [a for a in page.all("a") if a["href"].startswith("javascript")]
+    assert EVIL in "".join(page.text)
     assert not re.search(
         r"(?<!\\)<", re.sub(r"^```sh$.*?^```$", "", text_of(results), flags=re.S | re.M)
     )

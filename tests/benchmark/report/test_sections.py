@@ -31,12 +31,12 @@ FOREIGN = {
 
 def shown(results):
     """Return the page without style, script and glossary, its text, and the Markdown."""
-    found = views(results)
-    html = page.html(results, found)
+    by_section = views(results)
+    html = page.html(results, by_section)
     html = re.sub(r"<(style|script)\b.*?</\1>", "", html, flags=re.S)
     prose = re.sub(r'<section id="measures">.*?</section>', "", html, flags=re.S)
     text = " ".join(re.sub(r"<[^>]+>", " ", prose).split())
-    lines = page.markdown(results, found).split("## What the measures mean")[0]
+    lines = page.markdown(results, by_section).split("## What the measures mean")[0]
     return html, text, lines.replace("\\", "")
 
 
@@ -56,14 +56,16 @@ def test_no_sentence_belongs_to_another_task_and_controls_have_a_legend(make, ta
 
 def test_failures_with_one_message_stand_together(make):
     results = make(failed=[("fair", "a"), ("fair", "b"), ("good", "c")])
-    found = failures.view(results)
-    titles = {name: [alike.title for alike in own] for name, own in found.items()}
+    groups = failures.view(results)
+    titles = {name: [alike.title for alike in group] for name, group in groups.items()}
     assert titles == {"good": ["c"], "fair": ["2 cases"]}
-    assert found["fair"][0].paths == ["fair/a/log.txt", "fair/b/log.txt"]
+    assert groups["fair"][0].paths == ["fair/a/log.txt", "fair/b/log.txt"]
     html, *_ = shown(results)
     assert "<code>fair/b/log.txt</code>" in html
     assert 'href="#failures">3</a>' in html
-    other = {k: own.model_copy(update={"message": k[1]}) for k, own in results.records.items()}
+    other = {
+        k: record.model_copy(update={"message": k[1]}) for k, record in results.records.items()
+    }
     apart = failures.view(replace(results, records=other))
     assert [alike.title for alike in apart["fair"]] == ["a", "b"]
 
@@ -112,14 +114,14 @@ def test_a_section_is_found_by_its_module(tmp_path, monkeypatch, make):
 def test_models_of_one_algorithm_differ_by_case_with_an_interval(make):
     cases = tuple("abcdef")
     names = ("net:after", "net:before")
-    found = make(cases=cases, algorithms=names)
-    scores = found.scores.copy()
+    results = make(cases=cases, algorithms=names)
+    scores = results.scores.copy()
     rows = scores["metric"].eq("SEG") & scores["algorithm"].eq("net:before")
     before = scores.loc[scores["metric"].eq("SEG") & scores["algorithm"].eq("net:after"), "value"]
     scores.loc[rows, "value"] = before.to_numpy() - [0.1, 0.1, 0.1, 0.1, 0.1, 0.4]
-    own = arms.view(replace(found, scores=scores))["net"]
-    assert own.gains[0] == ["metric", "after", "minus before"]
-    gains = {row[0]: row[2] for row in own.gains[1:]}
+    net = arms.view(replace(results, scores=scores))["net"]
+    assert net.gains[0] == ["metric", "after", "minus before"]
+    gains = {row[0]: row[2] for row in net.gains[1:]}
     assert gains.keys() == {"SEG", "DET", "AP50"}
     assert re.fullmatch(r"0\.150 \(0\.0\d\d to 0\.\d{3}\)", gains["SEG"])
     assert "(" not in arms.view(make(cases=cases[:3], algorithms=names))["net"].gains[1][2]
@@ -136,5 +138,5 @@ def test_six_measures_are_offered_and_many_others_behind_a_word(number, first):
     assert (shown.count("<input"), others.count("<input")) == (first, most - first)
     ids = re.findall('id="(tab-[0-9]+)"', text)
     assert ids == [f"tab-{n}" for n in range(most)]
-    assert all(f"#{own}:checked) .{own} " in text for own in ids)
+    assert all(f"#{tab}:checked) .{tab} " in text for tab in ids)
     assert text.count(" checked>") == (number > 1)

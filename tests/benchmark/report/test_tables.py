@@ -49,12 +49,12 @@ def test_columns_without_a_value_are_left_out(make):
     timed = make()
     heads = ("Time per case", "Peak memory", ">AP50<")
     bare = [
-        own._replace(
+        row._replace(
             median_seconds=math.nan,
             peak_memory=None,
-            summaries={**own.summaries, "AP50": own.summaries["AP50"]._replace(mean=math.nan)},
+            summaries={**row.summaries, "AP50": row.summaries["AP50"]._replace(mean=math.nan)},
         )
-        for own in timed.standings
+        for row in timed.standings
     ]
     for results, there in ((timed, True), (replace(timed, standings=bare), False)):
         board = re.search(r'<section id="leaderboard">.*?</section>', html(results), re.S)[0]
@@ -63,8 +63,8 @@ def test_columns_without_a_value_are_left_out(make):
         assert [head in text for head in ("time per case", "peak memory", "AP50")] == [there] * 3
         assert ("s per case" in files.latex_board(results)) == there
     untimed = {
-        key: own.model_copy(update={"seconds": 0.0, "peak_memory": None})
-        for key, own in timed.records.items()
+        key: record.model_copy(update={"seconds": 0.0, "peak_memory": None})
+        for key, record in timed.records.items()
     }
     one = make(algorithms=("good",))
     ((_, heads, *_),) = cases.view(one)["grids"]
@@ -74,8 +74,8 @@ def test_columns_without_a_value_are_left_out(make):
 
 
 def test_the_board_is_drawn_over_the_range_that_occurs(make):
-    found = make()
-    axis = found.reach(found.board[0], found.ranked)
+    results = make()
+    axis = results.reach(results.board[0], results.ranked)
     assert (axis.low, axis.high) == (pytest.approx(0.545), pytest.approx(0.875))
     text = html(make())
     assert 'aria-label="mean 0.81, 95 % interval 0.76 to 0.86, pooled 0.81"' in text
@@ -93,15 +93,15 @@ def test_rule_and_definitions_are_folded(make, ranked):
 @pytest.fixture
 def on_gpu(make):
     def results(*where):
-        found = make()
+        plain = make()
         use = {"gpu_memory": 3 * 2**30, "gpu_utilisation": 42.5, "gpu_utilisation_max": 99.0}
-        own = {
-            ("good", case): found.records["good", case].model_copy(
+        records = {
+            ("good", case): plain.records["good", case].model_copy(
                 update={"gpu": "NVIDIA L4", **use}
             )
             for case in where
         }
-        return replace(found, records=found.records | own)
+        return replace(plain, records=plain.records | records)
 
     return results
 

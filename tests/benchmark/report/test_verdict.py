@@ -26,8 +26,8 @@ def test_without_a_test_that_could_tell_the_resamples_speak(make, ranked):
         results.ranking.overall, shares={"good": (1.0, 0.0)}, interval={"good": (1, 1)}
     )
     certain = replace(results, ranking=replace(results.ranking, overall=overall))
-    for found, words in ((results, "80 % of"), (certain, "all")):
-        assert verdict(found) == (
+    for run, words in ((results, "80 % of"), (certain, "all")):
+        assert verdict(run) == (
             f"good ranks first of 2, before fair, and is first in {words} resamples: {BOTH}; "
             "5 cases cannot separate 2 algorithms by this test (needs 6)."
         )
@@ -72,11 +72,11 @@ def test_a_lead_in_one_metric_alone_says_so(make, ranked):
 
 def test_says_where_the_best_fails_what_it_costs_and_how_sure_it_is(make, ranked, conditions):
     results = replace(ranked(make(), WON), conditions=conditions())
-    found = facts(results)
-    assert list(found) == ["What it reaches", "Where it fails", "What it costs", "How sure"]
-    assert found["Where it fails"] == "SEG 0.80 for a, 0.82 for c"  # alike in all groups
-    assert found["What it costs"] == "2.5 s per case and 286 MiB at its peak"
-    assert found["How sure"] == (
+    answers = facts(results)
+    assert list(answers) == ["What it reaches", "Where it fails", "What it costs", "How sure"]
+    assert answers["Where it fails"] == "SEG 0.80 for a, 0.82 for c"  # alike in all groups
+    assert answers["What it costs"] == "2.5 s per case and 286 MiB at its peak"
+    assert answers["How sure"] == (
         "first in 80 % of 100 resamples of the cases, place 1 to 2 in 95 %"
     )
     first, second, *controls = results.standings

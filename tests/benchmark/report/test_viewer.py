@@ -58,7 +58,7 @@ def run(make, tmp_path):
         )
         for case in results.cases
     ]
-    found = Matches(
+    matches = Matches(
         (20,), (9, 301), 5,
         {20: "missed", 30: "split", 40: "merged", 50: "merged"},
         {9: "false", 301: "split", 8: "merged"},
@@ -67,7 +67,7 @@ def run(make, tmp_path):
         results,
         cases=cases,
         outputs={pair: {"instance-labels": files["answer"]} for pair in results.outputs},
-        matches=dict.fromkeys(results.matches, found),
+        matches=dict.fromkeys(results.matches, matches),
     )
 
 
@@ -132,11 +132,11 @@ def test_decoded_volumes_are_the_written_ones(run, drive):
     scene = read_scene(run, run.task.main_output, run.cases[0], ["good"])
     data = page_.run("JSON.parse(document.getElementById('data-0').textContent).outputs[0]")
     for place, expected in ((0, scene.truth), (data, scene.outputs["good"])):
-        found = page_.run(
+        voxels = page_.run(
             "slices.decode(JSON.parse(document.getElementById('data-0').textContent)"
             f".volumes[{place}]).then((volume) => Array.from(volume.data))"
         )
-        np.testing.assert_array_equal(np.reshape(found, SHAPE), expected.array)
+        np.testing.assert_array_equal(np.reshape(voxels, SHAPE), expected.array)
     image = page_.run(
         "slices.decode(panels.state.shown.data.volumes[panels.state.shown.data.inputs[0]])"
         ".then((volume) => [volume.data.length, volume.data[2 * 2400 + 16 * 60 + 25], volume.data[0]])"
@@ -168,8 +168,10 @@ def test_each_error_has_its_colour_in_its_slices_only(run, drive):
 
 def test_errors_of_all_sides_are_listed_and_stepped_through(run, drive):
     fewer = Matches((20,), (), 5, {20: "missed"}, {})
-    own = {pair: fewer if pair[0] == "fair" else found for pair, found in run.matches.items()}
-    page_ = drive(replace(run, matches=own))
+    matches = {
+        pair: fewer if pair[0] == "fair" else matched for pair, matched in run.matches.items()
+    }
+    page_ = drive(replace(run, matches=matches))
     press(page_, "s")
     rows = "[...document.querySelectorAll('[data-error] small')].map((row) => row.textContent)"
     sides = [row.split(", ")[0] for row in page_.run(rows)]

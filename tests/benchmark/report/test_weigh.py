@@ -40,10 +40,10 @@ def run(make):
     rng = np.random.default_rng(4)
     for name, level in LEVELS.items():
         for metric, wide in (("SEG", 0.08), ("DET", 0.2), ("AP50", 0.1)):
-            own = (scores["algorithm"] == name) & (scores["metric"] == metric)
-            own &= scores["status"] == "ok"
-            values = np.round(level + wide * rng.normal(size=int(own.sum())), 2).clip(0, 1)
-            scores.loc[own, "value"] = values
+            rows = (scores["algorithm"] == name) & (scores["metric"] == metric)
+            rows &= scores["status"] == "ok"
+            values = np.round(level + wide * rng.normal(size=int(rows.sum())), 2).clip(0, 1)
+            scores.loc[rows, "value"] = values
     halves = [
         Group(word, list(part), 1, {}) for word, part in (("low", CASES[:9]), ("high", CASES[9:]))
     ]

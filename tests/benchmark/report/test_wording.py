@@ -37,4 +37,4 @@ WORDS = {
 
 @pytest.mark.parametrize("function", WORDS)
 def test_values_by_hand(function):
-    assert {given: function(*given) for given in WORDS[function]} == WORDS[function]
+    assert {value: function(*value) for value in WORDS[function]} == WORDS[function]

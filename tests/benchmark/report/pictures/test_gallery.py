@@ -73,9 +73,9 @@ def test_values_that_are_no_numbers_are_black_and_white(tmp_path):
     image[0, 0, :3] = np.nan, np.inf, -np.inf
     image[1] = 9
     put(tmp_path / "odd.tif", image)
-    found = scenes.shown_volume(tmp_path / "odd.tif", "Input", "image")
-    assert np.isfinite(found.array).all()
-    assert scenes.shrunk(found, 32)[0, 0, :3].tolist() == [0, 255, 0]
+    volume = scenes.shown_volume(tmp_path / "odd.tif", "Input", "image")
+    assert np.isfinite(volume.array).all()
+    assert scenes.shrunk(volume, 32)[0, 0, :3].tolist() == [0, 255, 0]
 
 
 def test_a_case_without_picture_has_a_reason(make, tmp_path):

@@ -31,19 +31,19 @@ def unpacked(runs, data, shape):
     """Return labels from their runs, by the words of `deflated`."""
     stream = np.frombuffer(zlib.decompress(base64.b64decode(data)), np.uint8)
     low, high, *labels = stream.reshape(-1, runs).astype(np.int64)
-    found = sum(part << (8 * n) for n, part in enumerate(labels))
-    return np.repeat(found, low + 256 * high).reshape(shape)
+    numbers = sum(part << (8 * n) for n, part in enumerate(labels))
+    return np.repeat(numbers, low + 256 * high).reshape(shape)
 
 
 @given(SHAPES, EDGES, st.integers(1, 10**5))
 def test_a_coarser_grid_has_no_more_voxels_than_allowed_and_none_that_are_finer(
     shape, spacing, voxels
 ):
-    found = coarser(shape, spacing, voxels)
-    assert math.prod(found) <= voxels
-    assert all(1 <= new <= old for new, old in zip(found, shape, strict=True))
+    grid = coarser(shape, spacing, voxels)
+    assert math.prod(grid) <= voxels
+    assert all(1 <= new <= old for new, old in zip(grid, shape, strict=True))
     if math.prod(shape) <= voxels:
-        assert found == shape
+        assert grid == shape
 
 
 def test_fine_axes_shrink_first():
@@ -70,13 +70,13 @@ def test_small_objects_do_not_vanish_and_stay_in_their_place():
     labels[:, 10:30, 10:30] = 1
     for n, (z, y, x) in enumerate([(0, 0, 0), (3, 39, 39), (1, 2, 37)], start=2):
         labels[z, y, x] = n
-    found, ids = sampled(labels, (2, 10, 10))
+    small, ids = sampled(labels, (2, 10, 10))
     assert ids.tolist() == [1, 2, 3, 4]
     for n in range(2, 5):
-        (at,) = np.argwhere(found == n)
+        (at,) = np.argwhere(small == n)
         (was,) = np.argwhere(labels == n)
         assert at.tolist() == [was[0] // 2, was[1] // 4, was[2] // 4]
-    assert (found == 1).any()
+    assert (small == 1).any()
 
 
 @given(LABELS)
@@ -106,8 +106,8 @@ def test_a_coarser_grid_of_labels_is_the_same_on_disk(labels, grid, slab):
         patch.setattr(memory, "SLAB", slab)
         moved = memory.room(labels.shape, labels.dtype)
         moved[...] = labels
-        found, names = sampled(moved, shape)
-    assert (found == there).all()
+        coarse, names = sampled(moved, shape)
+    assert (coarse == there).all()
     assert (names == ids).all()
     assert ids.tolist() == [n for n in np.unique(labels) if n]
 
@@ -119,6 +119,6 @@ def test_the_means_of_an_image_on_disk_are_the_same(mapped, dtype, shape, rng):
     if dtype == np.float32:
         image[3, 4, 5] = np.nan
         image[7, 8, 9] = np.inf
-    found = [averaged(own, shape, (1.0, 2000.0)) for own in (image, mapped(image))]
-    assert (found[0] == found[1]).all()
-    assert np.isfinite(found[0]).all()
+    means = [averaged(pixels, shape, (1.0, 2000.0)) for pixels in (image, mapped(image))]
+    assert (means[0] == means[1]).all()
+    assert np.isfinite(means[0]).all()

@@ -47,11 +47,11 @@ def test_outlines_have_the_colours_of_their_classes(make):
 
 
 def test_images_stand_side_by_side_and_labels_are_outlined_on_black(make):
-    found = drawn(make(task="fuse"))
-    assert [row.title for row in found.rows] == [
+    picture = drawn(make(task="fuse"))
+    assert [row.title for row in picture.rows] == [
         "Light-sheet view", "Second light-sheet view", "Truth", "Output",
     ]  # fmt: skip
-    assert found.algorithm == "good"
+    assert picture.algorithm == "good"
     rows = drawn(make(task="synthesise")).rows
     assert [row.title for row in rows] == [
         "Structure sketch", "Instance labels", "Labels in layers", "Output",
