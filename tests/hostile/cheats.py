@@ -223,18 +223,18 @@ def judge(tally, cheats, expected, result):
     content = json.loads(text)
     failed = {one["case"].removesuffix(".tif"): one["reason"] for one in content["failed"]}
     turn = cheats[team]
-    own = dict(zip(CASES, ODD[turn::3], strict=False)) if turn >= 0 else {}
+    odd = dict(zip(CASES, ODD[turn::3], strict=False)) if turn >= 0 else {}
     for case in CASES:
         with tally.attempt("cases of cheats"):
             reason = failed.get(case, "")
             score = content["case"][f"{case}.tif"]["SEG"]
-            where = f"{team} {case} {own.get(case, '')}: {score}, {reason}"
+            where = f"{team} {case} {odd.get(case, '')}: {score}, {reason}"
             assert reason.isprintable(), where
             assert not reason or score == 0, where
-            assert own or score < 1, where
-            if case in own:
+            assert odd or score < 1, where
+            if case in odd:
                 status, _, message = reason.partition(": ")
-                assert own[case].holds(status or "ok", message), where
+                assert odd[case].holds(status or "ok", message), where
 
 
 def main():

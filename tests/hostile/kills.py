@@ -93,8 +93,8 @@ class Simulate(Command):
     """Cases of a toy dataset, laid out in a folder of their own."""
 
     def words(self, home):
-        given = ["--size", "mini", "--cases", 6, "--workers", 2]
-        return ["simulate", "toy_cells", *given, "--runs", home / "runs", "--out", home / "out"]
+        options = ["--size", "mini", "--cases", 6, "--workers", 2]
+        return ["simulate", "toy_cells", *options, "--runs", home / "runs", "--out", home / "out"]
 
     def state(self, home):
         return digests(home)
@@ -104,8 +104,8 @@ class Benchmark(Command):
     """A run of two algorithms."""
 
     def words(self, home):
-        given = ["--size", "mini", "--runs", home, "--run", "run", "--engine", "process"]
-        return ["benchmark", "toy_cells", *given, "--algorithm", "toy_limit,watershed"]
+        options = ["--size", "mini", "--runs", home, "--run", "run", "--engine", "process"]
+        return ["benchmark", "toy_cells", *options, "--algorithm", "toy_limit,watershed"]
 
     def state(self, home):
         images = {
@@ -148,17 +148,17 @@ class Install(Command):
 
     def state(self, home):
         name = f"theirs-{home.name}"
-        found = digests(self.place.home / "weights")
+        sums = digests(self.place.home / "weights")
         card = facts_of(self.place.home / f"weights/watershed/{name}.json")
-        return {key: digest for key, digest in found.items() if "theirs-" not in key} | card
+        return {key: digest for key, digest in sums.items() if "theirs-" not in key} | card
 
 
 class Train(Command):
     """A training of a few steps, by the command that starts the trainer."""
 
     def words(self, home):
-        given = ["--name", f"m-{home.name}", "--settings", self.place.settings]
-        return ["train", NETWORK, self.place.data, *given]
+        options = ["--name", f"m-{home.name}", "--settings", self.place.settings]
+        return ["train", NETWORK, self.place.data, *options]
 
     def state(self, home):
         name = f"m-{home.name}"
@@ -175,10 +175,10 @@ class Trainer(Train):
 
     def words(self, home):
         name = f"m-{home.name}"
-        own = self.place.home
-        given = ["--data", self.place.data, "--settings", self.place.settings, "--name", name]
-        work = own / "runs/training" / NETWORK / name
-        return [NETWORK, *given, "--out", own / "weights" / NETWORK, "--work", work]
+        root = self.place.home
+        options = ["--data", self.place.data, "--settings", self.place.settings, "--name", name]
+        work = root / "runs/training" / NETWORK / name
+        return [NETWORK, *options, "--out", root / "weights" / NETWORK, "--work", work]
 
 
 COMMANDS = {
@@ -261,10 +261,10 @@ def attack(kind, disturb, tally, options):
             with tally.attempt(f"{disturb.__name__} {kind}"):
                 disturb(place, start, seconds, rng)
                 finished(*again(place, command, home))
-                found = command.state(home)
+                after = command.state(home)
                 over = left(home, *(place.home / room for room in ("weights", "runs")))
-                assert (found == expected, over) == (True, []), (
-                    f"{differing(found, expected)} {over}"
+                assert (after == expected, over) == (True, []), (
+                    f"{differing(after, expected)} {over}"
                 )
         place.runs.base.communicate()
 

@@ -95,12 +95,12 @@ def digests(folder, without=(".stamps",)):
 
 def state(folder):
     """Return mode, owner, time and content of a folder and all that is in it."""
-    found = {}
+    entries = {}
     for path in [folder, *sorted(folder.rglob("*"))]:
         info = path.lstat()
         data = hashlib.sha256(path.read_bytes()).digest() if path.is_file() else None
-        found[str(path)] = info.st_mode, info.st_uid, info.st_mtime_ns, data
-    return found
+        entries[str(path)] = info.st_mode, info.st_uid, info.st_mtime_ns, data
+    return entries
 
 
 def differing(one, other):
@@ -111,11 +111,11 @@ def differing(one, other):
 
 def facts_of(card: Path):
     """Return the entries of a model card, without what no training repeats: names and times."""
-    found = read_json(card)
-    trained = found.pop("trained", {})
+    facts = read_json(card)
+    trained = facts.pop("trained", {})
     for key in ("seconds", "cpu_seconds"):
         trained.pop(key, None)
     trained.get("curves", {}).pop("seconds", None)
     for key in ("name", "weights"):
-        found.pop(key)
-    return found | trained
+        facts.pop(key)
+    return facts | trained

@@ -83,8 +83,8 @@ def _score(place):
 COMMANDS = [
     _segment,
     *(
-        pytest.param(own, marks=pytest.mark.long)
-        for own in (_simulate, _phantoms, _calibrate, _score)
+        pytest.param(command, marks=pytest.mark.long)
+        for command in (_simulate, _phantoms, _calibrate, _score)
     ),
 ]
 

@@ -17,8 +17,8 @@ TRIED += [(attack, "invoke") for attack in attacks("servers")]
 @pytest.mark.parametrize("attack, api", TRIED, ids=str)
 def test_an_attack_costs_its_own_case_alone(puppets, attack, api):
     limits = limits_of(attack)
-    given = "handler" if attack.module == "servers" else ""
-    case = puppets(f"from attacks import {attack.module}\n{attack.place}({given})", api, limits)
+    argument = "handler" if attack.module == "servers" else ""
+    case = puppets(f"from attacks import {attack.module}\n{attack.place}({argument})", api, limits)
     assert attack.holds(case.outcome.status, case.outcome.message), case.outcome
     assert case.outcome.message.isprintable()
     assert case.outcome.seconds < limits.timeout_s + 60

@@ -137,7 +137,7 @@ FULL = {
 
 @pytest.mark.parametrize(
     "moment",
-    [next(iter(FULL)), *(pytest.param(own, marks=pytest.mark.long) for own in list(FULL)[1:])],
+    [next(iter(FULL)), *(pytest.param(kind, marks=pytest.mark.long) for kind in list(FULL)[1:])],
 )
 def test_a_full_disk_is_one_line_and_loses_nothing(runs, undisturbed, tmp_path, moment):
     _fill(runs, undisturbed, tmp_path, FULL[moment])

@@ -40,27 +40,27 @@ def test_an_output_too_faint_or_bright_to_be_squared_is_scored(size):
     ramp = np.arange(12.0**3).reshape(12, 12, 12)
     pair = Volume(ramp, SPACING), Volume(ramp / ramp.max() * size, SPACING)
     for truth, answer in (pair, pair[::-1]):
-        known = {"truth": lambda one=truth: one, "prediction": lambda one=answer: one}
-        found = measure("a", "b", board_metrics("fuse"), case_facts(known, lambda: 1.0))
-        assert found.refused == {}
-        assert all(isinstance(value, float) for value in found.values.values())
+        values = {"truth": lambda one=truth: one, "prediction": lambda one=answer: one}
+        scores = measure("a", "b", board_metrics("fuse"), case_facts(values, lambda: 1.0))
+        assert scores.refused == {}
+        assert all(isinstance(value, float) for value in scores.values.values())
 
 
 def test_a_deep_description_is_a_warning(tmp_path):
     path = tmp_path / "a.tif"
     text = '{"axes": ' + "[" * 10**5
     tifffile.imwrite(path, PIXELS, photometric="minisblack", metadata=None, description=text)
-    found = read(path)
-    assert found.spacing_is_assumed
-    assert "no JSON and does not count" in found.origin.warnings[0]
+    volume = read(path)
+    assert volume.spacing_is_assumed
+    assert "no JSON and does not count" in volume.origin.warnings[0]
 
 
 def test_a_name_that_is_no_utf8_can_be_said(tmp_path):
     write(tmp_path / "a.tif", Volume(PIXELS, SPACING))
     (tmp_path / "\udcff.tif").write_bytes((tmp_path / "a.tif").read_bytes())
-    found = index(tmp_path)
-    write_json(tmp_path / "found.json", [found.count, [item.name for item in found.items]])
-    assert all(load(item).sockets for item in found.items)
+    listing = index(tmp_path)
+    write_json(tmp_path / "found.json", [listing.count, [item.name for item in listing.items]])
+    assert all(load(item).sockets for item in listing.items)
 
 
 @pytest.mark.long

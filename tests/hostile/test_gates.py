@@ -96,17 +96,17 @@ def test_every_case_can_be_a_file(name):
 def test_json_that_is_accepted_can_be_written_and_read(value, ascii_only):
     text = json.dumps(value, ensure_ascii=ascii_only)
     try:
-        found = parse_json(text)
+        parsed = parse_json(text)
     except ValueError:
         return
     with TemporaryDirectory() as folder:
         path = Path(folder) / "value.json"
         try:
-            write_json(path, found)
+            write_json(path, parsed)
         except UnicodeEncodeError:
             assert not ascii_only  # a text with surrogates was never bytes
             return
-        assert read_json(path) == found
+        assert read_json(path) == parsed
 
 
 @often
@@ -122,10 +122,10 @@ def test_text_is_json_or_a_value_error(text):
     if isinstance(text, bytes):
         text = text.decode("utf-8", errors="replace")
     try:
-        found = parse_json(text)
+        parsed = parse_json(text)
     except ValueError:
         return
-    json.dumps(found, ensure_ascii=False, allow_nan=False).encode("utf-8")
+    json.dumps(parsed, ensure_ascii=False, allow_nan=False).encode("utf-8")
 
 
 def recorded(report, folder):
@@ -133,14 +133,14 @@ def recorded(report, folder):
     path = folder / "report.json"
     text = report if isinstance(report, str) else json.dumps(report)
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
-    found = container_report(path)
-    model = found.get("model")
+    content = container_report(path)
+    model = content.get("model")
     return Record(
         **FIELDS,
-        message=str(found)[:3000],
+        message=str(content)[:3000],
         model=model if isinstance(model, str) else "",
-        selection=ModelChoice.of(found),
-        warnings=warnings_in(found),
+        selection=ModelChoice.of(content),
+        warnings=warnings_in(content),
     )
 
 
@@ -230,12 +230,12 @@ def page_of(report, log, case, folder):
 def test_nothing_of_a_container_or_user_runs_in_the_report(report, log, name):
     with TemporaryDirectory() as home:
         folder = Path(home)
-        kept = folder / "log.txt"
-        add_log(kept, log)
-        found = page_of(report, kept.read_text(encoding="utf-8"), case_name(name), folder)
-        assert found.active == []
-        assert found.scripts == 1  # its own
-        assert case_name(name) in "".join(found.text)
+        path = folder / "log.txt"
+        add_log(path, log)
+        page = page_of(report, path.read_text(encoding="utf-8"), case_name(name), folder)
+        assert page.active == []
+        assert page.scripts == 1  # its own
+        assert case_name(name) in "".join(page.text)
 
 
 kinds = st.sampled_from(["file", "folder", "link", "loop", "pipe", "socket", "second"])
@@ -258,8 +258,8 @@ def planted(folder, entries):
             elif kind == "pipe":
                 os.mkfifo(path)
             elif kind == "socket":
-                with socket.socket(socket.AF_UNIX) as made:
-                    made.bind(os.fsencode(path))
+                with socket.socket(socket.AF_UNIX) as listener:
+                    listener.bind(os.fsencode(path))
             else:
                 path.hardlink_to(next(p for p in inside.iterdir() if p.is_file()))
         except (OSError, ValueError, UnicodeEncodeError, StopIteration):
@@ -276,10 +276,10 @@ def test_a_copied_output_holds_plain_files_of_plain_names_alone(entries):
         count = None
         with suppress(Refused):
             count = take(Path(source), Path(target), 10**6)
-        found = list(Path(target).rglob("*"))
-        modes = [path.lstat().st_mode for path in found]
+        paths = list(Path(target).rglob("*"))
+        modes = [path.lstat().st_mode for path in paths]
         assert all(stat.S_ISREG(mode) or stat.S_ISDIR(mode) for mode in modes)
-        assert all(path.name.isprintable() for path in found)
+        assert all(path.name.isprintable() for path in paths)
         assert count in (None, sum(map(stat.S_ISREG, modes)))
         if count is not None:
             contents = [

@@ -112,17 +112,17 @@ def test_the_run_ends_with_a_row_for_each_case(run):
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=str)
 def test_an_attack_is_the_row_of_its_case(run, attack):
-    found = run.records[PLAN.index(attack.name)]
-    assert attack.holds(found["status"], found["message"]), found
-    assert found["message"].isprintable()
-    assert found["seconds"] < 40
+    record = run.records[PLAN.index(attack.name)]
+    assert attack.holds(record["status"], record["message"]), record
+    assert record["message"].isprintable()
+    assert record["seconds"] < 40
 
 
 def test_the_honest_cases_are_scored(run):
     honest = [f"lures_{n + 1:02}" for n, name in enumerate(PLAN) if name == "honest"]
     scores = pd.read_csv(run.folder / "report/scores.csv")
-    own = scores[(scores["algorithm"] == "traps") & scores["case"].isin(honest)]
-    assert list(own[own["metric"] == "SEG"]["value"]) == [1.0, 1.0, 1.0]
+    rows = scores[(scores["algorithm"] == "traps") & scores["case"].isin(honest)]
+    assert list(rows[rows["metric"] == "SEG"]["value"]) == [1.0, 1.0, 1.0]
 
 
 def test_nothing_else_is_touched_or_left(run, home):
@@ -130,8 +130,8 @@ def test_nothing_else_is_touched_or_left(run, home):
     assert not [p for p in run.folder.rglob("*") if ".part" in p.name or p.is_symlink()]
     assert not list(run.folder.rglob(".session*"))
     files = (path for path in (run.folder / "traps").rglob("*") if path.is_file())
-    kept = {path.suffix for path in files if path.name != ".stamps"}
-    assert kept <= {".json", ".txt", ".tif", ".mha", ".csv"}
+    suffixes = {path.suffix for path in files if path.name != ".stamps"}
+    assert suffixes <= {".json", ".txt", ".tif", ".mha", ".csv"}
 
 
 def test_the_report_shows_hostile_words_as_words(run, browse):

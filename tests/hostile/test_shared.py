@@ -37,7 +37,7 @@ REFUSED = {
 
 @pytest.mark.parametrize(
     "kind",
-    ["all of these", *(pytest.param(own, marks=pytest.mark.long) for own in list(REFUSED)[:-1])],
+    ["all of these", *(pytest.param(name, marks=pytest.mark.long) for name in list(REFUSED)[:-1])],
 )
 def test_a_file_system_without(runs, refused, undisturbed, tmp_path, kind):
     """A run ends as on another one, its results are found again, and an altered one is made again."""
@@ -99,23 +99,23 @@ def test_two_commands_segment_into_one_folder(runs, locks, undisturbed, tmp_path
     words = tmp_path_factory.mktemp("words")
     (images,) = [*undisturbed[0].glob("datasets/*/cases")]
     paths = [str(path) for path in sorted(images.glob("*/sockets/images/microscopy-image/*.tif"))]
-    given = ["--out", str(out), "--algorithm", "watershed", "--engine", "process"]
+    options = ["--out", str(out), "--algorithm", "watershed", "--engine", "process"]
     logs = [words / f"{number}.txt" for number in range(2)]
-    orders = [["segment", *paths[:2], *given], ["segment", *paths[1:], *given]]
+    orders = [["segment", *paths[:2], *options], ["segment", *paths[1:], *options]]
     begun = [runs.command(*o, log=log, **locks) for o, log in zip(orders, logs, strict=True)]
     for process, log in zip(begun, logs, strict=True):
         runs.well(process, log)
-    found = {path.name for path in out.iterdir()}
-    assert {f"{case}.tif" for case in forks.CASES} < found
-    assert not [name for name in found if name.startswith(".")]
+    names = {path.name for path in out.iterdir()}
+    assert {f"{case}.tif" for case in forks.CASES} < names
+    assert not [name for name in names if name.startswith(".")]
 
 
 def _lose_a_bit(image):
     """Change a byte of an output as a broken disk does: size and times stay, as the stamps tell."""
     forks.flip(image)
     stamps = image.parents[3] / ".stamps"
-    found = image.stat()
-    times = f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns} {found.st_ino}"
+    status = image.stat()
+    times = f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
     lines = [line.partition("  ") for line in stamps.read_text().splitlines()]
     rows = {name: words for words, _, name in lines}
     name = image.relative_to(stamps.parent).as_posix()

@@ -85,13 +85,17 @@ def change_the_output_after_the_answer(handler):
 
 ATTACKS = {
     "non-zero exit": {
-        "answer_garbage": lambda own: _answer(own, os.urandom(4096).replace(b"\r\n\r\n", b"")),
-        "answer_garbage_in_the_form_of_an_answer": lambda own: _answer(
-            own, b"HTTP/1.1 9999999999999999999999 \xff\xfe\r\n\r\n" + b"\0" * 100
+        "answer_garbage": lambda handler: _answer(
+            handler, os.urandom(4096).replace(b"\r\n\r\n", b"")
+        ),
+        "answer_garbage_in_the_form_of_an_answer": lambda handler: _answer(
+            handler, b"HTTP/1.1 9999999999999999999999 \xff\xfe\r\n\r\n" + b"\0" * 100
         ),
     },
     "non-zero exit | bad output | missing output": {
-        "answer_a_failure_with_code_0": lambda own: _answer(own, b"HTTP/1.1 500 x\r\n\r\n0"),
+        "answer_a_failure_with_code_0": lambda handler: _answer(
+            handler, b"HTTP/1.1 500 x\r\n\r\n0"
+        ),
     },
     "time-out: time limit": {"hang": lambda _: time.sleep(600)},
     "killed: ended by SIGKILL": {"die": lambda _: os.kill(os.getpid(), signal.SIGKILL)},

@@ -72,15 +72,15 @@ def raw_tiff(strip=bytes(2048), *, code=1, size=32, text="", more=()):
     tags = [(256, 4, 1, size), (257, 4, 1, size), (258, 3, 1, 16), (259, 3, 1, code)]
     tags += [(262, 3, 1, 1), (270, 2, len(text), begin), (273, 4, 1, 8), (277, 3, 1, 1)]
     tags += [(278, 4, 1, size), (279, 4, 1, len(strip))]
-    found = {tag[0]: tag for tag in [*tags, *more]}
+    by_number = {tag[0]: tag for tag in [*tags, *more]}
     begin += len(text) + len(text) % 2
-    room = 2 + 12 * len(found) + 4
+    room = 2 + 12 * len(by_number) + 4
     offsets = [begin + room * page for page in range(6)]
     data = struct.pack("<2sHI", b"II", 42, offsets[0]) + strip + b"\0" * (len(strip) % 2)
     data = (data + text).ljust(begin, b"\0")
     for after in (*offsets[1:], 0):
-        data += struct.pack("<H", len(found))
-        data += b"".join(struct.pack("<HHII", *found[number]) for number in sorted(found))
+        data += struct.pack("<H", len(by_number))
+        data += b"".join(struct.pack("<HHII", *by_number[number]) for number in sorted(by_number))
         data += struct.pack("<I", after)
     at().write_bytes(data)
 

@@ -64,23 +64,23 @@ class Child:
         return {"verdict": "finding", "kind": "crash", "text": f"{name}: {noise}"}
 
 
-def shape(found):
+def shape(finding):
     """Return what makes two findings one: kind, place, and the message without its values."""
-    text = re.sub(r"'[^']*'|\"[^\"]*\"|/\S*|\d[\d.e+]*|\\\\?[ux]\w+", "#", found.get("text", ""))
-    own = "" if found["kind"].startswith("message is an") else text[:50]
-    return found["kind"], found.get("where", ""), own
+    text = re.sub(r"'[^']*'|\"[^\"]*\"|/\S*|\d[\d.e+]*|\\\\?[ux]\w+", "#", finding.get("text", ""))
+    words = "" if finding["kind"].startswith("message is an") else text[:50]
+    return finding["kind"], finding.get("where", ""), words
 
 
-def save(out, reader, found, job):
+def save(out, reader, finding, job):
     """Keep a finding in a folder of its own: the files and the reason."""
-    name = hashlib.sha256(repr((reader, *shape(found))).encode()).hexdigest()[:8]
+    name = hashlib.sha256(repr((reader, *shape(finding))).encode()).hexdigest()[:8]
     folder = out / f"{reader.replace(' ', '-')}-{name}"
     folder.mkdir(parents=True, exist_ok=True)
-    words = [f"{key}: {found[key]}" for key in ("kind", "where", "text") if found.get(key)]
+    words = [f"{key}: {finding[key]}" for key in ("kind", "where", "text") if finding.get(key)]
     reason = "\n".join([f"reader: {reader}", *words, f"made by: {json.dumps(job)}"]) + "\n"
     (folder / "reason.txt").write_text(reason, encoding="utf-8", errors="backslashreplace")
-    (folder / "tree.txt").write_text(repr(found["tree"]))
-    for key, content in found["tree"].items():
+    (folder / "tree.txt").write_text(repr(finding["tree"]))
+    for key, content in finding["tree"].items():
         if isinstance(content, bytes):
             (folder / re.sub(r"[^a-zA-Z0-9.-]", "_", key)[-100:]).write_bytes(content)
     return folder
@@ -96,19 +96,19 @@ def campaign(arguments, child, names):
         reader = names[number % len(names)]
         job = {"reader": reader, "seed": [arguments.seed, number]}
         number += 1
-        found = child.ask(**job)
-        if reader in FOREIGN and found.get("kind") in ("crash", "hangs"):
-            found = {"verdict": "library"}
-        counts[reader, found["verdict"]] += 1
-        key = (reader, *shape(found)) if found["verdict"] == "finding" else None
+        answer = child.ask(**job)
+        if reader in FOREIGN and answer.get("kind") in ("crash", "hangs"):
+            answer = {"verdict": "library"}
+        counts[reader, answer["verdict"]] += 1
+        key = (reader, *shape(answer)) if answer["verdict"] == "finding" else None
         if key is None or key in seen:
             continue
-        made = {} if "tree" in found else child.ask(**job, unread=True)
-        if "tree" not in made | found:
+        unread = {} if "tree" in answer else child.ask(**job, unread=True)
+        if "tree" not in unread | answer:
             continue  # it died while the file was made
-        found = made | found
-        seen[key] = reader, save(arguments.out, reader, found, job)
-        print(f"{reader}: {' · '.join(shape(found)[:2])}: {found['text'][:200]!r}", flush=True)
+        answer = unread | answer
+        seen[key] = reader, save(arguments.out, reader, answer, job)
+        print(f"{reader}: {' · '.join(shape(answer)[:2])}: {answer['text'][:200]!r}", flush=True)
     show(counts, seen, names)
     return seen
 
@@ -119,12 +119,12 @@ def show(counts, seen, names):
         f"{'reader':18} {'inputs':>8} {'accepted':>9} {'refused':>9} {'library':>8} {'findings':>9}"
     )
     for name in [*names, "all"]:
-        own = Counter()
+        verdicts = Counter()
         for (reader, verdict), n in counts.items():
-            own[verdict] += n * (name in (reader, "all"))
+            verdicts[verdict] += n * (name in (reader, "all"))
         kinds = sum(name in (reader, "all") for reader, _ in seen.values())
-        total = sum(own.values()) - own["no input"]
-        good = f"{own['accepted']:9} {own['refused']:9} {own['library']:8}"
+        total = sum(verdicts.values()) - verdicts["no input"]
+        good = f"{verdicts['accepted']:9} {verdicts['refused']:9} {verdicts['library']:8}"
         print(f"{name:18} {total:8} {good} {kinds:9}")
 
 
@@ -138,13 +138,13 @@ def main():
     arguments = parser.parse_args()
     with TemporaryDirectory() as folder:
         child = Child(Path(folder))
-        known = child.ask()
-        names = [name for name in arguments.readers.split(",") if name] or known
-        if unknown := set(names) - set(known):
-            parser.error(f"no reader {', '.join(unknown)}; there are {', '.join(known)}")
-        found = campaign(arguments, child, names)
+        readers = child.ask()
+        names = [name for name in arguments.readers.split(",") if name] or readers
+        if unknown := set(names) - set(readers):
+            parser.error(f"no reader {', '.join(unknown)}; there are {', '.join(readers)}")
+        findings = campaign(arguments, child, names)
         child.stop()
-    sys.exit(1 if found else 0)
+    sys.exit(1 if findings else 0)
 
 
 if __name__ == "__main__":

@@ -130,11 +130,11 @@ def spliced(rng, data, donor):
 
 def worded(rng, data, donor):
     """Replace, remove or repeat a word or number, or put one in front of it."""
-    found = list(TOKEN.finditer(data[:200_000]))
-    if not found:
+    matches = list(TOKEN.finditer(data[:200_000]))
+    if not matches:
         return data + pick(rng, WORDS)
-    match = pick(rng, found)
-    new = pick(rng, [pick(rng, WORDS), pick(rng, WORDS), b"", match[0] * 2, pick(rng, found)[0]])
+    match = pick(rng, matches)
+    new = pick(rng, [pick(rng, WORDS), pick(rng, WORDS), b"", match[0] * 2, pick(rng, matches)[0]])
     start = match.end() if rng.random() < 0.15 else match.start()
     return data[:start] + new + data[match.end() :]
 

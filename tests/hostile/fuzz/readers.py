@@ -79,14 +79,14 @@ def writable(value):
         raise Nonsense(f"cannot be written as JSON: {error}") from error
 
 
-def sane(found):
+def sane(image):
     """Check geometry and, of a volume, metadata."""
-    hold(found.axes == "".join(a for a in AXES if a in found.axes), "axes", found.axes)
-    hold(found.axes.endswith("YX") and len(found.axes) == len(found.shape), found.axes, found.shape)
-    sizes = found.spacing
-    hold(len(sizes) == sum(axis in SPATIAL for axis in found.axes), "spacing", sizes, found.axes)
+    hold(image.axes == "".join(a for a in AXES if a in image.axes), "axes", image.axes)
+    hold(image.axes.endswith("YX") and len(image.axes) == len(image.shape), image.axes, image.shape)
+    sizes = image.spacing
+    hold(len(sizes) == sum(axis in SPATIAL for axis in image.axes), "spacing", sizes, image.axes)
     hold(all(type(s) is float and math.isfinite(s) and s > 0 for s in sizes), "spacing", sizes)
-    hold(all(type(n) is int and n >= 0 for n in found.shape), "shape", found.shape)
+    hold(all(type(n) is int and n >= 0 for n in image.shape), "shape", image.shape)
 
 
 def sane_volume(volume):
@@ -125,10 +125,12 @@ def omezarr(folder):
     """Read an image of OME-Zarr: a folder, or a file."""
     for path in folder.glob("a.*"):
         head = formats.header(path)
-        found = formats.read(path)
-        sane_volume(found)
-        hold(head == Header(found.shape, found.array.dtype, found.spacing, found.axes), "header")
-        hold(sum(map(len, formats.slabs(path, 2))) == len(found.array), "slabs")
+        volume = formats.read(path)
+        sane_volume(volume)
+        hold(
+            head == Header(volume.shape, volume.array.dtype, volume.spacing, volume.axes), "header"
+        )
+        hold(sum(map(len, formats.slabs(path, 2))) == len(volume.array), "slabs")
         writable(formats.channels(path))
 
 
@@ -168,17 +170,17 @@ def settings_of(algorithm):
     def read(folder):
         training = training_of(algorithm)
         content, notes = training.translate(only(folder), {})
-        found = parse(only(folder), content, training.settings)
-        writable([list(notes), found.model_dump(mode="json")])
+        settings = parse(only(folder), content, training.settings)
+        writable([list(notes), settings.model_dump(mode="json")])
 
     return read
 
 
 def parameters(folder):
     """Translate parameters of published simulators, and read the recipe that they become."""
-    found = migrate(folder / "params.json", folder)
-    writable([list(found.untranslated), list(found.notes)])
-    (folder / "new.toml").write_text(to_toml(found.recipe, {}, []))
+    migrated = migrate(folder / "params.json", folder)
+    writable([list(migrated.untranslated), list(migrated.notes)])
+    (folder / "new.toml").write_text(to_toml(migrated.recipe, {}, []))
     simulated(str(folder / "new.toml"), None)
 
 
@@ -209,15 +211,15 @@ def case(folder):
 
 def user_folder(folder):
     for recursive in (False, True):
-        found = index(folder, recursive=recursive)
-        names = [item.name for item in found.items]
+        listing = index(folder, recursive=recursive)
+        names = [item.name for item in listing.items]
         hold(len({name.casefold() for name in names}) == len(names), "names", names)
-        places = [item.image.resolve() for item in found.items if not item.image.is_symlink()]
+        places = [item.image.resolve() for item in listing.items if not item.image.is_symlink()]
         hold(len(set(places)) == len(places), "an image twice", *names[:3])
         for name in names:
             hold(name.isprintable() and "/" not in name and len(name.encode()) <= 200, ascii(name))
-        writable([found.count, *found.notes])
-        for item in found.items:
+        writable([listing.count, *listing.notes])
+        for item in listing.items:
             writable(dict(item.conditions))
             sample = load(item)
             sane_volume(sample.sockets[item.socket])
@@ -246,28 +248,28 @@ def outputs(folder):
         if not (folder / socket.relative_path).exists():
             continue
         check(folder, socket, Header(answer.shape, answer.array.dtype, answer.spacing, answer.axes))
-        found = formats.read(check(folder, socket, None))
-        sane_volume(found)
-        hold((found.shape, found.axes) == (answer.shape, answer.axes), found.shape, found.axes)
-        score(folder, name, answer, found)
+        output = formats.read(check(folder, socket, None))
+        sane_volume(output)
+        hold((output.shape, output.axes) == (answer.shape, answer.axes), output.shape, output.axes)
+        score(folder, name, answer, output)
 
 
-def score(folder, name, answer, found):
+def score(folder, name, answer, output):
     """Compute the metrics of an output, and the table of its objects."""
-    known = {"truth": lambda: answer, "image": lambda: answer, "prediction": lambda: found}
-    facts = case_facts(known, lambda: float(np.ptp(answer.array)))
+    values = {"truth": lambda: answer, "image": lambda: answer, "prediction": lambda: output}
+    facts = case_facts(values, lambda: float(np.ptp(answer.array)))
     scores = measure("a", "b", board_metrics(name), facts)
     hold(all(isinstance(value, float) for value in scores.values.values()), scores.values)
     if name == "segment":
         with suppress(InputError):
-            write_objects(folder / "objects.csv", found, answer, answer)
+            write_objects(folder / "objects.csv", output, answer, answer)
 
 
 def points(folder):
     """Read the points of a table or a JSON file."""
-    found = read_annotated(only(folder), (0.5, 0.5))
-    hold(found.array.shape == (len(found.array), 2) and np.isfinite(found.array).all(), "places")
-    writable(found.document())
+    places = read_annotated(only(folder), (0.5, 0.5))
+    hold(places.array.shape == (len(places.array), 2) and np.isfinite(places.array).all(), "places")
+    writable(places.document())
 
 
 def outlines(folder):
@@ -284,9 +286,9 @@ def outlines(folder):
 def record(folder):
     """Read a record: it is what was written, or none."""
     path = only(folder)
-    found = read_record(path.parent)
-    if found is not None and path.name == "record.json":
-        hold(found == seeds.RECORD, "an altered record")
+    recorded = read_record(path.parent)
+    if recorded is not None and path.name == "record.json":
+        hold(recorded == seeds.RECORD, "an altered record")
 
 
 READERS = {

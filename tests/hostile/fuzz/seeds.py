@@ -64,8 +64,8 @@ def plant(folder, tree):
         elif content == "fifo":
             os.mkfifo(path)
         elif content == "socket":
-            with socket.socket(socket.AF_UNIX) as made:
-                made.bind(os.fsencode(path))
+            with socket.socket(socket.AF_UNIX) as listener:
+                listener.bind(os.fsencode(path))
         elif content == "folder":
             path.mkdir(exist_ok=True)
         else:
@@ -102,7 +102,7 @@ def tiff(array, **options):
 
 def tiffs():
     """Return TIFF files of all flavours and codecs."""
-    own = ours(
+    by_us = ours(
         ".tif",
         (volume(), True),
         (volume(dtype=np.uint32), True),  # OME
@@ -132,12 +132,12 @@ def tiffs():
     with tifffile.TiffWriter(several) as writer:
         for shape in ((6, 8), (3, 4, 5)):
             writer.write(ramp(shape, np.uint16), photometric="minisblack", metadata={"a": 1})
-    return [*own, *others, {"a.tif": several.getvalue()}]
+    return [*by_us, *others, {"a.tif": several.getvalue()}]
 
 
 def metaimages():
     """Return MetaImage files of two to four dimensions."""
-    found = ours(
+    by_us = ours(
         ".mha", *((volume(s, d, "ZYX"[-len(s) :]), c) for s, d, c in
                   [((3, 6, 8), np.uint16, True), ((6, 8), np.uint8, False),
                    ((2, 3, 4), np.float64, False)])
@@ -147,7 +147,7 @@ def metaimages():
         image = sitk.GetImageFromArray(ramp((2, 3, 4, 5), np.int16), isVector=False)
         image.SetMetaData("Comment", "a text of a user")
         sitk.WriteImage(image, str(path))
-        return [*found, {"a.mha": path.read_bytes()}]
+        return [*by_us, {"a.mha": path.read_bytes()}]
 
 
 def hdf5s():
@@ -159,13 +159,13 @@ def hdf5s():
         file["raw"].attrs["text"] = "abc"
         file["group/label"] = ramp((3, 4), np.int32)
         file["label"] = h5py.SoftLink("/group/label")
-    own = ours(".h5", (volume(), True), (volume((6, 8), np.float32, "YX"), False))
-    return [*own, {"a.h5": stream.getvalue()}]
+    by_us = ours(".h5", (volume(), True), (volume((6, 8), np.float32, "YX"), False))
+    return [*by_us, {"a.h5": stream.getvalue()}]
 
 
 def pictures():
     """Return PNG and JPEG files of several modes."""
-    found = []
+    files = []
     kinds = [
         *(("png", mode) for mode in ("L", "I;16", "1", "P", "RGB")),
         ("jpg", "L"),
@@ -176,27 +176,27 @@ def pictures():
         stream = io.BytesIO()
         picture = grey if mode == "I;16" else grey.convert(mode)
         picture.save(stream, "jpeg" if suffix == "jpg" else suffix)
-        found.append({f"a.{suffix}": stream.getvalue()})
+        files.append({f"a.{suffix}": stream.getvalue()})
     moving = io.BytesIO()
     frames = [Image.fromarray(ramp((12, 16), np.uint8) + n) for n in (0, 9)]
     frames[0].save(moving, "png", save_all=True, append_images=frames[1:])
-    return [*found, {"a.png": moving.getvalue()}]
+    return [*files, {"a.png": moving.getvalue()}]
 
 
 def tomls():
-    found = [*ROOT.glob("datasets/*/recipes/*.toml"), *ROOT.glob("algorithms/*/algorithm.toml")]
-    return [{"a.toml": path.read_bytes()} for path in sorted(found)]
+    paths = [*ROOT.glob("datasets/*/recipes/*.toml"), *ROOT.glob("algorithms/*/algorithm.toml")]
+    return [{"a.toml": path.read_bytes()} for path in sorted(paths)]
 
 
 def manifests():
     """Return manifests, recipes and model cards, each by the name that it must have."""
-    found = [
+    trees = [
         {path.relative_to(path.parents[1]).as_posix(): path.read_bytes()}
         for pattern in ("algorithms/*/algorithm.toml", "datasets/*/dataset.toml",
                         "datasets/*/recipes/*.toml", "weights/*/*.json")
         for path in sorted(ROOT.glob(pattern))
     ]  # fmt: skip
-    return [tree for tree in found if ".training." not in next(iter(tree))]
+    return [tree for tree in trees if ".training." not in next(iter(tree))]
 
 
 def recipes():
@@ -233,23 +233,23 @@ def lists():
 
 def cards():
     """Return a folder of models: cards and weights."""
-    found = {path.name: path.read_bytes() for path in ROOT.glob("weights/watershed/*.json")}
-    own = json.loads(found["nuclei-2d.json"]) | {"name": "b", "weights": "b.safetensors"}
-    own["sha256"] = hashlib.sha256(bytes(100)).hexdigest()
-    return [found, {"b.json": json.dumps(own).encode(), "b.safetensors": bytes(100)}]
+    files = {path.name: path.read_bytes() for path in ROOT.glob("weights/watershed/*.json")}
+    card = json.loads(files["nuclei-2d.json"]) | {"name": "b", "weights": "b.safetensors"}
+    card["sha256"] = hashlib.sha256(bytes(100)).hexdigest()
+    return [files, {"b.json": json.dumps(card).encode(), "b.safetensors": bytes(100)}]
 
 
 def cases():
     """Return input folders as the platform gives them."""
     facts = {"channel": "nucleus", "spacing": [2.0, 0.5, 0.4]}
     view = "fluorescence-lightsheet-3d-microscopy"
-    given = {
+    by_task = {
         "segment": {"microscopy-image": volume(), "acquisition-metadata": facts},
         "fuse": {view: volume(), f"second-{view}": volume()},
     }
     return [
         written(lambda folder, t=task, i=inputs: write_case(folder, TASKS[t], "image", i))
-        for task, inputs in given.items()
+        for task, inputs in by_task.items()
     ]
 
 
@@ -348,14 +348,16 @@ def rois():
     labels = volume(dtype=np.uint16)
     traced = labels.like((labels.array // 20 + 1).astype(np.uint16))
     hole = labels.like((labels.array % 2).astype(np.uint16))
-    made = [written(lambda f, one=one: write_rois(f / "a_rois.zip", one)) for one in (traced, hole)]
+    files = [
+        written(lambda f, one=one: write_rois(f / "a_rois.zip", one)) for one in (traced, hole)
+    ]
     corners = np.array([(1, 1), (6, 1), (6, 4)])
     kinds = [{}, {"roitype": ROI_TYPE.RECT}, {"roitype": ROI_TYPE.OVAL, "z_position": 2}]
     for points in (corners, corners + 0.5):
         for kind in kinds:
             roi = ImagejRoi.frompoints(points, name="x", position=0)
-            made.append({"a.roi": replace(roi, **kind).tobytes()})
-    return made
+            files.append({"a.roi": replace(roi, **kind).tobytes()})
+    return files
 
 
 def records():

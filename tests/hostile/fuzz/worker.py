@@ -62,9 +62,9 @@ class Watch:
             self.opened.append("a neighbour's file")
         except BlockingIOError:
             pass
-        found = self.opened
+        opened = self.opened
         self.opened = []
-        return found
+        return opened
 
 
 def judge(reader, work, watch, noise):
@@ -110,8 +110,8 @@ def refusal(error, work, named=False):
     kind = None
     if not text.isprintable() or not text:
         kind = "message is not one printable line"
-    elif found := INTERNAL.search(bare):
-        kind = f"message is an interpreter's: {found[0]}"
+    elif match := INTERNAL.search(bare):
+        kind = f"message is an interpreter's: {match[0]}"
     elif not named and not any(name in text for name in names_of(work)):
         kind = "message names no file"
     if kind is None:
@@ -144,11 +144,11 @@ def place_of(error):
     return frames[-1] if frames else ""
 
 
-def tree_of(job, known):
+def tree_of(job, trees):
     """Return the input of a job: made of a seed by its number."""
     rng = np.random.default_rng(job["seed"])
-    own = known.setdefault(job["reader"], READERS[job["reader"]].seeds())
-    return mutated(rng, own[int(rng.integers(len(own)))], own, READERS[job["reader"]].names)
+    seeds = trees.setdefault(job["reader"], READERS[job["reader"]].seeds())
+    return mutated(rng, seeds[int(rng.integers(len(seeds)))], seeds, READERS[job["reader"]].names)
 
 
 def main(home, pipe):
@@ -160,14 +160,14 @@ def main(home, pipe):
     others = {"other.h5": hdf5s()[0]["a.h5"], "other.tif": tiffs()[0]["a.tif"]}
     plant(neighbour, {"pixels.raw": bytes(1000), **others})
     logging.lastResort = logging.StreamHandler(sys.stderr)
-    watch, known, work = Watch(home), {}, home / "work"
+    watch, trees, work = Watch(home), {}, home / "work"
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY, size + MEMORY))
     while True:
         if not (job := pipe.recv()):
             pipe.send([*READERS])
             continue
-        tree = tree_of(job, known)
+        tree = tree_of(job, trees)
         if job.get("unread"):
             pipe.send({"tree": tree})
             continue
@@ -181,5 +181,5 @@ def main(home, pipe):
         except OSError:
             pipe.send({"verdict": "no input"})
             continue
-        found = judge(READERS[job["reader"]], work, watch, noise)
-        pipe.send(found | ({"tree": tree} if found["verdict"] == "finding" else {}))
+        verdict = judge(READERS[job["reader"]], work, watch, noise)
+        pipe.send(verdict | ({"tree": tree} if verdict["verdict"] == "finding" else {}))
