@@ -21,14 +21,14 @@ NOT_MADE = "cases/good: not as it was made"
 @pytest.fixture
 def run(tmp_path, situations):
     """Return the folder of a run beside an image that is not of it."""
-    found = finish(tmp_path, situations)
-    shutil.copytree(found / "watershed/good", tmp_path / "elsewhere/good")
-    return found
+    folder = finish(tmp_path, situations)
+    shutil.copytree(folder / "watershed/good", tmp_path / "elsewhere/good")
+    return folder
 
 
 def _changed(path, **entries):
-    found = {**read_json(path), **entries}
-    write_json(path, {name: value for name, value in found.items() if value != "left out"})
+    record = {**read_json(path), **entries}
+    write_json(path, {name: value for name, value in record.items() if value != "left out"})
 
 
 def _home(run):

@@ -76,17 +76,17 @@ def test_a_training_gets_all_annotated_cases_but_a_test_and_becomes_a_card(
     learning.trained(
         Here(name="here"), "watershed", dataset, card, {"level": 2.0}, Limits(), seed=3, authors="A"
     )
-    found = read_card(card)
+    written = read_card(card)
     pairs = tool["pairs"]
     assert [pair.name for pair in pairs] == [case.name for case in dataset.cases[1:]]
     assert all(pair.image.shape == pair.labels.shape for pair in pairs)
     assert tool["settings"] == {"level": 2.0, "seed": 3}
     assert tool["draw"] == np.random.RandomState(3).random()
-    assert found.parameters == {"level": 2.0}
-    assert found.describes["axes"] == pairs[0].image.axes
-    assert found.trained["tool"] == "tool 1.0"
-    assert found.trained["of"] == [f"{dataset.name}/{dataset.size}"]
-    assert found.sha256 == file_digest(card.with_suffix(".safetensors"))
+    assert written.parameters == {"level": 2.0}
+    assert written.describes["axes"] == pairs[0].image.axes
+    assert written.trained["tool"] == "tool 1.0"
+    assert written.trained["of"] == [f"{dataset.name}/{dataset.size}"]
+    assert written.sha256 == file_digest(card.with_suffix(".safetensors"))
     assert load_file(card.with_suffix(".safetensors"))["w"].tolist() == [0, 1, 2]
 
 

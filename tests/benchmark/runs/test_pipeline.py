@@ -32,8 +32,8 @@ ENHANCE = AlgorithmManifest(
 @pytest.fixture(autouse=True)
 def known(monkeypatch, watershed):
     """Let the pipeline know a toy that enhances and the watershed."""
-    found = {"brighten": ENHANCE, "watershed": watershed}
-    monkeypatch.setattr(pipeline, "algorithms", lambda: found)
+    manifests = {"brighten": ENHANCE, "watershed": watershed}
+    monkeypatch.setattr(pipeline, "algorithms", lambda: manifests)
 
 
 def _through(dataset, name, engine, shard=None):
@@ -54,16 +54,16 @@ def _brighten(image, output, suffix=".tif"):
 
 @pytest.mark.parametrize("suffix", [".tif", ".mha"])
 def test_the_output_becomes_the_input_and_all_else_is_kept(dataset, fakes, suffix):
-    made = _through(dataset, "brighten", fakes.Engine(partial(_brighten, suffix=suffix)))
-    assert [case.name for case in made.cases] == [case.name for case in dataset.cases]
-    for old, new in zip(dataset.cases, made.cases, strict=True):
+    brighter = _through(dataset, "brighten", fakes.Engine(partial(_brighten, suffix=suffix)))
+    assert [case.name for case in brighter.cases] == [case.name for case in dataset.cases]
+    for old, new in zip(dataset.cases, brighter.cases, strict=True):
         before, after = (read(case.main(TASKS["segment"])) for case in (old, new))
         assert_array_equal(after.array, before.array + 7)
         assert after.spacing == before.spacing
         assert new.conditions() == old.conditions()
         truths = [case.truth(TASKS["segment"])["instance-labels"] for case in (old, new)]
         assert_array_equal(*[read(truth).array for truth in truths])
-    assert made.serves(TASKS["segment"])
+    assert brighter.serves(TASKS["segment"])
 
 
 def test_extras_stay_but_for_the_stages_of_the_former_image(dataset, fakes):
@@ -71,31 +71,31 @@ def test_extras_stay_but_for_the_stages_of_the_former_image(dataset, fakes):
         for name in ("visible-level", "step-3-light"):
             image = read(case.main(TASKS["segment"]))
             write(case.folder / "extras" / name / f"{case.name}.tif", image)
-    made = _through(dataset, "brighten", fakes.Engine(_brighten))
-    for old, new in zip(dataset.cases, made.cases, strict=True):
-        kept = new.folder / "extras"
-        assert [path.name for path in kept.iterdir()] == ["visible-level"]
-        level = read(kept / f"visible-level/{new.name}.tif").array
+    brighter = _through(dataset, "brighten", fakes.Engine(_brighten))
+    for old, new in zip(dataset.cases, brighter.cases, strict=True):
+        extras = new.folder / "extras"
+        assert [path.name for path in extras.iterdir()] == ["visible-level"]
+        level = read(extras / f"visible-level/{new.name}.tif").array
         assert_array_equal(level, read(old.main(TASKS["segment"])).array)
 
 
 def test_each_link_is_named_with_its_model(dataset, fakes):
     engine = fakes.Engine(_brighten)
-    made = _through(_through(dataset, "brighten", engine), "brighten", engine)
-    links_of = read_json(made.cases[0].folder / "case.json")["through"]
+    twice = _through(_through(dataset, "brighten", engine), "brighten", engine)
+    links_of = read_json(twice.cases[0].folder / "case.json")["through"]
     assert [link["model"] for link in links_of] == ["plain", "plain"]
-    assert links_of[0]["key"] != links_of[1]["key"] == made.fingerprint
+    assert links_of[0]["key"] != links_of[1]["key"] == twice.fingerprint
     assert links_of[0]["selection"]["cost"] == 0.5
 
 
 def test_a_chain_is_found_again_and_another_image_of_the_algorithm_is_not(dataset, fakes):
     engine = fakes.Engine(_brighten)
-    made = _through(dataset, "brighten", engine)
-    assert _through(dataset, "brighten", engine).home == made.home
+    brighter = _through(dataset, "brighten", engine)
+    assert _through(dataset, "brighten", engine).home == brighter.home
     assert len(engine.calls) == 3
     other = _through(dataset, "brighten", fakes.Engine(_brighten, "2"))
-    assert other.home != made.home
-    assert other.fingerprint != made.fingerprint
+    assert other.home != brighter.home
+    assert other.fingerprint != brighter.fingerprint
 
 
 def test_a_shard_sends_its_cases_and_leaves_the_others(dataset, fakes):
@@ -103,16 +103,16 @@ def test_a_shard_sends_its_cases_and_leaves_the_others(dataset, fakes):
     part = _through(replace(dataset, cases=dataset.cases[1:2]), "brighten", engine, Shard(2, 3))
     assert [case.name for case in part.cases] == engine.calls == ["case_2"]
     assert not (part.home / "dataset.json").exists()
-    made = _through(dataset, "brighten", engine)
-    assert (made.home, sorted(engine.calls)) == (part.home, ["case_1", "case_2", "case_3"])
+    brighter = _through(dataset, "brighten", engine)
+    assert (brighter.home, sorted(engine.calls)) == (part.home, ["case_1", "case_2", "case_3"])
 
 
 def test_labels_of_a_link_become_a_sketch_and_the_truth_stays(dataset, fakes):
-    made = _through(dataset, "watershed", fakes.Engine(fakes.perfect))
-    case = made.cases[2]
+    sketched = _through(dataset, "watershed", fakes.Engine(fakes.perfect))
+    case = sketched.cases[2]
     assert read(case.socket("structure-sketch")).array.max() == 3
     assert case.socket("instance-labels") is not None
-    assert made.serves(TASKS["synthesise"])
+    assert sketched.serves(TASKS["synthesise"])
 
 
 def test_a_failed_case_stops_the_chain_and_leaves_no_dataset(dataset, fakes):
@@ -157,9 +157,9 @@ def test_labels_of_a_request_are_the_truth_of_what_is_made_of_them(tmp_path, fak
     manifest = ENHANCE.model_copy(update={"name": "draws", "task": "sample"})
     monkeypatch.setattr(pipeline, "algorithms", lambda: {"draws": manifest})
     asked = made_in(tmp_path, recipe(DataRequest("requests", "mini", settings=["shape=[6, 8]"])))
-    made = _through(asked, "draws", Engine(None))
-    case = made.cases[0]
+    drawn = _through(asked, "draws", Engine(None))
+    case = drawn.cases[0]
     assert read(case.socket("instance-labels")).array[0, 0] == 1
     assert read(case.socket("sampled-cells")).spacing == (0.8, 0.8)
-    assert made.serves(TASKS["synthesise"])
+    assert drawn.serves(TASKS["synthesise"])
     assert set(case.inputs(TASKS["synthesise"])) == {"instance-labels"}

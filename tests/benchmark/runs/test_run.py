@@ -214,12 +214,12 @@ def test_a_result_that_a_given_up_worker_finished_meanwhile_stays_if_it_is_one(
 ):
     """The same case ends elsewhere while it runs here, well or not."""
     place = tmp_path / "run/watershed"
-    kept = []
+    inner = []
 
     def elsewhere(image, output):
-        if not kept:
-            kept.append("begun")
-            kept.append(run(dataset, fakes.Engine(first)))
+        if not inner:
+            inner.append("begun")
+            inner.append(run(dataset, fakes.Engine(first)))
         fakes.perfect(image, output)
 
     def first(image, output):
@@ -227,7 +227,7 @@ def test_a_result_that_a_given_up_worker_finished_meanwhile_stays_if_it_is_one(
         return Outcome(status, 99.0, None, 0 if status == "ok" else 1)
 
     run(dataset, fakes.Engine(elsewhere))
-    assert kept[1]["case_1"] == status
+    assert inner[1]["case_1"] == status
     assert _record(tmp_path, "case_1")["seconds"] == (99.0 if status == "ok" else 0.25)
     assert _record(tmp_path, "case_1")["status"] == "ok"
     assert {path.name for path in place.iterdir()} == {"case_1", "case_2", "case_3"}
@@ -316,6 +316,6 @@ def test_labels_of_others_that_lose_the_voxel_size_get_that_of_the_image(
     (warning,) = record["warnings"]
     assert warning.startswith("voxel size lost by the algorithm, that of the image counts: ")
     assert warning.endswith("instance-labels has 1000 x 0.5 x 0.5 µm")
-    kept = _home(tmp_path, "case_2") / record["outputs"]["instance-labels"]
-    assert header(kept).spacing == (2.0, 0.5, 0.5)
-    assert len(np.unique(read(kept).array)) == 3
+    path = _home(tmp_path, "case_2") / record["outputs"]["instance-labels"]
+    assert header(path).spacing == (2.0, 0.5, 0.5)
+    assert len(np.unique(read(path).array)) == 3

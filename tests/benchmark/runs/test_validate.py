@@ -23,10 +23,10 @@ def _put(folder, array, name="a.tif", spacing=(2.0, 0.5, 0.5), socket=LABELS):
     return path
 
 
-def bad(message, *given, **named):
+def bad(message, *arguments, **named):
     """Return status and line by which an output is refused, in which an expression is found."""
     with pytest.raises(BadOutput, match=message) as caught:
-        check(*given, **named)
+        check(*arguments, **named)
     return f"{caught.value.status}: {caught.value}"
 
 
@@ -147,11 +147,11 @@ def test_an_image_that_no_input_bounds_is_bounded(tmp_path, monkeypatch):
     ],
 )
 def test_a_voxel_size_is_lost_where_a_default_stands_in_its_place(spacing, of_labels, of_images):
-    wanted = replace(INPUT, spacing=(2.0, 0.5, 0.4))
-    found = replace(INPUT, spacing=spacing)
-    assert lost_spacing(found, wanted, LABELS) == of_labels
-    assert lost_spacing(found, wanted, IMAGE) == of_images
-    planes = [Header((3, 4), np.dtype(np.uint16), s[1:], "YX") for s in (spacing, wanted.spacing)]
+    expected = replace(INPUT, spacing=(2.0, 0.5, 0.4))
+    written = replace(INPUT, spacing=spacing)
+    assert lost_spacing(written, expected, LABELS) == of_labels
+    assert lost_spacing(written, expected, IMAGE) == of_images
+    planes = [Header((3, 4), np.dtype(np.uint16), s[1:], "YX") for s in (spacing, expected.spacing)]
     assert lost_spacing(*planes, LABELS) == (spacing == (1.0, 1.0, 1.0))  # only as a whole
 
 
@@ -183,9 +183,9 @@ def test_pixels_that_are_not_those_of_the_header_are_refused(tmp_path, monkeypat
         ([np.zeros((3, 4, 6), np.uint16)], r"pixels are uint16 \(3, 4, 6\)"),
         ([np.zeros((3, 4, 5), np.float32)], r"pixels are float32 \(3, 4, 5\)"),
     ):
-        known = nullcontext((INPUT, iter(parts)))
+        opening = nullcontext((INPUT, iter(parts)))
         monkeypatch.setattr(
-            "cytosuite.benchmark.runs.validate.opened", lambda _, known=known: known
+            "cytosuite.benchmark.runs.validate.opened", lambda _, opening=opening: opening
         )
         bad(r"the header says uint16 \(3, 4, 5\), the " + words, tmp_path, LABELS, INPUT)
 

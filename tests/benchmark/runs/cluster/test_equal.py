@@ -72,14 +72,14 @@ def records(home, run):
 
 def outputs(home, run):
     """Return the labels of finished cases, with the time of their last change."""
-    images = [path for own in records(home, run) for path in own.parent.rglob("*.tif")]
+    images = [path for record in records(home, run) for path in record.parent.rglob("*.tif")]
     return {path: path.stat().st_mtime_ns for path in images}
 
 
-def wait_for(found, process):
+def wait_for(find, process):
     """Return what a function finds, as soon as it does."""
     deadline = time.monotonic() + 240
-    while not (result := found()):
+    while not (result := find()):
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -130,16 +130,16 @@ def own_jobs():
 
 def workers(job):
     """Return the worker processes of a job: children of `dask worker` that were spawned."""
-    found = []
+    pids = []
     for place in Path("/proc").glob("[0-9]*"):
         try:
             words = (place / "cmdline").read_bytes()
-            own = f"SLURM_JOB_ID={job}".encode() in (place / "environ").read_bytes().split(b"\0")
+            of_job = f"SLURM_JOB_ID={job}".encode() in (place / "environ").read_bytes().split(b"\0")
         except OSError:
             continue
-        if own and b"spawn_main" in words:
-            found.append(int(place.name))
-    return found
+        if of_job and b"spawn_main" in words:
+            pids.append(int(place.name))
+    return pids
 
 
 def end_of_jobs():

@@ -123,10 +123,10 @@ def test_a_piece_whose_worker_ends_is_done_by_another(pool, tmp_path):
 
 @pytest.mark.slow
 def test_a_piece_that_ends_every_worker_is_lost_and_no_other(pool):
-    found = dict(pool.each(end, [(n, "always" if n == 2 else "") for n in range(8)]))
-    assert isinstance(found[2], Lost)
-    assert found.pop(2).reason.startswith("4 workers ended with it, the last on ")
-    assert found == {n: n for n in range(8) if n != 2}
+    results = dict(pool.each(end, [(n, "always" if n == 2 else "") for n in range(8)]))
+    assert isinstance(results[2], Lost)
+    assert results.pop(2).reason.startswith("4 workers ended with it, the last on ")
+    assert results == {n: n for n in range(8) if n != 2}
 
 
 STRANGER = """

@@ -31,22 +31,22 @@ from tests.hostile.tally import digests
 SEGMENT = TASKS["segment"]
 
 
-def recipe(*given, **more):
-    return module.recipe(DataRequest(*given, **more))
+def recipe(*arguments, **more):
+    return module.recipe(DataRequest(*arguments, **more))
 
 
 def test_same_seed_same_bytes_whatever_the_number_of_workers(tmp_path):
-    made = recipe("cells", "mini", 3, cases=2)
+    cells = recipe("cells", "mini", 3, cases=2)
     for workers in (1, 2):
-        made_in(tmp_path / f"{workers}", made, workers)
-    found = digests(tmp_path / "1")  # the fingerprint stands in a file
-    assert found == digests(tmp_path / "2")
-    assert len(found) > 4 * 2
+        made_in(tmp_path / f"{workers}", cells, workers)
+    written = digests(tmp_path / "1")  # the fingerprint stands in a file
+    assert written == digests(tmp_path / "2")
+    assert len(written) > 4 * 2
 
 
 def test_missing_cases_are_made_again_with_the_same_bytes(tmp_path, dead):
-    made = recipe("cells", "mini", 0, cases=2)
-    dataset = made_in(tmp_path, made)
+    cells = recipe("cells", "mini", 0, cases=2)
+    dataset = made_in(tmp_path, cells)
     before = digests(tmp_path)
     (home,) = tmp_path.iterdir()
     (home / "dataset.json").unlink()
@@ -55,7 +55,7 @@ def test_missing_cases_are_made_again_with_the_same_bytes(tmp_path, dead):
     (home / f"cases/.cells_02.{owner}.part").mkdir()
     (home / f"cases/cells_01/.case.{owner}.part.json").touch()
     seen = []
-    prepare(made, tmp_path, Processes(1), lambda done, total: seen.append((done, total)))
+    prepare(cells, tmp_path, Processes(1), lambda done, total: seen.append((done, total)))
     assert seen == [(1, 2), (2, 2)]
     assert digests(tmp_path) == before
 
@@ -71,14 +71,14 @@ def test_an_altered_case_is_made_again_and_no_other(make_dataset):
     dataset = make_dataset(1, 2)
     before = digests(dataset.home)
     places = [c.path("microscopy-image") for c in dataset.cases]
-    kept = places[1].stat()
+    untouched = places[1].stat()
     places[0].write_bytes(places[0].read_bytes()[:-9])
     assert make_dataset(1, 2) == dataset
-    assert (digests(dataset.home), places[1].stat()) == (before, kept)
+    assert (digests(dataset.home), places[1].stat()) == (before, untouched)
 
 
 @pytest.fixture
-def own(tmp_path):
+def folder(tmp_path):
     """Return a user's folder with two images, one of them annotated, without voxel size."""
     for name in ("images/a.tif", "images/b.tif", "labels/a.tif"):
         path = tmp_path / "own" / name
@@ -91,84 +91,84 @@ def _made(place, folder):
     return made_in(place / "runs", recipe(str(folder)))
 
 
-def test_a_folder_becomes_cases(tmp_path, own):
-    dataset = _made(tmp_path, own)
+def test_a_folder_becomes_cases(tmp_path, folder):
+    dataset = _made(tmp_path, folder)
     assert [case.name for case in dataset.cases] == ["a", "b"]
     assert dataset.cases[0].truth(SEGMENT)["instance-labels"].is_file()
     assert dataset.cases[1].truth(SEGMENT) == {}
     assert dataset.notes[0] == "1 of 2 images have no labels and are not scored."
     assert "2 of 2 images give no voxel size: 1 µm was assumed" in dataset.notes[1]
-    assert _made(tmp_path, own) == dataset
+    assert _made(tmp_path, folder) == dataset
 
 
-def test_the_parts_of_a_folder_are_a_condition_and_one_may_be_run_alone(tmp_path, own):
-    (own / "conditions.csv").write_text("name,well\na.tif,C01\nb.tif,C02\n")
+def test_the_parts_of_a_folder_are_a_condition_and_one_may_be_run_alone(tmp_path, folder):
+    (folder / "conditions.csv").write_text("name,well\na.tif,C01\nb.tif,C02\n")
     rules = 'names = "(?P<letter>.)"\nrules = [{ part = "test", where = { well = "C02" } }]'
-    (own / "splits.toml").write_text(rules)
-    found = [case.conditions() for case in _made(tmp_path, own).cases]
-    assert [(own["part"], own["letter"]) for own in found] == [("train", "a"), ("test", "b")]
-    alone = made_in(tmp_path / "runs", recipe(str(own), only="test"))
+    (folder / "splits.toml").write_text(rules)
+    conditions = [case.conditions() for case in _made(tmp_path, folder).cases]
+    assert [(row["part"], row["letter"]) for row in conditions] == [("train", "a"), ("test", "b")]
+    alone = made_in(tmp_path / "runs", recipe(str(folder), only="test"))
     assert ([case.name for case in alone.cases], alone.name) == (["b"], "own-test")
     assert "part" not in alone.cases[0].conditions()
     other = tmp_path / "other.toml"
     other.write_text('rules = [{ part = "test", match = "a" }]')
-    both = recipe_of_all(DataRequest(f"{own},spheroid", "mini", only="test", splits=other))
+    both = recipe_of_all(DataRequest(f"{folder},spheroid", "mini", only="test", splits=other))
     assert (both.makers[0][0], [*both.parts]) == ("a", ["own-test"])
     refused(
         "PART=validate: .*other.toml names no such part",
         recipe,
-        str(own),
+        str(folder),
         only="validate",
         splits=other,
     )
-    (own / "splits.toml").unlink()
-    refused("PART=test: no such file: .*splits.toml", recipe, str(own), only="test")
+    (folder / "splits.toml").unlink()
+    refused("PART=test: no such file: .*splits.toml", recipe, str(folder), only="test")
 
 
 @pytest.mark.parametrize(
     "place", ["images/{}.tif", "images/{}.ome.zarr", "list", "sub/{}.tif", "{}/images/z.tif"]
 )
 def test_a_training_divides_a_folder_as_the_benchmark_does(tmp_path, place):
-    own = tmp_path / "own"
+    folder = tmp_path / "own"
     names = ("b.x", "a", "o\u0308", "c-1", "d")
     plane = Volume(np.eye(8, dtype=np.uint8), (1.0, 1.0), "YX")
     deep = place.startswith("sub")
-    paths = [own / place.replace("list", "images/{}.tif").format(name) for name in names]
-    labels = [own / f"labels/{name}.tif" for name in names]
+    paths = [folder / place.replace("list", "images/{}.tif").format(name) for name in names]
+    labels = [folder / f"labels/{name}.tif" for name in names]
     if place.endswith("z.tif"):
-        labels = [own / name / "masks/1.tif" for name in names]
+        labels = [folder / name / "masks/1.tif" for name in names]
     for path in (*paths, *([] if deep else labels)):
         write(path, plane)
     if place == "list":
         rows = (f"images/{name}.tif;labels/{name}.tif" for name in names)
-        (own / "my.csv").write_text("\n".join(rows))
+        (folder / "my.csv").write_text("\n".join(rows))
     called = [
         normalize("NFC", n) if p.stem == "z" else p.name for n, p in zip(names, paths, strict=True)
     ]
     rows = (f"{name},w{number % 4}" for number, name in enumerate(called))
-    (own / "conditions.csv").write_text("\n".join(["name,well", *rows]))
-    (own / "splits.toml").write_text('folds = 3\ngroup = "well"')
-    (placed,) = recipe(str(own), recursive=deep).parts.values()
+    (folder / "conditions.csv").write_text("\n".join(["name,well", *rows]))
+    (folder / "splits.toml").write_text('folds = 3\ngroup = "well"')
+    (placed,) = recipe(str(folder), recursive=deep).parts.values()
     files = FileSettings(recursive=deep)
-    cases = [SimpleNamespace(path=item.image) for item in find_images(own, ["*"], files)]
-    parts, division = divided(own, cases, files, print)
+    cases = [SimpleNamespace(path=item.image) for item in find_images(folder, ["*"], files)]
+    parts, division = divided(folder, cases, files, print)
     assert set(division.placed) == set(placed)
     assert sum(map(len, parts.values())) == len(cases) == len(names)
 
 
-def test_a_reference_set_of_a_relative_path_has_a_digest(own, monkeypatch):
-    monkeypatch.chdir(own.parent)
-    made = recipe(own.name, reference=Path(own.name))
-    assert foreign_digest([*made.reference], Path("/"))  # a crash after all the work, before
+def test_a_reference_set_of_a_relative_path_has_a_digest(folder, monkeypatch):
+    monkeypatch.chdir(folder.parent)
+    reference = recipe(folder.name, reference=Path(folder.name)).reference
+    assert foreign_digest([*reference], Path("/"))  # a crash after all the work, before
 
 
-def test_objects_that_are_too_small_are_counted_recorded_and_noted(tmp_path, own):
+def test_objects_that_are_too_small_are_counted_recorded_and_noted(tmp_path, folder):
     labels = np.zeros((6, 8), np.uint8)
     labels[0, :5], labels[2, :2], labels[4, 0] = 1, 2, 3
-    tifffile.imwrite(own / "labels/a.tif", labels)
-    wanted = recipe(str(own), min_object_voxels=3)
-    assert wanted.fingerprint != recipe(str(own)).fingerprint
-    dataset = made_in(tmp_path / "runs", wanted)
+    tifffile.imwrite(folder / "labels/a.tif", labels)
+    filtered = recipe(str(folder), min_object_voxels=3)
+    assert filtered.fingerprint != recipe(str(folder)).fingerprint
+    dataset = made_in(tmp_path / "runs", filtered)
     case, bare = dataset.cases
     assert case.facts()["ignored"] == {"min_object_voxels": 3, "objects": 2, "of": 3}
     assert (case.stated().ignored.min_object_voxels, bare.facts()["ignored"]["of"]) == (3, 0)
@@ -176,26 +176,26 @@ def test_objects_that_are_too_small_are_counted_recorded_and_noted(tmp_path, own
         note.startswith("2 of 3 true objects have fewer than 3 voxels: the scores ignore them")
         for note in dataset.notes
     )
-    plain = _made(tmp_path, own)
+    plain = _made(tmp_path, folder)
     assert plain.cases[0].stated().ignored.min_object_voxels == 0
     assert "ignored" not in plain.cases[0].facts()
 
 
-def test_a_mask_of_all_objects_is_noted_beside_true_labels(tmp_path, own):
-    tifffile.imwrite(own / "labels/a.tif", 255 * np.eye(6, 8, dtype=np.uint8))
-    tifffile.imwrite(own / "labels/b.tif", np.indices((6, 8), np.uint8)[1])
-    *_, note = _made(tmp_path, own).notes
+def test_a_mask_of_all_objects_is_noted_beside_true_labels(tmp_path, folder):
+    tifffile.imwrite(folder / "labels/a.tif", 255 * np.eye(6, 8, dtype=np.uint8))
+    tifffile.imwrite(folder / "labels/b.tif", np.indices((6, 8), np.uint8)[1])
+    *_, note = _made(tmp_path, folder).notes
     assert note.startswith("a mask in place of labels?: 6 pieces have one number in a: ")
 
 
-def test_a_changed_file_is_another_dataset_and_a_touched_one_is_not(own):
+def test_a_changed_file_is_another_dataset_and_a_touched_one_is_not(folder):
     def fingerprint():
-        return recipe(str(own)).fingerprint
+        return recipe(str(folder)).fingerprint
 
     before = fingerprint()
-    (own / "images/a.tif").touch()
+    (folder / "images/a.tif").touch()
     assert fingerprint() == before
-    tifffile.imwrite(own / "labels/a.tif", np.zeros((6, 8), np.uint8))
+    tifffile.imwrite(folder / "labels/a.tif", np.zeros((6, 8), np.uint8))
     assert fingerprint() != before
 
 
@@ -218,10 +218,10 @@ def test_explains(dataset, more, message):
     refused(re.escape(message), recipe, dataset, **more)
 
 
-def test_all_files_that_are_unfit_are_named_at_once(tmp_path, own):
-    for path in own.glob("images/*.tif"):
+def test_all_files_that_are_unfit_are_named_at_once(tmp_path, folder):
+    for path in folder.glob("images/*.tif"):
         path.write_bytes(path.read_bytes()[:-9])
-    refused(r"a\.tif: cannot be read [^;]*; [^;]*b\.tif: cannot be read", _made, tmp_path, own)
+    refused(r"a\.tif: cannot be read [^;]*; [^;]*b\.tif: cannot be read", _made, tmp_path, folder)
 
 
 def test_large_images_of_a_user_are_linked_into_their_cases(tmp_path, monkeypatch):
@@ -236,7 +236,7 @@ def test_large_images_of_a_user_are_linked_into_their_cases(tmp_path, monkeypatc
     assert (main.name, truth.name) == ("a.ome.zarr", "a.ozx")
     assert main.is_symlink()
     assert truth.is_symlink()
-    found = read_case(case.input(SEGMENT), SEGMENT)
-    np.testing.assert_array_equal(found.volumes["microscopy-image"].array, image.array)
-    assert found.suffix == ".ozx"
+    inputs = read_case(case.input(SEGMENT), SEGMENT)
+    np.testing.assert_array_equal(inputs.volumes["microscopy-image"].array, image.array)
+    assert inputs.suffix == ".ozx"
     assert _made(tmp_path, tmp_path / "own") == dataset

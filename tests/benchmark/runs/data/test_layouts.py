@@ -44,8 +44,8 @@ def test_files_and_facts_are_those_that_nnunet_documents_and_its_reader_finds(
 
 def test_classes_of_a_plane_by_hand():
     labels = np.array([[1, 1, 1, 0], [1, 1, 1, 2], [1, 1, 1, 2], [0, 0, 2, 2]])
-    wanted = [[1, 1, 2, 0], [1, 1, 2, 2], [2, 2, 2, 2], [0, 0, 2, 1]]
-    assert_array_equal(classes_of(labels), wanted)
+    expected = [[1, 1, 2, 0], [1, 1, 2, 2], [2, 2, 2, 2], [0, 0, 2, 1]]
+    assert_array_equal(classes_of(labels), expected)
 
 
 @pytest.mark.parametrize("name", ["", "spheroids", "Dataset1_X", "Dataset001", "Dataset001_X.y"])
@@ -64,6 +64,6 @@ def test_hdf5_files_are_trained_on_by_their_list(make_dataset, tmp_path):
     mask = item.files[LABELS.slug]
     assert_array_equal(read(image).array, read(case.socket(IMAGE.slug)).array)
     for group in ("", "data/instances", "data/seeds"):
-        found = read(mask, group=group)
-        assert_array_equal(found.array, labels.array)
-        assert found.spacing == labels.spacing
+        volume = read(mask, group=group)
+        assert_array_equal(volume.array, labels.array)
+        assert volume.spacing == labels.spacing

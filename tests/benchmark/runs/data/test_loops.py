@@ -45,9 +45,9 @@ def test_nothing_is_compiled_after_a_compilation(tmp_path, monkeypatch):
 def test_loops_older_than_their_sources_count_as_not_compiled(tmp_path, monkeypatch):
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     assert not compiled()
-    kept = tmp_path / "physics_0/cut.nbi"
-    kept.parent.mkdir()
-    kept.touch()
+    index = tmp_path / "physics_0/cut.nbi"
+    index.parent.mkdir()
+    index.touch()
     assert compiled()
-    os.utime(kept, (0, 0))
+    os.utime(index, (0, 0))
     assert not compiled()

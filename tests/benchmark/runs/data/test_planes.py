@@ -37,8 +37,8 @@ def test_cuts_through_the_middle_unless_it_is_empty():
 
 def test_takes_the_middle_time_and_first_channel():
     array = np.arange(3 * 2 * 4 * 5 * 6).reshape(3, 2, 4, 5, 6)
-    kept, spacing = spatial(Volume(array, (3.0, 2.0, 1.0), "TCZYX"))
-    assert_array_equal(kept, array[1, 0])
+    stack, spacing = spatial(Volume(array, (3.0, 2.0, 1.0), "TCZYX"))
+    assert_array_equal(stack, array[1, 0])
     assert spacing == (3.0, 2.0, 1.0)
     assert spatial(Volume(array[0, 0, 0], (2.0, 1.0), "YX"))[0].shape == (1, 5, 6)
 

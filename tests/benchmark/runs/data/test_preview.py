@@ -26,12 +26,12 @@ def outline(path):
 def test_the_preview_shows_three_planes_and_the_outlines(tmp_path):
     image, labels = cube()
     write_preview(tmp_path, "cube", {"image": image}, labels, {})
-    found = pixels(tmp_path / "preview.png")
-    half = len(found) // 2
+    shown = pixels(tmp_path / "preview.png")
+    half = len(shown) // 2
     drawn = outline(tmp_path / "preview.png")
     assert not drawn[:half].any()
     assert drawn[half:].any()
-    white = (found[40 : half - 30] > 250).all(axis=2)
+    white = (shown[40 : half - 30] > 250).all(axis=2)
     columns = np.flatnonzero(white.any(axis=0))
     assert np.count_nonzero(np.diff(columns) > 20) == 2  # three planes, apart
     assert not (tmp_path / "steps.png").exists()

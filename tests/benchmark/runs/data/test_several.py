@@ -29,33 +29,33 @@ def test_cases_have_the_same_voxels_as_alone(tmp_path):
         array[1:3, 2:6, 2:6] += 100
         put(folder / f"images/{name}.tif", array)
         put(folder / f"labels/{name}.tif", (array >= 100).astype(np.uint16))
-    made = made_in(
+    joined = made_in(
         tmp_path / "all", recipe_of_all(DataRequest(f"spheroid,{folder}", "mini", 5, 2)), 2
     )
-    assert [case.name for case in made.cases] == ["spheroid_01", "spheroid_02", "a", "z"]
-    own = DataRequest("spheroid", "mini", 5, 2), DataRequest(str(folder))
-    alone = [made_in(tmp_path / f"{n}", recipe(one)) for n, one in enumerate(own)]
+    assert [case.name for case in joined.cases] == ["spheroid_01", "spheroid_02", "a", "z"]
+    requests = DataRequest("spheroid", "mini", 5, 2), DataRequest(str(folder))
+    alone = [made_in(tmp_path / f"{n}", recipe(one)) for n, one in enumerate(requests)]
     expected = [
         digests(case.folder / "sockets/images") for dataset in alone for case in dataset.cases
     ]
-    assert [digests(case.folder / "sockets/images") for case in made.cases] == expected
+    assert [digests(case.folder / "sockets/images") for case in joined.cases] == expected
 
 
 def test_order_seed_and_content_decide_the_fingerprint():
-    wanted = [
+    requests = [
         DataRequest(BOTH, "mini"),
         DataRequest("spheroid/mouse_embryo,spheroid", "mini"),
         DataRequest(BOTH, "mini", 1),
         DataRequest(BOTH, "mini", cases=2),
         DataRequest(BOTH),
     ]
-    found = [recipe_of_all(each).fingerprint for each in wanted]
-    assert len(set(found)) == len(found)
-    assert recipe_of_all(wanted[0]).fingerprint == found[0]
+    fingerprints = [recipe_of_all(request).fingerprint for request in requests]
+    assert len(set(fingerprints)) == len(fingerprints)
+    assert recipe_of_all(requests[0]).fingerprint == fingerprints[0]
 
 
 @pytest.mark.parametrize(
-    "wanted, message",
+    "asked, message",
     [
         (DataRequest("spheroid,spheroid"), "spheroid,spheroid: a dataset is named twice"),
         (DataRequest("spheroid,nonsense"), "no dataset called 'nonsense'"),
@@ -63,23 +63,23 @@ def test_order_seed_and_content_decide_the_fingerprint():
         (DataRequest("spheroid/mouse_embryo,spheroid/other"), "no recipe called 'spheroid/other'"),
     ],
 )
-def test_datasets_that_cannot_be_made(wanted, message):
-    refused(message, recipe_of_all, wanted)
+def test_datasets_that_cannot_be_made(asked, message):
+    refused(message, recipe_of_all, asked)
 
 
 @pytest.fixture
 def faked(monkeypatch):
-    def joined(*changes, **wanted):
-        made = {
+    def joined(*changes, **options):
+        recipes = {
             name: replace(
                 Recipe(name, name, "tiny", "segment", 0, name * 9, ((f"{name}_1", object),)),
                 **change,
             )
             for name, change in zip("ab", changes, strict=True)
         }
-        monkeypatch.setattr(module, "recipe", lambda asked: made[asked.dataset])
+        monkeypatch.setattr(module, "recipe", lambda asked: recipes[asked.dataset])
         monkeypatch.setattr(module, "_kind", lambda name: "simulation")
-        return recipe_of_all(DataRequest("a,b", **wanted))
+        return recipe_of_all(DataRequest("a,b", **options))
 
     return joined
 

@@ -160,10 +160,10 @@ def test_a_change_within_the_tick_of_a_seal_is_seen(tmp_path, monkeypatch):
     path = tmp_path / "a.tif"
     real = os.stat
 
-    def coarse(file, *given, **named):
-        found = real(file, *given, **named)
-        names = {name: getattr(found, name) for name in dir(found) if name.startswith("st_")}
-        return os.stat_result(tuple(found), names | {"st_mtime_ns": 10**18, "st_ctime_ns": 10**18})
+    def coarse(file, *arguments, **named):
+        status = real(file, *arguments, **named)
+        names = {name: getattr(status, name) for name in dir(status) if name.startswith("st_")}
+        return os.stat_result(tuple(status), names | {"st_mtime_ns": 10**18, "st_ctime_ns": 10**18})
 
     monkeypatch.setattr(os, "stat", coarse)
     path.write_text("pixels")
@@ -207,7 +207,7 @@ def test_digests_join_the_former_stamps(tmp_path, read):
 
 
 @pytest.fixture
-def own(tmp_path, monkeypatch):
+def folder(tmp_path, monkeypatch):
     """Return a user's folder with two files, which counts as large, and no cache yet."""
     monkeypatch.setattr(integrity, "FOREIGN", tmp_path / "cache/stamps")
     monkeypatch.setattr(integrity, "LARGE_BYTES", 10)
@@ -217,31 +217,35 @@ def own(tmp_path, monkeypatch):
     return tmp_path / "own"
 
 
-def test_files_of_a_user_are_read_once_and_nothing_is_written_beside_them(own, read, monkeypatch):
-    before = digest([own], own)
+def test_files_of_a_user_are_read_once_and_nothing_is_written_beside_them(
+    folder, read, monkeypatch
+):
+    before = digest([folder], folder)
     with monkeypatch.context() as patched:
         patched.setattr(integrity, "LARGE_BYTES", 10**6)
-        assert foreign_digest([own], own) == before
+        assert foreign_digest([folder], folder) == before
     assert not integrity.FOREIGN.exists()  # of a small folder no stamps are kept
     read.clear()
-    assert [foreign_digest([own], own) for _ in range(3)] == [before] * 3
+    assert [foreign_digest([folder], folder) for _ in range(3)] == [before] * 3
     assert sorted(read) == ["a.tif", "b.tif"]
-    assert sorted(path.name for path in own.rglob("*")) == ["a.tif", "b.tif", "deep"]
-    assert foreign_digest([own / "a.tif"], own) == digest([own / "a.tif"], own) != before
+    assert sorted(path.name for path in folder.rglob("*")) == ["a.tif", "b.tif", "deep"]
+    assert (
+        foreign_digest([folder / "a.tif"], folder) == digest([folder / "a.tif"], folder) != before
+    )
     forget(integrity.FOREIGN)
-    foreign_digest([own], own)
+    foreign_digest([folder], folder)
     assert len(read) == 4
 
 
-def test_a_change_in_files_of_a_user_changes_their_digest(own, read):
-    before = foreign_digest([own], own)
-    times = (own / "a.tif").stat()
-    (own / "a.tif").write_text("pixelt of a.tif")
-    os.utime(own / "a.tif", ns=(times.st_atime_ns, times.st_mtime_ns))
-    assert foreign_digest([own], own) == digest([own], own) != before
+def test_a_change_in_files_of_a_user_changes_their_digest(folder, read):
+    before = foreign_digest([folder], folder)
+    times = (folder / "a.tif").stat()
+    (folder / "a.tif").write_text("pixelt of a.tif")
+    os.utime(folder / "a.tif", ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert foreign_digest([folder], folder) == digest([folder], folder) != before
     assert read[2:] == ["a.tif"]
-    (own / "a.tif").rename(own / "d.tif")
-    assert foreign_digest([own], own) == digest([own], own)
+    (folder / "a.tif").rename(folder / "d.tif")
+    assert foreign_digest([folder], folder) == digest([folder], folder)
 
 
 def test_a_digest_that_is_not_known_is_no_match(tmp_path):
