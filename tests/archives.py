@@ -79,7 +79,7 @@ class Image:
 
     def tars(self):
         """Return the layers as bytes."""
-        return [found if isinstance(found, bytes) else tar(dict(found)) for found in self.layers]
+        return [layer if isinstance(layer, bytes) else tar(dict(layer)) for layer in self.layers]
 
     def text(self):
         """Return the bytes of the config."""
@@ -88,44 +88,44 @@ class Image:
 
     def docker(self):
         """Return the members as Docker before 25 orders them: the manifest is the last but one."""
-        found = []
+        members = []
         names = []
         for number, layer in enumerate(self.tars()):
             folder = sha(b"%d" % number + layer)
             names.append(f"{folder}/layer.tar")
-            found += [member(f"{folder}/"), member(f"{folder}/VERSION", b"1.0")]
-            found += [member(f"{folder}/json", b'{"id": 1}'), member(names[-1], layer)]
+            members += [member(f"{folder}/"), member(f"{folder}/VERSION", b"1.0")]
+            members += [member(f"{folder}/json", b'{"id": 1}'), member(names[-1], layer)]
         name = f"{sha(self.text())}.json"
-        return self._with([member(name, self.text()), *found], name, names)
+        return self._with([member(name, self.text()), *members], name, names)
 
     def oci(self, pack=lambda data: data):
         """Return the members as Docker 25 and newer write them, perhaps with packed layers."""
         config = f"blobs/sha256/{sha(self.text())}"
         blobs = {f"blobs/sha256/{sha(layer)}": pack(layer) for layer in self.tars()}
         names = [f"blobs/sha256/{sha(layer)}" for layer in self.tars()]
-        found = [member("blobs/"), member("blobs/sha256/"), member(config, self.text())]
-        found += [member(name, layer) for name, layer in sorted(blobs.items())]
+        members = [member("blobs/"), member("blobs/sha256/"), member(config, self.text())]
+        members += [member(name, layer) for name, layer in sorted(blobs.items())]
         index = {"schemaVersion": 2, "manifests": [{"digest": f"sha256:{sha(b'x')}"}]}
-        found.append(member("index.json", json.dumps(index).encode()))
-        return self._with([*found, member("oci-layout", b'{"v": 1}')], config, names)
+        members.append(member("index.json", json.dumps(index).encode()))
+        return self._with([*members, member("oci-layout", b'{"v": 1}')], config, names)
 
     def skopeo(self):
         """Return the members as podman and skopeo write them: links to layers that are there."""
-        found = {f"{sha(layer)}.tar": layer for layer in self.tars()}
+        layers = {f"{sha(layer)}.tar": layer for layer in self.tars()}
         names = [f"{sha(layer)}.tar" for layer in self.tars()]
         linked = [f"{sha(b'%d' % n)}/layer.tar" for n in range(len(names))]
         links = [link(at, f"../{name}") for at, name in zip(linked, names, strict=True)]
         name = f"{sha(self.text())}.json"
-        members = [member(at, layer) for at, layer in found.items()]
+        members = [member(at, layer) for at, layer in layers.items()]
         return self._with([*members, *links, member(name, self.text())], name, linked)
 
-    def _with(self, found, config, layers):
+    def _with(self, members, config, layers):
         """Return members with the manifest, and the changed ones in their places."""
         manifest = [{"Config": config, "RepoTags": list(self.tags), "Layers": layers}]
-        found = [*found, member("manifest.json", json.dumps(manifest).encode())]
-        found = [pair for pair in found if pair[0].name not in self.changed]
+        members = [*members, member("manifest.json", json.dumps(manifest).encode())]
+        members = [pair for pair in members if pair[0].name not in self.changed]
         more = {name: content for name, content in self.changed.items() if content is not None}
-        return [*found, *(member(name, content) for name, content in more.items())]
+        return [*members, *(member(name, content) for name, content in more.items())]
 
     def save(self, path, layout="docker"):
         """Write the archive, compressed as its name says, and return its path."""

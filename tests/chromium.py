@@ -94,11 +94,11 @@ class Page:
 
     def run(self, code):
         """Return the value of an expression, awaited if it is a promise."""
-        found = self.call(
+        answer = self.call(
             "Runtime.evaluate", expression=code, awaitPromise=True, returnByValue=True
         )
-        assert "exceptionDetails" not in found, found["exceptionDetails"]
-        return found["result"].get("value")
+        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
+        return answer["result"].get("value")
 
     def wait(self, condition):
         """Wait until an expression holds, 20 s at most."""

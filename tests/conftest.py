@@ -103,9 +103,9 @@ def mapped(monkeypatch):
     def move(array):
         with monkeypatch.context() as patch:
             patch.setattr(memory, "fits", lambda _: False)
-            found = memory.room(array.shape, array.dtype)
-        found[...] = array
-        return found
+            moved = memory.room(array.shape, array.dtype)
+        moved[...] = array
+        return moved
 
     return move
 
@@ -121,11 +121,11 @@ def dead():
 @pytest.fixture(scope="session")
 def client():
     """Return a client of the daemon."""
-    found = find_docker()
-    if isinstance(found, str):
-        pytest.skip(f"no Docker daemon: {found}")
-    yield found
-    found.close()
+    daemon = find_docker()
+    if isinstance(daemon, str):
+        pytest.skip(f"no Docker daemon: {daemon}")
+    yield daemon
+    daemon.close()
 
 
 @pytest.fixture(scope="session")

@@ -17,16 +17,16 @@ def finish(folder, situations):
     home = folder / f"datasets/toy-mini-{MARK[:12]}"
     cases = {"good": situations.perfect(), "bad": situations.missed()}
     facts = {"task": "segment", "fingerprint": MARK}
-    own = {"name": "toy", "size": "mini", "seed": None, "notes": [], "cases": list(cases)}
-    write_json(home / "dataset.json", facts | own)
-    own = {"dataset": "toy", "jobs": {"watershed": KEY}, "cases": dict.fromkeys(cases, "0")}
-    write_json(folder / "toy/run.json", facts | own)
+    fields = {"name": "toy", "size": "mini", "seed": None, "notes": [], "cases": list(cases)}
+    write_json(home / "dataset.json", facts | fields)
+    fields = {"dataset": "toy", "jobs": {"watershed": KEY}, "cases": dict.fromkeys(cases, "0")}
+    write_json(folder / "toy/run.json", facts | fields)
     for name, (truth, answer) in cases.items():
         case = Case(name, home / "cases" / name)
         put(case.path(IMAGE.slug), truth)
         put(case.path(LABELS.slug), truth)
-        own = {"sockets": [IMAGE.slug, LABELS.slug], "conditions": {}, "spacing_assumed": False}
-        write_json(case.folder / "case.json", own)
+        fields = {"sockets": [IMAGE.slug, LABELS.slug], "conditions": {}, "spacing_assumed": False}
+        write_json(case.folder / "case.json", fields)
         seal(case.folder)
         put(folder / "toy/watershed" / name / "output/a.tif", answer)
         record(folder / "toy/watershed" / name, "output/a.tif")

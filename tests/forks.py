@@ -230,21 +230,21 @@ def leftovers(runs):
 def lasting(look):
     """Return the processes that are still there after some seconds: an end takes a moment."""
     deadline = time.monotonic() + 10
-    while (found := look()) and time.monotonic() < deadline:
+    while (alive := look()) and time.monotonic() < deadline:
         time.sleep(0.05)
-    return found
+    return alive
 
 
 def _servers(runs):
     """Return the processes of algorithms whose output lies below a folder."""
-    found = []
+    servers = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
             if f"CYTOSUITE_OUTPUT={runs}".encode() in (process / "environ").read_bytes():
-                found.append(process)
+                servers.append(process)
         except OSError:
             continue
-    return found
+    return servers
 
 
 def results(runs, run="run"):
@@ -266,8 +266,8 @@ def wait(process, seconds):
 
 def containers(client, folder):
     """Return the containers that see a folder."""
-    found = client.containers.list(all=True, sparse=True)
-    mounts = {one.id: [mount.get("Source", "") for mount in one.attrs["Mounts"]] for one in found}
+    running = client.containers.list(all=True, sparse=True)
+    mounts = {one.id: [mount.get("Source", "") for mount in one.attrs["Mounts"]] for one in running}
     return [one for one in mounts if any(str(folder) in source for source in mounts[one])]
 
 

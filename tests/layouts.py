@@ -144,9 +144,9 @@ def translation(home, shape=VOLUME):
 
 def settings(path, folder):
     """Write settings of the published 3D CycleGAN."""
-    own = {"experiment": "mine", "mode": "train", "direction": "BtoA", "ngf": 4, "img_dim": 3}
-    own |= {"crop_size": [12, 32, 32], "batch_size": 1, "dataset_folder": folder}
-    write_json(path, own)
+    content = {"experiment": "mine", "mode": "train", "direction": "BtoA", "ngf": 4, "img_dim": 3}
+    content |= {"crop_size": [12, 32, 32], "batch_size": 1, "dataset_folder": folder}
+    write_json(path, content)
 
 
 def pix2pix(home):

@@ -7,10 +7,10 @@ import pytest
 from cytosuite.errors import InputError, plain
 
 
-def refused(message, call, *given, **named):
+def refused(message, call, *arguments, **named):
     """Return the error of a call: one line that holds a text, or in which an expression is found."""
     with pytest.raises(InputError) as caught:
-        call(*given, **named)
+        call(*arguments, **named)
     line = str(caught.value)
     assert message in line or re.search(message, line), line
     assert ("\n" not in line, caught.value.exit_code) == (True, 2)
@@ -19,8 +19,8 @@ def refused(message, call, *given, **named):
 
 def explained(call, path, mistake):
     """Hold the line of a call on a file: of a text, the maker of the mistake, what it takes."""
-    text, make, *given = mistake
-    options = given.pop() if given and isinstance(given[-1], dict) else {}
-    place = make(path, *given, **options) or path
+    text, make, *arguments = mistake
+    options = arguments.pop() if arguments and isinstance(arguments[-1], dict) else {}
+    place = make(path, *arguments, **options) or path
     line = rf"{re.escape(plain(str(place)))}: (cannot be read as [\w, ]+ \()?{re.escape(text)}"
     assert re.match(line, str(refused("", call, place)))

@@ -76,5 +76,5 @@ class _Memory:
         return _number(self.card.get("used", 0))
 
 
-def _number(found):
-    return found() if callable(found) else found
+def _number(value):
+    return value() if callable(value) else value

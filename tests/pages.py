@@ -83,8 +83,8 @@ def follow(text, rows, home, reachable=(), **environment):
     failed = []
     left = list(rows)
     for command in commands(text):
-        row = next((own for own in left if own.part in command), Row(command))
-        left = [own for own in left if own is not row]
+        row = next((entry for entry in left if entry.part in command), Row(command))
+        left = [entry for entry in left if entry is not row]
         runs = not row.needs or row.needs in reachable
         words = re.sub(r"^(from .*)", r'python -c "\1"', command)
         if not runs:
@@ -98,4 +98,4 @@ def follow(text, rows, home, reachable=(), **environment):
             said = repr(error)
         failed += [f"{command}\n{said}"] if said else []
         print("FAILED" if said else "passed", command, said, file=sys.stderr, flush=True)  # noqa: T201
-    return failed + [f"no command has {own.part!r}" for own in left]
+    return failed + [f"no command has {entry.part!r}" for entry in left]

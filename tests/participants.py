@@ -101,8 +101,8 @@ def one_reader():
 def report(out, *sources, **options):
     """Make a report in a folder: exit code and output."""
     said = Console(file=StringIO(), width=2000)
-    given = ReportOptions(sources=[str(source) for source in sources], out=out, **options)
-    code = report_command(given, said)
+    settings = ReportOptions(sources=[str(source) for source in sources], out=out, **options)
+    code = report_command(settings, said)
     assert (Path(out) / "report/index.html").is_file()
     return code, said.file.getvalue()
 

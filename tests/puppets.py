@@ -26,21 +26,21 @@ SECONDS = {
 
 def base(client):
     """Return the tag of the base image, built if it is not there; InputError if it cannot be."""
-    made = bool(client.api.images(BOOTSTRAPPED))
-    return Builder(client, ROOT, base_image=BOOTSTRAPPED if made else None).base()
+    bootstrapped = bool(client.api.images(BOOTSTRAPPED))
+    return Builder(client, ROOT, base_image=BOOTSTRAPPED if bootstrapped else None).base()
 
 
 def image(client, base):
     """Return the id of an image of puppets."""
     sources = [HOME / "puppet.py", *sorted((HOME / "attacks").glob("*.py"))]
     label = {"org.cytosuite.test": f"{digest(sources, HOME)}{base.rpartition('-')[2]}"}
-    made = client.api.images(filters={"label": [f"{k}={v}" for k, v in label.items()]})
-    if made:
-        return made[0]["Id"]
+    built = client.api.images(filters={"label": [f"{k}={v}" for k, v in label.items()]})
+    if built:
+        return built[0]["Id"]
     entry = '"python3", "-m", "puppet"'
     recipe = f'FROM {base}\nCOPY . /opt/app/\nENTRYPOINT [{entry}]\nCMD ["exec"]\n'
     with pack({"Dockerfile": recipe.encode(), **by_name(sources, HOME)}) as context:
-        made, _ = client.images.build(
+        built, _ = client.images.build(
             fileobj=context,
             custom_context=True,
             tag="cytosuite/test-puppet:exec",
@@ -49,7 +49,7 @@ def image(client, base):
             rm=True,
             forcerm=True,
         )
-    return made.id
+    return built.id
 
 
 def containers(client):

@@ -35,17 +35,17 @@ def words(reason, calls):
 def refuse(number, calls):
     """Let some system calls of this process fail with an error number from now on."""
     table = NUMBERS[platform.machine()]
-    wanted = [table[name] for name in calls if name in table]
+    numbers = [table[name] for name in calls if name in table]
     lines = [(LOAD, 0, 0, 0)]
-    lines += [(EQUAL, len(wanted) - place, 0, call) for place, call in enumerate(wanted)]
+    lines += [(EQUAL, len(numbers) - place, 0, call) for place, call in enumerate(numbers)]
     lines += [(RETURN, 0, 0, ALLOW), (RETURN, 0, 0, FAIL | number)]
     code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in lines))
     program = ctypes.create_string_buffer(
         struct.pack("HxxxxxxP", len(lines), ctypes.addressof(code))
     )
     libc = ctypes.CDLL(None, use_errno=True)
-    for given in ((NO_NEW_PRIVILEGES, 1, 0), (SECCOMP, FILTER, ctypes.addressof(program))):
-        if libc.prctl(given[0], given[1], ctypes.c_void_p(given[2]), 0, 0):
+    for arguments in ((NO_NEW_PRIVILEGES, 1, 0), (SECCOMP, FILTER, ctypes.addressof(program))):
+        if libc.prctl(arguments[0], arguments[1], ctypes.c_void_p(arguments[2]), 0, 0):
             raise OSError(ctypes.get_errno(), "no system call can be refused here")
 
 

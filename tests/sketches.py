@@ -34,11 +34,11 @@ def labels_of(number=0, shape=SHAPE):
     """Return labels of two round objects that touch."""
     rng = np.random.default_rng(number)
     spacing = SPACING[-len(shape) :]
-    found = np.zeros(shape, np.uint16)
+    labels = np.zeros(shape, np.uint16)
     for label, share in enumerate((0.35, 0.65), start=1):
         away = away_from([share * n + rng.uniform(-1, 1) for n in shape], shape, spacing) ** 2
-        found[(away < 20) & (found == 0)] = label
-    return found
+        labels[(away < 20) & (labels == 0)] = label
+    return labels
 
 
 def image_of(labels, number=0):
@@ -59,10 +59,10 @@ def paired_dataset(folder, cases=3, shape=SHAPE, sketches=True, channels=1):
     for number in range(cases):
         labels = labels_of(number, shape)
         sockets = folder / f"cases/case_{number}" / "sockets/images"
-        given = {"microscopy-image": image_of(labels, number), "instance-labels": labels}
+        arrays = {"microscopy-image": image_of(labels, number), "instance-labels": labels}
         if sketches:
-            given["structure-sketch"] = np.where(labels > 0, 90, 30).astype(np.uint8)
-        for socket, array in given.items():
+            arrays["structure-sketch"] = np.where(labels > 0, 90, 30).astype(np.uint8)
+        for socket, array in arrays.items():
             if channels > 1 and socket != "instance-labels":
                 array = np.stack([array * (1 + channel) for channel in range(channels)])
             write(sockets / socket / f"s_{number}.tif", volume(array))

@@ -54,7 +54,7 @@ def _tree(path):
 @cache
 def _imports(path):
     """Return the imported modules, those within functions too, but for annotations."""
-    found = set()
+    imported = set()
     hints = {
         id(node)
         for block in ast.walk(_tree(path))
@@ -63,11 +63,11 @@ def _imports(path):
     }
     for node in ast.walk(_tree(path)):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            imported |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and id(node) not in hints:
             names = (f"{node.module}.{alias.name}" for alias in node.names)
-            found |= {name if name in MODULES else node.module for name in names}
-    return found
+            imported |= {name if name in MODULES else node.module for name in names}
+    return imported
 
 
 def _room(module):
@@ -214,12 +214,12 @@ def test_no_room_has_more_than_twenty_files():
 
 def test_one_algorithm_does_not_import_another():
     for path in (ROOT / "algorithms").glob("*/**/*.py"):
-        own = path.relative_to(ROOT / "algorithms").parts[0]
+        algorithm = path.relative_to(ROOT / "algorithms").parts[0]
         others = {
             name.split(".")[2]
             for name in _imports(path)
             if name.startswith("cytosuite.algorithms.")
-        } - {own, *read_algorithm(ROOT / "algorithms" / own / "algorithm.toml").uses}
+        } - {algorithm, *read_algorithm(ROOT / "algorithms" / algorithm / "algorithm.toml").uses}
         assert not others, path
 
 

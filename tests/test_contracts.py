@@ -22,7 +22,7 @@ from cytosuite.metrics.boards import BOARDS
 
 ALGORITHMS = algorithms()
 DATASETS = dataset_manifests()
-SIMULATED = [name for name, found in DATASETS.items() if found.kind == "simulated"]
+SIMULATED = [name for name, manifest in DATASETS.items() if manifest.kind == "simulated"]
 
 
 def _run(name, inputs):
@@ -45,10 +45,10 @@ SLOWEST = "diffusion"  # draws each image in many steps
     ],
 )
 def test_every_algorithm_keeps_its_contract(name):
-    found = list(checks(ROOT, ALGORITHMS[name], partial(_run, name)))
-    assert [done for done in found if done.result in ("FAIL", "note")] == []
-    skipped = ALGORITHMS[name].optional and found[-1].result == "skip"  # no card, or no package
-    assert skipped or any(done.title.startswith("3D: ") for done in found)
+    results = list(checks(ROOT, ALGORITHMS[name], partial(_run, name)))
+    assert [done for done in results if done.result in ("FAIL", "note")] == []
+    skipped = ALGORITHMS[name].optional and results[-1].result == "skip"  # no card, or no package
+    assert skipped or any(done.title.startswith("3D: ") for done in results)
 
 
 @pytest.mark.parametrize("name", SIMULATED)
@@ -68,8 +68,8 @@ def test_every_simulated_dataset_offers_what_its_manifest_says(name, tmp_path):
 def test_every_task_has_a_board_of_metrics_that_exist():
     assert set(BOARDS) == set(TASKS)
     for board in BOARDS.values():
-        known = {metric.name for family in board.families for metric in metrics_of(family)}
-        assert set(board.primary) <= known
+        names = {metric.name for family in board.families for metric in metrics_of(family)}
+        assert set(board.primary) <= names
 
 
 @pytest.mark.parametrize("name", SIMULATED)

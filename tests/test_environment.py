@@ -46,21 +46,21 @@ def name_of(requirement):
     return re.sub(r"[-_.]+", "-", re.match(r"[\w.-]+", requirement)[0]).lower()
 
 
-def installed_with(wanted):
+def installed_with(requirements):
     """Return the distributions that pip installs for some requirements, where all is installed."""
-    found = set()
-    todo = list(wanted)
+    names = set()
+    todo = list(requirements)
     while todo:
         name = name_of(todo.pop())
-        if name in found:
+        if name in names:
             continue
-        found.add(name)
+        names.add(name)
         try:
             lines = requires(name) or []
         except PackageNotFoundError:  # of another system or Python
             continue
         todo += [line for line in lines if "extra ==" not in line]
-    return found
+    return names
 
 
 LOCKS = sorted((ROOT / "algorithms").glob("*/requirements.txt"))  # of tools of others
@@ -71,26 +71,26 @@ def modules():
     tools = {("cytosuite", "algorithms", lock.parent.name) for lock in LOCKS}
     files = [path for path in visible_files(ROOT / "cytosuite") if path.suffix == ".py"]
     parts = [path.relative_to(ROOT).with_suffix("").parts for path in files]
-    parts = [own for own in parts if own[:3] not in tools]
-    return [".".join(own[:-1] if own[-1] == "__init__" else own) for own in parts]
+    parts = [part for part in parts if part[:3] not in tools]
+    return [".".join(part[:-1] if part[-1] == "__init__" else part) for part in parts]
 
 
 def installed(*extras):
     """Return the names on import of the packages that come with extras of ours."""
-    wanted = PROJECT["dependencies"] + [
+    requirements = PROJECT["dependencies"] + [
         line for extra in extras for line in PROJECT["optional-dependencies"][extra]
     ]
-    there = installed_with(wanted) | {"cytosuite"}
-    found = packages_distributions().items()
-    return {name for name, own in found if {name_of(provider) for provider in own} & there}
+    there = installed_with(requirements) | {"cytosuite"}
+    packages = packages_distributions().items()
+    return {name for name, dists in packages if {name_of(dist) for dist in dists} & there}
 
 
-def failing(*extras, wanted=None):
-    """Return the modules, or `wanted`, that cannot be imported with some extras, and what lacks."""
+def failing(*extras, only=None):
+    """Return the modules, or `only`, that cannot be imported with some extras, and what lacks."""
     hidden = set(packages_distributions()) - installed(*extras) - sys.stdlib_module_names
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
-        input=json.dumps([sorted(hidden), sorted(wanted or modules())]),
+        input=json.dumps([sorted(hidden), sorted(only or modules())]),
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -111,17 +111,17 @@ CLUSTER = {
 def test_without_networks_their_rooms_alone_cannot_be_imported():
     extra = {name_of(line) for line in PROJECT["optional-dependencies"]["networks"]}
     rooms = re.compile(r"cytosuite\.(network|denoising\b|training\b|monai\b|algorithms\.\w+\.\w)")
-    found = failing()
-    assert found.pop(WINDOW) in {"napari", "qtpy"}
-    assert {found.pop(name) for name in CLUSTER} <= {"dask", "distributed"}
-    assert {name: lack for name, lack in found.items() if not rooms.match(name)} == {}
-    assert set(found.values()) <= extra, found
-    assert "cytosuite.networks.network" in found, "torch is not hidden"
+    lacking = failing()
+    assert lacking.pop(WINDOW) in {"napari", "qtpy"}
+    assert {lacking.pop(name) for name in CLUSTER} <= {"dask", "distributed"}
+    assert {name: lack for name, lack in lacking.items() if not rooms.match(name)} == {}
+    assert set(lacking.values()) <= extra, lacking
+    assert "cytosuite.networks.network" in lacking, "torch is not hidden"
 
 
 def test_with_networks_every_module_is_imported():
     assert set(failing("networks")) == {WINDOW, *CLUSTER}
-    assert failing("cluster", wanted=CLUSTER) == {}
+    assert failing("cluster", only=CLUSTER) == {}
 
 
 def test_what_is_imported_while_a_program_runs_comes_with_an_extra():
@@ -133,8 +133,8 @@ def test_what_is_imported_while_a_program_runs_comes_with_an_extra():
 
 
 def test_tensorflow_is_in_the_image_of_stardist_alone_and_torchvision_in_no_base():
-    found = follow(modules(), ROOT / "cytosuite", later=True)
-    assert not {"tensorflow", "keras", "torchvision"} & set(found)
+    reached = follow(modules(), ROOT / "cytosuite", later=True)
+    assert not {"tensorflow", "keras", "torchvision"} & set(reached)
     # Not of docker/packages, which comes and goes while an image is built.
     bases = [p for place in ("", "e*/**/") for p in ROOT.glob(f"docker/{place}requirements*.txt")]
     assert not [path for path in bases if "torchvision" in path.read_text()]

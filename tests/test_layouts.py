@@ -86,8 +86,8 @@ def _phantoms(folder, answers):
 
 
 def _score(folder, answers):
-    found = scored(folder, answers, ["SEG"])
-    return {name: values["SEG"] for name, values in found["case"].items()}
+    scores = scored(folder, answers, ["SEG"])
+    return {name: values["SEG"] for name, values in scores["case"].items()}
 
 
 @pytest.fixture

@@ -47,8 +47,8 @@ def _flag(name):
 def test_a_variable_that_no_goal_takes_is_refused(words, line):
     done = _make(*words)
     assert done.returncode == 2
-    (found,) = done.stderr.splitlines()
-    assert line in found
+    (error,) = done.stderr.splitlines()
+    assert line in error
     assert done.stdout == ""
 
 
@@ -66,30 +66,32 @@ def test_the_variables_of_all_wanted_goals_are_taken_and_others_of_the_environme
 
 @pytest.mark.parametrize("goal", GOALS)
 def test_every_variable_reaches_the_command(goal):
-    known = variables(goal)
+    taken = variables(goal)
     values = {
-        own.name: f"value-of-{own.name}"
-        for own in known
-        if (goal, own.name) != ("build", "ALGORITHM")  # the name of the goal
+        variable.name: f"value-of-{variable.name}"
+        for variable in taken
+        if (goal, variable.name) != ("build", "ALGORITHM")  # the name of the goal
     }
-    values |= {own.name: "1" for own in known if own.kind == "switch"}
+    values |= {variable.name: "1" for variable in taken if variable.kind == "switch"}
     values |= {name: value for name, value in CHECKED.items() if name in values}
     words = [f"{name}={value}" for name, value in values.items()]
     shown = _make("-n", "build-watershed" if goal == "build" else goal, *words).stdout
     start = f".venv/bin/cytosuite {COMMANDS.get(goal, goal)} "
     (line,) = [line for line in shown.splitlines() if line.startswith(start)]
-    for own in known:
-        if own.kind == "switch":
-            assert f" --{_flag(own.name)}" in line
-        elif own.kind == "flag":
-            assert f"--{_flag(own.name)} {values[own.name]}" in line, own
-        elif own.name in values and own.name not in {"DEVICE", "BASE_IMAGE", "SIF"}:
-            assert re.search(rf"(=|\b){values[own.name]}\b", line), own
+    for variable in taken:
+        if variable.kind == "switch":
+            assert f" --{_flag(variable.name)}" in line
+        elif variable.kind == "flag":
+            assert f"--{_flag(variable.name)} {values[variable.name]}" in line, variable
+        elif variable.name in values and variable.name not in {"DEVICE", "BASE_IMAGE", "SIF"}:
+            assert re.search(rf"(=|\b){values[variable.name]}\b", line), variable
 
 
 def test_a_switch_can_be_off():
     for word in ("0", "no", ""):
-        switches = [own.name for own in variables("benchmark") if own.kind == "switch"]
+        switches = [
+            variable.name for variable in variables("benchmark") if variable.kind == "switch"
+        ]
         done = _make("-n", "benchmark", "ENGINE=docker", *(f"{name}={word}" for name in switches))
         assert done.returncode == 0, done.stderr
         assert [name for name in switches if f"--{_flag(name)}" in done.stdout] == []
@@ -156,8 +158,10 @@ def test_the_help_lists_goals_alone_and_of_a_goal_its_variables():
     assert "make help GOAL" in shown
     assert _listed(shown) == set()
     for goal in GOALS:
-        taken = {own.name for own in TAKEN("build-watershed" if goal == "build" else goal)}
-        assert taken - {own.name for own in variables(goal)} <= {"DEVICE"}
+        taken = {
+            variable.name for variable in TAKEN("build-watershed" if goal == "build" else goal)
+        }
+        assert taken - {variable.name for variable in variables(goal)} <= {"DEVICE"}
     done = _make("help", "build-watershed")
     assert {"PYTHON", "DEVICE"} < _listed(done.stdout)
     assert (done.returncode, done.stderr) == (0, "")

@@ -40,18 +40,18 @@ def steps(path):
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_expressions_refer_to_what_exists(path):
-    found = read(path)
-    for name, job in found["jobs"].items():
-        own = {step["id"] for step in job["steps"] if "id" in step}
+    workflow = read(path)
+    for name, job in workflow["jobs"].items():
+        ids = {step["id"] for step in job["steps"] if "id" in step}
         matrix = job.get("strategy", {}).get("matrix", {})
-        known = {
+        contexts = {
             *("always()", "!cancelled()", "github.token"),
-            *(f"env.{key}" for key in found.get("env", {})),
+            *(f"env.{key}" for key in workflow.get("env", {})),
             *(f"matrix.{key}" for key in matrix),
         }
         for expression in re.findall(r"\$\{\{\s*(.*?)\s*\}\}", yaml.safe_dump(job, width=1000)):
             output = re.fullmatch(r"steps\.(\w+)\.outputs\.\w+", expression)
-            assert output[1] in own if output else expression in known, (name, expression)
+            assert output[1] in ids if output else expression in contexts, (name, expression)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
@@ -80,7 +80,7 @@ def test_every_task_is_held_against_accepted_scores_every_night():
     for task, dataset, size, names in sets:
         request = {"dataset": dataset} | ({} if size == "-" else {"size": size})
         (algorithms,) = (
-            own for *key, own in held if key == ["segment" if task == "sample" else task, request]
+            who for *key, who in held if key == ["segment" if task == "sample" else task, request]
         )
         assert set(algorithms) == set(names.split(","))
     assert house.ran(ROOT / ".ci/guard", "detct", cwd=ROOT).returncode == 2
@@ -167,8 +167,8 @@ def test_the_nightly_dataset_has_accepted_scores_with_enough_cases_for_tests():
     from cytosuite.benchmark.scores.comparison.accepted import accepted
 
     words = read(NIGHTLY)["env"]
-    own = {"dataset": words["DATASET"], "size": words["SIZE"]}
-    (run,) = (run for run in accepted().values() if run.facts["request"] == own)
+    request = {"dataset": words["DATASET"], "size": words["SIZE"]}
+    (run,) = (run for run in accepted().values() if run.facts["request"] == request)
     assert len(run.cases) >= 12
 
 

@@ -192,7 +192,7 @@ def test_the_rows_of_the_readme_run_in_the_environment_of_make(checkout):
 @pytest.mark.cluster
 @pytest.mark.usefixtures("slurm")
 def test_the_row_of_a_cluster_runs_as_written(checkout):
-    line = next(own for own in text("README.md").splitlines() if "CLUSTER=site.toml" in own)
+    line = next(line for line in text("README.md").splitlines() if "CLUSTER=site.toml" in line)
     rows = [row for row in READ["README.md"] if row.needs == "cluster"]
     assert pages.follow(line, rows, checkout, {"cluster"}, **pages.PLAIN) == []
 

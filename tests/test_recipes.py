@@ -25,12 +25,12 @@ FENCE = re.compile(r"^([ ]*)```(\w+)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 
 def _blocks(readme):
     """Return language, content and the path in `mine` named before it, of each block of code."""
-    text, found, before = (house.ROOT / readme).read_text(), [], 0
+    text, blocks, before = (house.ROOT / readme).read_text(), [], 0
     for fence in FENCE.finditer(text):
         paths = re.findall(r"`(\w+/mine/[\w/]+\.\w+)`", text[before : fence.start()])
-        found.append((fence[2], dedent(fence[3]), paths[-1] if paths else ""))
+        blocks.append((fence[2], dedent(fence[3]), paths[-1] if paths else ""))
         before = fence.end()
-    return found
+    return blocks
 
 
 def _follow(readme, place):
@@ -64,7 +64,7 @@ def test_the_readmes_show_the_files_that_new_writes(monkeypatch):
     from cytosuite.benchmark.commands.algorithms import _files
     from cytosuite.contract.tasks import TASKS
 
-    made = {
+    files = {
         path.relative_to(house.ROOT).as_posix(): text
         for path, text in _files("mine", TASKS["segment"], torch=False).items()
     }
@@ -72,7 +72,7 @@ def test_the_readmes_show_the_files_that_new_writes(monkeypatch):
     shown = {path: text for language, text, path in shown if language != "sh"}
     assert {"algorithms/mine/predict.py", "weights/mine/default.json"} <= set(shown)
     for path, text in shown.items():
-        assert text == made[path], path
+        assert text == files[path], path
 
 
 @pytest.mark.long
@@ -118,37 +118,37 @@ def test_the_examples_of_the_page_for_python_run_as_written(tmp_path, monkeypatc
     pytest.importorskip("monai")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, "napari", SimpleNamespace(Viewer=_Viewer, run=lambda: None))
-    known = {"__name__": "page"}
+    page = {"__name__": "page"}
     for language, text, _ in _blocks("docs/python.md"):
         if language == "python":
             capfd.readouterr()
-            exec(compile(text, "docs/python.md", "exec"), known)
-            for wanted in SHOWN.findall(text):
-                assert wanted in capfd.readouterr().out
-    image = known["image"]
-    labels = known["labels"]
+            exec(compile(text, "docs/python.md", "exec"), page)
+            for line in SHOWN.findall(text):
+                assert line in capfd.readouterr().out
+    image = page["image"]
+    labels = page["labels"]
     for (kind, array, options), volume in zip(_Viewer.layers, (image, labels), strict=True):
         assert_array_equal(array, volume.array)
         assert options["name"] == kind
         assert options["scale"] == volume.spacing
-    assert seg(labels.array, known["found"].array) > 0.5
-    _loads_the_same_with_any_workers(known)
-    _is_what_the_command_simulates(known, tmp_path)
+    assert seg(labels.array, page["found"].array) > 0.5
+    _loads_the_same_with_any_workers(page)
+    _is_what_the_command_simulates(page, tmp_path)
 
 
-def _loads_the_same_with_any_workers(known):
+def _loads_the_same_with_any_workers(page):
     """Compare the cases that loaders with other workers and batches give."""
-    data = known["SimulatedDataset"](generate, known["parameters"], 4, seed=3)
-    given = []
+    data = page["SimulatedDataset"](generate, page["parameters"], 4, seed=3)
+    images = []
     for workers, batch in ((0, 1), (1, 4), (2, 2)):
-        loader = known["DataLoader"](data, batch_size=batch, num_workers=workers)
-        given.append(np.concatenate([case["image"].numpy() for case in loader]))
-    for other in given[1:]:
-        assert_array_equal(given[0], other)
-    assert not np.array_equal(given[0][0], given[0][1])
+        loader = page["DataLoader"](data, batch_size=batch, num_workers=workers)
+        images.append(np.concatenate([case["image"].numpy() for case in loader]))
+    for other in images[1:]:
+        assert_array_equal(images[0], other)
+    assert not np.array_equal(images[0][0], images[0][1])
 
 
-def _is_what_the_command_simulates(known, folder):
+def _is_what_the_command_simulates(page, folder):
     """Compare a case of the page with that of the command."""
     settings = ["image.shape=[16,64,64]", "image.spacing_um=[2,0.5,0.5]", "tissue.n_nuclei=[4,4]"]
     words = [word for setting in settings for word in ("--set", setting)]
@@ -172,5 +172,5 @@ def _is_what_the_command_simulates(known, folder):
     stored = read(sorted((out / "images").iterdir())[1])
     facts = read_json(next((out / "records").iterdir()))
     recorded = Parameters.model_validate(facts["recipe"]["parameters"])
-    case = known["SimulatedDataset"](generate, recorded, 2, seed=3)[1]
+    case = page["SimulatedDataset"](generate, recorded, 2, seed=3)[1]
     assert_array_equal(stored.array, case["image"][0].numpy())

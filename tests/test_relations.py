@@ -181,11 +181,11 @@ def world():
     rng = np.random.default_rng(0)
     truth = nuclei(0)
     far = nuclei(5)
-    found = np.roll(truth, (0, 1, 1), (0, 1, 2))
-    found[found == 2], found[found == 4] = 0, 3  # one missed, two merged, one split, two false
-    found[(found == 5) & (np.indices(SHAPE)[1] < 32)] = 20
-    found[4:7, 54:57, 54:57] = 21
-    found[4:7, 54:57, 8:11] = 22
+    answer = np.roll(truth, (0, 1, 1), (0, 1, 2))
+    answer[answer == 2], answer[answer == 4] = 0, 3  # one missed, two merged, one split, two false
+    answer[(answer == 5) & (np.indices(SHAPE)[1] < 32)] = 20
+    answer[4:7, 54:57, 54:57] = 21
+    answer[4:7, 54:57, 8:11] = 22
 
     def image(labels, blur, noise):
         light = ndimage.gaussian_filter(
@@ -199,7 +199,7 @@ def world():
         [places[:18] + rng.normal(0, 0.6, (18, 3)), np.add(places[18:22], [0, 0, 3])]
     )
     return {
-        "labels": (truth, found, far),
+        "labels": (truth, answer, far),
         "grey": (
             image(truth, 0.6, 50),
             image(truth, 1, 300),
@@ -207,17 +207,17 @@ def world():
             image(far, 1.5, 500),
         ),
         "places": (places, np.concatenate([near, rng.uniform(8, 16, (6, 3))])),
-        "films": (film_of(truth, 6), film_of(found, 6)),
+        "films": (film_of(truth, 6), film_of(answer, 6)),
     }
 
 
 def facts_of(family, change):
     """Return the facts that the metrics of a family take."""
     things = world()
-    truth, found, apart = (change.moved(change.labels(labels)) for labels in things["labels"])
+    truth, prediction, apart = (change.moved(change.labels(labels)) for labels in things["labels"])
     sharp, restored, image, far = (change.moved(change.grey(grey)) for grey in things["grey"])
     spacing = tuple(change.um * step for step in SPACING)
-    case = {"truth": truth, "prediction": found, "spacing": spacing}
+    case = {"truth": truth, "prediction": prediction, "spacing": spacing}
     if family == "images":
         case = {"truth": sharp, "prediction": restored, "image": image, "spacing": spacing}
         case["data_range"] = 65535 * change.gain

@@ -62,17 +62,17 @@ def test_links_of_the_page_on_an_index_lead_to_the_repository(tmp_path):
     shutil.copy(ROOT / "cytosuite/__init__.py", tmp_path / "cytosuite")
     page = "![a](docs/a.png) [b](docs/b.md#c) [d](https://e.org) [f](#g) `h[0](i)`\n"
     (tmp_path / "README.md").write_text(page)
-    known = {
+    forge = {
         "GITHUB_SERVER_URL": "https://forge.example",
         "GITHUB_REPOSITORY": "us/ours",
         "GITHUB_REF_NAME": "v1.2.3",
     }
     program = "import setuptools.build_meta as b; print(b.prepare_metadata_for_build_wheel('.'))"
-    for given in (known, dict.fromkeys(known, "")):
-        done = house.ran(sys.executable, "-c", program, cwd=tmp_path, **given)
+    for variables in (forge, dict.fromkeys(forge, "")):
+        done = house.ran(sys.executable, "-c", program, cwd=tmp_path, **variables)
         text = (tmp_path / house.printed(done).split()[-1] / "METADATA").read_text()
         assert f"Version: {__version__}\n" in text
-        home = "https://forge.example/us/ours" if given is known else ""
+        home = "https://forge.example/us/ours" if variables is forge else ""
         assert (f"Project-URL: Repository, {home}\n" in text) == bool(home)
         blob, raw = (f"{home}/{kind}/v1.2.3/" if home else "" for kind in ("blob", "raw"))
         links = f"![a]({raw}docs/a.png) [b]({blob}docs/b.md#c) [d](https://e.org) [f](#g)"

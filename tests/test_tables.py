@@ -32,10 +32,10 @@ def test_accepted_scores_are_whole_and_their_leaderboard_is_that_of_the_scores(n
     assert run.said("title")
     assert [*digests(run.place)] == ["report/leaderboard.csv", "report/scores.csv", "run.json"]
     board = pd.read_csv(run.place / "report/leaderboard.csv").set_index("algorithm")
-    metric = next(own for own in BOARDS[run.said("task")].primary if own in board)
+    metric = next(metric for metric in BOARDS[run.said("task")].primary if metric in board)
     for algorithm in run.algorithms:
-        own = run.scores[(run.scores["algorithm"] == algorithm) & (run.scores["metric"] == metric)]
-        assert board.loc[algorithm, metric] == pytest.approx(own["value"].mean())
+        rows = run.scores[(run.scores["algorithm"] == algorithm) & (run.scores["metric"] == metric)]
+        assert board.loc[algorithm, metric] == pytest.approx(rows["value"].mean())
 
 
 def test_tables_of_methods_say_in_their_heads_how_long_the_models_were_trained():

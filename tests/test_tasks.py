@@ -106,10 +106,10 @@ def test_every_task_is_run_scored_ranked_and_reported(runs, task):
 @pytest.mark.docker
 @pytest.mark.parametrize("task", ["segment", "enhance", *LONG])
 def test_every_task_runs_in_containers_with_the_same_scores(runs, task, base):
-    found = _check(runs, task, "docker")
+    contained = _check(runs, task, "docker")
     plain = _check(runs, task, "process")
     columns = ["case", "algorithm", "metric", "value"]
-    pd.testing.assert_frame_equal(found[columns], plain[columns])
+    pd.testing.assert_frame_equal(contained[columns], plain[columns])
 
 
 def test_the_toys_cover_every_task():

@@ -18,11 +18,11 @@ pytestmark = pytest.mark.slow
 
 def blocks(text):
     """Return the commands of a page, each with the lines that it is said to print."""
-    found = re.findall(r"^```(sh|text)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-    following = [*found[1:], ("", "")]
+    fences = re.findall(r"^```(sh|text)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    following = [*fences[1:], ("", "")]
     return [
-        (own, [line for line in after.splitlines() if "..." not in line] if kind == "text" else [])
-        for (name, own), (kind, after) in zip(found, following, strict=True)
+        (sh, [line for line in after.splitlines() if "..." not in line] if kind == "text" else [])
+        for (name, sh), (kind, after) in zip(fences, following, strict=True)
         if name == "sh"
     ]
 
@@ -42,8 +42,8 @@ def follow(text, checkout, folder, **environment):
         done = pages.run(commands, checkout, folder, **environment)
         assert done.returncode == 0, f"{commands}\n{done.stdout}\n{done.stderr}"
         lines = (done.stdout + done.stderr).splitlines()
-        for wanted in promised:
-            assert any(alike(wanted, line) for line in lines), f"{wanted}\n{done.stdout}"
+        for promise in promised:
+            assert any(alike(promise, line) for line in lines), f"{promise}\n{done.stdout}"
 
 
 def mean_seg(checkout, folder, prediction):

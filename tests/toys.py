@@ -25,10 +25,10 @@ LIMITS = Limits(memory_gib=2.0, timeout_s=60.0, cpus=2.0, pids=99, output_gib=0.
 
 
 def labels(seed=0):
-    found = np.zeros(SHAPE, np.uint16)
-    found[3:9, 3:10, 3:10] = 1
-    found[3:9, 13:20, 12 + seed % 3 : 20] = 2
-    return found
+    array = np.zeros(SHAPE, np.uint16)
+    array[3:9, 3:10, 3:10] = 1
+    array[3:9, 13:20, 12 + seed % 3 : 20] = 2
+    return array
 
 
 def image(seed=0, noise=5.0):
@@ -43,9 +43,9 @@ def squares(image):
     return ((image.array > 0) * rows).astype(np.uint16)
 
 
-def made_in(folder, wanted, workers=1):
+def made_in(folder, recipe, workers=1):
     """Return a dataset made in a folder."""
-    return prepare(wanted, folder, Processes(workers), lambda done, total: None)
+    return prepare(recipe, folder, Processes(workers), lambda done, total: None)
 
 
 def put(path, answer):
@@ -53,17 +53,17 @@ def put(path, answer):
     (write_json if isinstance(answer, dict) else write)(path, _value(answer))
 
 
-def _value(made):
+def _value(value):
     """Return a document as it is, an array with axes."""
-    if isinstance(made, dict):
-        return made
-    return Volume(made, SPACING[-made.ndim :], "ZYX"[-made.ndim :])
+    if isinstance(value, dict):
+        return value
+    return Volume(value, SPACING[-value.ndim :], "ZYX"[-value.ndim :])
 
 
 def _sample(sockets, number):
     """Return a case: each socket is an array, or a function of the case's number."""
-    made = {slug: make(number) if callable(make) else make for slug, make in sockets.items()}
-    values = {slug: _value(value) for slug, value in made.items()}
+    arrays = {slug: make(number) if callable(make) else make for slug, make in sockets.items()}
+    values = {slug: _value(value) for slug, value in arrays.items()}
     return Sample(values, conditions={"number": number})
 
 
@@ -96,16 +96,16 @@ def answers(tmp_path):
         for name, behave in algorithms.items():
             answerers.append(Answerer(name, "1", "key", tmp_path / "run" / name))
             for case in dataset.cases:
-                found = behave(read(case.main(task))) if case.main(task) else behave(None)
-                failed = isinstance(found, str)
+                answer = behave(read(case.main(task))) if case.main(task) else behave(None)
+                failed = isinstance(answer, str)
                 record = Record(
                     algorithm=name, version="1", case=case.name, key="key", seconds=1.0,
-                    status=found if failed else "ok", peak_memory=1000,
+                    status=answer if failed else "ok", peak_memory=1000,
                     outputs={} if failed else {task.outputs[0].slug: place},
                 )  # fmt: skip
                 folder = answerers[-1].folder / case.name
                 if not failed:
-                    put(folder / place, found)
+                    put(folder / place, answer)
                 record.write(folder)
         return answerers
 

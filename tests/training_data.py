@@ -26,10 +26,10 @@ def scene(number=0):
     level = np.zeros(SHAPE, np.float32)
     labels = np.zeros(SHAPE, np.uint16)
     for label, (cy, cx, bright) in enumerate([(7 + number % 3, 7, 2.0), (16, 15, 0.5)], start=1):
-        own = np.exp(-(((z - 5) / 2) ** 2 + ((y - cy) / 3) ** 2 + ((x - cx) / 3) ** 2) / 2)
-        light += bright * own
-        wins = (own > 0.08) & (own > level)
-        level[wins] = own[wins]
+        blob = np.exp(-(((z - 5) / 2) ** 2 + ((y - cy) / 3) ** 2 + ((x - cx) / 3) ** 2) / 2)
+        light += bright * blob
+        wins = (blob > 0.08) & (blob > level)
+        level[wins] = blob[wins]
         labels[wins] = label
     return light, level, labels
 
@@ -39,8 +39,8 @@ def directed(labels):
     vectors = np.zeros((3, *labels.shape), np.float32)
     grid = np.indices(labels.shape)
     for label in np.unique(labels[labels > 0]):
-        own = labels == label
-        vectors[:, own] = np.tanh((grid[:, own].mean(1, keepdims=True) - grid[:, own]) / 9)
+        inside = labels == label
+        vectors[:, inside] = np.tanh((grid[:, inside].mean(1, keepdims=True) - grid[:, inside]) / 9)
     shares = np.where(labels > 0, 1 / np.maximum(labels, 1), 0).astype(np.float32)
     return Targets(vectors, shares[None])
 
@@ -148,9 +148,9 @@ def trained(training, settings, folder, **options):
     return train(training, settings, {"images": [folder]}, card, work=work, **options)
 
 
-def merged(base, given):
+def merged(base, changes):
     """Return settings with others in place of them; of a section, those that are given."""
     sections = {
-        name: {**base.get(name, {}), **s} for name, s in given.items() if isinstance(s, dict)
+        name: {**base.get(name, {}), **s} for name, s in changes.items() if isinstance(s, dict)
     }
-    return base | given | sections
+    return base | changes | sections

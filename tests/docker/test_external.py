@@ -58,7 +58,7 @@ def run(case, tmp_path):
         (programs / name).write_text(f'#!/bin/sh\nexec {script} "$@"\n')
         (programs / name).chmod(0o755)
     (programs / "cellpose.py").write_text(STAND_IN.read_text())
-    own = {
+    variables = {
         "INPUT": str(tmp_path / "in"),
         "OUTPUT": str(tmp_path / "out"),
         "PATH": f"{programs}:{os.environ['PATH']}",
@@ -67,7 +67,7 @@ def run(case, tmp_path):
     }
 
     def run(external):
-        return ran(sys.executable, EXTERNAL / external / "run.py", **own)
+        return ran(sys.executable, EXTERNAL / external / "run.py", **variables)
 
     return run
 
@@ -127,9 +127,9 @@ def test_a_tool_links_the_labels_of_each_frame(external, frame, tmp_path):
             (folder / f"{name}.py").write_text(text)
     else:
         pytest.importorskip("laptrack")
-    own = {"INPUT": f"{tmp_path}/in", "OUTPUT": f"{tmp_path}/out", "WEIGHTS": f"{tmp_path}"}
-    own["PYTHONPATH"] = f"{EXTERNAL}:{tmp_path}"
-    printed(ran(sys.executable, EXTERNAL / external / "run.py", **own))
+    variables = {"INPUT": f"{tmp_path}/in", "OUTPUT": f"{tmp_path}/out", "WEIGHTS": f"{tmp_path}"}
+    variables["PYTHONPATH"] = f"{EXTERNAL}:{tmp_path}"
+    printed(ran(sys.executable, EXTERNAL / external / "run.py", **variables))
     geometry = Header(movie.shape, movie.array.dtype, movie.spacing, movie.axes)
     path, table = (check(tmp_path / "out", socket, geometry) for socket in task.outputs)
     tracked = read(path).array
@@ -164,12 +164,12 @@ def test_an_image_by_a_recipe_runs_under_the_limits_of_a_benchmark(client, base,
             "model/cpsam": b"weights",
         },
     }
-    given = {"network_mode": "none", "rm": True, "forcerm": True}
-    given["buildargs"] = {"BASE": "cytosuite-external/tool:test"}
+    settings = {"network_mode": "none", "rm": True, "forcerm": True}
+    settings["buildargs"] = {"BASE": "cytosuite-external/tool:test"}
     try:
         for tag, files in stages.items():
             with pack(files) as context:
-                client.images.build(fileobj=context, custom_context=True, tag=tag, **given)
+                client.images.build(fileobj=context, custom_context=True, tag=tag, **settings)
         engine = DockerEngine(client)
         said = Console(quiet=True)
         options = BenchmarkOptions(dataset="spheroid", sockets=SOCKETS)

@@ -239,4 +239,4 @@ def test_the_locks_differ_only_in_what_belongs_to_the_device(shipped):
     }
     assert set(cpu) <= set(cuda)
     pinned = [(base, name, pin) for base, pins in shipped.items() for name, pin in pins.items()]
-    assert [own[:2] for own in pinned if not own[2].hashes] == [("cpu", "torch")]
+    assert [row[:2] for row in pinned if not row[2].hashes] == [("cpu", "torch")]

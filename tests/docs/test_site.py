@@ -18,7 +18,7 @@ FORGE = "https://forge.example/us/cytosuite"
 
 def build(home, out, **environment):
     """Build the site of a checkout without pictures, and return the finished process."""
-    own = {"PICTURES": "0", "NO_MKDOCS_2_WARNING": "1", "REPOSITORY": FORGE, **environment}
+    variables = {"PICTURES": "0", "NO_MKDOCS_2_WARNING": "1", "REPOSITORY": FORGE, **environment}
     return house.ran(
         sys.executable,
         "-m",
@@ -29,7 +29,7 @@ def build(home, out, **environment):
         "-d",
         out,
         cwd=home,
-        **own,
+        **variables,
     )
 
 
@@ -44,10 +44,10 @@ def site(tmp_path_factory):
 
 def places(site, *words):
     """Return the places of the sections with all words, and of those in whose title they are."""
-    found = json.loads((site / "search/search_index.json").read_text())["docs"]
-    with_words = [own for own in found if all(w in own["title"] + own["text"] for w in words)]
-    titled = [own["location"] for own in with_words if all(w in own["title"] for w in words)]
-    return [own["location"] for own in with_words], titled
+    docs = json.loads((site / "search/search_index.json").read_text())["docs"]
+    with_words = [doc for doc in docs if all(w in doc["title"] + doc["text"] for w in words)]
+    titled = [doc["location"] for doc in with_words if all(w in doc["title"] for w in words)]
+    return [doc["location"] for doc in with_words], titled
 
 
 def test_the_search_finds_metrics_options_and_tasks(site):
@@ -65,10 +65,10 @@ def test_every_command_and_metric_and_rule_has_its_line(site):
     from cytosuite.metrics.metric import FAMILIES, metrics_of
 
     commands = (site / "reference/commands.html").read_text()
-    for command in (each for group in COMMANDS.values() for each in group):
+    for command in (entry for group in COMMANDS.values() for entry in group):
         assert f'id="cytosuite-{command.name}"' in commands
     metrics = (site / "reference/metrics.html").read_text()
-    for metric in (each for family in FAMILIES for each in metrics_of(family)):
+    for metric in (entry for family in FAMILIES for entry in metrics_of(family)):
         assert f'id="{metric.family}-{metric.function.__name__}"' in metrics
     rules = (site / "reference/rules.html").read_text()
     assert all(f"<code>{name}</code>" in rules for name in RULES)

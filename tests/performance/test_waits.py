@@ -11,12 +11,12 @@ from cytosuite.files import read_json
 
 
 def test_each_command_and_each_input_of_the_list_is_known(tmp_path):
-    known = {command.name for group in COMMANDS.values() for command in group}
+    commands = {command.name for group in COMMANDS.values() for command in group}
     inputs = waits.Inputs(tmp_path)
     listed = [*waits.waits()]
     assert len({wait.name for wait in listed}) == len(listed)
     for wait in listed:
-        assert wait.clone or wait.command.split()[0] in known
+        assert wait.clone or wait.command.split()[0] in commands
         assert set(waits.NAMES.findall(wait.command)) <= {*inputs.makers, "out", "twenty"}
 
 
