@@ -112,8 +112,8 @@ def theirs(labels: Ints, level: Floats, flow: Floats) -> Works:
     if len(labels) > 1:
         masks = partial(dynamics.compute_masks, 5 * flow, level - 0.5, device=cpu, do_3D=True)
         return {"dynamics": partial(masks, niter=200, min_size=15)}
-    own = 5 * dynamics.labels_to_flows([labels[0]], device=cpu)[0][2:4]
-    masks = partial(dynamics.compute_masks, own, level[0] - 0.5, device=cpu)
+    flows = 5 * dynamics.labels_to_flows([labels[0]], device=cpu)[0][2:4]
+    masks = partial(dynamics.compute_masks, flows, level[0] - 0.5, device=cpu)
     return {
         "targets": lambda: dynamics.labels_to_flows([labels[0]], device=cpu),
         "dynamics": partial(masks, flow_threshold=0),
@@ -124,13 +124,13 @@ def theirs(labels: Ints, level: Floats, flow: Floats) -> Works:
 def measure(folder: Path, name: str) -> None:
     """Print median CPU seconds and peak memory in MiB of each work, and keep the last's labels."""
     arrays = (np.load(folder / f"{array}.npy") for array in ("labels", "level", "flow"))
-    found = {}
+    costs = {}
     for title, work in {"ours": ours, "theirs": theirs}[name](*arrays).items():
         np.save(folder / f"{name}.npy", work())
         before = start_peak()
         seconds = statistics.median(timed(work)[0] for _ in range(REPEATS))
-        found[title] = (seconds, peak_mib() - before)
-    print(json.dumps(found))
+        costs[title] = (seconds, peak_mib() - before)
+    print(json.dumps(costs))
 
 
 def show(folder: Path, case: str, programs: dict[str, dict[str, tuple[float, float]]]) -> None:
@@ -139,9 +139,9 @@ def show(folder: Path, case: str, programs: dict[str, dict[str, tuple[float, flo
     from cytosuite.metrics.labels.overlap import overlap
 
     for work, (least, _) in programs["ours"].items():
-        for name, found in programs.items():
-            if work in found:
-                seconds, mib = found[work]
+        for name, costs in programs.items():
+            if work in costs:
+                seconds, mib = costs[work]
                 numbers = f"{seconds:.3f} | {seconds / least:.2g} | {mib:.0f}"
                 print(f"| {case} | {work} | {name} | {numbers} |")
     for first, second in combinations(("labels", *programs), 2):

@@ -52,8 +52,8 @@ def ours(image: Volume, truth: Array) -> str:
     folder = ROOT / "weights" / "watershed"
     with gathered():
         model = open_model(folder, read_card(folder / f"{CARD}.json"))
-        found = predict({IMAGE.slug: image}, model)[LABELS.slug].array
-    return f"SEG {seg(truth, found):.3f}"
+        labels = predict({IMAGE.slug: image}, model)[LABELS.slug].array
+    return f"SEG {seg(truth, labels):.3f}"
 
 
 def chain(distance: Callable[[Bools], Array], image: Volume, truth: Array) -> str:
@@ -75,7 +75,7 @@ def largest(pieces: Array) -> Array:
 
 def rows(shape: tuple[int, ...], nuclei: int) -> list[Row]:
     """Return the rows of a size."""
-    name, found = " x ".join(map(str, shape)), list[Row]()
+    name, measured = " x ".join(map(str, shape)), list[Row]()
     image = np.random.default_rng(0).random(shape, np.float32)
     for sigma in WIDTHS:
         smooth = {
@@ -84,24 +84,26 @@ def rows(shape: tuple[int, ...], nuclei: int) -> list[Row]:
         }
         same = np.array_equal(*(run() for run in smooth.values()))
         works = {program: _said(run, f"equal: {same}") for program, run in smooth.items()}
-        found += measure(f"Gaussian of {sigma} voxels, {name}", works)
+        measured += measure(f"Gaussian of {sigma} voxels, {name}", works)
     mask = gaussian(image, (1.0, 4.0, 4.0)) > 0.5
     away = {"SciPy": partial(ndimage.distance_transform_edt, sampling=SPACING)}
     if edt := installed("edt"):
         away["edt"] = partial(edt.edt, anisotropy=SPACING, parallel=1)
     programs = {OURS: partial(border_distance, spacing=SPACING, elongation=1.0), **away}
     works = {program: _said(partial(run, mask), "") for program, run in programs.items()}
-    found += measure(f"distances, {name}", works)
+    measured += measure(f"distances, {name}", works)
     pieces = {OURS: _said(partial(largest_pieces, mask.astype(np.int32)), "")}
     pieces["scikit-image"] = _said(lambda: largest(label(mask, connectivity=1)), "")
     if cc3d := installed("cc3d"):
         by_cc3d = partial(cc3d.connected_components, mask, connectivity=6)
         pieces["cc3d"] = _said(lambda: largest(by_cc3d()), "")
-    found += measure(f"largest piece, {name}", pieces)
+    measured += measure(f"largest piece, {name}", pieces)
     both = spheroid(shape, nuclei)
     whole = {OURS: partial(ours, *both)}
-    whole |= {f"plain chain with {own}": partial(chain, run, *both) for own, run in away.items()}
-    return found + measure(f"watershed, {name}, {nuclei} nuclei", whole, repeats=3)
+    whole |= {
+        f"plain chain with {program}": partial(chain, run, *both) for program, run in away.items()
+    }
+    return measured + measure(f"watershed, {name}, {nuclei} nuclei", whole, repeats=3)
 
 
 def _said(run: Callable[[], Array], words: str) -> Callable[[], str]:

@@ -79,8 +79,8 @@ def _model(algorithm: str) -> Model:
 def ours(frames: Volume) -> TrackedSequence:
     """Return the tracks of our defaults for labels of frames."""
     with gathered():
-        made = predict({FRAME_LABELS.slug: frames}, _model("linking"))
-    return TrackedSequence(made[TRACKS.slug], made[TRACKED.slug].array)
+        outputs = predict({FRAME_LABELS.slug: frames}, _model("linking"))
+    return TrackedSequence(outputs[TRACKS.slug], outputs[TRACKED.slug].array)
 
 
 def neighbours(frames: Volume) -> TrackedSequence:

@@ -47,50 +47,50 @@ def command(*words: object) -> int:
     return subprocess.run(line, check=False).returncode
 
 
-def changes(own: Facts) -> list[str]:
+def changes(facts: Facts) -> list[str]:
     """Return the words for cases and parameters of a dataset."""
-    words = ["--cases", str(own["cases"])]
-    return words + [word for change in own.get("set", ()) for word in ("--set", change)]
+    words = ["--cases", str(facts["cases"])]
+    return words + [word for change in facts.get("set", ()) for word in ("--set", change)]
 
 
 def train(name: str, plan: Facts, engine: str, only: Sequence[str]) -> None:
     """Train the models of a training that are not there."""
-    own = plan["train"][name]
-    for method in own["methods"]:
+    training = plan["train"][name]
+    for method in training["methods"]:
         if model_of(method, name).is_file() or (only and not {method, name} & {*only}):
             continue
         words = ["--name", f"methods-{name}", "--seed", OTHER_SEED, "--threads", 1]
-        words += ["--engine", engine, *changes(own)]
+        words += ["--engine", engine, *changes(training)]
         with TemporaryDirectory() as folder:
-            share = own.get("share", 1.0)
+            share = training.get("share", 1.0)
             if method in plan["steps"]:
                 words += ["--steps", round(share * plan["steps"][method])]
             else:
                 settings = Path(folder) / "settings.toml"
-                changed = {**plan["settings"][method], **own.get(method, {})}
+                changed = {**plan["settings"][method], **training.get(method, {})}
                 lines = (f"{key} = {round(share * v)}\n" for key, v in changed.items())
                 settings.write_text("".join(lines), encoding="utf-8")
                 words += ["--settings", settings]
-            command("train", method, own["dataset"], *words)
+            command("train", method, training["dataset"], *words)
 
 
-def run(name: str, own: Facts, plan: Facts, given: argparse.Namespace) -> Path | None:
+def run(name: str, facts: Facts, plan: Facts, options: argparse.Namespace) -> Path | None:
     """Run all methods with a model on a set; return its report's folder, None without the data."""
-    found = [
+    models = [
         f"{method}:methods-{training}"
-        for training in own["trained"]
+        for training in facts["trained"]
         for method in plan["train"][training]["methods"]
         if model_of(method, training).is_file()
     ]
-    words: list[object] = ["--algorithm", ",".join([*found, *own["also"]])]
-    words += ["--run", f"methods-{name}", "--engine", given.engine]
-    if "folder" in own:
-        if given.data is None:
+    words: list[object] = ["--algorithm", ",".join([*models, *facts["also"]])]
+    words += ["--run", f"methods-{name}", "--engine", options.engine]
+    if "folder" in facts:
+        if options.data is None:
             return None
-        words += ["--min-object-voxels", own.get("ignored", 0)]
-        command("benchmark", given.data / own["folder"], *words)
+        words += ["--min-object-voxels", facts.get("ignored", 0)]
+        command("benchmark", options.data / facts["folder"], *words)
     else:
-        command("benchmark", own["dataset"], "--seed", SEED, *changes(own), *words)
+        command("benchmark", facts["dataset"], "--seed", SEED, *changes(facts), *words)
     folder = workplace() / "runs" / f"methods-{name}" / "report"
     return folder if (folder / "cases.csv").is_file() else None
 
@@ -99,10 +99,10 @@ def rows(folder: Path) -> list[tuple[object, ...]]:
     """Return a row per method, best SEG first; times are medians per case."""
     board = pd.read_csv(folder / "leaderboard.csv").query("control == 0")
     cases = pd.read_csv(folder / "cases.csv")
-    found = list[tuple[object, ...]]()
+    lines = list[tuple[object, ...]]()
     for line in board.sort_values("SEG", ascending=False).itertuples():
-        own = cases[cases["algorithm"] == line.algorithm]
-        ran = own[own["status"] == "ok"]
+        of_method = cases[cases["algorithm"] == line.algorithm]
+        ran = of_method[of_method["status"] == "ok"]
         times = ran[["seconds", "cpu_seconds", "network_seconds"]].astype(float).median()
         rest = times["seconds"] - (times["network_seconds"] if known(times) else 0.0)
         words = [first(ran, key) for key in ("model", "domain", "size")]
@@ -113,7 +113,7 @@ def rows(folder: Path) -> list[tuple[object, ...]]:
             f"{times['network_seconds']:.2f}" if known(times) else "-",
             *(f"{value:.2f}" for value in (rest, times["cpu_seconds"])),
         ]
-        found.append(
+        lines.append(
             (
                 method,
                 *words[:2],
@@ -124,7 +124,7 @@ def rows(folder: Path) -> list[tuple[object, ...]]:
                 f"{line.failed}",
             )
         )
-    return found
+    return lines
 
 
 def known(times: "pd.Series[float]") -> bool:
@@ -140,13 +140,13 @@ def first(rows: pd.DataFrame, key: str) -> str:
 
 def costs(plan: Facts) -> Iterable[tuple[object, ...]]:
     """Yield the cost of each training."""
-    for name, own in plan["train"].items():
-        for method in own["methods"]:
+    for name, job in plan["train"].items():
+        for method in job["methods"]:
             if (card := model_of(method, name)).is_file():
                 facts = read_json(card)["trained"]
                 spent = facts.get("cpu_seconds")
                 yield (
-                    *(method, name, own["dataset"], own["cases"], facts.get("tool", "ours")),
+                    *(method, name, job["dataset"], job["cases"], facts.get("tool", "ours")),
                     facts.get("steps", "-"),
                     f"{facts['seconds']:.0f}",
                     "-" if spent is None else f"{spent:.0f}",
@@ -159,7 +159,7 @@ def page(plan: Facts, folders: Mapping[str, Path]) -> list[str]:
     machine = f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}"
     day = datetime.now(UTC).date().isoformat()
     lines = [f"{day}; {machine}; Python {platform.python_version()}; no GPU.", ""]
-    spent = [float(str(own[7])) / 60 for own in costs(plan) if own[7] != "-"]
+    spent = [float(str(row[7])) / 60 for row in costs(plan) if row[7] != "-"]
     minutes = f"{min(spent):.0f} to {max(spent):.0f}" if spent else "unknown"
     heads = tuple(head.format(minutes) for head in HEADS)
     for name, folder in folders.items():
@@ -175,14 +175,14 @@ def main() -> None:
     parser.add_argument("--engine", default="auto", help="auto, docker or process")
     parser.add_argument("--only", nargs="*", default=(), help="methods, trainings or sets")
     parser.add_argument("--plan", type=Path, default=PLAN, help="trainings and sets")
-    given = parser.parse_args()
-    plan = read_toml(given.plan)
+    options = parser.parse_args()
+    plan = read_toml(options.plan)
     for name in plan["train"]:
-        train(name, plan, given.engine, given.only)
+        train(name, plan, options.engine, options.only)
     folders = {}
-    for name, own in plan["sets"].items():
-        wanted = not given.only or name in given.only
-        if wanted and (folder := run(name, own, plan, given)) is not None:
+    for name, facts in plan["sets"].items():
+        asked = not options.only or name in options.only
+        if asked and (folder := run(name, facts, plan, options)) is not None:
             folders[name] = folder
     before, _, rest = read_text(PAGE).partition(START)
     _, _, after = rest.partition(END)

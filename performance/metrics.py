@@ -148,27 +148,27 @@ def objects() -> list[Row]:
     return rows
 
 
-def _columns(found: Integers, image: Floats) -> Calls:
+def _columns(labels: Integers, image: Floats) -> Calls:
     """Return the programs for a table of objects."""
 
     def sums() -> float:
         """Return the mean volume; the mean intensities are computed, too."""
-        voxels = np.bincount(found.ravel())
-        assert np.all(np.bincount(found.ravel(), image.ravel())[1:] / voxels[1:] < 1)
+        voxels = np.bincount(labels.ravel())
+        assert np.all(np.bincount(labels.ravel(), image.ravel())[1:] / voxels[1:] < 1)
         return float(voxels[1:].mean() * np.prod(SPACING))
 
     def of_skimage() -> float:
         """Return the mean volume by scikit-image."""
-        return float(regionprops_table(found, image, COLUMNS, spacing=SPACING)["area"].mean())
+        return float(regionprops_table(labels, image, COLUMNS, spacing=SPACING)["area"].mean())
 
     programs: Calls = {
-        OURS: lambda: float(object_table(found, SPACING, image)["volume_um3"].mean()),
+        OURS: lambda: float(object_table(labels, SPACING, image)["volume_um3"].mean()),
         "scikit-image, same columns": of_skimage,
         "np.bincount: volumes, means": sums,
     }
     if pieces := installed("cc3d"):
         programs["cc3d.statistics: no intensity"] = lambda: float(
-            pieces.statistics(found)["voxel_counts"][1:].mean() * np.prod(SPACING)
+            pieces.statistics(labels)["voxel_counts"][1:].mean() * np.prod(SPACING)
         )
     return programs
 
@@ -183,15 +183,15 @@ def films(frames: int, side: int, count: int) -> tuple[TrackedSequence, TrackedS
     for frame in truth:
         for label, (y, x) in enumerate(sites + rng.integers(-6, 7, sites.shape), 1):
             frame[y - RADIUS : y + RADIUS + 1, x - RADIUS : x + RADIUS + 1][disc] = label
-    found = np.roll(truth, 2, axis=2)
+    moved = np.roll(truth, 2, axis=2)
     names = np.arange(count + 1)
     names[[7, 8]] = 8, 7
-    found[frames // 2 :] = names.astype(np.uint16)[found[frames // 2 :]]
-    missed = found[frames - 1]
+    moved[frames // 2 :] = names.astype(np.uint16)[moved[frames // 2 :]]
+    missed = moved[frames - 1]
     missed[missed % 20 == 1] = 0
     tracks = [Track(label, 0, frames - 1) for label in range(1, count + 1)]
     ends = [Track(t.label, 0, frames - 1 - (t.label % 20 == 1)) for t in tracks]
-    return TrackedSequence(tracks, truth), TrackedSequence(ends, found)
+    return TrackedSequence(tracks, truth), TrackedSequence(ends, moved)
 
 
 def rounded(values: dict[str, Any], names: list[str]) -> str:
@@ -285,22 +285,22 @@ def points() -> list[Row]:
     return rows
 
 
-def _pairs(truth: Doubles, found: Doubles) -> Calls:
+def _pairs(truth: Doubles, prediction: Doubles) -> Calls:
     """Return the programs for the number of pairs of points at most three apart."""
 
     def dense() -> int:
         """Return the pairs of an assignment of all points to all, where far ones cost alike."""
-        away = cdist(truth, found)
+        away = cdist(truth, prediction)
         away[away > 3] = 1e6
         return int((away[linear_sum_assignment(away)] <= 3).sum())
 
     def nearest() -> int:
         """Return how many have a point near them, which may be that of another."""
-        away, _ = KDTree(found).query(truth, distance_upper_bound=3)
+        away, _ = KDTree(prediction).query(truth, distance_upper_bound=3)
         return int(np.isfinite(away).sum())
 
     programs: Calls = {
-        OURS: lambda: matched_points(truth, found, (1.0, 1.0)).truth_index.size,
+        OURS: lambda: matched_points(truth, prediction, (1.0, 1.0)).truth_index.size,
         "SciPy, KD tree: nearest, not one to one": nearest,
     }
     if len(truth) < 10_000:  # else 8 GB
@@ -318,7 +318,7 @@ def images() -> list[Row]:
         prediction = truth + np.float32(0.1) * rng.standard_normal(shape, np.float32)
         rows += measure(f"SSIM, {size(shape)} float32", _similarity(truth, prediction))
         rows += measure(f"PSNR, {size(shape)} float32", _noise(truth, prediction))
-        whole = [(1000 * own + 2000).astype(np.uint16) for own in (truth, prediction)]
+        whole = [(1000 * image + 2000).astype(np.uint16) for image in (truth, prediction)]
         rows += measure(f"PSNR, {size(shape)} uint16", _noise(*whole))
     return rows
 
@@ -358,7 +358,9 @@ def wasserstein(*shapes: Shape) -> list[Row]:
     def of_counts(first: Integers, second: Integers) -> float:
         """Return the distance of whole numbers by the sums of their histograms."""
         top = int(max(first.max(), second.max())) + 1
-        shares = [np.bincount(own.ravel(), minlength=top) / own.size for own in (first, second)]
+        shares = [
+            np.bincount(values.ravel(), minlength=top) / values.size for values in (first, second)
+        ]
         return float(np.abs(np.cumsum(shares[0] - shares[1])).sum())
 
     def of_sorted(first: Floats, second: Floats) -> float:
@@ -376,7 +378,7 @@ def wasserstein(*shapes: Shape) -> list[Row]:
             ("uint16", whole, "np.bincount", partial(of_counts, *whole)),
             ("float32", float32, "np.sort", partial(of_sorted, *float32)),
         ):
-            theirs = partial(wasserstein_distance, *(own.ravel() for own in both))
+            theirs = partial(wasserstein_distance, *(image.ravel() for image in both))
             programs: Calls = {OURS: partial(w1, *both), "SciPy": theirs, peer: direct}
             rows += measure(f"W1, {size(shape)} {name}", programs)
     return rows

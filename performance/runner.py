@@ -84,7 +84,7 @@ def main() -> None:
 def idle(*sizes: int) -> None:
     """Print CPU seconds of whole benchmarks of tiny images by the number of cases."""
     print("cases    CPU s   peak MiB   ms per case   ms per further case   of the algorithm")
-    before, last, own = 0, 0.0, _own(_tiny(np.random.default_rng(0))[0])
+    before, last, algorithm_ms = 0, 0.0, _own(_tiny(np.random.default_rng(0))[0])
     for size in sizes:
         with tempfile.TemporaryDirectory() as folder:
             home, rng = Path(folder), np.random.default_rng(0)
@@ -107,7 +107,7 @@ def idle(*sizes: int) -> None:
         further = 1000 * (spent - last) / (size - before)
         print(
             f"{size:5} {spent:8.1f} {end.ru_maxrss / 1024:10.0f} {1000 * spent / size:13.1f} "
-            f"{further:21.1f} {own:18.1f}",
+            f"{further:21.1f} {algorithm_ms:18.1f}",
             flush=True,
         )
         before, last = size, spent

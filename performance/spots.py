@@ -57,12 +57,14 @@ class Score(NamedTuple):
 
 def cells(seed: int, recipe: str, more: dict[str, Any]) -> Scene:
     """Return spots in simulated cells."""
-    own = merged(read_toml(ROOT / f"datasets/cells/recipes/{recipe}.toml")["parameters"], more)
-    made = generate(np.random.default_rng(seed), own)
-    image, points = made.volume(IMAGE.slug), made.sockets[POINTS.slug]
+    parameters = merged(
+        read_toml(ROOT / f"datasets/cells/recipes/{recipe}.toml")["parameters"], more
+    )
+    sample = generate(np.random.default_rng(seed), parameters)
+    image, points = sample.volume(IMAGE.slug), sample.sockets[POINTS.slug]
     assert isinstance(points, Mapping)
     places = points_of(points, image.spacing).array
-    z, across = (own["optics"][f"psf_sigma_{axis}_um"] for axis in ("z", "xy"))
+    z, across = (parameters["optics"][f"psf_sigma_{axis}_um"] for axis in ("z", "xy"))
     sigma = np.array([z, across, across])[-image.array.ndim :] / image.spacing
     return Scene(image.array, image.spacing, places, tuple(sigma))
 
@@ -78,8 +80,8 @@ def theirs(scene: Scene, *, threshold: float, widths: int = 1) -> Doubles:
     part = image[tuple(slice(size // 2 - 128, size // 2 + 128) for size in image.shape)]
     noise = 1.4826 * np.median(abs(gaussian_laplace(part, sigma))) * sigma.mean() ** 2
     ends = (sigma, sigma) if widths == 1 else (0.8 * sigma, 1.4 * sigma)
-    found = blob_log(image, *ends, num_sigma=widths, threshold=threshold * noise)
-    return np.asarray(found[:, : image.ndim], np.float64)
+    blobs = blob_log(image, *ends, num_sigma=widths, threshold=threshold * noise)
+    return np.asarray(blobs[:, : image.ndim], np.float64)
 
 
 def judged(finder: Finder, scenes: Sequence[Scene]) -> Score:
@@ -87,16 +89,18 @@ def judged(finder: Finder, scenes: Sequence[Scene]) -> Score:
     parts, seconds = [], []
     for scene in scenes:
         begin = time.process_time()
-        found = finder(scene)
+        places = finder(scene)
         seconds.append(time.process_time() - begin)
-        parts.append(matched_points(scene.places, found, scene.spacing))
+        parts.append(matched_points(scene.places, places, scene.spacing))
     together = pooled(parts)
     return Score(points_f1.of(together), rmse_lateral.of(together), median(seconds))
 
 
 def tuned(peer: Callable[..., Doubles], scenes: Sequence[Scene]) -> float:
     """Return the threshold that is best for images."""
-    return max(THRESHOLDS, key=lambda own: judged(partial(peer, threshold=own), scenes).f1)
+    return max(
+        THRESHOLDS, key=lambda threshold: judged(partial(peer, threshold=threshold), scenes).f1
+    )
 
 
 WORKS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -118,10 +122,10 @@ def pairs() -> None:
             peer = partial(theirs, widths=widths)
             programs[f"blob_log, {name}"] = partial(peer, threshold=tuned(peer, validation))
         judged(ours, validation)  # to compile and to fill caches
-        found = {name: judged(finder, scenes) for name, finder in programs.items()}
+        scores = {name: judged(finder, scenes) for name, finder in programs.items()}
         print(f"{work}: {round(fmean(len(scene.places) for scene in scenes))} spots on average")
-        for name, (f1, um, seconds) in found.items():
-            ratio = seconds / found["spots"].seconds
+        for name, (f1, um, seconds) in scores.items():
+            ratio = seconds / scores["spots"].seconds
             print(f"  {name:28}{seconds:8.3f} s {ratio:6.1f} x  F1 {f1:.3f}  {1000 * um:5.1f} nm")
 
 

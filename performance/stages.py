@@ -19,7 +19,7 @@ WAITING = {"wait", "acquire", "select", "poll", "sleep", "_try_wait", "accept", 
 
 def stage(frame: FrameType | None, root: str) -> str:
     """Return the innermost function below `root`, and the package that it calls."""
-    own = called = ""
+    innermost = called = ""
     while frame is not None:
         code = frame.f_code
         file = code.co_filename
@@ -27,18 +27,18 @@ def stage(frame: FrameType | None, root: str) -> str:
             return "compiling"
         if file.startswith("<frozen importlib"):
             return "imports"
-        if not own and file.startswith(root) and "site-packages" not in file:
+        if not innermost and file.startswith(root) and "site-packages" not in file:
             name = Path(file).relative_to(root).with_suffix("").as_posix()
-            own = f"{name.removeprefix('cytosuite/').replace('/__init__', '')}.{code.co_name}"
-        if not own:
+            innermost = f"{name.removeprefix('cytosuite/').replace('/__init__', '')}.{code.co_name}"
+        if not innermost:
             called = _package(file, code.co_name)
         frame = frame.f_back
-    return f"{own} ({called})" if own and called else own or called or "start"
+    return f"{innermost} ({called})" if innermost and called else innermost or called or "start"
 
 
 def _package(file: str, function: str) -> str:
-    _, found, inner = file.rpartition("site-packages" + os.sep)
-    return f"{Path(inner).parts[0]} {function}" if found else ""
+    _, separator, inner = file.rpartition("site-packages" + os.sep)
+    return f"{Path(inner).parts[0]} {function}" if separator else ""
 
 
 def _current(threads: dict[int, FrameType]) -> FrameType | None:
@@ -46,18 +46,18 @@ def _current(threads: dict[int, FrameType]) -> FrameType | None:
     main = threads.get(threading.main_thread().ident or 0)
     if main is None or main.f_code.co_name not in WAITING:
         return main
-    own = threading.get_ident()
+    thread = threading.get_ident()
     busy = [
         frame
         for ident, frame in threads.items()
-        if ident != own and frame.f_code.co_name not in WAITING
+        if ident != thread and frame.f_code.co_name not in WAITING
     ]
     return busy[0] if busy else main
 
 
 def watch(folder: Path, root: str) -> None:
     """Sample until the process ends; what was found is written again and again."""
-    found: dict[str, float] = {}
+    spent: dict[str, float] = {}
     last, saved = 0.0, 0.0
     path = folder / f"{os.getpid()}-{time.time_ns()}.json"
     while True:
@@ -65,10 +65,10 @@ def watch(folder: Path, root: str) -> None:
         now = time.process_time()
         if now - last > STEP_S / 4:
             name = stage(_current(sys._current_frames()), root)
-            found[name] = found.get(name, 0.0) + now - last
+            spent[name] = spent.get(name, 0.0) + now - last
             last = now
             if now - saved > WRITTEN_S:
-                path.with_suffix(".part").write_text(json.dumps(found))
+                path.with_suffix(".part").write_text(json.dumps(spent))
                 path.with_suffix(".part").rename(path)
                 saved = now
 

@@ -151,8 +151,8 @@ class Inputs:
 
     def array(self, name: str) -> tuple[Volume, Volume]:
         """Return the first image and labels of an input."""
-        found = (next((Path(self[name]) / part).glob("*.tif")) for part in ("images", "labels"))
-        image, labels = map(read, found)
+        paths = (next((Path(self[name]) / part).glob("*.tif")) for part in ("images", "labels"))
+        image, labels = map(read, paths)
         return image, labels
 
     def mirrored(self, path: Path, shape: tuple[int, ...]) -> None:
@@ -192,8 +192,8 @@ class Inputs:
         (self.folder / "cards").mkdir(exist_ok=True)
         for n in range(20):
             path = self.folder / "cards" / f"like-{n:02d}.json"
-            own = json.loads((ROOT / "weights" / "watershed" / "nuclei-2d.json").read_text())
-            path.write_text(json.dumps(own | {"name": path.stem}))
+            card = json.loads((ROOT / "weights" / "watershed" / "nuclei-2d.json").read_text())
+            path.write_text(json.dumps(card | {"name": path.stem}))
             yield path
 
 

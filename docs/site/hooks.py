@@ -86,9 +86,9 @@ def complete(nav: list[Any], pages: list[str]) -> list[Any]:
             if isinstance(entry, dict):
                 yield {k: list(filled(v)) if isinstance(v, list) else v for k, v in entry.items()}
             elif "*" in entry:
-                found = [uri for uri in pages if fnmatchcase(uri, entry) and uri not in named]
-                named.update(found)
-                yield from sorted(found)
+                uris = [uri for uri in pages if fnmatchcase(uri, entry) and uri not in named]
+                named.update(uris)
+                yield from sorted(uris)
             else:
                 yield entry
 

@@ -83,9 +83,11 @@ class Picture(NamedTuple):
 def of_recipe(name: str, settings: tuple[str, ...] = ()) -> Picture:
     """Return the picture of a dataset or recipe: of its first case."""
     size = None if "/" in name else "mini"
-    made = recipe(DataRequest(name, size, cases=1, settings=(*SMALLER.get(name, ()), *settings)))
-    key = value_digest([made.fingerprint, digest([PACKAGE / "benchmark/runs/data"], PACKAGE)])
-    return Picture(CACHE / f"{name.replace('/', '-')}-{key[:12]}.png", made)
+    simulation = recipe(
+        DataRequest(name, size, cases=1, settings=(*SMALLER.get(name, ()), *settings))
+    )
+    key = value_digest([simulation.fingerprint, digest([PACKAGE / "benchmark/runs/data"], PACKAGE)])
+    return Picture(CACHE / f"{name.replace('/', '-')}-{key[:12]}.png", simulation)
 
 
 def of_model(card: ModelCard) -> Picture | None:
@@ -111,8 +113,8 @@ def cards() -> Sequence[ModelCard]:
 @cache
 def models() -> Mapping[str, Picture]:
     """Return the pictures of models by algorithm and name."""
-    found = {f"{card.algorithm}/{card.name}": of_model(card) for card in cards()}
-    return {name: picture for name, picture in found.items() if picture is not None}
+    pictures = {f"{card.algorithm}/{card.name}": of_model(card) for card in cards()}
+    return {name: picture for name, picture in pictures.items() if picture is not None}
 
 
 @cache
@@ -141,16 +143,16 @@ def draw(picture: Picture) -> None:
             picture.path.with_suffix(".txt").write_text(reason, encoding="utf-8")
 
 
-def _show(card: ModelCard, made: Recipe, path: Path) -> None:
+def _show(card: ModelCard, simulation: Recipe, path: Path) -> None:
     """Write an image and the output of a model side by side."""
-    task, sockets = TASKS[card.task], made.makers[0][1]().sockets
-    given = {own.slug: sockets[own.slug] for own in task.inputs if own.slug in sockets}
+    task, sockets = TASKS[card.task], simulation.makers[0][1]().sockets
+    inputs = {socket.slug: sockets[socket.slug] for socket in task.inputs if socket.slug in sockets}
     if task.name == "fuse":  # from one view
-        given = dict([next(iter(given.items()))])
+        inputs = dict([next(iter(inputs.items()))])
     with warnings.catch_warnings(action="ignore"):
-        outputs = apply(card.algorithm, given, model=card.name)
+        outputs = apply(card.algorithm, inputs, model=card.name)
     assert task.main_output is not None
-    image, output = next(iter(given.values())), outputs[task.main_output.slug]
+    image, output = next(iter(inputs.values())), outputs[task.main_output.slug]
     assert isinstance(image, Volume)  # of all tasks in `EXAMPLES`
     write_result(path, image, output, task.main_output.kind)
 
@@ -159,16 +161,16 @@ def draw_missing() -> Iterator[tuple[str, Path]]:
     """Draw all pictures that are missing, and yield place in the site and file of each."""
     if not WANTED:
         return
-    wanted = [*simulated().values(), *models().values()]
-    missing = [one for one in wanted if not one.path.exists()]
+    pictures = [*simulated().values(), *models().values()]
+    missing = [one for one in pictures if not one.path.exists()]
     with progress(console(), "drawing pictures") as step:
         for done, _ in enumerate(Processes(os.cpu_count() or 1).each(draw, missing), start=1):
             step(done, len(missing))
-    kept = {one.path.stem for one in wanted}
+    stems = {one.path.stem for one in pictures}
     for path in CACHE.glob("*.*"):
-        if path.stem not in kept:
+        if path.stem not in stems:
             path.unlink()  # of former sources
-    yield from ((one.uri, one.path) for one in wanted if one.path.exists())
+    yield from ((one.uri, one.path) for one in pictures if one.path.exists())
 
 
 def shown(picture: Picture, title: str) -> str:
@@ -190,23 +192,25 @@ def gallery() -> str:
             "",
             shown(simulated()[name], name),
         ]
-        known = [own for own in recipes() if own.startswith(f"{name}/")]
-        lines += [line for own in known for line in _recipe(own, recipes()[own])]
+        variants = [variant for variant in recipes() if variant.startswith(f"{name}/")]
+        lines += [line for variant in variants for line in _recipe(variant, recipes()[variant])]
         lines.append("")
     return "\n".join(lines)
 
 
 def _recipe(name: str, path: Path) -> list[str]:
     """Return the section of a recipe."""
-    found = read_recipe(path)
-    notes = [f"`cytosuite simulate {name} --out data` makes {found.cases} cases."]
-    if found.through:
-        pipeline = " and ".join(f"[{own}](../algorithms/{own}/README.md)" for own in found.through)
+    content = read_recipe(path)
+    notes = [f"`cytosuite simulate {name} --out data` makes {content.cases} cases."]
+    if content.through:
+        pipeline = " and ".join(
+            f"[{algorithm}](../algorithms/{algorithm}/README.md)" for algorithm in content.through
+        )
         notes.append(f"Shown before it passes {pipeline}.")
     if name in SMALLER:
         notes.append(f"Shown smaller: `{' '.join(f'--set {one}' for one in SMALLER[name])}`.")
-    lines = ["", f"### {name} {{ #{name.replace('/', '-')} }}", "", f"**{found.title}.**"]
-    return [*lines, found.description, "", " ".join(notes), "", shown(simulated()[name], name)]
+    lines = ["", f"### {name} {{ #{name.replace('/', '-')} }}", "", f"**{content.title}.**"]
+    return [*lines, content.description, "", " ".join(notes), "", shown(simulated()[name], name)]
 
 
 def gallery_of_models() -> str:

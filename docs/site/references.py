@@ -86,32 +86,34 @@ def commands() -> str:
 def _command(command: Command, words: str) -> list[str]:
     """Return the section of a command."""
     options = command.options
-    hints, own = get_type_hints(options), fields(options)
-    places = [each for each in own if each.name in _arguments(own)]
+    hints, members = get_type_hints(options), fields(options)
+    places = [field for field in members if field.name in _arguments(members)]
     usage = [f"[{e.name.upper()}]" if e.default is not MISSING else e.name.upper() for e in places]
     lines = ["", f"### {words}", "", command.help, "", "```"]
-    lines += [" ".join([words, *usage, *["[OPTIONS]"][: len(own) > len(places)]]), "```"]
-    rows = [_option(each, hints[each.name], argument=each in places) for each in own]
+    lines += [" ".join([words, *usage, *["[OPTIONS]"][: len(members) > len(places)]]), "```"]
+    rows = [_option(field, hints[field.name], argument=field in places) for field in members]
     ordered = sorted(rows, key=lambda row: row[0].startswith("`--"))
     return lines + (table(("option", "value", "meaning", "default"), ordered) if rows else [])
 
 
-def _arguments(own: Iterable["Field[Any]"]) -> set[str]:
+def _arguments(members: Iterable["Field[Any]"]) -> set[str]:
     """Return the names of the options that stand in their place, without a name."""
-    return {each.name for each in own if type(each.metadata["mark"]).__name__ == "ArgumentInfo"}
+    return {
+        field.name for field in members if type(field.metadata["mark"]).__name__ == "ArgumentInfo"
+    }
 
 
-def _option(own: "Field[Any]", kind: object, *, argument: bool) -> tuple[str, str, str, str]:
+def _option(field: "Field[Any]", kind: object, *, argument: bool) -> tuple[str, str, str, str]:
     """Return the row of an option: its name, kind of value, meaning, default."""
-    mark, flag = own.metadata["mark"], own.metadata["flag"]
-    name = own.name.upper() if argument else flag or f"--{own.name.replace('_', '-')}"
-    value, default = _kind(kind, own.metadata["parse"] is not None), own.default
+    mark, flag = field.metadata["mark"], field.metadata["flag"]
+    name = field.name.upper() if argument else flag or f"--{field.name.replace('_', '-')}"
+    value, default = _kind(kind, field.metadata["parse"] is not None), field.default
     if mark.min is not None or mark.max is not None:
         top = "" if mark.max is None or mark.max >= 2**31 else f" to {mark.max:g}"
         value += f", {mark.min:g}{top}" if top else f", from {mark.min:g}"
     if kind is bool and default is True:
-        name = f"--no-{own.name.replace('_', '-')}"
-    meaning = own.metadata["help"] + (f" Also `{mark.envvar}=`." if mark.envvar else "")
+        name = f"--no-{field.name.replace('_', '-')}"
+    meaning = field.metadata["help"] + (f" Also `{mark.envvar}=`." if mark.envvar else "")
     shown = "" if default is None or default == () or isinstance(default, bool) else f"`{default}`"
     return f"`{name}`", value, meaning, "**required**" if default is MISSING else shown
 
@@ -132,15 +134,15 @@ def _kind(kind: Any, parsed: bool) -> str:  # noqa: ANN401 - a type
 
 def metrics() -> str:
     """Return the page of all metrics: a table, then what each is."""
-    known = {family: metrics_of(family) for family in FAMILIES}
-    lines = [METRICS.format(sum(map(len, known.values())))]
+    families = {family: metrics_of(family) for family in FAMILIES}
+    lines = [METRICS.format(sum(map(len, families.values())))]
     heads = ("metric", "title", "range", "better", "needs", "source")
-    for family, found in known.items():
-        rows = [(f"[`{m.name}`](#{_anchor(m)})", *_facts(m)) for m in found]
+    for family, members in families.items():
+        rows = [(f"[`{m.name}`](#{_anchor(m)})", *_facts(m)) for m in members]
         lines += ["", f"## {FAMILIES[family]}", *table(heads, rows)]
-    for family, found in known.items():
+    for family, members in families.items():
         lines += ["", f"## Definitions: {FAMILIES[family].lower()}"]
-        for metric in found:
+        for metric in members:
             lines += _definition(metric)
     return "\n".join([*lines, ""])
 
