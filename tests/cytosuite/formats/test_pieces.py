@@ -123,7 +123,7 @@ MEMORY = """
 import resource, sys
 from pathlib import Path
 import numpy as np
-from cytosuite.volume import large, pieces
+from cytosuite.volume import memory, pieces
 from cytosuite.formats import read, slabs, write
 from cytosuite.volume import Volume
 import zarr, h5py, imagecodecs, scipy.ndimage

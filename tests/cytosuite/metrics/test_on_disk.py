@@ -122,19 +122,19 @@ def test_nan_is_an_extreme_wherever_it_lies():
 
 PEAK = """
 import numpy as np, sys
-from cytosuite.volume import large
+from cytosuite.volume import memory
 from cytosuite.metrics import assd, n_ssim, prediction_count, psnr, seg, ssim, w1
 from cytosuite.metrics.labels.prepare import without_border, without_small
 from cytosuite.metrics.labels.object_table import object_table
 
 def volume(planes, dtype, seed):
-    found = large.room((planes, 512, 512), dtype)
+    found = memory.room((planes, 512, 512), dtype)
     rng = np.random.default_rng(seed)
     blocks = np.arange(1, 65).reshape(8, 8).repeat(64, 0).repeat(64, 1)
     blocks[::64] = blocks[:, ::64] = 0
     for z in range(planes):
         found[z] = (z // 16 * 64 + np.roll(blocks, seed, 0)) * (blocks > 0) * (z % 16 > 0)
-        large.release(found)
+        memory.release(found)
     return found
 
 def judge(truth, prediction, grey):
@@ -148,14 +148,14 @@ def peak():
     lines = open("/proc/self/status").read().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
-large.fits = lambda size: size < 2**24
+memory.fits = lambda size: size < 2**24
 planes = int(sys.argv[1])
 few = [volume(16, dtype, seed) for seed, dtype in enumerate((np.uint16, np.uint16, np.float32))]
 judge(*few)
 volumes = [volume(planes, dtype, seed) for seed, dtype in enumerate((np.uint16, np.uint16, np.float32))]
 before = peak()
 judge(*volumes)
-print(peak() - before, sum(v.nbytes for v in volumes) / 2**20, large.is_mapped(volumes[0]))
+print(peak() - before, sum(v.nbytes for v in volumes) / 2**20, memory.is_mapped(volumes[0]))
 """
 
 
