@@ -10,7 +10,7 @@ from scipy import fft
 from cytosuite.contract.manifest import Described, NotNegative
 from cytosuite.denoising.camera import (
     EXTREME,
-    WEIGHED,
+    SAMPLE,
     Lag,
     lag_of,
     level_around,
@@ -94,7 +94,7 @@ def _between(level: Floats, low: float, high: float) -> tuple[Doubles, int]:
     voxels, passed, samples = sum(counts), 0, []
     if voxels < FEW:
         return np.interp(SHARES, [0, 1], [low, high]), voxels
-    step = -(-voxels // WEIGHED)
+    step = -(-voxels // SAMPLE)
     for part, count in zip(slabs_of(level), counts, strict=True):
         samples.append(part[(part > low) & (part <= high)][-passed % step :: step])
         passed += count
@@ -129,7 +129,7 @@ def noise_of(array: Floats) -> CameraNoise:
     share *= sqrt(1 - 4 * lag / 3)  # along x alone
     second = second / share**2
     third = third / share**3
-    lowest = float(np.quantile(evenly(array, WEIGHED), 0.01))
+    lowest = float(np.quantile(evenly(array, SAMPLE), 0.01))
     sure = second > 0
     if np.count_nonzero(sure) > 3:
         mean, second, third, voxels = (values[sure] for values in (mean, second, third, voxels))

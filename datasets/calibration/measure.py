@@ -48,7 +48,7 @@ RealStack = tuple[Volume, Labels | None]  # image, and its labels where it has s
 NEAR_UM, WIDE_UM, FAR_UM = 2.0, 6.0, 12.0  # from objects: edge | halo | between | far
 BESIDE_UM = 5.0  # from objects in the same plane, where the tissue itself shows
 NARROW_UM = 12.0  # width of objects below which these distances shrink with it
-WEIGHED = 20_000  # grey values kept of a stack, inside and outside of objects
+SAMPLE = 20_000  # grey values kept of a stack, inside and outside of objects
 CORE = 0.4  # of the largest distance to the border: deeper voxels are the core of an object
 GRAIN_UM = 1.6  # lateral distance at which structure in a core is compared
 LEAST_PAIRS = 30  # pairs of voxels in a core below which structure looks like noise
@@ -219,8 +219,8 @@ def measure(
 
 
 def _sampled(values: Array) -> Doubles:
-    """Return at most `WEIGHED` evenly spaced values."""
-    return evenly(values, WEIGHED).astype(np.float64)
+    """Return at most `SAMPLE` evenly spaced values."""
+    return evenly(values, SAMPLE).astype(np.float64)
 
 
 def _measure(

@@ -1,10 +1,7 @@
-"""F1, precision and recall of objects at an IoU of at least one half, their numbers; of pixels.
+"""F1, precision and recall of objects at an IoU of at least one half, and their numbers.
 
 Everingham et al., International Journal of Computer Vision 88 (2010),
 doi:10.1007/s11263-009-0275-4 (overlap criterion of VOC).
-
-Jaccard, New Phytologist 11 (1912), doi:10.1111/j.1469-8137.1912.tb05611.x. They see no merged or
-split cell: read them beside the metrics of objects.
 """
 
 from functools import partial
@@ -12,16 +9,14 @@ from functools import partial
 import numpy as np
 
 from cytosuite.errors import InputError
-from cytosuite.files import FloatPair
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.labels.ctc import NO_OBJECT
 from cytosuite.metrics.labels.overlap import OVERLAP, Overlap, overlap
-from cytosuite.metrics.metric import family, metric, ratio
+from cytosuite.metrics.metric import metric, ratio
 from cytosuite.volume.arrays import Array
 
 EVERINGHAM = "10.1007/s11263-009-0275-4"
 NOTHING = "when neither the truth nor the prediction holds an object"
-JACCARD = "10.1111/j.1469-8137.1912.tb05611.x"
 
 
 def true_positives(table: Overlap, percent: int = 50) -> int:
@@ -152,40 +147,3 @@ def count_error_absolute(table: Overlap) -> float:
     Its mean over cases does not cancel.
     """
     return abs(table.prediction_sizes.size - table.truth_sizes.size)
-
-
-def pixel_share(table: Overlap, weights: FloatPair) -> float:
-    """Return the share of right pixels among these and the weighted spurious and missed ones.
-
-    1 where truth and prediction are both empty, 0 where one of them is.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from cytosuite.metrics.labels.overlap import overlap
-    >>> table = overlap(np.array([1, 1, 2, 0, 0]), np.array([0, 7, 7, 7, 0]))
-    >>> pixel_share(table, (0, 1)), pixel_share(table, (1, 1))
-    (0.6666666666666666, 0.5)
-    """
-    truth = int(table.truth_sizes.sum())
-    prediction = int(table.prediction_sizes.sum())
-    if not truth or not prediction:
-        return float(truth == prediction)
-    right = int(table.shared.sum())
-    wrong = weights[0] * (prediction - right) + weights[1] * (truth - right)
-    return right / (right + wrong) if right else 0.0
-
-
-pixel_precision, pixel_recall, pixel_f1, pixel_jaccard = family(
-    OVERLAP,
-    pixel_share,
-    {
-        "pixel_precision": ("pixel_precision", "Pixel precision", (1, 0), "Return TP / (TP + FP)."),
-        "pixel_recall": ("pixel_recall", "Pixel recall", (0, 1), "Return TP / (TP + FN)."),
-        "pixel_f1": ("pixel_F1", "Pixel F1", (0.5, 0.5), "Return 2 TP / (2 TP + FP + FN)."),
-        "pixel_jaccard": ("pixel_Jaccard", "Pixel Jaccard index", (1, 1), "Return the IoU."),
-    },
-    best=1.0,
-    worst=0.0,
-    reference=JACCARD,
-)
