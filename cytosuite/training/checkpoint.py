@@ -14,6 +14,7 @@ from cytosuite.errors import InputError, last_line
 from cytosuite.files import Json, atomic, digest, read_json, value_digest
 from cytosuite.folders.conditions import FILE as CONDITIONS
 from cytosuite.folders.entries import home_of
+from cytosuite.folders.index import CASES
 from cytosuite.formats.lists import list_of, read_list
 from cytosuite.training.parts import Best, Data, State
 from cytosuite.training.settings import TrainingSettings
@@ -102,9 +103,12 @@ def restore(state: State, path: Path, made_from: Origin) -> None:
 
 
 def _fingerprint(source: Path, root: Path | None) -> str:
-    """Return the fingerprint of a dataset, or a digest of the files in a folder or a list."""
+    """Return the fingerprint of a dataset, or a digest of the files in a folder or a list.
+
+    Files of a folder that `simulate --out` wrote may be others by now; of nnU-Net is the card.
+    """
     facts = source / "dataset.json"
-    if facts.is_file():
+    if facts.is_file() and (source / CASES).is_dir():
         return str(read_json(facts)["fingerprint"])
     lists = [*filter(None, (list_of(source, part) for part in ("train", "val")))]
     if not lists:

@@ -115,3 +115,11 @@ def test_a_list_is_bound_to_the_rules_that_divide_it(tmp_path, settings):
         seen.append(parts())
     assert seen[0] is None
     assert len({*seen}) == 5
+
+
+def test_a_folder_with_the_card_of_a_dataset_is_known_by_its_files(tmp_path, settings):
+    seen = set()
+    for name in ("dataset.json", "a.tif"):
+        (tmp_path / name).write_text('{"fingerprint": "f"}')
+        seen.add(str(origin({"images": [tmp_path]}, settings(), [], None)))
+    assert len(seen) == 2
