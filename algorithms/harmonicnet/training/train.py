@@ -27,7 +27,13 @@ from cytosuite.networks.normalise import QUIETEST
 from cytosuite.training.augment import GEOMETRY
 from cytosuite.training.images import Turn
 from cytosuite.training.nuclei.cases import SHARE_UNIT, TrainingCase
-from cytosuite.training.nuclei.parts import NucleiCases, NucleiSettings, NucleiTraining, voxel_of
+from cytosuite.training.nuclei.parts import (
+    ALIKE,
+    NucleiCases,
+    NucleiSettings,
+    NucleiTraining,
+    voxel_of,
+)
 from cytosuite.training.nuclei.patches import DrawnPatch, draw_patches
 from cytosuite.training.parts import Arrays, State, Tensors
 from cytosuite.training.validate import score, wanted_metrics
@@ -144,7 +150,6 @@ def shape_loss(coefficients: Tensor, heat: Tensor, rows: Tensor, table: Tensor) 
     return (error * weight).sum() / weight.sum().clamp(min=1)
 
 
-ALIKE = 0.1  # relative difference of voxel sizes that count as one
 THRESHOLDS = [n / 20 for n in range(2, 19)]  # of the heat, that are tried
 LEAST = 24  # voxels of a patch: of two at the lowest level oneDNN's gradients in bfloat16 are wrong
 

@@ -104,6 +104,7 @@ class TrainingCase:
     centres: Longs  # (N, 3) voxel near the middle of each label
     simulated: bool  # a camera must still be applied
     spacing: Lengths  # µm per voxel, z y x
+    has_size: bool  # whether the file gives it, or it is that of pixels
     diameters_um: Doubles  # (N,) of a circle as large as the label's largest slice
     coefficients: Floats | None = None  # (N + 1, C) µm, shapes by label, where they are learned
 
@@ -194,9 +195,15 @@ def load_case(
     stray: StrayRanges = USUAL,
     quietest: float = QUIETEST,
     channels: int = 1,
+    spacing: object = None,
 ) -> TrainingCase:
-    """Return one volume with its targets; InputError if a file is broken or the shapes differ."""
+    """Return one volume with its targets; InputError if a file is broken or the shapes differ.
+
+    The voxel size of the card, `spacing` (a tuple, µm), is for a file without one.
+    """
     volume = read_grey(files.image, files.group)
+    if isinstance(spacing, tuple) and volume.spacing_is_assumed:
+        volume = replace(volume, spacing=spacing)
     others = volume.channels
     if len(others) != channels:
         first = volume.axes[0]
@@ -207,7 +214,7 @@ def load_case(
         raise InputError(
             f"{files.image}: expected channels: {channels}, found {len(others)}; {remedy}"
         )
-    if not all(np.isfinite(one.array.astype(np.float32)).all() for one in volume.channels):
+    if not all(np.isfinite(one.array.astype(np.float32)).all() for one in others):
         raise InputError(f"{files.image}: expected finite numbers, found NaN or infinity")
     shown = [channel_of(name) for name in listed_channels(volume.metadata)[:channels]]
     # The channel of the settings is the main one, else the first.
@@ -217,8 +224,8 @@ def load_case(
     further = [padded(deep(_normalised(other.array, quietest)), patch) for other in others]
     labels = np.where(level > 0, labels, 0).astype(np.uint16)
     vectors, shares = _kept(make_targets, labels)
-    spacing = PIXELS if patch[0] == 1 else volume.spacing
-    diameters = _diameters(labels, level) * spacing[-1]
+    voxel = PIXELS if patch[0] == 1 else volume.spacing
+    diameters = _diameters(labels, level) * voxel[-1]
     bright = 1 - level if files.channel == "membrane" else level
     means = _means([image], labels, bright)[0].astype(np.float32)
     # The mean of 1 is 0 for a label without any weight.
@@ -230,7 +237,7 @@ def load_case(
         image = image / unit
         means = means / unit
         if len(diameters):
-            spread = tails(image, spacing, float(np.median(diameters)), stray, files.name)
+            spread = tails(image, voxel, float(np.median(diameters)), stray, files.name)
     light_of_label = own_light(image, labels, level, means)
     return TrainingCase(
         name=files.name,
@@ -249,7 +256,8 @@ def load_case(
         wide=_means(spread, labels, bright).astype(np.float32),
         centres=np.rint(np.stack(middles, 1)[any_weight > 0]).astype(np.int64),
         simulated=files.simulated,
-        spacing=spacing,
+        spacing=voxel,
+        has_size=voxel is PIXELS or not volume.spacing_is_assumed,
         diameters_um=diameters,
     )
 

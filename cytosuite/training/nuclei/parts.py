@@ -31,6 +31,8 @@ from cytosuite.training.parts import Arrays, Cases, Training
 from cytosuite.training.settings import TrainingSettings
 from cytosuite.volume import Volume, merged
 
+ALIKE = 0.1  # relative difference of voxel sizes that count as one
+
 
 class NucleiSettings(TrainingSettings):
     """Settings of a training on patches; the network's arguments have dimensions and multiple."""
@@ -77,6 +79,7 @@ class NucleiTraining(Training[Given, TrainingCase]):
             patches.stray,
             quietest,
             self.channels(settings),
+            settings.card.describes.get("spacing"),
         )
 
     def check(self, source: Path | Entries, role: str, settings: Given) -> None:
@@ -90,12 +93,21 @@ class NucleiTraining(Training[Given, TrainingCase]):
         return draw_batch(cases["images"], settings.patches, settings.schedule.seed, step)
 
     def notes(self, cases: NucleiCases, settings: Given) -> list[str]:
-        """Return lines on volumes smaller than a patch, without a camera, or with masks."""
+        """Return lines on small volumes, their voxels, volumes without a camera, and masks."""
         images = cases["images"]
         finished = sum(not case.simulated and not case.is_plane for case in images)
         camera = f"{finished} of {len(images)} images as they are: no camera is drawn for them"
         lines = filled([case.unpadded for case in images], settings.patches.shape)
         lines += [camera] * bool(finished)
+        unknown = sum(not case.has_size for case in images)
+        if unknown and "spacing" not in settings.card.describes:
+            lines.append(
+                f"{unknown} of {len(images)} images give no voxel size: 1 µm is assumed, in the "
+                "card, too (card.describes.spacing, µm, sets it)"
+            )
+        voxel = voxel_of(cases)
+        if not np.allclose([case.spacing for case in images], voxel, rtol=ALIKE):
+            lines.append(f"voxels of several sizes, {voxel} µm in the median: resample them")
         doubt = mask_doubt(images[0].labels)  # most sets are read no further
         if doubt and all(mask_doubt(case.labels) for case in images):
             lines.append(f"{doubt}, and no image has two: number the pieces")

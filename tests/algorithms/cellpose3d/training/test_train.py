@@ -38,13 +38,17 @@ def test_held_out_nuclei_end_where_the_card_cuts_them(tmp_path):
     assert (image.spacing, image.metadata) == ((2.0, 0.8, 0.8), {"diameter_um": 7.0})
 
 
-def test_masks_of_all_nuclei_are_doubted(tmp_path):
+def test_masks_of_all_nuclei_and_sizes_of_voxels_are_doubted(tmp_path):
     settings = short("cellpose3d")
     (case,) = TRAINING.load(simulated_folder(tmp_path, 1), "images", settings)
     pieces = (case.labels == 1) | np.roll(case.labels == 2, 9, -1)
     masked = TRAINING.notes({"images": [replace(case, labels=pieces)]}, settings)
     (line,) = {*masked} - {*TRAINING.notes({"images": [case]}, settings)}
     assert line.startswith("a mask in place of labels?: 2 pieces have one number")
+    bare = replace(case, has_size=False, spacing=(1.0, 0.8, 0.8))
+    unknown, several = TRAINING.notes({"images": [case, bare]}, settings)[-2:]
+    assert unknown.startswith("1 of 2 images give no voxel size: 1 µm is assumed, in the card")
+    assert several.startswith("voxels of several sizes, [1.5, 0.8, 0.8] µm in the median")
 
 
 def test_data_are_checked_before_they_are_simulated(tmp_path):

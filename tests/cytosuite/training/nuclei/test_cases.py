@@ -160,6 +160,8 @@ def test_a_published_list_gives_images_and_labels(tmp_path):
     case = load_case(files, (8, 16, 16))
     assert_array_equal(case.labels, labels)
     assert not case.simulated
+    assert not case.has_size
+    assert load_case(files, (8, 16, 16), spacing=SPACING).spacing == SPACING
     (tmp_path / "files_train.csv").write_text("images/a.h5\n")
     refused("expected images with labels of the same name, found 1", find_cases, tmp_path)
 
