@@ -214,15 +214,14 @@ def _with_settings(
     """Return checked parameters of a size or recipe, with a user's own settings over them."""
     values = merged(manifest.parameters, changes)
     name = manifest.name
-    parameters = _checked(place, values, name, folder)
     if not settings:
-        return parameters
-    arranged = getattr(type(parameters), "arranged", dict)  # of older keys
-    values = merged(arranged(values), arranged(_settings(settings)))
+        return _checked(place, values, name, folder)
+    stated = _settings(settings)
     try:
-        return _checked(SET, values, name, folder)
+        return _checked(SET, values, name, folder, stated)
     except InputError as error:
-        # The parameters were right without the settings: one of these is wrong.
+        _checked(place, values, name, folder)
+        # The parameters are right without the settings: one of these is wrong.
         text = reason_of(error, SET)
         for setting in settings:
             key = setting.partition("=")[0].strip()
@@ -231,9 +230,18 @@ def _with_settings(
         raise InputError(f"{SET} {', '.join(settings)}: {text}") from None
 
 
-def _checked(place: Path | str, values: object, name: str, folder: Path | None) -> BaseModel:
-    """Return parameters which the dataset has checked."""
+def _checked(
+    place: Path | str,
+    values: Entries,
+    name: str,
+    folder: Path | None,
+    stated: Entries | None = None,
+) -> BaseModel:
+    """Return parameters, with stated ones over them, which the dataset has checked."""
     module = importlib.import_module(f"cytosuite.datasets.{name}.generate")
+    if stated:
+        arranged = getattr(module.Parameters, "arranged", dict)  # of older keys
+        values = merged(arranged(values), arranged(stated))
     parameters: BaseModel = parse(place, values, module.Parameters, folder)
     with at(place):
         return module.check(parameters) if hasattr(module, "check") else parameters

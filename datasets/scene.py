@@ -231,7 +231,7 @@ class SceneParameters(Section):
                 result |= {new: value} if new else value
         for key in WIDTHS & set(result):
             value = result.pop(key)
-            z, *across = value if isinstance(value, list | tuple) else [value]
+            z, *across = value if value and isinstance(value, list | tuple) else [value]
             if len(set(across)) != 1:
                 raise InputError(f"{key} must be a width along z and one across, found {value!r}")
             result |= {"psf_sigma_z_um": z, "psf_sigma_xy_um": across[0]}

@@ -35,6 +35,8 @@ def test_settings_win_over_recipe_and_size(mine):
     assert simulation.parameters.camera.bits == 8
     assert simulation.parameters.tissue.outline == ("irregular",)
     assert simulation.parameters.image.shape == (20, 90, 90)
+    mine.write_text(RECIPE.replace("48, 48]", "20, 20]"))  # too small for its nuclei
+    assert simulated(str(mine), None, settings=wishes).parameters == simulation.parameters
     assert simulated("spheroid", "mini", None, ["camera.gain=7"]).parameters.camera.gain == 7
 
 
@@ -45,6 +47,7 @@ def test_settings_win_over_recipe_and_size(mine):
         ("missing.toml", {}, "missing.toml: no such file"),
         ("spheroid", {"settings": ["camera.photons"]}, "must be like camera.photons=5"),
         ("spheroid", {"settings": ["a b=1"]}, "--set a b=1"),
+        ("spheroid", {"settings": ["psf_um=[]"]}, "--set psf_um=[] must be a width along z"),
         ("spheroid", {"settings": ['nucleus.phantoms="nowhere"']}, "nowhere: no such file"),
     ],
 )
