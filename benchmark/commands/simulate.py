@@ -54,8 +54,8 @@ def simulate(options: SimulateOptions, console: Console) -> Path:
         )
     name = nnunet_name(options.out or Path()) if options.layout == "nnunet" else ""
     if options.layout != "plain":
-        manifest = simulations()[data_recipe.name]
-        sockets_of(options.layout, manifest.name, data_recipe.task, manifest.offers)
+        offers = simulations()[data_recipe.name].offers
+        sockets_of(options.layout, data_recipe.name, data_recipe.task, offers)
     if options.out is not None:
         need_folder(options.out, new=True)
         if options.folder.is_relative_to(options.out.resolve()):
@@ -80,14 +80,12 @@ def simulate(options: SimulateOptions, console: Console) -> Path:
 
 def _lay_out(dataset: Dataset, folder: Path) -> None:
     """Copy cases into one folder per socket, which a benchmark reads as well."""
-    main = TASKS[dataset.task].inputs[0].slug
+    names = {**PLAIN, TASKS[dataset.task].inputs[0].slug: "images"}
     for case in dataset.cases:
         for slug in case.facts()["sockets"]:
             path = case.socket(slug)
             if path is not None and slug != ACQUISITION.slug:
-                place = "images" if slug == main else PLAIN.get(slug, slug)
-                suffix = path.suffix if path.suffix == ".json" else case_suffix(path)
-                copied(path, folder / place / f"{case.name}{suffix}")
+                copied(path, folder / names.get(slug, slug) / f"{case.name}{case_suffix(path)}")
         for room in sorted((case.folder / "extras").glob("*")):
             for path in image_files(room):
                 copied(path, folder / room.name / path.name)

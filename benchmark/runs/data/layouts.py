@@ -13,10 +13,10 @@ import numpy as np
 
 from cytosuite import __version__
 from cytosuite.benchmark.runs.data.dataset import Dataset
-from cytosuite.contract.tasks import IMAGE, LABELS, TASKS
+from cytosuite.contract.tasks import IMAGE, LABELS, REQUEST, TASKS
 from cytosuite.errors import InputError
 from cytosuite.files import Json, TextPair, file_digest, read_json, write_json
-from cytosuite.folders.index import index
+from cytosuite.folders.index import Item, index
 from cytosuite.formats import channels, read, write
 from cytosuite.formats.hdf5 import write_named
 from cytosuite.formats.imagefiles import image_files
@@ -112,7 +112,9 @@ def write_croissant(dataset: Dataset, folder: Path) -> None:
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     names = {path: path.relative_to(folder).as_posix() for path in files}
     rows = []
-    for item in index(folder, dataset.task).items:
+    requests = sorted(folder.glob("images/*.json"))  # for images, without any
+    asked = [Item(path.stem, path, socket=REQUEST.slug) for path in requests]
+    for item in asked or index(folder, dataset.task).items:
         sockets = {slug: path for slug in item.files if (path := item.path(slug))}
         by_role = {item.socket: item.image, **sockets, **item.extras}
         paths = {role: names[path] for role, path in by_role.items() if path in names}

@@ -14,7 +14,7 @@ from cytosuite.benchmark.runs.data.layouts import (
     write_nnunet,
 )
 from cytosuite.contract.tasks import IMAGE, LABELS
-from cytosuite.files import read_json
+from cytosuite.files import read_json, write_json
 from cytosuite.formats import read, write
 from cytosuite.training.images import find_images
 from cytosuite.volume import merged
@@ -98,3 +98,6 @@ def test_a_card_holds_each_file_with_its_digest_and_the_files_of_each_case(datas
         f"labels/c{number}.tif" for number in range(3)
     ]
     assert all({*row} == keys for row in records["data"])
+    write_json(tmp_path / "asked/images/a.json", {})  # a request for masks
+    write_croissant(dataset, tmp_path / "asked")
+    assert ": 1 cases" in (tmp_path / "asked" / FILE).read_text()
