@@ -14,8 +14,15 @@ import tifffile
 import torch
 from torch import Tensor
 
-from cytosuite.algorithms.nnunet.classes import CLASSES, classes_of
-from cytosuite.algorithms.nnunet.predict import PLANES, build, names, nnunet, tool
+from cytosuite.algorithms.nnunet.predict import (
+    CLASSES,
+    PLANES,
+    build,
+    classes_of,
+    names,
+    nnunet,
+    tool,
+)
 from cytosuite.contract import facts
 from cytosuite.contract.learning import Learned, Pair
 from cytosuite.contract.progress import report

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import load_file
+from scipy import ndimage
+from skimage.segmentation import watershed
 from torch import nn
 
-from cytosuite.algorithms.nnunet.classes import CLASSES, instances_of
 from cytosuite.contract import facts
 from cytosuite.contract.interface import image_of
 from cytosuite.contract.weights import Model, weights_of
@@ -18,9 +19,43 @@ from cytosuite.errors import InputError
 from cytosuite.files import Entries, TextDict
 from cytosuite.networks.network import device, load_once
 from cytosuite.volume import Volumes
-from cytosuite.volume.arrays import Lengths
+from cytosuite.volume.arrays import Bools, Bytes, Integers, Lengths, Spacing, Words
 
+CLASSES = {"background": 0, "inside": 1, "border": 2}  # as in nnU-Net's dataset.json
+Labels = Words
 PLANES = "NaturalImage2DIO"  # nnU-Net's reader of planes, to which every pixel has the size 1
+
+
+def classes_of(labels: Integers, spacing: Spacing, border_px: float) -> Bytes:
+    """Return the classes of labels: within `border_px` of the finest voxels of others is border.
+
+    An object that would be all border is all inside. Objects that touch have a border between them
+    along coarse axes too.
+    """
+    width = border_px * min(spacing)
+    reach = [max(1, int(width / step)) for step in spacing]
+    offsets = np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in reach), indexing="ij"), -1)
+    ball = ((offsets * np.asarray(spacing)) ** 2).sum(-1) <= width**2 * (1 + 1e-9)
+    near = ball | (abs(offsets).sum(-1) == 1)
+    numbers = labels.astype(np.int64)
+    objects = labels > 0
+    alone = np.where(objects, numbers, np.iinfo(np.int64).max)
+    # The end of the image is no border.
+    border = ndimage.minimum_filter(numbers, footprint=ball, mode="nearest") == 0
+    border |= ndimage.maximum_filter(numbers, footprint=near, mode="nearest") != numbers
+    border |= ndimage.minimum_filter(alone, footprint=near, mode="nearest") != numbers
+    border &= np.isin(labels, np.unique(labels[objects & ~border]))
+    return (objects * np.where(border, CLASSES["border"], CLASSES["inside"])).astype(np.uint8)
+
+
+def instances_of(inside: Bools, border: Bools, spacing: Spacing) -> Labels:
+    """Return connected insides as labels 1..n, grown over the border that they touch."""
+    seeds, count = ndimage.label(inside)
+    if not count:
+        return np.zeros(inside.shape, np.uint32)
+    distance = ndimage.distance_transform_edt(seeds == 0, sampling=spacing)
+    grown = watershed(distance.astype(np.float32), seeds, mask=inside | border)
+    return np.asarray(grown, dtype=np.uint32)
 
 
 def predict(inputs: Volumes, model: Model) -> Volumes:

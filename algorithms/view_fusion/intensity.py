@@ -8,7 +8,7 @@ from numpy.typing import DTypeLike
 from cytosuite.networks.normalise import in_dtype
 from cytosuite.segmentation.specimen import HIGH, LOW
 from cytosuite.volume.arrays import Array, Floats, Reals
-from cytosuite.volume.percentiles import percentiles
+from cytosuite.volume.pieces import percentiles
 
 KNEE = 2.0  # distance from 0 beyond which units are logarithmic
 _PIECE = 2**18  # voxels at a time

@@ -20,7 +20,6 @@ from cytosuite.benchmark.engines.images.build import Builder
 from cytosuite.benchmark.runs.data.dataset import serves
 from cytosuite.benchmark.runs.data.recipe import recipe
 from cytosuite.benchmark.submission.export import export_image
-from cytosuite.benchmark.submission.judged import rehearse_evaluation
 from cytosuite.benchmark.submission.judging.competition import write_bundle
 from cytosuite.benchmark.submission.judging.ground_truth import (
     LIST,
@@ -29,7 +28,12 @@ from cytosuite.benchmark.submission.judging.ground_truth import (
     write_inputs,
 )
 from cytosuite.benchmark.submission.profiles import PROFILES, smallest
-from cytosuite.benchmark.submission.rehearsal import Rehearsal, all_checks, write_record
+from cytosuite.benchmark.submission.rehearsal import (
+    Rehearsal,
+    all_checks,
+    rehearse_evaluation,
+    write_record,
+)
 from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.tasks import TASKS
 from cytosuite.datasets.recipes import dataset_manifests

@@ -170,7 +170,7 @@ def phantoms_command(options: PhantomsOptions, console: Console) -> None:
     size = options.spacing
     voxel = None if size is None else (size[0], size[1], size[2])
     if options.outline is not None:
-        from cytosuite.datasets.phantoms.outline import SMOOTH_UM, outline_to
+        from cytosuite.datasets.phantoms.build import SMOOTH_UM, outline_to
 
         wide = options.smooth or SMOOTH_UM
         paths = outline_to(options.out, options.outline, spacing_um=voxel, smooth_um=wide)

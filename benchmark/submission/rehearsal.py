@@ -1,10 +1,11 @@
-"""Rehearse a submission: the runs of a platform under its limits, and stricter."""
+"""Rehearse a submission under a platform's limits, or stricter, and an evaluation of a run."""
 
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import distribution, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,9 +15,10 @@ from uuid import UUID, uuid5
 import numpy as np
 
 from cytosuite.benchmark.catalog.contract import Check
-from cytosuite.benchmark.catalog.places import ROOT
+from cytosuite.benchmark.catalog.places import ROOT, folder_of
 from cytosuite.benchmark.engines.collect import give
 from cytosuite.benchmark.engines.docker import DockerEngine
+from cytosuite.benchmark.engines.images.build import Builder
 from cytosuite.benchmark.engines.images.daemon import daemon_errors
 from cytosuite.benchmark.engines.outcome import (
     HEALTH_S,
@@ -30,13 +32,30 @@ from cytosuite.benchmark.engines.sandbox import sandbox
 from cytosuite.benchmark.runs.data.dataset import Case
 from cytosuite.benchmark.runs.examine import Examiner
 from cytosuite.benchmark.runs.validate import BadOutput
+from cytosuite.benchmark.scores.comparison.scored import read_scored
 from cytosuite.benchmark.submission.checks.preflight import preflight
+from cytosuite.benchmark.submission.judging.evaluation import read_evaluation
+from cytosuite.benchmark.submission.judging.submission import (
+    differences,
+    own_scores,
+    write_submission,
+)
 from cytosuite.benchmark.submission.profiles import MARGIN, PlatformProfile
 from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.tasks import TASKS, Task
-from cytosuite.contract.words import Api
+from cytosuite.contract.words import Api, Say
 from cytosuite.errors import CytosuiteError, InputError, plain
-from cytosuite.files import Entries, FloatMap, Json, Paths, file_digest, read_json, write_json
+from cytosuite.files import (
+    Entries,
+    FloatMap,
+    Json,
+    Paths,
+    file_digest,
+    read_json,
+    work_folder,
+    write_json,
+)
+from cytosuite.files.tarball import unpack
 from cytosuite.formats import header, read
 from cytosuite.volume.memory import GIB
 
@@ -54,6 +73,17 @@ PLACE = {"slug": SLUG, "kind": "Anything", "super_kind": "Value", "relative_path
 NEEDED = f"needs the platform's launcher ({INSTALL}), an image of ours, its own models, a CPU"
 REACHED = "port 4743 from outside (no bridge or published port is made: 127.0.0.2 stands for them)"
 UNKNOWN = {"interface": PLACE, "value": 1, "file": None, "image": None}
+Built = Callable[[], tuple[Builder, str]]  # the image of the evaluation, and its tag
+SHOWN = 5  # scores that differ
+METRICS = "metrics.json"
+TRUTH = "/opt/ml/input/data/ground_truth"
+SHUT = {  # as the steps for organisers say
+    "network_mode": "none",
+    "read_only": True,
+    "cap_drop": ["ALL"],
+    "security_opt": ["no-new-privileges"],
+    "tmpfs": {"/tmp": ""},
+}
 
 
 class Rehearsed(NamedTuple):
@@ -331,3 +361,61 @@ def all_checks(rehearsal: Rehearsal, api: Api, profile: PlatformProfile) -> Iter
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
     if total < (limit := rehearsal.limits.memory_gib):
         yield Check(f"memory up to {limit:g} GiB", "skip", f"this machine has {total:.0f} GiB")
+
+
+def rehearse_evaluation(
+    run: Path, tarball: Path, folder: Path, built: Built | None, say: Say
+) -> bool:
+    """Judge a run by the evaluation, contained where possible; whether the scores agree."""
+    scored = read_scored(run)
+    equal = True
+    with work_folder(folder) as scratch:
+        truth = unpack(tarball, scratch / "truth")
+        evaluation = read_evaluation(truth)
+        if scored.said("fingerprint") != evaluation.fingerprint:
+            raise InputError(
+                f"{scored.place}: a run on other data than {evaluation.dataset} "
+                f"({evaluation.size}) as asked for here; it was made by: {scored.said('command')}"
+            )
+        judge = partial(_judge_shut, truth, built) if built else partial(_judge, truth)
+        for algorithm, key in scored.table("jobs").items():
+            name = folder_of(algorithm)
+            folder = scratch / name
+            write_submission(scored.place / name, key, evaluation, folder / "input")
+            judge(folder)
+            judged = read_json(folder / "output" / METRICS)
+            count, lines = differences(
+                own_scores(scored.place, algorithm, evaluation.task), judged, evaluation
+            )
+            for line in lines[:SHOWN]:
+                say(f"differs: {algorithm}: {line}")
+            verdict = (
+                f"{len(lines)} of {count} scores differ from" if lines else f"{count} scores, as in"
+            )
+            place = "in its container" if built else "as a plain process"
+            say(f"evaluation {place}: {algorithm}: {verdict} the run")
+            equal &= not lines
+    return equal
+
+
+def _judge(truth: Path, folder: Path) -> None:
+    """Judge a submission by the evaluation in this process."""
+    from cytosuite.benchmark.submission.judging.evaluate import Evaluator
+
+    Evaluator(folder / "input", folder / "output", truth).run_case()
+
+
+def _judge_shut(truth: Path, built: Built, folder: Path) -> None:
+    """Judge a submission by the evaluation in its container."""
+    builder, tag = built()
+    output = folder / "output"
+    output.mkdir()
+    output.chmod(0o777)  # the user of the image is another one
+    places = {"/input": folder / "input", "/output": output, TRUTH: truth}
+    with (
+        daemon_errors("rehearsal of the evaluation"),
+        sandbox(builder.client, tag, ["exec"], places, Limits(), SHUT) as box,
+    ):
+        code, line = box.end()
+    if code:
+        raise InputError(f"{tag}: the evaluation ended with exit code {code}: {plain(line)}")

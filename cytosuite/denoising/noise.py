@@ -1,11 +1,12 @@
-"""Noise: how much the steps of the diffusion add, and its values by position."""
+"""Noise of a diffusion: how much its steps add, values by position, steps back to an image."""
 
 from itertools import product
-from math import pi
-from typing import Literal
+from math import log, pi, sqrt
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from pydantic import Field
+from torch import Tensor
 
 from cytosuite.contract.manifest import Described
 from cytosuite.volume.arrays import Doubles, Floats, Integers, Longs, Rng, Sizes
@@ -23,6 +24,8 @@ BLOCK = (1, 64, 64)  # voxels z, y, x that share a stream of random numbers
 AWAY = 2**20  # voxels between the noise of the image and of its objects
 FLOOR = 2**32  # planes of noise for each object
 CHANNEL = 2**32  # draws between the noise of two channels
+Solver = Literal["ddpm", "ddim", "dpm"]
+Values = TypeVar("Values", Floats, Tensor)
 
 
 class NoiseSchedule(Described):
@@ -134,3 +137,56 @@ def object_noise(shape: Sizes, seed: int, draw: int, labels: Integers | None) ->
         moving = noise_field(inside.shape, seed, draw, (number * FLOOR + z, y, x))
         noise.reshape(-1, *labels.shape)[:, *box][:, inside] = moving[inside]
     return noise
+
+
+class StepWeights(NamedTuple):
+    """Weights of the next image: of the noised one, the expected one, and fresh noise."""
+
+    noised: float
+    clean: float
+    fresh: float
+
+
+def step_weights(signal: float, following: float, solver: Solver, eta: float = 0.0) -> StepWeights:
+    """Return the weights of a step between two levels, ``signal < following <= 1``.
+
+    ``x' = sqrt(following) x0 + sqrt(1 - following - v) e + sqrt(v) z`` with the noise ``e`` that
+    image and expectation imply. ``ddpm``: v is the step's variance (Ho et al., NeurIPS 2020,
+    doi:10.48550/arXiv.2006.11239, equation 7); ``ddim``: `eta` times the posterior's deviation
+    (Song et al., ICLR 2021, doi:10.48550/arXiv.2010.02502, equations 12, 16); ``dpm``: 0.
+    """
+    step = 1 - signal / following  # variance of the noise that the way out has added
+    posterior = step * (1 - following) / (1 - signal)
+    share = {"ddpm": 1.0, "ddim": eta, "dpm": 0.0}[solver]
+    implied = sqrt(max(0.0, 1 - following - share**2 * posterior))  # amplitude of the implied noise
+    ratio = implied / sqrt(1 - signal)
+    fresh = sqrt(step) if solver == "ddpm" else share * sqrt(posterior)
+    clean = sqrt(following) - ratio * sqrt(signal)
+    return StepWeights(ratio, clean, 0.0 if following == 1 else fresh)
+
+
+class SecondOrder(Generic[Values]):
+    """Continues the change of the expected image from step to step.
+
+    Lu et al., DPM-Solver++, 2022, algorithm 2, doi:10.48550/arXiv.2211.01095.
+    """
+
+    def __init__(self) -> None:
+        self.last: Values | None = None
+        self.rise = 0.0  # of half the log of signal over noise in the step before
+
+    def expected(self, clean: Values, signal: float, following: float) -> Values:
+        """Return the expected image of a step between two levels, from that at the first."""
+        if following == 1:
+            return clean
+        before = self.rise
+        last = self.last
+        self.rise, self.last = _half_log_ratio(following) - _half_log_ratio(signal), clean
+        if last is None:
+            return clean
+        return clean + min(0.5, self.rise / (2 * before)) * (clean - last)
+
+
+def _half_log_ratio(signal: float) -> float:
+    """Return ln of the image's amplitude over the noise's."""
+    return log(signal / (1 - signal)) / 2

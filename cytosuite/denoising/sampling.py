@@ -18,12 +18,15 @@ from cytosuite.denoising.noise import (
     CHANNEL,
     Levels,
     NoiseSchedule,
+    SecondOrder,
+    Solver,
+    Values,
     noise_field,
     object_noise,
     phase,
+    step_weights,
 )
 from cytosuite.networks.network import predict_tiles, reused_memory
-from cytosuite.networks.steps import SecondOrder, Solver, Values, step_weights
 from cytosuite.segmentation.specimen import Channel, CoarseMap, maps_of
 from cytosuite.volume.arrays import Image, Integers, Interval, Sizes, Spacing
 

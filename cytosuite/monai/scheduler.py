@@ -6,8 +6,8 @@ import torch
 from monai.networks.schedulers.scheduler import Scheduler
 from torch import Tensor
 
+from cytosuite.denoising.noise import SecondOrder, step_weights
 from cytosuite.errors import InputError
-from cytosuite.networks.steps import SecondOrder, step_weights
 from cytosuite.volume.arrays import Interval
 
 ANSWERS = ("epsilon", "sample", "v_prediction")

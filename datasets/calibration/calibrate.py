@@ -30,9 +30,8 @@ from cytosuite.datasets.calibration.fit import (
     statistics_of,
 )
 from cytosuite.datasets.calibration.masks import named, need_one_kind
-from cytosuite.datasets.calibration.measure import RealStack, measure
+from cytosuite.datasets.calibration.measure import Each, RealStack, Step, counted, in_turn, measure
 from cytosuite.datasets.calibration.objects import segment
-from cytosuite.datasets.calibration.side import Each, Step, counted, in_turn
 from cytosuite.datasets.calibration.start import start
 from cytosuite.datasets.folder.load import load
 from cytosuite.errors import InputError

@@ -22,12 +22,14 @@ from cytosuite.contract.tasks import IMAGE, LABELS
 from cytosuite.contract.words import Say
 from cytosuite.datasets.calibration.measure import (
     VOLUME_STATISTICS,
+    Each,
     Labels,
     StackStatistics,
     finite_or,
+    in_order,
+    in_turn,
     measure,
 )
-from cytosuite.datasets.calibration.side import Each, in_order, in_turn
 from cytosuite.datasets.calibration.start import TABLES, Start, short
 from cytosuite.datasets.spheroid.parameters import LOGARITHMIC, TYPICAL
 from cytosuite.errors import InputError

@@ -33,7 +33,7 @@ from cytosuite.datasets.calibration.masks import (
     mean_distance,
     read_labels,
 )
-from cytosuite.datasets.calibration.side import Each, Step, counted, in_turn
+from cytosuite.datasets.calibration.measure import Each, Step, counted, in_turn
 from cytosuite.datasets.physics.harmonics_model import ShapeModel
 from cytosuite.datasets.physics.harmonics_model import fit as fit_shapes
 from cytosuite.errors import InputError

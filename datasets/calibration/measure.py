@@ -1,17 +1,17 @@
-"""Measure the look of real and of simulated stacks, and the noise of their detector."""
+"""Measure the look of real and of simulated stacks, side by side, and their detector's noise."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import count as counter
 from math import copysign, inf, isfinite, nan, sqrt
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import ndimage
 
 from cytosuite.datasets.calibration.objects import edges, segment
-from cytosuite.datasets.calibration.side import Each, in_order, in_turn
 from cytosuite.denoising.camera import (
     EXTREME,
     lag_of,
@@ -38,6 +38,10 @@ from cytosuite.volume.arrays import (
 from cytosuite.volume.objects import box_of, objects_in
 from cytosuite.volume.pieces import evenly
 
+Work = Callable[[Any], Any]
+# Work and its pieces: yields number and result of each as it is done; both may have to pickle.
+Each = Callable[[Work, Sequence[Any]], Iterable[tuple[int, Any]]]
+Step = Callable[[float, int, str], None]  # done, total, note
 CORRELATED = 0.12  # correlation of neighbours above which second differences miss noise
 ENOUGH = 2.0  # the variance must grow this much from the darkest to the brightest level
 SURE = 2.5  # standard errors by which something must differ from nothing
@@ -56,6 +60,31 @@ FEW = 4  # objects below which a stack has no spread or trend of its own
 STATISTICS: Mapping[str, TextDict] = read_toml(Path(__file__).with_name("statistics.toml"))
 VOLUME_STATISTICS = STATISTICS["volume"]
 OBJECT_STATISTICS = STATISTICS["object"]
+
+
+def in_turn(work: Callable[[Any], Any], pieces: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+    """Do one piece after the other, in this process."""
+    for number, piece in enumerate(pieces):
+        yield number, work(piece)
+
+
+def in_order(each: Each, work: Callable[[Any], Any], pieces: Sequence[Any]) -> list[Any]:
+    """Return the results of all pieces in their order, however they are done."""
+    results = dict(each(work, pieces))
+    return [results[number] for number in range(len(pieces))]
+
+
+def counted(each: Each, step: Step, total: int, note: str, turns: int = 1) -> Each:
+    """Return `each` that shows how many of `total` stacks are there after their `turns` of work."""
+    done = counter(1)
+
+    def one_by_one(work: Callable[[Any], Any], pieces: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+        """Yield as `each` does, and count."""
+        for pair in each(work, pieces):
+            step(min(next(done) / turns, total), total, note)
+            yield pair
+
+    return one_by_one
 
 
 class Noise(NamedTuple):

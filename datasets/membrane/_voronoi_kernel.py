@@ -1,4 +1,4 @@
-"""Compiled loops of `voronoi`; float32 sums in one order: a voxel has one owner in any block."""
+"""Compiled loops of Voronoi cells; float32 sums in one order: in any block a voxel has one owner."""
 
 import numpy as np
 

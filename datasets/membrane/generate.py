@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from cytosuite.bodies.grid import Grid, Labels
-from cytosuite.datasets.membrane import voronoi
+from cytosuite.datasets.membrane import structures
 from cytosuite.datasets.membrane.parameters import Drawn, Parameters, draw_values
 from cytosuite.datasets.membrane.structures import Anatomy, build
 from cytosuite.datasets.physics.harmonics import draw_stars
@@ -83,10 +83,10 @@ def second_channel(
 
 def label(anatomy: Anatomy, parameters: Parameters, drawn: Drawn) -> Volume:
     """Return the cells (Z, Y, X) of a tissue as uint16 labels."""
-    factors = voronoi.weights(anatomy.centres_um, parameters.weight)
+    factors = structures.weights(anatomy.centres_um, parameters.weight)
     grid, inside, least = parameters.image.detector, anatomy.inside, parameters.labels.min_voxels
-    labels = voronoi.cells(anatomy.centres_um, factors, grid, inside, anatomy.shrink)
-    labels = voronoi.whole(labels, inside, least)
+    labels = structures.cells(anatomy.centres_um, factors, grid, inside, anatomy.shrink)
+    labels = structures.whole(labels, inside, least)
     if not labels.any():
         raise InputError(
             f"no cell of {parameters.structure} has {least} voxels in the image; "

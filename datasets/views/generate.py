@@ -10,9 +10,8 @@ from cytosuite.contract.tasks import VIEW
 from cytosuite.datasets.physics.render import simulation_grid
 from cytosuite.datasets.sample import Sample
 from cytosuite.datasets.scene import generator
-from cytosuite.datasets.views.light import draw_shadows, view
+from cytosuite.datasets.views.light import draw_shadows, membranes, nuclei, view
 from cytosuite.datasets.views.parameters import STUDIES, Acquisition, Parameters, draw_values
-from cytosuite.datasets.views.specimen import membranes, nuclei
 from cytosuite.files import Scalars
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Image, Rng, Shorts

@@ -27,9 +27,9 @@ from cytosuite.benchmark.engines.images.daemon import find_docker
 from cytosuite.benchmark.runs.data.dataset import prepare
 from cytosuite.benchmark.runs.data.recipe import Recipe
 from cytosuite.benchmark.runs.store.pool import Processes
-from cytosuite.benchmark.submission.judged import SHUT, TRUTH
 from cytosuite.benchmark.submission.judging.evaluate import Evaluator
 from cytosuite.benchmark.submission.judging.ground_truth import ground_truth
+from cytosuite.benchmark.submission.rehearsal import SHUT, TRUTH
 from cytosuite.contract.tasks import TASKS
 from cytosuite.datasets.sample import Sample
 from cytosuite.formats import write

@@ -10,9 +10,8 @@ from torch.nn.functional import relu
 
 from cytosuite.algorithms.diffusion.training.settings import Settings
 from cytosuite.denoising.network import build, clean_image
-from cytosuite.denoising.noise import phase
+from cytosuite.denoising.noise import phase, step_weights
 from cytosuite.denoising.sampling import sample
-from cytosuite.networks.steps import step_weights
 from cytosuite.training.denoise import denoising_step, with_further
 from cytosuite.training.judges import (
     Changes,

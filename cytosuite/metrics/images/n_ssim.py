@@ -9,7 +9,7 @@ from cytosuite.metrics.images.pair import checked
 from cytosuite.metrics.images.ssim import AS_IT_IS, RADIUS, Scale, compare, gaussian_window
 from cytosuite.metrics.metric import metric
 from cytosuite.volume.arrays import Array
-from cytosuite.volume.percentiles import percentiles
+from cytosuite.volume.pieces import percentiles
 
 LOW, HIGH = 2.0, 99.8  # percentiles that become 0 and 1
 SAME = 1e-12  # volumes with a similarity closer to 1 than this are equal

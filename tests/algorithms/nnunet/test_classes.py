@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from rasters import away_from
 
-from cytosuite.algorithms.nnunet.classes import classes_of, instances_of
+from cytosuite.algorithms.nnunet.predict import classes_of, instances_of
 from cytosuite.metrics.labels.ctc import seg
 from cytosuite.metrics.labels.detection import f1
 

@@ -15,8 +15,7 @@ import torch
 from mistakes import refused
 
 from cytosuite.algorithms.nnunet import learn as adapter
-from cytosuite.algorithms.nnunet.classes import classes_of, instances_of
-from cytosuite.algorithms.nnunet.predict import predict
+from cytosuite.algorithms.nnunet.predict import classes_of, instances_of, predict
 from cytosuite.contract.facts import gathered
 from cytosuite.contract.learning import Pair
 from cytosuite.contract.weights import Model

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from cytosuite.denoising.noise import NoiseSchedule
+from cytosuite.denoising.noise import NoiseSchedule, step_weights
 from cytosuite.denoising.sampling import sample
-from cytosuite.networks.steps import step_weights
 
 MEAN = 1.5
 SD = 0.6

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from cytosuite.volume import memory
-from cytosuite.volume.percentiles import percentiles
+from cytosuite.volume.pieces import percentiles
 
 REAL = ["?", "u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "f8", "g", ">u2", ">f4"]
 RANKS = st.lists(st.floats(0, 100), min_size=1, max_size=3)

@@ -6,7 +6,7 @@ from rasters import away_from
 from scipy import ndimage
 
 from cytosuite.datasets import camera
-from cytosuite.datasets.calibration.side import in_turn
+from cytosuite.datasets.calibration.measure import in_turn
 from cytosuite.volume import Volume
 
 SPACING = (1.0, 1.0, 1.0)

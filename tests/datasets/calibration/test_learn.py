@@ -15,7 +15,7 @@ from cytosuite.datasets.calibration.masks import (
     objects_of,
     read_labels,
 )
-from cytosuite.datasets.calibration.side import in_turn
+from cytosuite.datasets.calibration.measure import in_turn
 from cytosuite.datasets.cells.generate import generate as cells
 from cytosuite.datasets.nuclei.generate import generate as nuclei
 from cytosuite.files import read_json

@@ -2,8 +2,7 @@ from numpy.testing import assert_array_equal
 
 from cytosuite.datasets.calibration.calibrate import simulator
 from cytosuite.datasets.calibration.fit import draw
-from cytosuite.datasets.calibration.measure import measure
-from cytosuite.datasets.calibration.side import counted, in_order, in_turn
+from cytosuite.datasets.calibration.measure import counted, in_order, in_turn, measure
 
 
 def test_results_stand_in_the_order_of_their_pieces(backwards):

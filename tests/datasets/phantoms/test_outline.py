@@ -2,7 +2,7 @@ import numpy as np
 from mistakes import refused
 from rasters import away_from
 
-from cytosuite.datasets.phantoms.outline import outline_to
+from cytosuite.datasets.phantoms.build import outline_to
 from cytosuite.datasets.recipes import simulated
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume

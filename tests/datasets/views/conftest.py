@@ -3,8 +3,8 @@ import pytest
 
 from cytosuite.bodies.grid import Grid
 from cytosuite.datasets.views.generate import generate
+from cytosuite.datasets.views.light import Body
 from cytosuite.datasets.views.parameters import Parameters, draw_values
-from cytosuite.datasets.views.specimen import Body
 
 
 @pytest.fixture(scope="session")

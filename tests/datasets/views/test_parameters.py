@@ -41,7 +41,12 @@ def test_several_cells_have_room_in_the_smallest_specimen():
 def test_the_fingerprint_counts_the_simulators_that_it_uses(monkeypatch):
     monkeypatch.setattr(recipes, "digest", lambda paths, _: paths)
     counted = {f"{path.parent.name}/{path.name}" for path in recipes.sources("views")}
-    assert {"views/light.py", "spheroid/grow.py", "membrane/voronoi.py", "physics/psf.py"} < counted
+    assert {
+        "views/light.py",
+        "spheroid/grow.py",
+        "membrane/structures.py",
+        "physics/psf.py",
+    } < counted
     assert not {"spheroid/migration.py", "calibration/fit.py", "folder/load.py"} & counted
 
 

@@ -3,8 +3,8 @@ import pytest
 from scipy import ndimage
 
 from cytosuite.datasets.views.generate import finer
+from cytosuite.datasets.views.light import membranes, nuclei
 from cytosuite.datasets.views.parameters import STUDIES, Parameters, draw_values
-from cytosuite.datasets.views.specimen import membranes, nuclei
 
 
 def _made(build, **options):

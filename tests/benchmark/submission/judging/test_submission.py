@@ -10,12 +10,12 @@ from rich.console import Console
 from cytosuite.benchmark.commands.evaluation import _built
 from cytosuite.benchmark.commands.options.evaluation import BuildEvaluationOptions
 from cytosuite.benchmark.runs.record import read_record
-from cytosuite.benchmark.submission.judged import rehearse_evaluation
 from cytosuite.benchmark.submission.judging.submission import (
     SubmittedJob,
     by_case,
     read_predictions,
 )
+from cytosuite.benchmark.submission.rehearsal import rehearse_evaluation
 from cytosuite.files import read_json, write_json
 
 
