@@ -1,4 +1,4 @@
-"""Compiled loops of Voronoi cells; float32 sums in one order: in any block a voxel has one owner."""
+"""Compiled loops of Voronoi cells; float32 sums in one order: any block gives the same owners."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""A view: light of a specimen, dimmed and blurred, turned so that planes 0 see the camera."""
+"""The specimen, and its light in a view: dimmed, blurred, turned; planes 0 see the camera."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
