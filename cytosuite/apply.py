@@ -38,7 +38,7 @@ def apply(algorithm: str, inputs: Volume | Entries, *, model: str | None = None)
     Warns
     -----
     DoubtfulModelWarning
-        For each warning on the choice, see `cytosuite.contract.select.choice_warnings`.
+        For each warning on the choice, see `cytosuite.contract.choice_warnings.choice_warnings`.
 
     Raises
     ------

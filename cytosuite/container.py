@@ -22,6 +22,7 @@ from typing import NoReturn, Protocol
 
 from cytosuite import __version__
 from cytosuite.contract.call import Abandoned, Call, attended, delivered
+from cytosuite.contract.choice_warnings import choice_warnings, stretched
 from cytosuite.contract.client import PORT
 from cytosuite.contract.facts import gathered, state
 from cytosuite.contract.interface import read_case, write_outputs
@@ -30,15 +31,7 @@ from cytosuite.contract.manifest import read_algorithm
 from cytosuite.contract.metadata import as_plane, with_given
 from cytosuite.contract.points import Points
 from cytosuite.contract.progress import shown
-from cytosuite.contract.select import (
-    FOLDER,
-    SIZE,
-    Selection,
-    choice_warnings,
-    describe,
-    select,
-    stretched,
-)
+from cytosuite.contract.select import FOLDER, SIZE, Selection, describe, select
 from cytosuite.contract.tasks import IMAGE, TASKS, Task
 from cytosuite.contract.weights import (
     find_folder,

@@ -26,18 +26,10 @@ from cytosuite.benchmark.commands.terminal.console import say
 from cytosuite.benchmark.commands.terminal.options import AUTO, SEGMENT
 from cytosuite.benchmark.commands.terminal.table import Cell, ValueTable, keep, show
 from cytosuite.benchmark.engines.choose import engine_name
+from cytosuite.contract.choice_warnings import choice_warnings
 from cytosuite.contract.manifest import AlgorithmManifest, ModelCard
 from cytosuite.contract.metadata import acquisition, as_plane, described, with_given
-from cytosuite.contract.select import (
-    FOLDER,
-    SIZE,
-    Facts,
-    Selection,
-    Value,
-    choice_warnings,
-    describe,
-    select,
-)
+from cytosuite.contract.select import FOLDER, SIZE, Facts, Selection, Value, describe, select
 from cytosuite.contract.tasks import ACQUISITION, TASKS
 from cytosuite.datasets.folder.load import load
 from cytosuite.errors import CytosuiteError, InputError, ModelError, pick, printable

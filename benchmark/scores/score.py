@@ -19,7 +19,7 @@ from cytosuite.benchmark.scores import cases, facts
 from cytosuite.benchmark.scores.answers import Answer
 from cytosuite.benchmark.scores.controls import control_answer
 from cytosuite.benchmark.scores.standings import CASE, COLUMNS
-from cytosuite.contract.select import ASSUMED
+from cytosuite.contract.choice_warnings import ASSUMED
 from cytosuite.contract.tasks import LABELS, Task
 from cytosuite.errors import InputError
 from cytosuite.files import Lists, TextMap, TextPair, Texts, TextSeq

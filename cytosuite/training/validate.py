@@ -16,7 +16,8 @@ from cytosuite.files import FloatDict, IntPair, Lists
 from cytosuite.folders.entries import home_of
 from cytosuite.folders.splits import Division
 from cytosuite.metrics.evidence import Facts, gather
-from cytosuite.metrics.metric import AnyMetric, known, known_metrics
+from cytosuite.metrics.known import known
+from cytosuite.metrics.metric import AnyMetric, known_metrics
 from cytosuite.training.parts import Case, CaseLists, Cases, State
 from cytosuite.training.progress import left
 from cytosuite.training.settings import FileSettings, Validation

@@ -17,7 +17,7 @@ from cytosuite.datasets.calibration.measure import (
 )
 from cytosuite.figures.markdown import table_lines
 from cytosuite.files import FloatDict, FloatMap, FloatPair, FloatTriple, TextMap
-from cytosuite.metrics.metric import known, ratio
+from cytosuite.metrics.known import known, ratio
 from cytosuite.metrics.realism.arrangement import PROPERTIES
 from cytosuite.metrics.realism.features import pooled_distances
 from cytosuite.metrics.realism.spectrum import axial_spectra, lateral_spectra

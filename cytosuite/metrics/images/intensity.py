@@ -8,7 +8,8 @@ from functools import partial
 from math import inf, log10, nan, sqrt
 
 from cytosuite.metrics.images.pair import PAIR, ImagePair
-from cytosuite.metrics.metric import metric, ratio
+from cytosuite.metrics.known import ratio
+from cytosuite.metrics.metric import metric
 
 
 @metric("PSNR", "Peak signal-to-noise ratio (dB)", evidence=PAIR, worst=0.0)

@@ -8,7 +8,7 @@ from cytosuite.contract.words import SEGMENTER
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.images.n_ssim import SAME, restored
 from cytosuite.metrics.images.pair import checked
-from cytosuite.metrics.metric import known
+from cytosuite.metrics.known import known
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Array, Spacing
 

@@ -15,8 +15,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cytosuite.metrics.known import ratio
 from cytosuite.metrics.labels.overlap import OVERLAP, Overlap
-from cytosuite.metrics.metric import family, metric, ratio
+from cytosuite.metrics.metric import family, metric
 from cytosuite.volume.arrays import Longs
 
 MASKA = "10.1093/bioinformatics/btu080"

@@ -10,9 +10,10 @@ import numpy as np
 
 from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Evidence
+from cytosuite.metrics.known import ratio
 from cytosuite.metrics.labels.ctc import NO_OBJECT
 from cytosuite.metrics.labels.overlap import OVERLAP, Overlap, overlap
-from cytosuite.metrics.metric import metric, ratio
+from cytosuite.metrics.metric import metric
 from cytosuite.volume.arrays import Array
 
 EVERINGHAM = "10.1007/s11263-009-0275-4"

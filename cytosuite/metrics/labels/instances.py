@@ -10,9 +10,10 @@ from functools import partial
 
 import numpy as np
 
+from cytosuite.metrics.known import known, ratio
 from cytosuite.metrics.labels.detection import NOTHING, true_positives
 from cytosuite.metrics.labels.overlap import OVERLAP, Overlap
-from cytosuite.metrics.metric import family, known, metric, ratio
+from cytosuite.metrics.metric import family, metric
 
 PERCENTS = range(50, 100, 5)  # least IoU of the mean average precision, in hundredths
 

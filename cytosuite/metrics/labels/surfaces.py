@@ -13,8 +13,9 @@ from scipy.spatial import cKDTree
 
 from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Evidence
+from cytosuite.metrics.known import known, voxel_size
 from cytosuite.metrics.labels.overlap import Labels, overlap
-from cytosuite.metrics.metric import family, known, voxel_size
+from cytosuite.metrics.metric import family
 from cytosuite.volume.arrays import Array, Bools, Doubles, LongPair, Longs, Spacing
 from cytosuite.volume.memory import fits, is_mapped
 from cytosuite.volume.objects import borders

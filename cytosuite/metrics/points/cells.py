@@ -17,7 +17,8 @@ import numpy as np
 
 from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Evidence
-from cytosuite.metrics.metric import known, metric, ratio
+from cytosuite.metrics.known import known, ratio
+from cytosuite.metrics.metric import metric
 from cytosuite.metrics.points.matching import matched_points
 from cytosuite.volume.arrays import Array, Bools, Doubles, Longs, Spacing
 from cytosuite.volume.objects import label_at

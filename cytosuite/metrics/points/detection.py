@@ -13,7 +13,8 @@ from functools import partial
 
 import numpy as np
 
-from cytosuite.metrics.metric import metric, ratio
+from cytosuite.metrics.known import ratio
+from cytosuite.metrics.metric import metric
 from cytosuite.metrics.points.matching import MATCHED_POINTS, MatchedPoints
 
 NONE = "when neither the truth nor the prediction holds a point"

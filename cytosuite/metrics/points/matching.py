@@ -16,7 +16,7 @@ import scipy  # its parts are loaded where they are used
 from cytosuite.errors import InputError
 from cytosuite.files import IntPair
 from cytosuite.metrics.evidence import Evidence
-from cytosuite.metrics.metric import voxel_size
+from cytosuite.metrics.known import voxel_size
 from cytosuite.volume.arrays import Doubles, LongPair, Longs, Spacing
 
 RADIUS_PX = 3  # pixels of the plane: the radius where none is given

@@ -14,7 +14,8 @@ from numpy.typing import ArrayLike
 from cytosuite.errors import InputError
 from cytosuite.files import FloatDict
 from cytosuite.metrics.evidence import Evidence
-from cytosuite.metrics.metric import known, metric, voxel_size
+from cytosuite.metrics.known import known, voxel_size
+from cytosuite.metrics.metric import metric
 from cytosuite.metrics.realism.features import pooled_distances
 from cytosuite.metrics.realism.scene import Scene, Scenes, members
 from cytosuite.metrics.realism.wasserstein import PANARETOS

@@ -19,7 +19,8 @@ from scipy import ndimage
 
 from cytosuite.files import frozen
 from cytosuite.metrics.evidence import Evidence
-from cytosuite.metrics.metric import family, known
+from cytosuite.metrics.known import known
+from cytosuite.metrics.metric import family
 from cytosuite.metrics.realism.regions import BRUCH, PIXEL_UM
 from cytosuite.metrics.realism.scene import Stacks, members, stack
 from cytosuite.volume import Volume

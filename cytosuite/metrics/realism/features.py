@@ -10,7 +10,8 @@ import numpy as np
 
 from cytosuite.files import FloatDict
 from cytosuite.metrics.evidence import Evidence
-from cytosuite.metrics.metric import known, metric, ratio
+from cytosuite.metrics.known import known, ratio
+from cytosuite.metrics.metric import metric
 from cytosuite.metrics.realism.scene import Scene, Scenes, members
 from cytosuite.metrics.realism.wasserstein import PANARETOS, sorted_distance
 from cytosuite.volume.arrays import Array, Bools, Doubles, Longs

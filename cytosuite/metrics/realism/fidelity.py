@@ -15,7 +15,8 @@ from scipy import ndimage
 
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.images.pair import checked
-from cytosuite.metrics.metric import known, metric, ratio
+from cytosuite.metrics.known import known, ratio
+from cytosuite.metrics.metric import metric
 from cytosuite.metrics.realism.structure import SMOOTHING_UM, SURROUND_UM, checked_labels, smooth
 from cytosuite.segmentation.foreground import background_and_noise, remove_background
 from cytosuite.segmentation.kept import (

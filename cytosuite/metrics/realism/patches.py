@@ -15,7 +15,8 @@ from scipy import ndimage
 
 from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Evidence
-from cytosuite.metrics.metric import metric, ratio
+from cytosuite.metrics.known import ratio
+from cytosuite.metrics.metric import metric
 from cytosuite.metrics.realism.scene import Scene, Scenes, members
 from cytosuite.metrics.realism.spectrum import hann
 from cytosuite.volume.arrays import Array, Doubles, Longs, Rng, Spacing

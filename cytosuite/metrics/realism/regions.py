@@ -11,7 +11,8 @@ import numpy as np
 from scipy import ndimage
 
 from cytosuite.metrics.evidence import Evidence
-from cytosuite.metrics.metric import family, known, metric
+from cytosuite.metrics.known import known
+from cytosuite.metrics.metric import family, metric
 from cytosuite.metrics.realism.scene import Scene, Scenes, members
 from cytosuite.metrics.realism.wasserstein import w1
 from cytosuite.volume.arrays import Array, Bools, Columns, DoublePair, Doubles, Spacing

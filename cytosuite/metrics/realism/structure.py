@@ -15,7 +15,8 @@ from cytosuite.errors import InputError
 from cytosuite.files import frozen
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.images.pair import checked
-from cytosuite.metrics.metric import metric, voxel_size
+from cytosuite.metrics.known import voxel_size
+from cytosuite.metrics.metric import metric
 from cytosuite.metrics.realism.regions import dilated
 from cytosuite.volume.arrays import Array, Floats, Lengths, Shape, Spacing
 from cytosuite.volume.pieces import from_lowest

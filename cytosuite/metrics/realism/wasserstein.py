@@ -16,7 +16,8 @@ import numpy as np
 from cytosuite.errors import InputError
 from cytosuite.files import FloatPair, frozen
 from cytosuite.metrics.evidence import Evidence
-from cytosuite.metrics.metric import metric, ratio
+from cytosuite.metrics.known import ratio
+from cytosuite.metrics.metric import metric
 from cytosuite.metrics.realism.scene import members
 from cytosuite.networks.kernels import compiled
 from cytosuite.volume.arrays import Array, Bools, Doubles, Longs

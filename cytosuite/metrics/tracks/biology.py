@@ -11,8 +11,9 @@ from math import nan
 
 import numpy as np
 
+from cytosuite.metrics.known import known
 from cytosuite.metrics.labels.ctc import MASKA_2023
-from cytosuite.metrics.metric import family, known, metric
+from cytosuite.metrics.metric import family, metric
 from cytosuite.metrics.tracks.lineage import Lineage
 from cytosuite.metrics.tracks.matched_tracks import MATCHED, MatchedTracks, longest_runs
 from cytosuite.metrics.tracks.tracking import lnk

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from cytosuite.metrics.known import known
 from cytosuite.metrics.labels.ctc import (
     MASKA,
     MASKA_2023,
@@ -21,7 +22,7 @@ from cytosuite.metrics.labels.ctc import (
     SPURIOUS,
     saved,
 )
-from cytosuite.metrics.metric import family, known, metric
+from cytosuite.metrics.metric import family, metric
 from cytosuite.metrics.tracks.lineage import Lineage
 from cytosuite.metrics.tracks.matched_tracks import MATCHED, MatchedTracks
 from cytosuite.volume.arrays import Bools, Longs

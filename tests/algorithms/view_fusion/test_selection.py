@@ -7,9 +7,10 @@ from restorers import TINY
 
 from cytosuite.algorithms.view_fusion.predict import Parameters
 from cytosuite.benchmark.catalog.places import ROOT
+from cytosuite.contract.choice_warnings import choice_warnings
 from cytosuite.contract.manifest import parameters_of, parse, read_algorithm
 from cytosuite.contract.metadata import described
-from cytosuite.contract.select import choice_warnings, describe, select
+from cytosuite.contract.select import describe, select
 from cytosuite.contract.weights import read_cards
 from cytosuite.volume import Volume
 

@@ -13,7 +13,7 @@ from cytosuite.benchmark.scores.facts import Movie
 from cytosuite.benchmark.scores.gather import domain_of, gather, with_domain
 from cytosuite.benchmark.scores.matches import match
 from cytosuite.benchmark.scores.score import of_warnings
-from cytosuite.contract.select import ASSUMED
+from cytosuite.contract.choice_warnings import ASSUMED
 from cytosuite.contract.tasks import TASKS
 from cytosuite.metrics import board_metrics
 from cytosuite.metrics.labels.overlap import overlap

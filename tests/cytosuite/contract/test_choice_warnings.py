@@ -7,8 +7,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from rasters import away_from
 
+from cytosuite.contract.choice_warnings import choice_warnings, stretched
 from cytosuite.contract.manifest import SelectPolicy
-from cytosuite.contract.select import choice_warnings, describe, select, stretched
+from cytosuite.contract.select import describe, select
 from cytosuite.volume import Volume
 
 POLICY = SelectPolicy(channel="must", study=4.0, spacing=1.0, missing=1.0)
