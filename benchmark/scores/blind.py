@@ -70,7 +70,8 @@ def _scores(results: Results, shown: set[str], metrics: set[str], names: TextMap
         name: rows[name].map(rounded, na_action="ignore")
         for name in ("value", "seconds", "peak_memory")
     }
-    rows = rows.assign(dataset=DATASET, case=rows["case"].map({**names, "": ""}), model="", **few)
+    neutral = rows["case"].astype(str).map({**names, "": ""})  # categories keep the true order
+    rows = rows.assign(dataset=DATASET, case=neutral, model="", **few)
     order = {name: place for place, name in enumerate(rows["metric"].unique())}
     return rows.sort_values(
         ["algorithm", "case", "metric"],

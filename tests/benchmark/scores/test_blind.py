@@ -112,6 +112,7 @@ def test_the_organiser_keeps_the_names_and_their_scores_agree(results, tmp_path)
     rows = whole.scores.set_index(["algorithm", "case", "metric"])["value"]
     table = blinded(whole).scores
     assert len(table)
+    assert table["case"].tolist() == sorted(table["case"])  # the true order would name them
     for _, row in table[table["case"] != ""].iterrows():
         value = rows["watershed", names[row["case"]], row["metric"]]
         assert row["value"] == pytest.approx(value, rel=5e-3, nan_ok=True)
