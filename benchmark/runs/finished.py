@@ -163,7 +163,14 @@ def shared(runs: Sequence[FinishedRun]) -> tuple[Dataset, list[str]]:
         f"The {len(cases)} of {most} cases that all runs share are compared; the others are left "
         "out."
     )
-    return replace(first.dataset, cases=cases), [note] if len(cases) < most else []
+    notes = [note] if len(cases) < most else []
+    stated = [{c.name: c.stated() for c in run.dataset.cases if c.name in names} for run in runs]
+    if any(facts != stated[0] for facts in stated):
+        notes.append(
+            "Runs state other conditions of cases, or ignore other objects, or pair points within "
+            f"another radius: as {first.folder.resolve().name}, the first, does counts for all."
+        )
+    return replace(first.dataset, cases=cases), notes
 
 
 def gathered(runs: Sequence[FinishedRun], out: Path) -> list[Job]:

@@ -41,12 +41,12 @@ def report(tmp_path, monkeypatch, quiet):
 def run(planes, runs, fakes, use, quiet):
     """Return a function that runs algorithms, which lose the first rows, into a folder."""
 
-    def run(name, *algorithms, rows=6):
+    def run(name, *algorithms, rows=6, **options):
         def behave(image, output):
             fakes.write_labels(image, output, cut(image.array.astype(np.uint16), rows))
 
         use(fakes.Engine(behave, identity=str(rows)))
-        options = {"dataset": str(planes), "runs": runs, "run": name}
+        options |= {"dataset": str(planes), "runs": runs, "run": name}
         assert benchmark_command(BenchmarkOptions(algorithm=[*algorithms], **options), quiet) == 0
         quiet.export_text()
         return runs / name
@@ -119,8 +119,10 @@ def test_only_shared_cases_are_compared(run, report, planes, out):
     first = run("monday", "watershed")
     altered = read(planes / "labels/b.tif")
     write(planes / "labels/b.tif", altered.like(altered.array * 2))
-    code, text = report(first, run("tuesday", "watershed", rows=7))
+    second = run("tuesday", "watershed", rows=7, min_object_voxels=26)
+    code, text = report(first, second)
     assert code == 0
+    assert "as monday, the first, does counts for all." in text
     assert (
         "note: The 2 of 3 cases that all runs share are compared; the others are left out." in text
     )
