@@ -237,6 +237,9 @@ def _score_case(
         except InputError as error:
             lines.append(f"objects not listed: {error}")
     doubts = {f"truth {pair.name}": [*lines, *pair.doubts]}
+    if Path(str(pair.prediction)).is_symlink():
+        linked = "a link, as a report refuses: what it leads to is scored"
+        doubts[f"prediction {pair.name}"] = [linked]
     of_labels = any(metric.family == "labels" for metric in metrics)
     in_um = options.objects or any("spacing" in metric.evidence.needs for metric in metrics)
     for side in ("truth", "prediction")[: 1 + (readers["prediction"] is not blank)]:

@@ -114,6 +114,9 @@ def test_planes_of_the_challenge_are_compared_with_their_plane_of_the_frame(tmp_
 
 def test_a_prediction_that_cannot_be_scored_fails_its_case_alone(folders):
     truth, prediction = folders
+    (prediction / "c.tif").symlink_to(truth / "c.tif")
+    assert "in 1 file (prediction c): what" in scored(truth, prediction, ["SEG"])["doubts"][0]
+    (prediction / "c.tif").unlink()
     expected = scored(truth, prediction, ["SEG", "Dice"])
     (prediction / "c.tif").write_bytes(b"broken")
     _write(prediction / "d.tif", TWO)
