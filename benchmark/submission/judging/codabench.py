@@ -17,7 +17,7 @@ from cytosuite.benchmark.submission.judging.evaluate import CASES, METRICS, Eval
 from cytosuite.benchmark.submission.judging.evaluation import Evaluation, read_evaluation
 from cytosuite.benchmark.submission.judging.submission import AnsweredCase, lay_out
 from cytosuite.contract.tasks import TASKS
-from cytosuite.errors import InputError, plain
+from cytosuite.errors import InputError, listed, plain
 from cytosuite.errors.ending import end
 from cytosuite.files import read_json, write_json
 from cytosuite.folders.sides import named
@@ -50,8 +50,13 @@ def answers_in(folder: Path, evaluation: Evaluation) -> dict[str, AnsweredCase]:
 def score(inputs: Path, outputs: Path) -> None:
     """Write ``scores.json`` and a table of the cases; InputError where a set has no value."""
     evaluation = read_evaluation(inputs / "ref")
+    answers = answers_in(inputs / "res", evaluation)
+    if not answers:  # as in a zip of a folder that holds the right one
+        place = f"{TASKS[evaluation.task].outputs[0].slug}/{evaluation.cases[0].name}.*"
+        there = listed(sorted(path.name for path in (inputs / "res").iterdir()), 3) or "nothing"
+        raise InputError(f"expected files like {place} at the top of the zip, found {there}")
     with TemporaryDirectory() as scratch:
-        lay_out(answers_in(inputs / "res", evaluation), evaluation, Path(scratch))
+        lay_out(answers, evaluation, Path(scratch))
         Evaluator(Path(scratch), outputs, inputs / "ref").run_case()
     judged = read_json(outputs / METRICS)
     table = pd.read_csv(outputs / CASES, dtype=str, keep_default_na=False)
