@@ -12,6 +12,7 @@ from cytosuite.metrics import AnyMetric
 
 # Signs of formulas for those that docstrings have.
 SIGNS = {"A n B": "A ∩ B", " * ": " · ", ">=": "≥", "<=": "≤"}
+LARGE = 1e6  # shown with three digits, as an answer in another unit: it takes none from the others
 
 
 def known(value: float | None) -> TypeGuard[float]:
@@ -31,7 +32,7 @@ def number(value: float | None, digits: int = 2) -> str:
 
 def decimals(values: Iterable[float | None]) -> int:
     """Return decimals of a column: two; more if small or alike, fewer if one is large."""
-    sizes = [abs(value) for value in values if known(value)]
+    sizes = [abs(value) for value in values if known(value) and abs(value) < LARGE]
     top = max(sizes, default=0.0)
     if top >= 100:
         return 1 if top < 1000 else 0
@@ -42,7 +43,7 @@ def decimals(values: Iterable[float | None]) -> int:
 
 def fixed(value: float | None, digits: int) -> str:
     """Return a value with fixed decimals, so that a column aligns; 0 is 0 alone."""
-    if not known(value) or abs(value) >= 1e6:
+    if not known(value) or abs(value) >= LARGE:
         return number(value, digits)
     if value and abs(value) < 0.5 * 10**-digits:
         return f"{'<' if value > 0 else '>-'}{10**-digits:.{digits}f}"
