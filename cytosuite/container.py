@@ -24,13 +24,12 @@ from cytosuite import __version__
 from cytosuite.contract.call import Abandoned, Call, attended, delivered
 from cytosuite.contract.choice_warnings import choice_warnings, stretched
 from cytosuite.contract.client import PORT
-from cytosuite.contract.facts import gathered, state
 from cytosuite.contract.interface import read_case, write_outputs
 from cytosuite.contract.learning import REQUEST, Learning, cpu_seconds
 from cytosuite.contract.manifest import read_algorithm
 from cytosuite.contract.metadata import as_plane, with_given
 from cytosuite.contract.points import Points
-from cytosuite.contract.progress import shown
+from cytosuite.contract.progress import gathered, shown, state
 from cytosuite.contract.select import FOLDER, SIZE, Selection, describe, select
 from cytosuite.contract.tasks import IMAGE, TASKS, Task
 from cytosuite.contract.weights import (

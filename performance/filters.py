@@ -23,8 +23,8 @@ from skimage.segmentation import watershed
 from cytosuite.algorithms.watershed.predict import predict
 from cytosuite.algorithms.watershed.seeds import border_distance
 from cytosuite.benchmark.catalog.places import ROOT
-from cytosuite.contract.facts import gathered
 from cytosuite.contract.manifest import read_card
+from cytosuite.contract.progress import gathered
 from cytosuite.contract.tasks import IMAGE, LABELS
 from cytosuite.contract.weights import open_model
 from cytosuite.datasets import simulate

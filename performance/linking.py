@@ -25,8 +25,8 @@ from cytosuite.algorithms.watershed.predict import predict as segment
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.scores.controls import nearest
 from cytosuite.benchmark.scores.facts import Movie as Truth
-from cytosuite.contract.facts import gathered
 from cytosuite.contract.manifest import read_card
+from cytosuite.contract.progress import gathered
 from cytosuite.contract.tasks import FRAME_LABELS, IMAGE, LABELS, MOVIE, TRACKED, TRACKS
 from cytosuite.contract.tracks import Track
 from cytosuite.contract.weights import Model, open_model

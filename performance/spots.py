@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_laplace
 from skimage.feature import blob_log
 
-from cytosuite.algorithms.spots.parameters import Parameters
+from cytosuite.algorithms.spots.fits import Parameters
 from cytosuite.algorithms.spots.predict import find
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.contract.manifest import merged

@@ -25,7 +25,7 @@ from cytosuite.errors.ending import end
 import cytosuite.benchmark.commands.app
 import cytosuite.benchmark.commands.benchmark, cytosuite.datasets.toy_cells.generate
 import cytosuite.benchmark.runs.data.preview, cytosuite.metrics.labels.surfaces
-import cytosuite.benchmark.commands.run.conclusion, cytosuite.benchmark.scores.gather
+import cytosuite.benchmark.commands.run.planned, cytosuite.benchmark.scores.gather
 import cytosuite.benchmark.report.files
 import numpy as np
 from cytosuite.metrics.labels.overlap import overlap

@@ -14,9 +14,8 @@ from cellpose.utils import diameters
 from scipy.ndimage import zoom
 
 from cytosuite.algorithms.cellpose.predict import TOOL
-from cytosuite.contract.facts import state
 from cytosuite.contract.learning import Learned, Pair
-from cytosuite.contract.progress import report
+from cytosuite.contract.progress import report, state
 from cytosuite.errors import InputError
 from cytosuite.files import Entries
 

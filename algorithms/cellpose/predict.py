@@ -12,9 +12,9 @@ from cellpose.version import version
 from pydantic import Field
 from safetensors.torch import load_file
 
-from cytosuite.contract.facts import network, state
 from cytosuite.contract.interface import image_of
 from cytosuite.contract.manifest import Described, parameters_of
+from cytosuite.contract.progress import network, state
 from cytosuite.contract.weights import Model, weights_of
 from cytosuite.files import Json
 from cytosuite.networks.scale import stated_diameter

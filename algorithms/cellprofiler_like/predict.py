@@ -10,7 +10,7 @@ from skimage.feature import peak_local_max
 from skimage.filters import sobel, threshold_local, threshold_otsu
 from skimage.segmentation import watershed
 
-from cytosuite.contract import facts
+from cytosuite.contract import progress
 from cytosuite.contract.interface import image_of
 from cytosuite.contract.manifest import Described, Positive, parameters_of
 from cytosuite.contract.weights import Model
@@ -50,7 +50,9 @@ def predict(inputs: Volumes, model: Model) -> Volumes:
     image = image_of(inputs, axes="YX", offset=False)
     parameters = parameters_of(model.card, Parameters)
     low, high = parameters.diameter_px
-    facts.state(tool=f"scikit-image {version('scikit-image')}", size=f"given: {low:g}-{high:g} px")
+    progress.state(
+        tool=f"scikit-image {version('scikit-image')}", size=f"given: {low:g}-{high:g} px"
+    )
     smooth = ndimage.gaussian_filter(image.array.astype(np.float32), parameters.smoothing_px)
     background, noise = background_and_noise(smooth)
     signal = smooth - np.float32(background)

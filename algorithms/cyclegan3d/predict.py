@@ -9,9 +9,9 @@ from cytosuite.algorithms.cyclegan3d.fidelity import FidelityLimits, compare, co
 from cytosuite.algorithms.cyclegan3d.network import Architecture, load
 from cytosuite.algorithms.cyclegan3d.style import Style, light_in_counts, transfer
 from cytosuite.algorithms.cyclegan3d.translate import Scale, translate
-from cytosuite.contract.facts import noted
 from cytosuite.contract.interface import image_of
 from cytosuite.contract.manifest import parameters_of
+from cytosuite.contract.progress import noted
 from cytosuite.contract.spacing import warned
 from cytosuite.contract.weights import Model
 from cytosuite.denoising.camera import CameraModel, light_of

@@ -13,9 +13,9 @@ from cytosuite.algorithms.diffusion.intensity import (
     grey_values,
     sketch_units,
 )
-from cytosuite.contract.facts import noted
 from cytosuite.contract.interface import image_of
 from cytosuite.contract.manifest import OpenShare, parameters_of
+from cytosuite.contract.progress import noted
 from cytosuite.contract.spacing import warned
 from cytosuite.contract.weights import Model
 from cytosuite.denoising.camera import CameraModel

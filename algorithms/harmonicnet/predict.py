@@ -11,9 +11,9 @@ from cytosuite.algorithms.harmonicnet.network import Network, half, in_eights, l
 from cytosuite.algorithms.harmonicnet.suppression import Candidates, find, kept
 from cytosuite.bodies.grid import Grid
 from cytosuite.bodies.stars import label, stars_from
-from cytosuite.contract.facts import noted
 from cytosuite.contract.interface import image_of
 from cytosuite.contract.manifest import NotNegative, Positive, parameters_of
+from cytosuite.contract.progress import noted
 from cytosuite.contract.spacing import warned
 from cytosuite.contract.weights import Model
 from cytosuite.errors import InputError

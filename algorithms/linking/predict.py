@@ -8,10 +8,9 @@ from pydantic import Field
 
 from cytosuite.algorithms.linking.link import Parameters, link, tracks_of
 from cytosuite.algorithms.linking.repair import repaired
-from cytosuite.contract.facts import state
 from cytosuite.contract.interface import image_of
 from cytosuite.contract.manifest import Described, ModelCard, parameters_of
-from cytosuite.contract.progress import part, report
+from cytosuite.contract.progress import part, report, state
 from cytosuite.contract.sizes import Size, consent, probes, size_in
 from cytosuite.contract.spacing import warned
 from cytosuite.contract.tasks import FRAME_LABELS, IMAGE, LABELS, MOVIE, TRACKED, TRACKS

@@ -23,7 +23,7 @@ from cytosuite.algorithms.nnunet.predict import (
     nnunet,
     tool,
 )
-from cytosuite.contract import facts
+from cytosuite.contract import progress
 from cytosuite.contract.learning import Learned, Pair
 from cytosuite.contract.progress import report
 from cytosuite.errors import InputError, last_line
@@ -167,7 +167,7 @@ def _learned(
         "plans": plans,
         "dataset": described,
     }
-    facts.state(tool=tool())
+    progress.state(tool=tool())
     network = build(parameters)
     network.load_state_dict(dict(state))
     state = network.state_dict()

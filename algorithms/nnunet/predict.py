@@ -12,7 +12,7 @@ from scipy import ndimage
 from skimage.segmentation import watershed
 from torch import nn
 
-from cytosuite.contract import facts
+from cytosuite.contract import progress
 from cytosuite.contract.interface import image_of
 from cytosuite.contract.weights import Model, weights_of
 from cytosuite.errors import InputError
@@ -71,7 +71,7 @@ def predict(inputs: Volumes, model: Model) -> Volumes:
         )
     sized = parameters["plans"]["image_reader_writer"] != PLANES
     scaled = sized and not image.spacing_is_assumed
-    facts.state(tool=tool(), size="given: voxel size" if scaled else "not used")
+    progress.state(tool=tool(), size="given: voxel size" if scaled else "not used")
     spacing = (
         image.spacing if scaled else planned(parameters) if sized else (1.0,) * len(image.spacing)
     )
@@ -126,7 +126,7 @@ def predictor(network: nn.Module, parameters: Entries) -> Any:  # noqa: ANN401 -
         parameters["mirroring"],
     )
     logits = inference.predict_logits_from_preprocessed_data
-    inference.predict_logits_from_preprocessed_data = facts.network()(logits)
+    inference.predict_logits_from_preprocessed_data = progress.network()(logits)
     return inference
 
 

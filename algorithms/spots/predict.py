@@ -7,13 +7,12 @@ import numpy as np
 
 from cytosuite.algorithms.spots import _kernels as kernels
 from cytosuite.algorithms.spots.filters import candidates
-from cytosuite.algorithms.spots.fits import PLACE, WIDTH, Fits
+from cytosuite.algorithms.spots.fits import PLACE, WIDTH, Fits, Parameters
 from cytosuite.algorithms.spots.heights import choose
-from cytosuite.algorithms.spots.parameters import Parameters
-from cytosuite.contract.facts import state
 from cytosuite.contract.interface import image_of
 from cytosuite.contract.manifest import parameters_of
 from cytosuite.contract.points import MOST, Points
+from cytosuite.contract.progress import state
 from cytosuite.contract.spacing import text
 from cytosuite.contract.weights import Model
 from cytosuite.errors import InputError

@@ -11,9 +11,8 @@ from scipy.ndimage import zoom
 from stardist import Rays_GoldenSpiral, calculate_extents
 
 from cytosuite.algorithms.stardist.predict import KINDS, PERCENTILES, TOOL, scale_to
-from cytosuite.contract.facts import state
 from cytosuite.contract.learning import Learned, Pair
-from cytosuite.contract.progress import report
+from cytosuite.contract.progress import report, state
 from cytosuite.errors import InputError
 from cytosuite.files import Entries, Json, read_json
 from cytosuite.files.archive import opened_zip

@@ -12,9 +12,9 @@ from safetensors.numpy import load_file
 from stardist.models import Config2D, Config3D, StarDist2D, StarDist3D
 from stardist.version import __version__
 
-from cytosuite.contract.facts import network, state
 from cytosuite.contract.interface import image_of
 from cytosuite.contract.manifest import Described, ModelCard, parameters_of
+from cytosuite.contract.progress import network, state
 from cytosuite.contract.spacing import text
 from cytosuite.contract.weights import Model, weights_of
 from cytosuite.errors import InputError

@@ -7,9 +7,9 @@ import torch
 from scipy import ndimage
 
 from cytosuite.algorithms.u2net.network import CLASSES, Network, load
-from cytosuite.contract.facts import noted
 from cytosuite.contract.interface import image_of
 from cytosuite.contract.manifest import Count, NotNegative, Positive, parameters_of
+from cytosuite.contract.progress import noted
 from cytosuite.contract.spacing import warned
 from cytosuite.contract.weights import Model
 from cytosuite.networks.grid import in_pixels, interpolate, labels_to_image, stencils, to_working

@@ -8,10 +8,9 @@ from pydantic import Field, model_validator
 from cytosuite.algorithms.view_fusion.classical import Restoration, correct, smooth
 from cytosuite.algorithms.view_fusion.intensity import Units, to_counts, to_network, units_of
 from cytosuite.algorithms.view_fusion.network import RestorerArguments, load
-from cytosuite.contract.facts import noted
 from cytosuite.contract.interface import image_of
 from cytosuite.contract.manifest import parameters_of
-from cytosuite.contract.progress import report
+from cytosuite.contract.progress import noted, report
 from cytosuite.contract.spacing import warned
 from cytosuite.contract.tasks import VIEW
 from cytosuite.contract.weights import Model

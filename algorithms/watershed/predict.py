@@ -7,10 +7,9 @@ import numpy as np
 from cytosuite.algorithms.watershed.blocks import margin_of, plan_blocks, segment_blocks, steps_of
 from cytosuite.algorithms.watershed.parameters import Parameters
 from cytosuite.algorithms.watershed.segment import segment, shrinking, widened
-from cytosuite.contract.facts import state
 from cytosuite.contract.interface import image_of
 from cytosuite.contract.manifest import parameters_of
-from cytosuite.contract.progress import part
+from cytosuite.contract.progress import part, state
 from cytosuite.contract.weights import Model
 from cytosuite.segmentation.foreground import reduced
 from cytosuite.segmentation.outline.redraw import Labels, with_outline

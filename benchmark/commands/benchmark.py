@@ -8,7 +8,7 @@ from rich.console import Console
 from cytosuite.benchmark.catalog.models import unlike
 from cytosuite.benchmark.commands import data, request
 from cytosuite.benchmark.commands.options.benchmark import BenchmarkOptions
-from cytosuite.benchmark.commands.run import conclusion, planned
+from cytosuite.benchmark.commands.run import planned
 from cytosuite.benchmark.commands.terminal.console import Cases, progress, say
 from cytosuite.benchmark.runs import plan
 from cytosuite.benchmark.runs.run import locked
@@ -66,17 +66,15 @@ def benchmark_command(options: BenchmarkOptions, console: Console) -> int:
                 return 0
             notes += unlike(asked.models)
             end = run_score_report(run, planned.circumstances_of(options, engine, notes))
-    return conclusion.conclude(end, folder, options, console)
+    return planned.conclude(end, folder, options, console)
 
 
-def run_score_report(
-    run: planned.PlannedRun, facts: circumstances.RunFacts
-) -> conclusion.Conclusion:
+def run_score_report(run: planned.PlannedRun, facts: circumstances.RunFacts) -> planned.Conclusion:
     """Run the missing cases, score all and write the report; results that are up to date stay."""
     folder, dataset, jobs, options = run.folder, run.dataset, run.jobs, run.options
     planned.write_run(run, facts)
     origin = partial(circumstances.origin, dataset, jobs, facts)
-    former = None if any(job.missing for job in jobs) else conclusion.kept(folder, origin())
+    former = None if any(job.missing for job in jobs) else planned.kept(folder, origin())
     if former is not None:
         say(
             run.console,
@@ -86,7 +84,7 @@ def run_score_report(
     run_missing(run)
     results = score(run, facts)
     report(run, results)
-    return conclusion.concluded(results, origin(), folder, options)
+    return planned.concluded(results, origin(), folder, options)
 
 
 def run_missing(run: planned.PlannedRun) -> None:

@@ -11,7 +11,7 @@ from cytosuite.benchmark.catalog.places import workplace
 from cytosuite.benchmark.commands import benchmark, data
 from cytosuite.benchmark.commands.options.benchmark import BenchmarkOptions
 from cytosuite.benchmark.commands.options.report import ReportOptions
-from cytosuite.benchmark.commands.run import conclusion, planned, sources
+from cytosuite.benchmark.commands.run import planned, sources
 from cytosuite.benchmark.engines.predictions import FilesEngine
 from cytosuite.benchmark.runs import finished, plan
 from cytosuite.benchmark.runs.data import dataset as datasets
@@ -75,7 +75,7 @@ def report_command(options: ReportOptions, console: Console) -> int:
             out, basis.dataset, basis.task, engine, jobs, run_options, console, parts=basis.parts
         )
         end = benchmark.run_score_report(run, facts)
-    return max(conclusion.conclude(end, out, run_options, console), bool(lost))
+    return max(planned.conclude(end, out, run_options, console), bool(lost))
 
 
 def _out(

@@ -19,7 +19,7 @@ from cytosuite.benchmark.runs.store.documents import escape, rendered
 from cytosuite.benchmark.scores.results import Results
 from cytosuite.benchmark.scores.score import Progress
 from cytosuite.errors import count
-from cytosuite.figures import palette
+from cytosuite.figures import svg
 from cytosuite.files import Entries, Json, TextSeq
 
 V = TypeVar("V")
@@ -77,7 +77,7 @@ def html(results: Results, views: Entries) -> str:
     """Return the report as one HTML page with its pictures, style and script, escaped."""
     environment = tools()
     sheets = _together("style.css", "figures.css", "viewer.css", "print.css")
-    styles = [Markup("\n").join([Markup(palette.style()), sheets])]
+    styles = [Markup("\n").join([Markup(svg.style()), sheets])]
     script = _together(
         "script.js", "slices.js", "ink.js", "panels.js", "viewer.js", "weigh.js", "search.js"
     )

@@ -1,7 +1,7 @@
 "use strict";
 // Volumes of the slice viewer: decoded, cut into planes, and the outlines and places of objects.
 const slices = (() => {
-  const BLOCK = 8; // px, as in stacks.py
+  const BLOCK = 8; // px, as in scenes.py
   const INSET = 0.15; // voxels by which an outline stays inside, so that neighbours are told apart
   // Rows and columns of the planes XY, XZ and YZ, and the axis they are slices of (0 z, 1 y, 2 x).
   const PLANES = [[1, 2, 0], [0, 2, 1], [1, 0, 2]];

@@ -19,8 +19,7 @@ import numpy as np
 from safetensors.numpy import save
 
 from cytosuite.contract.call import delivered
-from cytosuite.contract.facts import gathered
-from cytosuite.contract.progress import shown
+from cytosuite.contract.progress import gathered, shown
 from cytosuite.contract.select import describe
 from cytosuite.contract.weights import module_of
 from cytosuite.files import Entries, atomic, read_json, write_json

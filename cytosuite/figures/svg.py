@@ -1,10 +1,10 @@
-"""SVG without a plotting library: axes with round ticks, and marks of algorithms."""
+"""Colours of outlines and classes; SVG without a plotting library: axes, marks of algorithms."""
 
 import math
 from collections.abc import Iterable
 from dataclasses import replace
 
-from cytosuite.files import frozen
+from cytosuite.files import IntTriple, frozen
 
 # Distinct for all common kinds of colour blindness: Okabe and Ito, Color Universal Design (2008).
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9")
@@ -19,6 +19,17 @@ SHAPES = (
 )
 
 SMALLEST = 1e-300  # of a margin: numbers near the smallest there is have no twentieth
+# Okabe and Ito, Color Universal Design (2008): apart for all common kinds of colour blindness.
+TRUTH, PREDICTION = "truth", "right"  # outlines without an error
+PALETTE = {
+    "matched": "#0072b2",
+    TRUTH: "#56b4e9",
+    PREDICTION: "#e69f00",
+    "missed": "#d55e00",
+    "false": "#cc79a7",
+    "split": "#f0e442",
+    "merged": "#009e73",
+}
 
 
 @frozen
@@ -127,3 +138,16 @@ def mark(place: int) -> str:
 def percent(value: float) -> str:
     """Return a place in % of the width."""
     return f"{value:.2f}%"
+
+
+def rgb(name: str) -> IntTriple:
+    """Return a colour as red, green and blue, 0 to 255."""
+    red, green, blue = bytes.fromhex(PALETTE[name].removeprefix("#"))
+    return red, green, blue
+
+
+def style() -> str:
+    """Return the palette as CSS: a custom property, and a class of its key, by name."""
+    properties = "".join(f" --{name}: {colour};" for name, colour in PALETTE.items())
+    keys = "\n".join(f".{name}-key {{ --c: var(--{name}); }}" for name in PALETTE)
+    return f":root {{{properties} }}\n{keys}"

@@ -21,8 +21,8 @@ from cytosuite.files import IntDict, IntMap, TextDict, Texts, TextSeq, read_toml
 from cytosuite.folders.colours import read_grey
 from cytosuite.folders.conditions import cell_of
 from cytosuite.folders.outlines import Canvas, Pixels
-from cytosuite.folders.patterns import ANY, expression, groups_of
 from cytosuite.folders.rois import is_rois, read_rois
+from cytosuite.folders.splits import ANY, expression, groups_of
 from cytosuite.formats import header, read
 from cytosuite.formats.hdf5 import LABELS_FIRST
 from cytosuite.volume import Volume

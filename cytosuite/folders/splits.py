@@ -1,7 +1,13 @@
-"""Parts of a set of images, by ordered rules or as folds of whole groups: ``splits.toml``."""
+"""Parts of a set of images, by rules, expressions of users or folds of groups: splits.toml."""
 
+import json
+import re
+import resource
+import subprocess
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from hashlib import sha256
 from pathlib import Path
@@ -24,8 +30,11 @@ from cytosuite.files import (
 from cytosuite.folders.conditions import FILE as CONDITIONS
 from cytosuite.folders.conditions import cell_of, text_of
 from cytosuite.folders.entries import home_of
-from cytosuite.folders.patterns import ANY, expression, groups_of
 
+ANY = ".*"
+LONGEST = 500  # characters
+LIMIT_S = 10  # of processor time for all names; a million of names need two
+Groups = dict[str, str]  # texts of the named groups that are not empty
 TABLE = "splits.csv"  # parts and rules that were used
 OBJECTS = "objects.csv"  # classes of the objects in a folder
 MOST_WORDS = 12  # values of a condition that are counted
@@ -33,6 +42,54 @@ PARTS: tuple[SplitName, ...] = ("train", "validate", "test")
 PART = "part"  # condition of an image in a folder that is divided
 Conditions = Mapping[str, ScalarMap]  # conditions by name of the case
 Classes = Mapping[str, Counter[str]]  # objects of each class by name of the case
+
+
+def expression(text: str) -> str:
+    """Return a regular expression; `ValueError` for another text, or a long one."""
+    if len(text) > LONGEST:
+        raise ValueError(f"should have at most {LONGEST} characters")
+    try:
+        re.compile(text)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"should be a valid regular expression ({error})") from None
+    return text
+
+
+def groups_of(pattern: str, names: TextSeq) -> list[Groups | None]:
+    """Return the named groups of each name that fits as a whole, else None.
+
+    InputError for an expression that needs more time than `LIMIT_S`.
+    """
+    if pattern == ANY:
+        return _matched(pattern, names)
+    task = json.dumps([pattern, names, LIMIT_S])
+    program = [sys.executable, "-P", __file__]
+    done = subprocess.run(program, input=task, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise InputError(
+            f"{pattern!r} does not match {len(names)} names within {LIMIT_S} s; write it "
+            "without repeats or alternatives within repeats, like (a+)+"
+        )
+    matched: list[Groups | None] = json.loads(done.stdout)
+    return matched
+
+
+def _matched(pattern: str, names: TextSeq) -> list[Groups | None]:
+    """Return the groups of each name, in this process."""
+    matches = map(re.compile(pattern).fullmatch, names)
+    return [m and {key: text for key, text in m.groupdict().items() if text} for m in matches]
+
+
+def main() -> None:
+    """Match the names on stdin; the kernel ends the process at the limit."""
+    pattern, names, limit = json.load(sys.stdin)
+    with suppress(ValueError):  # the limit of the environment is lower
+        resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
+    json.dump(_matched(pattern, names), sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
 
 
 class SplitRule(Described):

@@ -1,6 +1,7 @@
 """Images, labels, results and simulated samples as layers of napari, in µm, and layers as images.
 
 A layer is array, arguments and type, as napari's plugins exchange it; nothing here loads Qt.
+Corrected images of a fine-tuning lie in a folder, ``images/NAME.tif`` and ``labels/NAME.tif``.
 """
 
 import warnings
@@ -18,11 +19,12 @@ from cytosuite.contract.points import Points, read_points
 from cytosuite.contract.tasks import IMAGE, LABELS, TASKS
 from cytosuite.contract.tracks import Track
 from cytosuite.errors import InputError
-from cytosuite.files import Json, read_json
+from cytosuite.files import Json, atomic, need_folder, read_json
 from cytosuite.folders.colours import read_colours
-from cytosuite.folders.index import PLAIN, SOCKETS
+from cytosuite.folders.entries import case_name, key_of, readable
+from cytosuite.folders.index import PLAIN, SOCKETS, index
 from cytosuite.folders.layouts import MASKS
-from cytosuite.formats import channels, read
+from cytosuite.formats import channels, read, write
 from cytosuite.formats.imagefiles import LABEL, image_name
 from cytosuite.volume import SPATIAL, UM_PER, Volume
 from cytosuite.volume.arrays import Lengths, Spacing
@@ -241,3 +243,48 @@ def labels_of(layer: Any, image: Volume, point: Sequence[float] = ()) -> Volume:
     if low < 0 or high >= 2**32:
         raise InputError(f"{layer.name}: expected labels from 0 to {2**32 - 1}, found {low, high}")
     return image.like(labels.array.astype(label_type(high)))
+
+
+def save_pair(
+    folder: Path, name: str, image: Volume, labels: Volume, *, replace: bool = False
+) -> int:
+    """Write an image with its labels, both or none, and return the number of objects.
+
+    InputError for a name that no file can have, or one that is taken and not to be replaced.
+    """
+    if not name or case_name(name) != name:
+        raise InputError(f"name: expected one like {case_name(name)!r}, found {name!r}")
+    need_folder(folder)
+    images = folder / "images"
+    truths = folder / "labels"
+    for home in (images, truths):
+        for path in readable(home):
+            if key_of(path).casefold() != name.casefold():
+                continue
+            if path != home / f"{name}.tif":
+                raise InputError(f"{path}: an image of this name is there; take another name")
+            if not replace:
+                raise InputError(f"{path}: it is there already; take another name, or replace it")
+    with (
+        atomic(images / f"{name}.tif") as image_part,
+        atomic(truths / f"{name}.tif") as labels_part,  # takes its name first
+    ):
+        write(image_part, image)
+        write(labels_part, labels)
+    return int(np.count_nonzero(np.unique(labels.array)))
+
+
+def in_pieces(labels: Volume) -> str:
+    """Return the labels of several pieces in words: a painting may have joined two objects."""
+    from cytosuite.segmentation.objects import largest_pieces  # compiles its loops
+
+    array = labels.array.astype(np.uint32)
+    torn = ", ".join(map(str, np.unique(array[largest_pieces(array) != array])))
+    return f"; in several pieces, which may be objects of their own: {torn}" if torn else ""
+
+
+def count(folder: Path) -> int:
+    """Return how many images with labels a training finds in a folder; InputError if it refuses."""
+    if not (folder / "images").is_dir():
+        return 0
+    return sum(LABELS.slug in item.files for item in index(folder, "segment").items)

@@ -14,7 +14,7 @@ from cytosuite.benchmark.scores.matches import match
 from cytosuite.contract.tasks import TRACKS, Task
 from cytosuite.contract.tracks import read_tracks
 from cytosuite.errors import InputError
-from cytosuite.figures.palette import PALETTE, PREDICTION, TRUTH, rgb
+from cytosuite.figures.svg import PALETTE, PREDICTION, TRUTH, rgb
 from cytosuite.files import FloatDict, FloatMap, FloatTuple, TextSeq, frozen
 from cytosuite.formats import read
 from cytosuite.formats.imagefiles import PICTURE, REQUEST, format_of

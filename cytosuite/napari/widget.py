@@ -22,7 +22,7 @@ from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.files import TextSeq, read_json, remove
 from cytosuite.folders.entries import case_name
 from cytosuite.formats import write
-from cytosuite.napari import layers, pairs, runs
+from cytosuite.napari import layers, runs
 from cytosuite.napari.work import Work, outcome, train_words, typed, why
 
 LOOK_MS = 100  # between two looks at a running command
@@ -327,7 +327,7 @@ class CorrectTab(Qw.QWidget):
         """Show how many images lie in the folder, and the command that trains on them."""
         self.command.setText(typed(self.words()))
         try:
-            number = pairs.count(Path(self.folder.text()))
+            number = layers.count(Path(self.folder.text()))
         except (CytosuiteError, OSError) as error:
             self.there.setText(str(error))
         else:
@@ -342,9 +342,9 @@ class CorrectTab(Qw.QWidget):
             volume = layers.volume_of(image, self.viewer.dims.point)
             truth = layers.labels_of(labels, volume, self.viewer.dims.point)
             folder, name = Path(self.folder.text()), self.name.text().strip()
-            number = pairs.save_pair(folder, name, volume, truth, replace=self.replace.isChecked())
+            number = layers.save_pair(folder, name, volume, truth, replace=self.replace.isChecked())
             self.replace.setChecked(False)
-            self.runner.say(f"saved: {name}, {number} objects{pairs.in_pieces(truth)}")
+            self.runner.say(f"saved: {name}, {number} objects{layers.in_pieces(truth)}")
             self.show_command()
 
     def fine_tune(self) -> None:
@@ -352,7 +352,7 @@ class CorrectTab(Qw.QWidget):
         with self.runner.refused():
             if not self.new.text().strip():
                 raise InputError("expected a name of the new model, found none")
-            if not pairs.count(Path(self.folder.text())):
+            if not layers.count(Path(self.folder.text())):
                 raise InputError(f"{self.folder.text()}: expected images with labels, found none")
             self.log.setVisible(True)
             self.runner.start(self.words(), self._trained)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.checkpoint import checkpoint
 
-from cytosuite.contract import facts
+from cytosuite.contract import progress
 from cytosuite.contract.call import within
 from cytosuite.contract.manifest import parse
 from cytosuite.contract.progress import report
@@ -184,7 +184,7 @@ def answer(
     inputs = torch.from_numpy(np.pad(part, [(0, 0), *padding], mode="edge"))[None].to(device)
     kind = precision(device) if half and device == "cpu" else torch.float32
     faster = torch.autocast(device, kind, enabled=kind != torch.float32)
-    with facts.network(), exact(device), faster:
+    with progress.network(), exact(device), faster:
         output = network(inputs)[0, :channels].float()
         output = activate(output) if activate else output
         return output.cpu().numpy()

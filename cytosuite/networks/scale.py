@@ -8,7 +8,6 @@ import numpy as np
 from pydantic import Field
 from scipy import ndimage
 
-from cytosuite.contract.facts import state
 from cytosuite.contract.manifest import (
     Described,
     ModelCard,
@@ -16,6 +15,7 @@ from cytosuite.contract.manifest import (
     Positive,
     parse,
 )
+from cytosuite.contract.progress import state
 from cytosuite.contract.select import SIZE, Facts, Value, distance
 from cytosuite.contract.spacing import text
 from cytosuite.errors import InputError

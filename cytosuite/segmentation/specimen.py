@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from cytosuite.contract.facts import state
+from cytosuite.contract.progress import state
 from cytosuite.contract.spacing import text
 from cytosuite.networks.grid import interpolate, stencil
 from cytosuite.segmentation.foreground import li_threshold, white_noise

@@ -13,8 +13,8 @@ from cytosuite.bodies.grid import Grid
 from cytosuite.bodies.stars import Bodies
 from cytosuite.contract.interface import is_finite
 from cytosuite.contract.tasks import LABELS
-from cytosuite.datasets.phantoms.augment import ALTERATION, augment
 from cytosuite.datasets.phantoms.library import Library, Phantom, from_mask, spread, write_phantom
+from cytosuite.datasets.phantoms.stored import ALTERATION, augment
 from cytosuite.datasets.physics.bodies import chromatin_tile
 from cytosuite.datasets.physics.labels import largest_piece
 from cytosuite.datasets.physics.shapes import divide, draw_nuclei

@@ -6,9 +6,9 @@ import cards
 import numpy as np
 from house import ROOT
 
-from cytosuite.contract.facts import gathered
 from cytosuite.contract.learning import Pair
 from cytosuite.contract.manifest import read_toml
+from cytosuite.contract.progress import gathered
 from cytosuite.volume import Volume
 
 ALGORITHMS = ROOT / "algorithms"

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 
-from cytosuite.contract.facts import gathered
 from cytosuite.contract.learning import Pair
 from cytosuite.contract.manifest import ModelCard
+from cytosuite.contract.progress import gathered
 from cytosuite.contract.weights import Model
 from cytosuite.volume import Volume
 

@@ -8,10 +8,12 @@ from cytosuite.benchmark.report.pictures.scenes import (
     VOXELS,
     CaseVolumes,
     ShownVolume,
+    columns,
+    deflated,
     read_scene,
     shrunk,
+    sprite,
 )
-from cytosuite.benchmark.report.pictures.stacks import columns, deflated, sprite
 from cytosuite.benchmark.report.pictures.stills import Still, codes, still
 from cytosuite.benchmark.runs.data.planes import cut_at
 from cytosuite.benchmark.scores.results import CaseFiles, Results

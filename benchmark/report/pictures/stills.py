@@ -7,8 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from cytosuite.benchmark.report.pictures.scenes import CaseVolumes, ShownVolume
-from cytosuite.benchmark.report.pictures.stacks import jpeg
+from cytosuite.benchmark.report.pictures.scenes import CaseVolumes, ShownVolume, jpeg
 from cytosuite.benchmark.runs.data.planes import (
     PLANES,
     boundary,
@@ -19,8 +18,8 @@ from cytosuite.benchmark.runs.data.planes import (
     stretch,
 )
 from cytosuite.contract.tasks import Kind
-from cytosuite.figures import palette
-from cytosuite.figures.palette import rgb
+from cytosuite.figures import svg
+from cytosuite.figures.svg import rgb
 from cytosuite.files import TextDict
 from cytosuite.volume.arrays import Array, Bytes, Shape
 
@@ -32,8 +31,8 @@ Colour = tuple[int, int, int]  # red, green, blue, 0 to 255
 
 LETTERS = {"missed": "m", "false": "f", "split": "s", "merged": "j"}  # matched is "."
 ERRORS: Mapping[str, Colour] = {letter: rgb(name) for name, letter in LETTERS.items()}
-TRUTH: Mapping[str, Colour] = {".": rgb(palette.TRUTH), **ERRORS}
-GUESS: Mapping[str, Colour] = {".": rgb(palette.PREDICTION), **ERRORS}
+TRUTH: Mapping[str, Colour] = {".": rgb(svg.TRUTH), **ERRORS}
+GUESS: Mapping[str, Colour] = {".": rgb(svg.PREDICTION), **ERRORS}
 
 
 class StillPlane(NamedTuple):

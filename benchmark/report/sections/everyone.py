@@ -3,7 +3,7 @@
 import json
 
 from cytosuite.benchmark.report.page import ReportSection
-from cytosuite.benchmark.report.pictures.stacks import packed
+from cytosuite.benchmark.report.pictures.scenes import packed
 from cytosuite.benchmark.report.verdict import places_text, tiers_of
 from cytosuite.benchmark.report.wording import decimals, duration, fixed
 from cytosuite.benchmark.scores.results import SHOWN, Results

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from cytosuite.benchmark.report.page import ReportSection
-from cytosuite.benchmark.report.pictures.stacks import packed
+from cytosuite.benchmark.report.pictures.scenes import packed
 from cytosuite.benchmark.scores.results import Results
 from cytosuite.files import Json, TextSeq
 from cytosuite.ranking.intervals import FEWEST, draw_counts

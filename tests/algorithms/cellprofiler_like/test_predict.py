@@ -14,7 +14,7 @@ from cytosuite.algorithms.cellprofiler_like.predict import (
     secondary,
     threshold,
 )
-from cytosuite.contract.facts import gathered
+from cytosuite.contract.progress import gathered
 from cytosuite.contract.weights import Model
 from cytosuite.metrics.labels.ctc import seg
 from cytosuite.volume import Volume

@@ -16,8 +16,8 @@ from mistakes import refused
 
 from cytosuite.algorithms.nnunet import learn as adapter
 from cytosuite.algorithms.nnunet.predict import classes_of, instances_of, predict
-from cytosuite.contract.facts import gathered
 from cytosuite.contract.learning import Pair
+from cytosuite.contract.progress import gathered
 from cytosuite.contract.weights import Model
 from cytosuite.errors import CytosuiteError
 from cytosuite.files import write_json

@@ -6,7 +6,7 @@ from rasters import away_from
 from scipy.ndimage import gaussian_filter
 
 from cytosuite.algorithms.spots.filters import clearest
-from cytosuite.algorithms.spots.parameters import Parameters
+from cytosuite.algorithms.spots.fits import Parameters
 from cytosuite.algorithms.spots.predict import find
 from cytosuite.metrics.points.detection import rmse_lateral
 from cytosuite.metrics.points.matching import matched_points

@@ -20,8 +20,7 @@ from cytosuite.benchmark.commands.options.benchmark import BenchmarkOptions
 from cytosuite.benchmark.commands.options.export import ExportOptions
 from cytosuite.benchmark.commands.request import chosen
 from cytosuite.benchmark.commands.run import planned
-from cytosuite.benchmark.commands.run.conclusion import FAILURES, _failures
-from cytosuite.benchmark.commands.run.planned import command_of
+from cytosuite.benchmark.commands.run.planned import FAILURES, _failures, command_of
 from cytosuite.benchmark.engines.outcome import Outcome
 from cytosuite.benchmark.runs.data.shard import Shard
 from cytosuite.benchmark.runs.record import Record

@@ -14,7 +14,7 @@ from cytosuite.benchmark.report.sections.errors import (
 )
 from cytosuite.benchmark.scores.matches import match
 from cytosuite.benchmark.scores.objects import measured_places, write_object_scores
-from cytosuite.figures import palette
+from cytosuite.figures import svg
 from cytosuite.metrics.labels.overlap import overlap
 from cytosuite.volume import Volume
 
@@ -60,14 +60,14 @@ def test_missed_objects_are_counted_by_depth_and_by_size(make, tmp_path):
 
 def test_the_palette_colours_viewer_stills_and_table(make):
     sheets = "".join(path.read_text() for path in Path(page.__file__).parent.glob("*.css"))
-    assert palette.style() in html(make())
-    for name, colour in palette.PALETTE.items():
+    assert svg.style() in html(make())
+    for name, colour in svg.PALETTE.items():
         assert f"--{name}:" not in sheets
-        letter = {**LETTERS, palette.TRUTH: ".", palette.PREDICTION: "."}.get(name)
-        sides = {palette.TRUTH: [TRUTH], palette.PREDICTION: [GUESS]}.get(name, [TRUTH, GUESS])
+        letter = {**LETTERS, svg.TRUTH: ".", svg.PREDICTION: "."}.get(name)
+        sides = {svg.TRUTH: [TRUTH], svg.PREDICTION: [GUESS]}.get(name, [TRUTH, GUESS])
         drawn = {"#" + bytes(side[letter]).hex() for side in sides} if letter else {colour}
         assert drawn == {colour}
-    assert {*CLASSES} <= {*palette.PALETTE}
+    assert {*CLASSES} <= {*svg.PALETTE}
 
 
 def test_classes_of_the_annotation_have_scores_of_their_own(make, tmp_path):

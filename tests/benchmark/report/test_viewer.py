@@ -11,7 +11,7 @@ from cytosuite.benchmark.report.pictures.scenes import read_scene
 from cytosuite.benchmark.scores.matches import write_links
 from cytosuite.benchmark.scores.results import Matches
 from cytosuite.contract.tracks import Track, write_tracks
-from cytosuite.figures.palette import rgb
+from cytosuite.figures.svg import rgb
 from cytosuite.formats import write
 from cytosuite.metrics.tracks.tracking import LinkError
 from cytosuite.volume import Volume

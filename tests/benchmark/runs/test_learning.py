@@ -12,9 +12,9 @@ from safetensors.numpy import load_file
 
 from cytosuite.benchmark.engines.outcome import Engine, Limits, Outcome
 from cytosuite.benchmark.runs import learning
-from cytosuite.contract.facts import state
 from cytosuite.contract.learning import Learned, Learning
 from cytosuite.contract.manifest import read_card
+from cytosuite.contract.progress import state
 from cytosuite.errors import InputError
 from cytosuite.files import file_digest, write_text
 

@@ -2,20 +2,18 @@ from types import SimpleNamespace
 
 from mistakes import refused
 
-from cytosuite.folders import patterns
 from cytosuite.folders.masks import MaskRules
-from cytosuite.folders.patterns import ANY, groups_of
-from cytosuite.folders.splits import Splits, divide
+from cytosuite.folders.splits import ANY, Splits, divide, groups_of
 
 NAME = "a" * 60 + "b"
 
 
 def test_an_expression_that_never_ends_is_refused(monkeypatch):
-    monkeypatch.setattr(patterns, "LIMIT_S", 1)
+    monkeypatch.setattr("cytosuite.folders.splits.LIMIT_S", 1)
     endless = MaskRules(pairs="(a+)+$")
     refused("masks.toml: .* does not match 1 names within 1 s", lambda: [*endless.named([NAME])])
     ended = SimpleNamespace(run=lambda *_, **__: SimpleNamespace(returncode=-9))
-    monkeypatch.setattr(patterns, "subprocess", ended)
+    monkeypatch.setattr("cytosuite.folders.splits.subprocess", ended)
     splits = Splits(names="a*b", folds=3)
     line = "splits.toml: .* does not match 1 names within 1 s"
     refused(line, divide, splits, {NAME: {}}, {}, "splits.toml")

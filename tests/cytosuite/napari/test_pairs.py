@@ -10,7 +10,7 @@ from cytosuite.datasets.folder.load import load
 from cytosuite.errors import CytosuiteError
 from cytosuite.folders.index import index
 from cytosuite.formats import read, write
-from cytosuite.napari.pairs import count, in_pieces, save_pair
+from cytosuite.napari.layers import count, in_pieces, save_pair
 from cytosuite.volume import Volume
 
 SPACING = (2.0, 0.5, 0.5)
@@ -75,7 +75,7 @@ def test_a_pair_is_whole_or_absent(tmp_path, monkeypatch):
             raise OSError(28, "No space left on device")
         write(path, volume)
 
-    monkeypatch.setattr("cytosuite.napari.pairs.write", full)
+    monkeypatch.setattr("cytosuite.napari.layers.write", full)
     for name in ("a", "b"):
         with pytest.raises(CytosuiteError, match="No space left"):
             save_pair(tmp_path, name, IMAGE.like(IMAGE.array + 1), LABEL, replace=True)

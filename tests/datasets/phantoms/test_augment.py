@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from cytosuite.datasets.phantoms import augment
+from cytosuite.datasets.phantoms import stored
 
 NONE = {"SCALE": (1.0, 1.0), "CONTRAST": (1.0, 1.0), "GAMMA": (1.0, 1.0)}
 NONE |= {"WARP_UM": 0.0, "BLUR_UM": 0.0}
@@ -16,8 +16,8 @@ def augmented(monkeypatch):
 
     def _augmented(phantom, seed=0, **changes):
         for name, value in (NONE | changes).items():
-            monkeypatch.setattr(augment, name, value)
-        return augment.augment(np.random.default_rng(seed), phantom)
+            monkeypatch.setattr(stored, name, value)
+        return stored.augment(np.random.default_rng(seed), phantom)
 
     return _augmented
 

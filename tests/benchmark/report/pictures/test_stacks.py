@@ -13,12 +13,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 from rasters import counted
 
-from cytosuite.benchmark.report.pictures.scenes import read_scene
-from cytosuite.benchmark.report.pictures.stacks import (
+from cytosuite.benchmark.report.pictures.scenes import (
     averaged,
     coarser,
     columns,
     deflated,
+    read_scene,
     sampled,
     sprite,
 )
