@@ -1,15 +1,22 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 from mistakes import refused
 from numpy.testing import assert_allclose
 from situations import drawn
 from skimage.measure import regionprops_table
 
+from cytosuite.metrics import pixel_f1, pixel_jaccard, pixel_precision, pixel_recall
 from cytosuite.metrics.labels import object_table as room
+from cytosuite.metrics.labels.instances import dice
 from cytosuite.metrics.labels.object_table import object_classes, object_errors, object_table
 from cytosuite.metrics.labels.overlap import overlap
 
 SPACING = (2.0, 0.5, 0.25)
+METRICS = (pixel_precision, pixel_recall, pixel_f1, pixel_jaccard)
+LABELS = arrays.arrays(np.uint8, (3, 4), elements=st.integers(0, 3))
 
 
 @pytest.fixture
@@ -153,3 +160,31 @@ def test_an_object_that_matches_two_names_the_better_and_of_equal_ones_the_first
     assert one.matched.tolist() == [5]
     _, one = object_errors(overlap(np.array([5, 4]), np.array([1, 1])))
     assert one.matched.tolist() == [4]
+
+
+@pytest.mark.parametrize(
+    "truth, prediction, expected",
+    [
+        ("112...", ".777..", (2 / 3, 2 / 3, 2 / 3, 2 / 4)),
+        ("1111..", "1...2.", (1 / 2, 1 / 4, 1 / 3, 1 / 5)),
+        ("......", "......", (1, 1, 1, 1)),
+        ("......", "..1...", (0, 0, 0, 0)),
+        ("..1...", "......", (0, 0, 0, 0)),
+        ("1.....", ".1....", (0, 0, 0, 0)),
+    ],
+)
+def test_values_by_hand_and_of_empty_images(truth, prediction, expected):
+    assert [metric(drawn(truth), drawn(prediction)) for metric in METRICS] == pytest.approx(
+        expected
+    )
+
+
+@given(LABELS, LABELS)
+def test_objects_do_not_count_and_the_sides_exchange(truth, prediction):
+    values = [metric(truth, prediction) for metric in METRICS]
+    binary = [metric((truth > 0).astype(int), (prediction > 0).astype(int)) for metric in METRICS]
+    assert values == binary
+    assert pixel_precision(truth, prediction) == pixel_recall(prediction, truth)
+    if truth.any() or prediction.any():
+        assert pixel_f1(truth, prediction) == pytest.approx(dice(truth, prediction))
+    assert all(metric(truth, truth) == 1 for metric in METRICS)
