@@ -220,9 +220,13 @@ def _with_settings(
     try:
         return _checked(SET, values, name, folder, stated)
     except InputError as error:
-        _checked(place, values, name, folder)
-        # The parameters are right without the settings: one of these is wrong.
         text = reason_of(error, SET)
+        try:
+            _checked(place, values, name, folder)
+        except InputError as former:
+            if reason_of(former, str(place)) == text:  # no setting mends it
+                raise former from None
+        # Else one of the settings is wrong.
         for setting in settings:
             key = setting.partition("=")[0].strip()
             if text.startswith((f"{key}: ", f"{key} ")):
@@ -241,7 +245,8 @@ def _checked(
     module = importlib.import_module(f"cytosuite.datasets.{name}.generate")
     if stated:
         arranged = getattr(module.Parameters, "arranged", dict)  # of older keys
-        values = merged(arranged(values), arranged(stated))
+        with at(place):
+            values = merged(arranged(values), arranged(stated))
     parameters: BaseModel = parse(place, values, module.Parameters, folder)
     with at(place):
         return module.check(parameters) if hasattr(module, "check") else parameters

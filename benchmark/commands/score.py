@@ -237,7 +237,7 @@ def _score_case(
         except InputError as error:
             lines.append(f"objects not listed: {error}")
     doubts = {f"truth {pair.name}": [*lines, *pair.doubts]}
-    if Path(str(pair.prediction)).is_symlink():
+    if Path(str(pair.prediction)).is_symlink() and readers["prediction"] is not blank:
         linked = "a link, as a report refuses: what it leads to is scored"
         doubts[f"prediction {pair.name}"] = [linked]
     of_labels = any(metric.family == "labels" for metric in metrics)

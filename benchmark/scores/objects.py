@@ -94,7 +94,7 @@ def texts(table: Columns) -> Iterator[Texts]:
         else [
             np.format_float_positional(
                 value,
-                max(DIGITS, name.endswith(AXES) * len(f"{value:.3f}") - 1),
+                max(DIGITS, len(f"{abs(value):.3f}") - 1) if name.endswith(AXES) else DIGITS,
                 unique=False,
                 fractional=False,
                 trim="-",

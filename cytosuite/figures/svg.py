@@ -148,6 +148,6 @@ def rgb(name: str) -> IntTriple:
 
 def style() -> str:
     """Return the palette as CSS: a custom property, and a class of its key, by name."""
-    properties = "".join(f" --{name}: {colour};" for name, colour in PALETTE.items())
+    properties = "".join(f" --{name}: {tint};" for name, tint in PALETTE.items())
     keys = "\n".join(f".{name}-key {{ --c: var(--{name}); }}" for name in PALETTE)
     return f":root {{{properties} }}\n{keys}"

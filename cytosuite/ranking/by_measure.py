@@ -32,6 +32,7 @@ from cytosuite.ranking.scores import (
     ABSENT,
     VALID,
     Measure,
+    MetricScores,
     ScoreArrays,
     failed_cells,
     score_arrays,
@@ -163,7 +164,7 @@ def rank_measures(
         return None
     draws = rules.draws if intervals.varied(arrays.strata) >= FEWEST else 0
     field = Field(arrays, names, intervals.draw_counts(arrays.strata, draws, rules.seed), rules)
-    chosen = [measure for measure in asked if field.scores(measure).used.any()] or asked
+    chosen = [measure for measure in asked if _has_value(field.scores(measure))] or asked
     void = [measure.name for measure in asked if measure not in chosen]
     extent, (means, agreement) = _extent(field, chosen), _by_metric(field, [*by_name.values()])
     parts = {measure.name: standoff(field, measure) for measure in chosen}
@@ -188,6 +189,11 @@ def rank_measures(
         family=FAMILY if field.many else None,
         consensus=consensus(field, chosen),
     )
+
+
+def _has_value(scores: MetricScores) -> bool:
+    """Return whether an algorithm has a value of a metric, be it the worst one of a failure."""
+    return bool(scores.used.any() and not np.isneginf(scores.filled[:, scores.used]).all())
 
 
 def _extent(field: Field, chosen: Sequence[Measure]) -> Extent:

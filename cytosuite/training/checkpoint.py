@@ -108,8 +108,9 @@ def _fingerprint(source: Path, root: Path | None) -> str:
     Files of a folder that `simulate --out` wrote may be others by now; of nnU-Net is the card.
     """
     facts = source / "dataset.json"
-    if facts.is_file() and (source / CASES).is_dir():
-        return str(read_json(facts)["fingerprint"])
+    card = read_json(facts) if facts.is_file() and (source / CASES).is_dir() else {}
+    if "fingerprint" in card:
+        return str(card["fingerprint"])
     lists = [*filter(None, (list_of(source, part) for part in ("train", "val")))]
     if not lists:
         return digest([source], source)

@@ -15,7 +15,7 @@ import pandas as pd
 from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.benchmark.submission.judging.evaluate import CASES, METRICS, Evaluator
 from cytosuite.benchmark.submission.judging.evaluation import Evaluation, read_evaluation
-from cytosuite.benchmark.submission.judging.submission import AnsweredCase, lay_out
+from cytosuite.benchmark.submission.judging.submission import SUCCEEDED, AnsweredCase, lay_out
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError, listed, plain
 from cytosuite.errors.ending import end
@@ -29,9 +29,9 @@ HEAD = "<!doctype html><meta charset=utf-8>\n"
 def answers_in(folder: Path, evaluation: Evaluation) -> dict[str, AnsweredCase]:
     """Return the files that a participant handed in, by case; links and pipes are left out.
 
-    So are files larger than an image of so many voxels needs: they are not copied.
+    Of files larger than an image of so many voxels needs there is the word alone: no copy is made.
     """
-    answers: dict[str, dict[str, Path]] = {}
+    answers: dict[str, AnsweredCase] = {}
     for socket in TASKS[evaluation.task].outputs:
         place = folder / socket.slug
         if place.is_symlink() or not place.is_dir():  # a link leads to the truth
@@ -42,18 +42,22 @@ def answers_in(folder: Path, evaluation: Evaluation) -> dict[str, AnsweredCase]:
             most = Limits(output_gib=inf).within(prod(case.geometry.header.shape)).output_gib * GIB
             if file.is_symlink() or not (file.is_file() or file.is_dir()):
                 continue
-            if sum(path.lstat().st_size for path in (file, *file.rglob("*"))) <= most:
-                answers.setdefault(case.name, {})[socket.slug] = file
-    return {case: AnsweredCase(files) for case, files in answers.items()}
+            if sum(path.lstat().st_size for path in (file, *file.rglob("*"))) > most:
+                answers[case.name] = AnsweredCase({}, f"Refused: {socket.slug} is too large")
+            elif (answer := answers.setdefault(case.name, AnsweredCase({}))).status == SUCCEEDED:
+                answers[case.name] = AnsweredCase({**answer.files, socket.slug: file})
+    return answers
 
 
 def score(inputs: Path, outputs: Path) -> None:
     """Write ``scores.json`` and a table of the cases; InputError where a set has no value."""
     evaluation = read_evaluation(inputs / "ref")
     answers = answers_in(inputs / "res", evaluation)
-    if not answers:  # as in a zip of a folder that holds the right one
-        place = f"{TASKS[evaluation.task].outputs[0].slug}/{evaluation.cases[0].name}.*"
-        there = listed(sorted(path.name for path in (inputs / "res").iterdir()), 3) or "nothing"
+    slugs = [socket.slug for socket in TASKS[evaluation.task].outputs]
+    entries = sorted((inputs / "res").glob("*"))
+    if not any(path.name in slugs and not path.is_symlink() for path in entries):
+        place = f"{slugs[0]}/{evaluation.cases[0].name}.*"  # maybe a zip of the folder around it
+        there = listed([path.name for path in entries], 3) or "nothing"
         raise InputError(f"expected files like {place} at the top of the zip, found {there}")
     with TemporaryDirectory() as scratch:
         lay_out(answers, evaluation, Path(scratch))

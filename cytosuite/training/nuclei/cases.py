@@ -199,11 +199,12 @@ def load_case(
 ) -> TrainingCase:
     """Return one volume with its targets; InputError if a file is broken or the shapes differ.
 
-    The voxel size of the card, `spacing` (a tuple, µm), is for a file without one.
+    The voxel size of the card, `spacing` (a tuple, µm), is for a file of as many axes without one.
     """
     volume = read_grey(files.image, files.group)
-    if isinstance(spacing, tuple) and volume.spacing_is_assumed:
-        volume = replace(volume, spacing=spacing)
+    lengths = spacing if isinstance(spacing, tuple) else ()
+    if len(lengths) == len(volume.spacing) and volume.spacing_is_assumed and patch[0] > 1:
+        volume = replace(volume, spacing=lengths)
     others = volume.channels
     if len(others) != channels:
         first = volume.axes[0]

@@ -102,8 +102,8 @@ class NucleiTraining(Training[Given, TrainingCase]):
         unknown = sum(not case.has_size for case in images)
         if unknown and "spacing" not in settings.card.describes:
             lines.append(
-                f"{unknown} of {len(images)} images give no voxel size: 1 µm is assumed, in the "
-                "card, too (card.describes.spacing, µm, sets it)"
+                f"{unknown} of {len(images)} images give no voxel size: 1 µm is assumed "
+                "(card.describes.spacing, µm, sets it)"
             )
         voxel = voxel_of(cases)
         if not np.allclose([case.spacing for case in images], voxel, rtol=ALIKE):

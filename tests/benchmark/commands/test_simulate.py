@@ -142,7 +142,7 @@ def test_an_interrupted_series_leaves_nothing(tmp_path, monkeypatch):
         ({"dataset": ".", "settings": ()}, "--frames needs a simulated dataset"),
         ({"out": None}, "--frames 4: expected --out FOLDER and no layout, found no --out"),
         ({"layout": "nnunet"}, "--frames 4: .* found --layout nnunet"),
-        ({"out": Path("/proc")}, "/proc: the folder is not empty; name a new one"),
+        ({"out": Path(__file__).parent}, "commands: the folder is not empty; name a new one"),
         ({"settings": (*SERIES[:-1], "division=2")}, "--set division=2: .* found 2"),
         ({"settings": (*SERIES, "n_nuclei=900")}, "900 nuclei .* do not fit"),
     ],

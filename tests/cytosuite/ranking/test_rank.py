@@ -145,8 +145,12 @@ def test_a_metric_of_some_cases_counts_no_failures_in_the_others(table):
 def test_a_metric_of_the_whole_set_ranks_without_interval_and_test(table):
     w1 = Measure("W1", False, None, of_set=True)
     cases = {name: np.linspace(n, n + 0.1, 9) for n, name in enumerate("abc")}
-    scores = pd.concat([table("SSIM", **cases), table("W1", of_set=True, a=[1], b=[2], c=[None])])
-    ranked = rank_measures(scores, [Measure("SSIM", True, 0.0), w1], ["SSIM", "W1"], rules=FEW)
+    failed = table("KID", of_set=True, a=[None], b=[None], c=[None])
+    one_value = table("W1", of_set=True, a=[1], b=[2], c=[None])
+    scores = pd.concat([table("SSIM", **cases), one_value, failed])
+    measures = [Measure("SSIM", True, 0.0), w1, replace(w1, name="KID")]
+    ranked = rank_measures(scores, measures, ["SSIM", "W1", "KID"], rules=FEW)
+    assert [*ranked.metrics] == ["SSIM", "W1"]
     contest = ranked.metrics["W1"]
     assert contest.ranks == {way: {"a": 1, "b": 2, "c": 3} for way in SCHEMES}
     assert (contest.interval, contest.shares, contest.differences, contest.tier) == ({}, {}, {}, {})

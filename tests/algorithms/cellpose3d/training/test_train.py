@@ -47,7 +47,7 @@ def test_masks_of_all_nuclei_and_sizes_of_voxels_are_doubted(tmp_path):
     assert line.startswith("a mask in place of labels?: 2 pieces have one number")
     bare = replace(case, has_size=False, spacing=(1.0, 0.8, 0.8))
     unknown, several = TRAINING.notes({"images": [case, bare]}, settings)[-2:]
-    assert unknown.startswith("1 of 2 images give no voxel size: 1 µm is assumed, in the card")
+    assert unknown.startswith("1 of 2 images give no voxel size: 1 µm is assumed (card.")
     assert several.startswith("voxels of several sizes, [1.5, 0.8, 0.8] µm in the median")
 
 

@@ -103,7 +103,7 @@ def test_a_link_to_the_truth_is_no_answer(worker):
     os.mkfifo(res / "instance-labels/c2.tif")
     assert list(answers_in(res, evaluation)) == ["c1"]
     os.truncate(res / "instance-labels/c1.tif", 2**40)  # holes are bytes of a copy
-    assert not answers_in(res, evaluation)
+    assert answers_in(res, evaluation)["c1"] == ({}, "Refused: instance-labels is too large")
     (res / "instance-labels").rename(res / "aside")
     (res / "instance-labels").symlink_to(truth)
     assert not answers_in(res, evaluation)
