@@ -5,8 +5,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from cytosuite.benchmark.engines.hardening import RUN_LABEL
+from cytosuite.benchmark.engines.images.blueprints import by_name, pack
 from cytosuite.benchmark.engines.images.build import Builder
-from cytosuite.benchmark.engines.images.context import by_name, pack
 from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.files import digest
 from cytosuite.files.working import owner_label

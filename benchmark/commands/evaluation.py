@@ -20,11 +20,11 @@ from cytosuite.benchmark.engines.images.build import Builder
 from cytosuite.benchmark.runs.data.dataset import serves
 from cytosuite.benchmark.runs.data.recipe import recipe
 from cytosuite.benchmark.submission.export import export_image
-from cytosuite.benchmark.submission.judging.competition import write_bundle
 from cytosuite.benchmark.submission.judging.ground_truth import (
     LIST,
     ground_truth,
     steps,
+    write_bundle,
     write_inputs,
 )
 from cytosuite.benchmark.submission.profiles import PROFILES, smallest

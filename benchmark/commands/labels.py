@@ -17,9 +17,8 @@ from cytosuite.folders.layouts import LAYOUTS, annotated
 from cytosuite.folders.masks import MaskRules, read_labels, read_rules, sentence
 from cytosuite.folders.rois import ENDING as ROIS
 from cytosuite.folders.rois import write_rois
-from cytosuite.folders.sides import side_by_side
+from cytosuite.folders.sides import CLIPPED, side_by_side, weighted_sum
 from cytosuite.folders.splits import OBJECTS
-from cytosuite.folders.sums import CLIPPED, weighted_sum
 from cytosuite.formats import write
 from cytosuite.formats.imagefiles import image_name
 

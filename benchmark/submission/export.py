@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from cytosuite.benchmark.engines.external import API_LABEL
+from cytosuite.benchmark.engines.images.blueprints import by_name, write_tarball
 from cytosuite.benchmark.engines.images.build import SOURCE_LABEL
-from cytosuite.benchmark.engines.images.context import by_name, write_tarball
 from cytosuite.benchmark.engines.images.daemon import Client, daemon_errors
 from cytosuite.benchmark.submission.profiles import RESERVED_GIB
 from cytosuite.benchmark.submission.rehearsal import rehearsed

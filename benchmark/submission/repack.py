@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from cytosuite.benchmark.engines.images.context import FILE_MODE, entry_of, gzipped
+from cytosuite.benchmark.engines.images.blueprints import FILE_MODE, entry_of, gzipped
 from cytosuite.errors import InputError
 from cytosuite.files import Entries, TextSeq, file_digest, parse_json
 

@@ -18,9 +18,9 @@ from cytosuite.contract.spacing import warned
 from cytosuite.contract.words import Overlap
 from cytosuite.errors import InputError, at, printable
 from cytosuite.files import IntDict, IntMap, TextDict, Texts, TextSeq, read_toml
-from cytosuite.folders.colours import read_grey
 from cytosuite.folders.conditions import cell_of
 from cytosuite.folders.outlines import Canvas, Pixels
+from cytosuite.folders.part import read_grey
 from cytosuite.folders.rois import is_rois, read_rois
 from cytosuite.folders.splits import ANY, expression, groups_of
 from cytosuite.formats import header, read

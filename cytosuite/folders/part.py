@@ -1,6 +1,7 @@
-"""The channel, frame and scene of an image file that holds several."""
+"""The channel, frame and scene of an image file that holds several; colours as grey values."""
 
 import logging
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -16,7 +17,6 @@ from cytosuite.contract.spacing import warned
 from cytosuite.errors import InputError, at, plain
 from cytosuite.errors.packages import install
 from cytosuite.files import FloatDict, Scalars, Texts, TextSeq, frozen
-from cytosuite.folders.colours import mean_colour
 from cytosuite.formats import channels, guarded, header, read
 from cytosuite.formats.imagefiles import PICTURE, format_of
 from cytosuite.formats.picture import COLOURS
@@ -31,12 +31,39 @@ from cytosuite.volume import (
     merged,
 )
 from cytosuite.volume.arrays import Array
-from cytosuite.volume.memory import check_room
+from cytosuite.volume.memory import check_room, room
+from cytosuite.volume.pieces import slabs
 
 SMALL = 2**24  # bytes: smaller files are read whole
 NNUNET = "imagestr"  # folder of nnU-Net with a file for each channel of an image
 EVERY = "all"  # channels, as one image; frames, each as one
 MODULES = {".czi": "bioio_czi", ".lif": "bioio_lif", ".nd2": "bioio_nd2"}
+
+
+def read_grey(path: Path, group: str = "", *, axes: str = "") -> Volume:
+    """Return the image in a file, of colours their mean; see `cytosuite.formats.read`."""
+    colours = read_colours(path, axes=axes)
+    return mean_colour(colours) if colours else read(path, axes=axes, group=group)
+
+
+def read_colours(path: Path, *, axes: str = "") -> list[Volume]:
+    """Return the colours of a colour image, of any other none."""
+    if tuple(channels(path)[: len(COLOURS)]) != COLOURS:
+        return []
+    return [read(path, {"C": number}, axes=axes) for number in range(len(COLOURS))]
+
+
+def mean_colour(colours: Sequence[Volume]) -> Volume:
+    """Return the mean of colours with a warning; of equal ones the first."""
+    first, *others = colours
+    arrays = [volume.array for volume in colours]
+    if all(np.array_equal(first.array, volume.array) for volume in others):
+        return first
+    mean = room(first.shape, np.float32)
+    for part in slabs(mean, *arrays):
+        np.mean([array[part] for array in arrays], axis=0, dtype=np.float32, out=mean[part])
+    line = f"colours averaged: {', '.join(COLOURS)}; --channel-index takes one"
+    return warned(replace(first, array=mean), line)
 
 
 @frozen

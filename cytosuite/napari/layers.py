@@ -20,10 +20,10 @@ from cytosuite.contract.tasks import IMAGE, LABELS, TASKS
 from cytosuite.contract.tracks import Track
 from cytosuite.errors import InputError
 from cytosuite.files import Json, atomic, need_folder, read_json
-from cytosuite.folders.colours import read_colours
 from cytosuite.folders.entries import case_name, key_of, readable
 from cytosuite.folders.index import PLAIN, SOCKETS, index
 from cytosuite.folders.layouts import MASKS
+from cytosuite.folders.part import read_colours
 from cytosuite.formats import channels, read, write
 from cytosuite.formats.imagefiles import LABEL, image_name
 from cytosuite.volume import SPATIAL, UM_PER, Volume

@@ -22,8 +22,7 @@ from cytosuite.metrics.labels.overlap import overlap
 from cytosuite.segmentation.defects import upright
 from cytosuite.segmentation.outline import KEY, PREFIX
 from cytosuite.segmentation.outline.features import COLUMNS, look, measure
-from cytosuite.segmentation.outline.redraw import redraw
-from cytosuite.segmentation.outline.trees import Trees
+from cytosuite.segmentation.outline.redraw import Trees, redraw
 from cytosuite.training.heldout import HeldOut, program
 from cytosuite.training.progress import listed
 from cytosuite.training.publish import rounded, title

@@ -17,9 +17,9 @@ from cytosuite.contract.manifest import (
 )
 from cytosuite.errors import InputError
 from cytosuite.files import Entries, FloatTuple, Json, Texts
-from cytosuite.folders.colours import read_grey
 from cytosuite.folders.index import FolderIndex, index
 from cytosuite.folders.masks import Source, read_labels
+from cytosuite.folders.part import read_grey
 from cytosuite.folders.splits import Splits
 from cytosuite.formats.hdf5 import LABELS_FIRST
 from cytosuite.formats.lists import list_of

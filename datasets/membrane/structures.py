@@ -13,8 +13,7 @@ from cytosuite.datasets.membrane.parameters import Drawn, Parameters
 from cytosuite.datasets.physics.harmonics import Globe
 from cytosuite.datasets.physics.labels import tidy
 from cytosuite.datasets.physics.packing import MOST, count_for, pack
-from cytosuite.datasets.physics.region import Region
-from cytosuite.datasets.physics.tissue import ellipsoid, fill, irregular
+from cytosuite.datasets.physics.tissue import Region, ellipsoid, fill, irregular
 from cytosuite.errors import InputError
 from cytosuite.volume.arrays import Bools, Doubles, Image, Reals, Rng
 from cytosuite.volume.objects import label_at

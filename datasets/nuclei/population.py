@@ -14,8 +14,8 @@ from cytosuite.datasets.physics.harmonics import Globe, draw_stars
 from cytosuite.datasets.physics.harmonics_model import read_model
 from cytosuite.datasets.physics.labels import tidy
 from cytosuite.datasets.physics.packing import pack
-from cytosuite.datasets.physics.region import Region
 from cytosuite.datasets.physics.shapes import about_axis, random_rotations, turns
+from cytosuite.datasets.physics.tissue import Region
 from cytosuite.datasets.ranges import draw, draw_whole
 from cytosuite.errors import InputError
 from cytosuite.volume import memory

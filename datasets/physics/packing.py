@@ -14,8 +14,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from cytosuite.bodies.harmonics import fibonacci_sphere
-from cytosuite.datasets.physics.region import Region
-from cytosuite.datasets.physics.tissue import ellipsoid
+from cytosuite.datasets.physics.tissue import Region, ellipsoid
 from cytosuite.errors import InputError
 from cytosuite.volume.arrays import Bools, DoublePair, Doubles, Indices, Rng
 

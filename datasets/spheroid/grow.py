@@ -15,8 +15,8 @@ from cytosuite.datasets.physics import debris, shapes, tissue
 from cytosuite.datasets.physics.bodies import Mixture, volumes_um3
 from cytosuite.datasets.physics.labels import voxel_values
 from cytosuite.datasets.physics.packing import ROUNDS, count_for, pack, press, scatter, subcultures
-from cytosuite.datasets.physics.region import Region
 from cytosuite.datasets.physics.shapes import Nuclei, align
+from cytosuite.datasets.physics.tissue import Region
 from cytosuite.datasets.ranges import draw_whole
 from cytosuite.datasets.spheroid.given import GivenCells
 from cytosuite.datasets.spheroid.parameters import Drawn, Parameters, of_kind

@@ -12,8 +12,8 @@ from cytosuite.datasets.phantoms.stored import StoredNuclei
 from cytosuite.datasets.physics import tissue
 from cytosuite.datasets.physics.bodies import Mixture, pressed, volumes_um3
 from cytosuite.datasets.physics.debris import Blobs
-from cytosuite.datasets.physics.region import Region
 from cytosuite.datasets.physics.shapes import Nuclei
+from cytosuite.datasets.physics.tissue import Region
 from cytosuite.datasets.spheroid.given import GivenCells
 from cytosuite.datasets.spheroid.parameters import Drawn, Parameters, spheroid_semi_axes
 from cytosuite.datasets.spheroid.sections import Tissue

@@ -15,7 +15,7 @@ from cytosuite.benchmark.commands.external import take_in
 from cytosuite.benchmark.commands.options.benchmark import BenchmarkOptions
 from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.engines.external import ExternalImage, SocketMapping, write_external_case
-from cytosuite.benchmark.engines.images.context import pack
+from cytosuite.benchmark.engines.images.blueprints import pack
 from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.benchmark.runs.validate import check
 from cytosuite.contract.interface import write_case

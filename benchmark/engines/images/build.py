@@ -16,13 +16,15 @@ from cytosuite.benchmark.engines.images.blueprints import (
     BASE_FILE,
     PACKAGES_FILE,
     Blueprint,
+    Files,
     Layer,
     algorithm_blueprint,
     base_layer,
+    by_name,
     first_image,
     foreign_images,
+    pack,
 )
-from cytosuite.benchmark.engines.images.context import Files, by_name, pack
 from cytosuite.benchmark.engines.images.daemon import Client, daemon_errors, find_image
 from cytosuite.contract.words import Say
 from cytosuite.errors import InputError, plain

@@ -9,7 +9,7 @@ from pathlib import Path
 from tarfile import BLOCKSIZE, DIRTYPE, GNU_FORMAT, REGTYPE, SYMTYPE, TarInfo
 from typing import Any, Literal, NamedTuple
 
-from cytosuite.benchmark.engines.images.context import FILE_MODE, entry_of
+from cytosuite.benchmark.engines.images.blueprints import FILE_MODE, entry_of
 from cytosuite.benchmark.submission.checks.rules import SAVE
 from cytosuite.errors import plain
 from cytosuite.files import Entries, TextDict, frozen, parse_json

@@ -1,14 +1,21 @@
-"""Ground-truth tarball of a dataset, and the images that an organiser uploads."""
+"""Ground truth of a dataset, images that an organiser uploads, and the bundle of CodaBench, v2.
+
+https://docs.codabench.org/latest/Organizers/Benchmark_Creation/Yaml-Structure
+"""
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from cytosuite import __version__
-from cytosuite.benchmark.engines.images import blueprints, context
+from cytosuite.benchmark.catalog.packages import ROOMS
+from cytosuite.benchmark.catalog.places import need_checkout
+from cytosuite.benchmark.engines.images import blueprints
+from cytosuite.benchmark.engines.images.blueprints import evaluation_blueprint
 from cytosuite.benchmark.runs.data.dataset import Case, Dataset
+from cytosuite.benchmark.runs.data.preview import write_preview
 from cytosuite.benchmark.runs.store.documents import rendered
 from cytosuite.benchmark.scores import cases, platform, score
 from cytosuite.benchmark.submission.judging.evaluation import (
@@ -20,10 +27,11 @@ from cytosuite.benchmark.submission.judging.evaluation import (
     RealImage,
 )
 from cytosuite.contract.interface import TABLE, read_case
-from cytosuite.contract.tasks import LABELS, Task
+from cytosuite.contract.tasks import LABELS, TASKS, Task
 from cytosuite.errors import InputError
-from cytosuite.files import atomic, json_text, write_json
-from cytosuite.formats import header
+from cytosuite.files import atomic, json_text, read_json, work_folder, write_json
+from cytosuite.files.archive import write_zip
+from cytosuite.formats import header, read
 from cytosuite.metrics import Metrics, board_metrics
 from cytosuite.metrics.boards import BOARDS
 
@@ -32,6 +40,10 @@ LIST = "cases.json"
 IMAGE = blueprints.image_tag("evaluation")
 TEMPLATE = Path(__file__).with_name("steps.template")
 CLIENT = Path(__file__).with_name("grand_challenge.py")
+PROGRAM = "python3 -m cytosuite.benchmark.submission.judging.codabench /app/input /app/output"
+COMPETITION = Path(__file__).with_name("competition.template")  # its phase is open at once
+OVERVIEW = COMPETITION.with_name("overview.template")
+TERMS = "To be written by the organisers.\n"
 
 
 class GroundTruth(NamedTuple):
@@ -42,7 +54,7 @@ class GroundTruth(NamedTuple):
 
     def write(self, path: Path) -> None:
         """Write the files as a tarball."""
-        context.write_tarball(path, self.files)
+        blueprints.write_tarball(path, self.files)
 
 
 def ground_truth(dataset: Dataset, task: Task) -> GroundTruth:
@@ -160,3 +172,35 @@ def steps(evaluation: Evaluation, task: Task, tarball: str, inputs: str) -> str:
     return rendered(
         TEMPLATE, image=IMAGE, evaluation=evaluation, task=task, inputs=inputs, tarball=tarball
     )
+
+
+def write_bundle(truth: GroundTruth, inputs: Path, image: str, path: Path) -> None:
+    """Write a bundle: a container of the image scores its submissions; needs a checkout."""
+    evaluation = truth.evaluation
+    with work_folder(path.parent) as folder:
+        first = inputs / next(iter(read_json(inputs / LIST)[0].values()))
+        write_preview(folder, evaluation.cases[0].name, {"": read(first)}, None, {})
+        files = [file for file in inputs.rglob("*") if file.is_file()]
+        parts: Mapping[str, Contents] = {
+            "inputs.zip": {file.relative_to(inputs).as_posix(): file for file in files},
+            "program.zip": _program(need_checkout("a scoring program")),
+            "reference.zip": truth.files,
+        }
+        facts = {"evaluation": evaluation, "task": TASKS[evaluation.task], "image": image}
+        contents: Contents = {
+            "competition.yaml": rendered(COMPETITION, **facts).encode(),  # JSON is YAML too
+            "logo.png": folder / "preview.png",
+            "overview.md": rendered(OVERVIEW, **facts).encode(),
+            "terms.md": TERMS.encode(),
+        }
+        zips = {name: write_zip(folder / name, part) for name, part in parts.items()}
+        write_zip(path, {**contents, **zips})
+
+
+def _program(root: Path) -> Contents:
+    """Return the scoring program: its command, and the package as one folder without links."""
+    files = {}
+    for file in evaluation_blueprint(root).files:
+        place = file.relative_to(root)
+        files[(Path("cytosuite") / place if place.parts[0] in ROOMS else place).as_posix()] = file
+    return files | {"metadata.yaml": json.dumps({"command": PROGRAM}).encode()}

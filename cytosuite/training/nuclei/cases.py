@@ -15,9 +15,9 @@ from cytosuite.contract.metadata import channel_of
 from cytosuite.contract.tasks import LABELS
 from cytosuite.errors import InputError
 from cytosuite.files import Entries, IntTriple, frozen, read_json
-from cytosuite.folders.colours import read_grey
 from cytosuite.folders.index import RECORD, Item
 from cytosuite.folders.masks import Source
+from cytosuite.folders.part import read_grey
 from cytosuite.formats import read
 from cytosuite.networks.grid import PIXELS
 from cytosuite.networks.normalise import QUIETEST, background_of, normalise

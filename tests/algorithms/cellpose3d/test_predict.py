@@ -11,7 +11,7 @@ from cytosuite.algorithms.cellpose3d import predict as module
 from cytosuite.algorithms.cellpose3d.network import Network, build, load
 from cytosuite.algorithms.cellpose3d.predict import predict
 from cytosuite.networks.tiling import plan
-from cytosuite.segmentation.outline.trees import Trees
+from cytosuite.segmentation.outline.redraw import Trees
 from cytosuite.volume import Volume, memory
 from cytosuite.volume.pieces import converted
 

@@ -8,7 +8,7 @@ from safetensors.numpy import save_file
 from cytosuite.algorithms.watershed.predict import predict
 from cytosuite.contract.progress import shown
 from cytosuite.files import read_json
-from cytosuite.segmentation.outline.trees import Trees
+from cytosuite.segmentation.outline.redraw import Trees
 from cytosuite.volume import Volume
 
 SPACING = (2.0, 1.0, 1.0)

@@ -12,7 +12,7 @@ from rich.console import Console
 from cytosuite.benchmark.commands.external import take_in
 from cytosuite.benchmark.commands.options.benchmark import BenchmarkOptions
 from cytosuite.benchmark.engines.docker import DockerEngine
-from cytosuite.benchmark.engines.images.context import by_name, pack
+from cytosuite.benchmark.engines.images.blueprints import by_name, pack
 from cytosuite.benchmark.engines.outcome import Limits, StartError
 from cytosuite.contract.interface import write_case
 from cytosuite.contract.tasks import TASKS

@@ -11,9 +11,12 @@ from house import printed, ran
 
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.engines.docker import DockerEngine
-from cytosuite.benchmark.engines.images.blueprints import evaluation_blueprint
+from cytosuite.benchmark.engines.images.blueprints import (
+    by_name,
+    evaluation_blueprint,
+    write_tarball,
+)
 from cytosuite.benchmark.engines.images.build import Builder
-from cytosuite.benchmark.engines.images.context import by_name, write_tarball
 from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.benchmark.submission.rehearsal import INSTALL, PROGRAM, launch
 from cytosuite.files import read_json, visible_files, write_json, write_text

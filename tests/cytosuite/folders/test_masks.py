@@ -15,8 +15,7 @@ from cytosuite.folders.masks import (
     read_rules,
     sentence,
 )
-from cytosuite.folders.sides import side_by_side
-from cytosuite.folders.sums import CLIPPED, weighted_sum
+from cytosuite.folders.sides import CLIPPED, side_by_side, weighted_sum
 from cytosuite.formats import write
 from cytosuite.volume import Volume
 

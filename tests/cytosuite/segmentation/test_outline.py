@@ -8,8 +8,7 @@ from scipy import ndimage
 from cytosuite.segmentation.outline import looseness_of
 from cytosuite.segmentation.outline import redraw as module
 from cytosuite.segmentation.outline.features import COLUMNS, Common, look, measure
-from cytosuite.segmentation.outline.redraw import redraw
-from cytosuite.segmentation.outline.trees import Trees
+from cytosuite.segmentation.outline.redraw import Trees, redraw
 
 SPACING = (2.0, 1.0, 1.0)
 # One question: whether the smoothed value is above half of the image's threshold.

@@ -10,7 +10,7 @@ from rasters import discs
 from safetensors.numpy import load_file
 
 from cytosuite.contract.manifest import read_card
-from cytosuite.segmentation.outline.trees import Trees
+from cytosuite.segmentation.outline.redraw import Trees
 from cytosuite.training.command import main
 from cytosuite.training.outline import Growth, grow, twins
 

@@ -6,8 +6,7 @@ from mistakes import refused
 from rasters import places_of
 
 from cytosuite.bodies.grid import Grid
-from cytosuite.datasets.physics.region import Region
-from cytosuite.datasets.physics.tissue import ellipsoid
+from cytosuite.datasets.physics.tissue import Region, ellipsoid
 
 BOX = Grid((30, 44, 52), (2.0, 1.3, 1.1), (-25.0, -10.0, 0.0))
 

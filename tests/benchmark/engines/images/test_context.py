@@ -3,7 +3,7 @@ import tarfile
 
 import pytest
 
-from cytosuite.benchmark.engines.images.context import by_name, pack
+from cytosuite.benchmark.engines.images.blueprints import by_name, pack
 from cytosuite.files import visible_files, write_text
 
 

@@ -15,9 +15,13 @@ from cytosuite.benchmark.engines.images.blueprints import evaluation_blueprint
 from cytosuite.benchmark.scores.score import score
 from cytosuite.benchmark.submission.judging import codabench
 from cytosuite.benchmark.submission.judging.codabench import answers_in
-from cytosuite.benchmark.submission.judging.competition import PROGRAM, write_bundle
 from cytosuite.benchmark.submission.judging.evaluation import read_evaluation
-from cytosuite.benchmark.submission.judging.ground_truth import ground_truth, write_inputs
+from cytosuite.benchmark.submission.judging.ground_truth import (
+    PROGRAM,
+    ground_truth,
+    write_bundle,
+    write_inputs,
+)
 from cytosuite.contract.tasks import TASKS
 from cytosuite.files import read_json
 
