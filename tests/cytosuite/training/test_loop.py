@@ -153,6 +153,7 @@ def test_training_goes_on_from_a_parent(toy, settings):
 
 def test_the_card_describes_its_own_training(toy, settings, data, monkeypatch):
     monkeypatch.setattr(publish, "user", lambda: "A. Somebody")
+    (data["simulated"][0] / "cases").mkdir()  # as of a run: nobody alters them
     write_json(
         data["simulated"][0] / "dataset.json",
         {"name": "spheroid", "size": "mini", "seed": 0, "fingerprint": "f"},
