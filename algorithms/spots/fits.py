@@ -1,4 +1,4 @@
-"""Parameters of the detector of spots; fits of all spots, each to what the others leave."""
+"""Parameters of the detector of spots; fits of all spots, each without the light of the others."""
 
 from collections.abc import Sequence
 

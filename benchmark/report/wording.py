@@ -12,7 +12,7 @@ from cytosuite.metrics import AnyMetric
 
 # Signs of formulas for those that docstrings have.
 SIGNS = {"A n B": "A ∩ B", " * ": " · ", ">=": "≥", "<=": "≤"}
-LARGE = 1e6  # shown with three digits, as an answer in another unit: it takes none from the others
+LARGE = 1e6  # from here on three digits are shown, and the other values keep their decimals
 
 
 def known(value: float | None) -> TypeGuard[float]:

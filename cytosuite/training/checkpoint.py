@@ -105,7 +105,8 @@ def restore(state: State, path: Path, made_from: Origin) -> None:
 def _fingerprint(source: Path, root: Path | None) -> str:
     """Return the fingerprint of a dataset, or a digest of the files in a folder or a list.
 
-    Files of a folder that `simulate --out` wrote may be others by now; of nnU-Net is the card.
+    A dataset of a run has `cases/`, which nobody alters. Images in a folder of `simulate --out`
+    may have changed since; nnU-Net's card has the same name.
     """
     facts = source / "dataset.json"
     card = read_json(facts) if facts.is_file() and (source / CASES).is_dir() else {}

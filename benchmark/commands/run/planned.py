@@ -1,4 +1,4 @@
-"""A run as planned: what it writes before it begins, how it is repeated; its last lines, kept."""
+"""The files of a run before it begins, the command that repeats it, and its last lines."""
 
 import os
 import platform

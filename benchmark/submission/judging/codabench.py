@@ -29,7 +29,7 @@ HEAD = "<!doctype html><meta charset=utf-8>\n"
 def answers_in(folder: Path, evaluation: Evaluation) -> dict[str, AnsweredCase]:
     """Return the files that a participant handed in, by case; links and pipes are left out.
 
-    Of files larger than an image of so many voxels needs there is the word alone: no copy is made.
+    A file larger than its image allows refuses the case by its status, and is not copied.
     """
     answers: dict[str, AnsweredCase] = {}
     for socket in TASKS[evaluation.task].outputs:

@@ -104,7 +104,7 @@ class TrainingCase:
     centres: Longs  # (N, 3) voxel near the middle of each label
     simulated: bool  # a camera must still be applied
     spacing: Lengths  # µm per voxel, z y x
-    has_size: bool  # whether the file gives it, or it is that of pixels
+    has_size: bool  # False where 1 µm is assumed; planes are counted in pixels
     diameters_um: Doubles  # (N,) of a circle as large as the label's largest slice
     coefficients: Floats | None = None  # (N + 1, C) µm, shapes by label, where they are learned
 
