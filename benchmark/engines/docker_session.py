@@ -119,9 +119,9 @@ class DockerSession:
     def _run(self, log: Path, shown: Shown) -> Outcome:
         """Run the case in the exchange folder."""
         begin = time.perf_counter()
-        serving = self._box is not None
         kills = self._box.kills() if self._box is not None else 0
-        look = self._asked() if serving else None
+        look = self._asked() if self._box is not None else None
+        serving = look is not None
         box = self._box or self._enter("exec")
         if not serving:
             self.startup_seconds = time.perf_counter() - begin
@@ -152,25 +152,27 @@ class DockerSession:
         status, message = exceeded or ending(code, line)
         return Outcome(status, seconds, peak.value, code, message, use())
 
-    def _asked(self) -> Look:
-        """Give the case to the server, to a new one if it has ended since its last answer."""
+    def _asked(self) -> Look | None:
+        """Give the case to the server, to a new one if it has ended; None if that cannot freeze."""
         assert self._box is not None
         try:
-            self._box.container.unpause()
+            self._box.thaw()
             return self._box.ask(INVOKE)
         except APIError:
             if self._box.exit_code() is None:
                 raise
         self.stop()
         self.start()
-        self._box.container.unpause()
+        if self._box is None:
+            return None
+        self._box.thaw()
         return self._box.ask(INVOKE)
 
     def _freeze(self) -> None:
         """Freeze the container, so that nothing changes in its folders; else remove it."""
         if self._box is not None:
             try:
-                self._box.container.pause()
+                self._box.freeze()
             except APIError:  # a daemon that cannot, or the container has ended
                 self.stop()
 

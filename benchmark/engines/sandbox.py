@@ -24,6 +24,7 @@ from cytosuite.files.working import is_orphan
 
 QUICK_S, SLOW_S, QUICK_FOR_S = 0.02, 0.1, 2.0
 LATE_S = 5.0  # for the events of a daemon
+PAUSED = "is paused"
 PYTHON = ("python3", "-I", "-S", "-c")
 PAUSE = "import signal; signal.pause()"
 LAST_LINES = 20  # of a log in which a progress is looked for
@@ -92,18 +93,31 @@ class Sandbox:
 
         return _code
 
+    def freeze(self) -> None:
+        """Let all its processes stand still."""
+        self._late(self.container.pause, "is already paused")
+
+    def thaw(self) -> None:
+        """Let its processes go on."""
+        self._late(self.container.unpause, "is not paused")
+
     def _begin(self, command: TextSeq) -> tuple[str, Any]:
         """Start a program inside the container and return its name and connection."""
-        # Docker may learn late of an earlier pause, and takes the container for a frozen one.
+        request = self._late(lambda: self.client.api.exec_create(self.voice, command)["Id"], PAUSED)
+        # Attached but never read: podman does not report the end of a detached program, and
+        # reading would exceed the connection's time limit when an algorithm prints nothing.
+        start = self.client.api.exec_start
+        return request, self._late(lambda: start(request, socket=True), PAUSED)
+
+    def _late(self, ask: Callable[[], Any], refusal: str) -> Any:  # noqa: ANN401
+        """Ask a daemon again, which may learn late of earlier pauses and of their ends."""
         deadline = time.monotonic() + LATE_S
         while True:
             try:
-                request = self.client.api.exec_create(self.voice, command)["Id"]
-                # Attached but never read: podman does not report the end of a detached program, and
-                # reading would exceed the connection's time limit when an algorithm prints nothing.
-                return request, self.client.api.exec_start(request, socket=True)
+                return ask()
             except APIError as error:
-                if "is paused" not in str(error) or time.monotonic() > deadline:
+                is_late = refusal in str(error) and time.monotonic() < deadline
+                if not is_late or self.exit_code() is not None:
                     raise
             time.sleep(QUICK_S)
 

@@ -69,6 +69,6 @@ def test_a_server_that_dies_between_cases_is_started_again(start, tmp_path):
             case = played(session, tmp_path / name, "open('/output/result', 'w').write('x')")
             assert case.outcome.status == "ok", case.outcome
             # From outside: a thread of its own would sleep on while the container stands still.
-            session._box.container.unpause()
+            session._box.thaw()
             session._box.container.kill()
             session._box.container.wait()

@@ -236,7 +236,7 @@ def test_a_server_that_ends_gets_a_new_container_and_voice(take, image, case, tm
     engine, external = take(image("perl"))
     with engine.session(external.name, tmp_path / "s", LIMITS, "invoke") as session:
         first = session.inner._box.voice
-        session.inner._box.container.unpause()
+        session.inner._box.thaw()
         session.inner._box.container.kill()
         output = tmp_path / "out"
         output.mkdir()
