@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cytosuite.files import TextDict, Texts
-from cytosuite.volume.arrays import Bools, Doubles
+from cytosuite.volume.arrays import Bools, Doubles, Indices
 
 _FEWEST = 20  # spots to fit a mixture to
 _SIDE = 3  # least number of spots on a side of its valley, or above a gap: fewer may be dirt
@@ -98,7 +98,7 @@ def _divisions(x: Doubles) -> Iterator[float]:
                 yield float(at[place])
 
 
-def _mixture(at: Doubles, count: Doubles, number: int) -> tuple[Doubles, float]:
+def _mixture(at: Doubles, count: Indices, number: int) -> tuple[Doubles, float]:
     """Return the density (M,) of normals fitted to counts (M,) by EM, and its BIC."""
     total = count.sum()
     ranks = np.linspace(0.05, 0.95, number) if number > 1 else [0.5]

@@ -42,7 +42,7 @@ def _labels(model: Model, volume: Volume, _: Sizes) -> Volume:
             labels: Labels = segment_blocks(seen, spacing, parameters, planned)
         else:
             nuclei = segment(seen, spacing, parameters)
-            labels = nuclei.astype(label_type(nuclei.max(initial=0)))
+            labels = nuclei.astype(label_type(int(nuclei.max(initial=0))))
         if times > 1:
             high, wide = image.shape
             labels = labels.repeat(times, 0).repeat(times, 1)[:high, :wide]

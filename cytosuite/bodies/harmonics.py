@@ -22,6 +22,7 @@ from cytosuite.volume.arrays import (
     Integers,
     Lengths,
     Longs,
+    Reals,
 )
 from cytosuite.volume.objects import objects_in
 
@@ -135,7 +136,7 @@ def fit(labels: Integers, spacing: Lengths, order: int, smoothing: float) -> Fit
     for number, box, inside in objects_in(labels):
         mask = np.pad(inside, 1)
         points = np.argwhere(mask) * spacing
-        centre: Doubles = points.mean(axis=0)
+        centre: Reals = points.mean(axis=0)
         if not mask[tuple(np.rint(centre / spacing).astype(int))]:  # the voxel nearest to it
             centre = points[((points - centre) ** 2).sum(axis=1).argmin()]
         ids.append(number)
@@ -148,7 +149,7 @@ def fit(labels: Integers, spacing: Lengths, order: int, smoothing: float) -> Fit
     )
 
 
-def radii(mask: Bools, spacing: Lengths, centre: Doubles, directions: Doubles) -> Doubles:
+def radii(mask: Bools, spacing: Lengths, centre: Reals, directions: Doubles) -> Doubles:
     """Return µm (n,) within an object from a centre along directions (d, n); its faces are empty.
 
     Voxels count linearly between their middles: borders lie between voxels. Beyond a gap an object

@@ -118,7 +118,10 @@ def opened(path: Path) -> Iterator[Stored]:
         if compressed:
             yield Stored(head, metadata, origin, partial(_parts, fields, head, dtype))
             return
-        mapped = partial(np.memmap, stream, dtype, "r", fields.start, head.shape)
+
+        def mapped() -> Array:
+            return np.memmap(stream, dtype, "r", fields.start, head.shape)
+
         native = mapped if dtype.isnative else None
         yield Stored(head, metadata, origin, lambda n: copies(mapped(), n), native)
 

@@ -78,7 +78,7 @@ def blur_rows(taps: Doubles, image: Floats) -> None:
 
 
 @compiled("void(boolean[:, ::1], float32, boolean, float32[:, ::1], int32[:, ::1])")
-def away_in_rows(mask: Bools, step: float, labelled: bool, out: Floats, owner: Labels) -> None:
+def away_in_rows(mask: Bools, step: np.float32, labelled: bool, out: Floats, owner: Labels) -> None:
     """Write the squared distance to the nearest voxel outside of a mask (N, M) in its row.
 
     If `labelled`, voxels of the mask get the label of that voxel as their owner.
@@ -101,7 +101,7 @@ def away_in_rows(mask: Bools, step: float, labelled: bool, out: Floats, owner: L
 
 @compiled("void(float32, boolean, float32[:, :, ::1], int32[:, :, ::1], int64, int64)")
 def away(
-    square: float, labelled: bool, image: Floats, owner: Labels, first: int, stop: int
+    square: np.float32, labelled: bool, image: Floats, owner: Labels, first: int, stop: int
 ) -> None:
     """Give the columns `first` to `stop` of squared distances (K, N, M) those along N as well.
 

@@ -211,13 +211,13 @@ def wide_steps(sigma_um: float, spacing: Spacing, elongation: float) -> list[int
 def reduced(image: Floats, wanted: Sizes) -> tuple[Floats, list[int]]:
     """Return the means of blocks of an image, cut at the end, and the blocks' sides."""
     block = [min(size, want) for size, want in zip(image.shape, wanted, strict=True)]
-    small = image
+    small: Array = image
     for axis, length in enumerate(block):
         if length > 1:
             starts = np.arange(0, image.shape[axis], length)
             counts: Array = np.diff(np.append(starts, image.shape[axis])).astype(np.float32)
             sums: Array = np.add.reduceat(small, starts, axis=axis)
-            small = sums / np.expand_dims(counts, [i for i in range(image.ndim) if i != axis])
+            small = sums / np.expand_dims(counts, tuple(range(1, image.ndim - axis)))
     return small, block
 
 

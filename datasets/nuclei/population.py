@@ -61,7 +61,7 @@ class SurfaceLayer(Region):
     @property
     def depth_um(self) -> float:
         """Radius in µm of the largest ball that fits inside, about."""
-        return float(min(-self.distance.min(), self.thickness_um / 2))
+        return min(-float(self.distance.min()), self.thickness_um / 2)
 
     def distance_at(self, points_um: Doubles) -> Doubles:
         """Return the distance (n,) from the layer at points (n, 3) in µm."""

@@ -113,7 +113,7 @@ def cell_count_correlation(cells: CellPoints) -> float:
         for counts in (cells.truth, cells.prediction)
     ]
     scale = float(np.sqrt((sides[0] ** 2).sum() * (sides[1] ** 2).sum()))
-    return ratio((sides[0] * sides[1]).sum(), scale)
+    return ratio(float((sides[0] * sides[1]).sum()), scale)
 
 
 @of_cells(
