@@ -150,7 +150,7 @@ def _flavour(volume: Volume) -> Json:
         "unit": "um",
     }
     text = json.dumps({**ours, "shape": shape})
-    physical: Json = {}
+    physical: Json = {"Creator": "cytosuite"}  # else tifffile with its version: bytes repeat
     for axis, size in () if volume.spacing_is_assumed else volume.steps.items():
         physical |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": "µm"}
 

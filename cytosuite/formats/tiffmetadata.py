@@ -75,7 +75,7 @@ def ome_xml(
     named = str(metadata.get("channels" if channels > 1 else "channel", ""))
     if not parts and not mapped and (channels == 1 or not named):
         return b""
-    document = tifffile.OmeXml(UUID=name())
+    document = tifffile.OmeXml(UUID=name(), **image)
     each = {key: [value] * channels for key, value in parts.get("Channel", {}).items()}
     names = named.split(", ", channels - 1)
     if named and len(names) == channels:

@@ -66,6 +66,12 @@ KINDS += product([".mha", ".h5", ".ome.zarr", ".ozx"], ALL, SHAPES[:1])
 KINDS += product([".mha", ".h5", ".ome.zarr", ".ozx"], ALL[:1], SHAPES[1:])
 
 
+@pytest.mark.parametrize("words", [{}, FACTS], ids=["plain", "of a microscope"])
+def test_bytes_are_those_of_any_version_of_the_library(tmp_path, words):
+    write(tmp_path / "a.tif", _volume("int16", **words))
+    assert tifffile.__version__.encode() not in (tmp_path / "a.tif").read_bytes()
+
+
 @pytest.mark.parametrize("suffix, dtype, shape", KINDS)
 def test_all_is_read_back(tmp_path, suffix, dtype, shape):
     volume = _volume(dtype, shape=shape)
