@@ -4,6 +4,7 @@ Nothing in a file of weights is run.
 """
 
 import sys
+import warnings
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -121,12 +122,12 @@ def state(path: Path, keys: TextSeq, prefixes: TextSeq) -> dict[str, Tensor]:
 def opened(path: Path) -> Entries:
     """Return the mapping that a file of weights holds; InputError for code or anything else."""
     try:
-        with open_regular(path) as stream:
+        with open_regular(path) as stream, warnings.catch_warnings(action="ignore"):
             if path.suffix == SAFE:
                 return load_file(path)
             if is_zipfile(stream):
                 ZipReader(path, stream, MEMBERS)  # refuses members that would fill the memory
-        content = torch.load(path, map_location="cpu", weights_only=True)
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError:
         raise InputError(
             f"{path}: holds Python objects, which could run code, not weights alone; save them by "

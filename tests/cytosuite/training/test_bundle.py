@@ -7,6 +7,7 @@ The official schema of the metadata is a file to be downloaded, and tests are of
 import subprocess
 import sys
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
 
 import monai
@@ -133,7 +134,7 @@ def test_metadata_are_those_of_the_card(bundle, algorithm):
     assert metadata["description"].startswith(card.description)
     assert metadata["eval_metrics"] == card.scores
     assert f"channel {card.describes['channel']}" in metadata["intended_use"]
-    assert metadata["pytorch_version"] == torch.__version__
+    assert metadata["pytorch_version"] == version("torch")
     digests = card.trained.get("data", {"dataset": [card.trained.get("dataset")]})
     assert all(digest in metadata["data_source"] for group in digests.values() for digest in group)
     assert all(text.startswith("https://doi.org/10.") for text in metadata["references"])
