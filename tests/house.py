@@ -354,8 +354,9 @@ def _algorithm(folder, name):
     task, source = PREDICT[name]
     home = folder / "algorithms" / name
     home.mkdir()
-    needs = NEEDS.get(name, "[]")
-    (home / "algorithm.toml").write_text(ALGORITHM.format(name=name, task=task, needs=needs))
+    (home / "algorithm.toml").write_text(
+        ALGORITHM.format(name=name, task=task, needs=NEEDS.get(name, "[]"))
+    )
     (home / "predict.py").write_text(HEAD + source)
     (home / "__init__.py").write_text('"""A toy."""\n')
     card = FACTS | {"name": "plain", "algorithm": name, "task": task}

@@ -144,8 +144,9 @@ def moves(monkeypatch, state):
 def trained(training, settings, folder, **options):
     """Return the card of a training by a folder of images; its files lie beside the folder."""
     card = folder.with_name("weights") / "mine.json"
-    work = folder.with_name("work")
-    return train(training, settings, {"images": [folder]}, card, work=work, **options)
+    return train(
+        training, settings, {"images": [folder]}, card, work=folder.with_name("work"), **options
+    )
 
 
 def merged(base, changes):

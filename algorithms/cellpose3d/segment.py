@@ -118,8 +118,9 @@ def segment(
         if parameters.own_weight > 0:
             # A bright object is cut higher, a dim one lower than the rest.
             weight = parameters.own_weight
-            factor = parameters.own_factor
-            excess = above(signal, own_level(raw, signal, level, factor=factor, weight=weight))
+            excess = above(
+                signal, own_level(raw, signal, level, factor=parameters.own_factor, weight=weight)
+            )
             raw = fill_holes(largest_pieces(np.where(excess > 0, raw, 0).astype(np.uint32)))
             np.minimum(margin, excess, out=margin)
         contrast = signal / np.float32(whole.threshold or 1.0)

@@ -115,8 +115,7 @@ def rehearse_command(options: RehearseOptions, console: Console) -> int:
         recursive=options.recursive,
         data_root=options.data_root,
     )
-    data_recipe = recipe(request)
-    dataset = make(data_recipe, data, options, engine, console)
+    dataset = make(recipe(request), data, options, engine, console)
     limits = profile.limits(os.cpu_count() or 1, options.timeout)
     if options.memory:
         limits = replace(limits, memory_gib=options.memory)

@@ -172,8 +172,9 @@ def phantoms_command(options: PhantomsOptions, console: Console) -> None:
     if options.outline is not None:
         from cytosuite.datasets.phantoms.build import SMOOTH_UM, outline_to
 
-        wide = options.smooth or SMOOTH_UM
-        paths = outline_to(options.out, options.outline, spacing_um=voxel, smooth_um=wide)
+        paths = outline_to(
+            options.out, options.outline, spacing_um=voxel, smooth_um=options.smooth or SMOOTH_UM
+        )
         say(console, *(f"written: {path}" for path in paths))
         return
     if options.drawn is not None:

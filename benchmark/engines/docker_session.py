@@ -119,8 +119,9 @@ class DockerSession:
     def _run(self, log: Path, shown: Shown) -> Outcome:
         """Run the case in the exchange folder."""
         begin = time.perf_counter()
-        kills = self._box.kills() if self._box is not None else 0
-        look = self._asked() if self._box is not None else None
+        kills, look = 0, None
+        if self._box is not None:
+            kills, look = self._box.kills(), self._asked(self._box)
         serving = look is not None
         box = self._box or self._enter("exec")
         if not serving:
@@ -152,14 +153,13 @@ class DockerSession:
         status, message = exceeded or ending(code, line)
         return Outcome(status, seconds, peak.value, code, message, use())
 
-    def _asked(self) -> Look | None:
+    def _asked(self, box: Sandbox) -> Look | None:
         """Give the case to the server, to a new one if it has ended; None if that cannot freeze."""
-        assert self._box is not None
         try:
-            self._box.thaw()
-            return self._box.ask(INVOKE)
+            box.thaw()
+            return box.ask(INVOKE)
         except APIError:
-            if self._box.exit_code() is None:
+            if box.exit_code() is None:
                 raise
         self.stop()
         self.start()

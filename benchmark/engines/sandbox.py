@@ -75,9 +75,12 @@ class Sandbox:
 
     def ask(self, line: str, patience_s: float = 0.0, timeout_s: float = 0.0) -> Look:
         """Send a request from within or from the `speaker`; return a function for its answer."""
-        request, stream = self._begin(
-            [*PYTHON, inspect.getsource(http), line, str(patience_s), str(timeout_s)]
-        )
+        command = [*PYTHON, inspect.getsource(http), line, str(patience_s), str(timeout_s)]
+        create, start = self.client.api.exec_create, self.client.api.exec_start
+        request = self._late(lambda: create(self.voice, command), PAUSED)["Id"]
+        # Attached but never read: podman does not report the end of a detached program, and
+        # reading would exceed the connection's time limit when an algorithm prints nothing.
+        stream = self._late(lambda: start(request, socket=True), PAUSED)
         # The HTTP answer holds the connection; a second call of `close` does nothing.
         connection = getattr(stream, "_response", stream)
         self.open.append(connection)
@@ -100,14 +103,6 @@ class Sandbox:
     def thaw(self) -> None:
         """Let its processes go on."""
         self._late(self.container.unpause, "is not paused")
-
-    def _begin(self, command: TextSeq) -> tuple[str, Any]:
-        """Start a program inside the container and return its name and connection."""
-        request = self._late(lambda: self.client.api.exec_create(self.voice, command)["Id"], PAUSED)
-        # Attached but never read: podman does not report the end of a detached program, and
-        # reading would exceed the connection's time limit when an algorithm prints nothing.
-        start = self.client.api.exec_start
-        return request, self._late(lambda: start(request, socket=True), PAUSED)
 
     def _late(self, ask: Callable[[], Any], refusal: str) -> Any:  # noqa: ANN401
         """Ask a daemon again, which may learn late of earlier pauses and of their ends."""

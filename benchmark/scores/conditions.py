@@ -188,8 +188,9 @@ def roundest(low: float, high: float) -> float:
             if step == 0:  # below the smallest number
                 return high
             first = math.floor(low / step) + 1
-            last = math.floor(high / step)
-            multiple = float(f"{min(max(round(middle / step), first), last) * step:.12g}")
+            multiple = float(
+                f"{min(max(round(middle / step), first), math.floor(high / step)) * step:.12g}"
+            )
             if low < multiple <= high:
                 return multiple
     return high

@@ -134,8 +134,7 @@ def _exchange(one: Path, other: Path) -> bool:
     """Exchange two names in one step; return False where system or file system cannot."""
     rename = getattr(_system(), "renameat2", None)  # absent in other systems
     here = (_AT_FDCWD, os.fsencode(one))
-    there = (_AT_FDCWD, os.fsencode(other))
-    return bool(rename and rename(*here, *there, _RENAME_EXCHANGE) == 0)
+    return bool(rename and rename(*here, *(_AT_FDCWD, os.fsencode(other)), _RENAME_EXCHANGE) == 0)
 
 
 @cache

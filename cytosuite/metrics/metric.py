@@ -321,8 +321,12 @@ def reference() -> str:
     lines = ["## Boards", "", *table_lines(heads, boards)]
     columns = ("name", "title", "needs", "best", "worst", "undefined", "source")
     for group, title in FAMILIES.items():
-        rows = map(_cells, metrics_of(group))
-        lines += ["", f"## {title}: `{group}`", "", *table_lines(columns, rows)]
+        lines += [
+            "",
+            f"## {title}: `{group}`",
+            "",
+            *table_lines(columns, map(_cells, metrics_of(group))),
+        ]
     return "\n".join([*lines, ""])
 
 

@@ -172,8 +172,10 @@ def simulated_spheroid() -> Layers:
     ((_, make),) = recipe(DataRequest("spheroid", "mini", cases=1)).makers
     sample = make()
     image = sample.volume(IMAGE.slug)
-    labels = sample.volume(LABELS.slug)
-    return [image_layer(image, "spheroid"), labels_layer(labels, "spheroid labels")]
+    return [
+        image_layer(image, "spheroid"),
+        labels_layer(sample.volume(LABELS.slug), "spheroid labels"),
+    ]
 
 
 def spacing_of(layer: Any) -> Lengths | None:  # noqa: ANN401 - a layer of napari

@@ -72,8 +72,7 @@ def along_lines(work: Callable[..., None], axis: int, *images: Array) -> None:
     size = prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :])
     lines = [image.reshape(size) for image in images]
     if size[0] > 1:
-        parts = parts_of(size)
-        side_by_side(lambda part: work(*(line[part] for line in lines), 0, size[2]), parts)
+        side_by_side(lambda part: work(*(line[part] for line in lines), 0, size[2]), parts_of(size))
         return
     columns = parts_of((size[2], size[1]))
     side_by_side(lambda part: work(*lines, part.start, part.stop), columns)

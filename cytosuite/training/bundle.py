@@ -110,8 +110,9 @@ def bundle_files(name: str, folder: Path, card: ModelCard) -> dict[str, bytes]:
     described = module_of(card.algorithm, "training.bundle", _LACK)
     network: NetworkFormat = described.network_format(card)
     algorithm = read_algorithm(ALGORITHMS / card.algorithm / "algorithm.toml")
-    module = import_module(network.module)
-    loaded = module.load(network.arguments.model_dump(mode="json"), model.weights)
+    loaded = import_module(network.module).load(
+        network.arguments.model_dump(mode="json"), model.weights
+    )
     torch.save(dict(loaded.state_dict()), stream := io.BytesIO())
     task = TASKS[card.task]
     kind = type(network.arguments)

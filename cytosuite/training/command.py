@@ -255,8 +255,9 @@ def _outline(options: argparse.Namespace, path: Path, say: Say) -> int:
         folders = by_role(words, ("images",)).get("images", [])
         if not folders:
             raise InputError("data: outlines are learned from annotated images, found none")
-        authors = options.authors or ""
-        card = fit(options.algorithm, settings, folders, target, options.parent, authors, say)
+        card = fit(
+            options.algorithm, settings, folders, target, options.parent, options.authors or "", say
+        )
     say(f"written: {card}")
     return 0
 

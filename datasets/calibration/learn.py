@@ -120,8 +120,9 @@ class Draft:
             count = round(float(np.interp(share, np.linspace(0, 1, counts.size), counts)))
             factor = exp(self.case_spread * NormalDist().inv_cdf(chance))
             factor *= (float(np.median(counts)) / count) ** self.shrinkage
-            radii = self.radii_um * factor
-            recipe = replace(self, radii_um=radii, case_spread=0.0, shrinkage=0.0).parameters()
+            recipe = replace(
+                self, radii_um=self.radii_um * factor, case_spread=0.0, shrinkage=0.0
+            ).parameters()
             recipe.get("cells", recipe)[NUMBER[self.dataset]] = count
             recipes.append(recipe)
         return recipes
@@ -217,8 +218,9 @@ class Fitting(NamedTuple):
         """Return labels of a recipe, of objects that are closer where they found no room."""
         for _ in range(TRIES):
             try:
-                recipes = repeat(draft.parameters())
-                stacks, refused = draw(self.simulate, recipes, range(seed, seed + count), self.each)
+                stacks, refused = draw(
+                    self.simulate, repeat(draft.parameters()), range(seed, seed + count), self.each
+                )
             except InputError:
                 refused = count
             if not refused:

@@ -102,10 +102,11 @@ def _tissue(real: StackStatistics, diameter_um: float, objective: str) -> tuple[
 def _light(real: StackStatistics, camera: Entries) -> FloatDict:
     """Return first estimates of the parameters that do not depend on lengths."""
     gain = float(camera["camera.gain"])
-    offset = float(camera["camera.offset"])
     return {
         "camera.photons": 1.5 * finite_or(real.median("signal"), 20 * gain) / gain,
-        "camera.background_photons": finite_or(max(real.median("far") - offset, 0.0) / gain, 0.2),
+        "camera.background_photons": finite_or(
+            max(real.median("far") - float(camera["camera.offset"]), 0.0) / gain, 0.2
+        ),
         "nucleus.diameter_spread": finite_or(real.median("volume_cv") / 3, 0.1),
         "nucleus.axis_spread": 0.14,
         "nucleus.brightness_spread": finite_or(real.median("brightness_spread"), 0.25),

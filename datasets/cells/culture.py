@@ -255,8 +255,7 @@ def _fitted(
     axes *= parts[:, None]
     if cores.phantoms:
         library = stored_library(Path(cores.phantoms))
-        spread = parameters.dyes.spread
-        stored = draw_stored(for_choice, count, library, brightness_spread=spread)
+        stored = draw_stored(for_choice, count, library, brightness_spread=parameters.dyes.spread)
         sizes = stored.semi_axes_um
         axes = sizes * np.sqrt((axes / sizes)[:, 1:].prod(axis=1, keepdims=True))
     rigid = stored is not None
@@ -317,8 +316,9 @@ def _nuclei(
     dying = _draw(for_pieces, dead, 0.0)
     for number, owner in enumerate(owners[dead]):
         body = dying.take(np.array([number]))
-        middle = centres[dead][[number]]
-        pieces, places = debris.fragments(for_pieces, body, middle, share=PIECES, factor=BRIGHT)
+        pieces, places = debris.fragments(
+            for_pieces, body, centres[dead][[number]], share=PIECES, factor=BRIGHT
+        )
         parts.append((pieces, places, np.full(len(pieces), owner)))
     parts_alone, middles, of = zip(*parts, strict=True)
     bodies = Mixture(parts_alone)

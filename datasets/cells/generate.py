@@ -140,8 +140,9 @@ def _debris(rng: Rng, grid: Grid, parameters: Parameters) -> Image | None:
     if parameters.image.plane:
         places[:, 0] = 0.5
     size = stray.debris_um
-    light = stray.debris_photons
-    blobs = draw_blobs(rng, places, sigma_z_um=size, sigma_xy_um=size, brightness=light)
+    blobs = draw_blobs(
+        rng, places, sigma_z_um=size, sigma_xy_um=size, brightness=stray.debris_photons
+    )
     return paint_blobs(blobs, grid, np.zeros(grid.shape, np.float32))
 
 
@@ -278,5 +279,6 @@ def _document(spots: Spots, table: Entries, parameters: Parameters) -> Entries:
     axes = "yx" if parameters.image.plane else "zyx"
     places = np.stack([table[f"{axis}_px"] for axis in axes], axis=1)
     cells = np.array(table["cell"], np.int64)
-    photons = spots.photons
-    return Points(places, parameters.image.spacing_um, cells=cells, photons=photons).document()
+    return Points(
+        places, parameters.image.spacing_um, cells=cells, photons=spots.photons
+    ).document()

@@ -33,8 +33,7 @@ def _draw(rng: Rng, parameters: Parameters) -> Sample:
     parameters = draw_light(for_light, for_optics, parameters)
     radii = stars.axes_um[annotation.numbers].prod(axis=1) ** (1 / 3)
     mean = float(radii.mean()) if len(radii) else 0.0
-    layers = len(annotation.layers)
-    measures = {"n_nuclei": len(radii), "mean_radius_um": mean, "n_layers": layers}
+    measures = {"n_nuclei": len(radii), "mean_radius_um": mean, "n_layers": len(annotation.layers)}
     return show(for_camera, annotation, values, parameters, measures)
 
 

@@ -106,8 +106,7 @@ def _region(rng: Rng, parameters: Parameters, size: Doubles) -> Region:
     for _ in range(draw_whole(rng, parameters.dents)):
         point = body.draw(rng, 1)
         foot = point - body.distance_at(point)[:, None] * body.normals_at(point)
-        radii = (parameters.dent_um,) * 3
-        body = body.minus(tissue.ellipsoid(tuple(foot[0].tolist()), radii))
+        body = body.minus(tissue.ellipsoid(tuple(foot[0].tolist()), (parameters.dent_um,) * 3))
     return _layer(body, parameters)
 
 

@@ -246,8 +246,9 @@ def extract_to(
             temporary / RECORD,
             {"seed": seed, "parameters": parameters, "sources": sources, "phantoms": entries},
         )
-    copies = len(entries) - len(nuclei)
-    return LibrarySummary(len(nuclei), copies, dict(skipped), _median_volume(nuclei))
+    return LibrarySummary(
+        len(nuclei), len(entries) - len(nuclei), dict(skipped), _median_volume(nuclei)
+    )
 
 
 def draw_to(

@@ -261,8 +261,7 @@ def write_phantom(folder: Path, phantom: Phantom) -> None:
     if not name or name.endswith(LABEL):
         raise InputError(f"phantom name: expected a name that does not end in {LABEL}: {name!r}")
     facts = {key: getattr(phantom, key) for key in ("volume_um3", "brightness", "volume_ratio")}
-    label = phantom.inside.astype(np.uint8)
-    write(folder / f"{name}{LABEL}.tif", Volume(label, phantom.spacing))
+    write(folder / f"{name}{LABEL}.tif", Volume(phantom.inside.astype(np.uint8), phantom.spacing))
     write(folder / f"{name}.tif", Volume(phantom.intensity, phantom.spacing, "ZYX", facts))
 
 

@@ -249,6 +249,5 @@ def _altered(rng: Rng, light: Image, inside: Bools, spacing: Lengths) -> Image:
     gamma = rng.uniform(*GAMMA)
     blurred = ndimage.gaussian_filter(light, [width / step for step in spacing], mode="nearest")
     light = 2 * light - blurred if sharpen else blurred
-    mean = light[inside].mean()
-    relative = 1 + np.float32(contrast) * (light / mean - 1)
+    relative = 1 + np.float32(contrast) * (light / light[inside].mean() - 1)
     return np.asarray(np.maximum(relative, 0) ** np.float32(gamma), np.float32)

@@ -92,8 +92,9 @@ class Globe:
         away = np.maximum(np.linalg.norm(points_um, axis=1), 1e-9)
         radius = self.radius_um
         angles = np.stack([np.arcsin(np.clip(y / away, -1, 1)), np.arctan2(-x, z)], axis=1)
-        middle = np.array(self.size_um) / 2
-        return np.asarray(middle + np.column_stack([radius - away, radius * angles]))
+        return np.asarray(
+            np.array(self.size_um) / 2 + np.column_stack([radius - away, radius * angles])
+        )
 
     def spread(self, stars: Stars, centres_um: Doubles) -> tuple[Stars, Doubles]:
         """Return bodies at points (N, 3) of the ball as the map shows them, and their places."""

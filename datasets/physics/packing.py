@@ -259,8 +259,7 @@ def _neighbours(
     """Return pairs that could soon touch."""
     if len(centres) < 2:
         return np.zeros(0, np.intp), np.zeros(0, np.intp)
-    tree = cKDTree(centres)
-    pairs = tree.query_pairs(2 * bodies.reach.max() + skin_um, output_type="ndarray")
+    pairs = cKDTree(centres).query_pairs(2 * bodies.reach.max() + skin_um, output_type="ndarray")
     first, second = pairs.T
     near = ((centres[first] - centres[second]) ** 2).sum(axis=1)
     pairs = pairs[near < (bodies.reach[first] + bodies.reach[second] + skin_um) ** 2]

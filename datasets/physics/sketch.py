@@ -80,8 +80,9 @@ def seeds(labels: Volume) -> Volume:
         memory.release(array)
     middles = totals[:, :3] / np.maximum(totals[:, 3:], 1)
     for start, stop in spans:
-        steps = np.array(spacing, np.float64)
-        kernels.middles(array[start:stop], start, steps, middles, nearest, places)
+        kernels.middles(
+            array[start:stop], start, np.array(spacing, np.float64), middles, nearest, places
+        )
         memory.release(array)
     mask = memory.room(array.shape, np.uint8)
     mask[tuple(places[places[:, 0] >= 0].T)] = 1

@@ -148,8 +148,10 @@ def _packed(
             if room.homes and fraction > LEAST_MASS:  # more room for the layer and for the mass
                 if room.fixed:
                     wider = drawn["width_um"] / LOOSEN**0.25
-                    thicker = drawn["core"] * LOOSEN
-                    drawn = drawn | {"width_um": wider, "core": max(thicker, LEAST_INSIDE)}
+                    drawn = drawn | {
+                        "width_um": wider,
+                        "core": max(drawn["core"] * LOOSEN, LEAST_INSIDE),
+                    }
                 fraction *= LOOSEN
                 continue
             if fraction <= least or fixed:
@@ -176,8 +178,7 @@ def _in_cells(
     parts = populate(for_shape, parameters, drawn, counts.tolist())
     rigid = np.repeat([isinstance(part, StoredNuclei) for part in parts], list(map(len, parts)))
     labels = voxel_values(cells.labels, for_order.permutation(len(cells)) + 1, np.uint16)
-    grid = cells.grid
-    where = (parameters.placement, labels, grid)
+    where = (parameters.placement, labels, cells.grid)
     bodies = Mixture(parts)
     placed = poses(rngs[2], *where, bodies.semi_axes_um, rigid=rigid)
     forms = map(bodies.split, (placed.semi_axes_um, placed.rotations))

@@ -130,12 +130,11 @@ def view(
     turn = tuple(slice(None, None, -1 if end else 1) for end in far)
     left = passed(body, shadows, drawn, detector, grid, far)
     dye = body.dye * left
-    height = detector.size_um[0]
     spread = Gaussian(
         parameters.optics.sigma_um,
         haze=drawn.haze,
         haze_sigma_um=parameters.optics.haze_sigma_um,
-        growth=drawn.growth * 100 / height,
+        growth=drawn.growth * 100 / detector.size_um[0],
     )
     photons = render_whole(dye[turn], grid, detector, spread)
     return View(np.ascontiguousarray(photons[turn]), area_average(left, grid, detector))

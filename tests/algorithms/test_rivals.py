@@ -27,9 +27,8 @@ def output_of(tool):
         pytest.skip(f"neither {tool} in this Python nor its image (make build-{tool})")
     walls = {"network_mode": "none", "read_only": True, "tmpfs": {"/tmp": ""}, "remove": True}
     words = ["-c", PROGRAM.read_text(), tool]
-    threads = {"OMP_NUM_THREADS": "1"}
     printed = client.containers.run(
-        image_tag(tool), words, entrypoint="python3", environment=threads, **walls
+        image_tag(tool), words, entrypoint="python3", environment={"OMP_NUM_THREADS": "1"}, **walls
     )
     return printed.decode()
 

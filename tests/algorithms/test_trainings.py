@@ -45,8 +45,7 @@ def test_tiles_that_are_all_halo_are_refused_before_a_training(tiny, tmp_path):
     parameters = {"halo": [0, 16, 16]} if training.algorithm == "u2net" else {}
     small = settings.with_card(parameters={"tile": [1, 2, 2], **parameters})
     message = r"card\.parameters: .*tile must be at least .* \[1, 2, 2\]"
-    place = {"work": tmp_path / "work"}
-    refused(message, train, training, small, data, tmp_path / "tiny.json", **place)
+    refused(message, train, training, small, data, tmp_path / "tiny.json", work=tmp_path / "work")
     assert not (tmp_path / "work/checkpoint.pt").exists()
 
 

@@ -103,8 +103,9 @@ class OutputFiles:
     def output(self, more: str = "") -> Path:
         """Return the place of an output: of TIFF, of OME-Zarr as the image, or of points alone."""
         points = self.file(f"-{POINTS.slug}.json")
-        kind = self.item.image.suffix.lower()
-        suffix = {FOLDER_SUFFIX: ".ome.zarr", ".ozx": ".ozx"}.get(kind, ".tif")
+        suffix = {FOLDER_SUFFIX: ".ome.zarr", ".ozx": ".ozx"}.get(
+            self.item.image.suffix.lower(), ".tif"
+        )
         volume = self.file(f"{more}{suffix}")
         return points if not more and points.is_file() and not volume.exists() else volume
 

@@ -58,8 +58,7 @@ def surface_table(truth: Array, prediction: Array, spacing: Spacing) -> SurfaceT
     step = voxel_size(spacing, len(shape))
     size = prod(shape)
     rows = table.truth_index[pairs]
-    columns = table.prediction_index[pairs]
-    objects = (table.truth_labels, rows), (table.prediction_labels, columns)
+    objects = (table.truth_labels, rows), (table.prediction_labels, table.prediction_index[pairs])
     sides = [_Kept(*wanted) for wanted in objects]
     last = _last(volumes, objects)
     apart = 2 * dist(np.zeros(len(shape)), np.multiply(shape, step)) + 1

@@ -144,8 +144,9 @@ def take(client, base, tmp_path):
     def take(word, **options):
         engine = DockerEngine(client)
         settings = BenchmarkOptions(dataset="spheroid", **options)
-        said = Console(quiet=True)
-        (manifest,) = take_in([str(word)], ["watershed"], SEGMENT, engine, settings, said)
+        (manifest,) = take_in(
+            [str(word)], ["watershed"], SEGMENT, engine, settings, Console(quiet=True)
+        )
         return engine, engine.externals[manifest.name]
 
     yield take

@@ -26,8 +26,9 @@ def many(make, rng):
         scores = run.scores
         values = scores["algorithm"].map(level).fillna(0.0) + rng.normal(0, 0.02, len(scores))
         scores = scores.assign(value=values.clip(0, 1).where(scores["status"] == "ok", 0.0))
-        rules = RankingRules(draws=100)
-        ranking = rank_measures(scores, measures(run.metrics), run.primary, CONTROLS, rules)
+        ranking = rank_measures(
+            scores, measures(run.metrics), run.primary, CONTROLS, RankingRules(draws=100)
+        )
         ranks = ranking.overall.ranks["mean"]
         entries = [entry._replace(rank=ranks.get(entry.algorithm)) for entry in run.standings]
         entries.sort(key=lambda entry: (entry.control, entry.rank or 0))

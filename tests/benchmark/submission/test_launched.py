@@ -86,8 +86,7 @@ def test_the_launcher_runs_the_evaluation(client, base, segmented, evaluated, tm
     (folder / "in").mkdir(parents=True)
     write_tarball(folder / "in/ground_truth.tar.gz", files)
     inputs = {"submission": segmented.submission}
-    seconds = {"submission": 300}
-    results = launch(engine, "watershed", Limits(), inputs, seconds, folder, "exec")
+    results = launch(engine, "watershed", Limits(), inputs, {"submission": 300}, folder, "exec")
     assert results == {"submission": [0, ""]}
     _, expected = evaluated(segmented)
     assert read_json(folder / "out/submission/metrics.json") == expected

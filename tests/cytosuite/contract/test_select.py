@@ -289,8 +289,7 @@ def _worse(name="worse", **describes):
 
 
 def test_a_card_that_beats_nothing_is_taken_by_name_alone():
-    plain = _card("plain", study=2)
-    assert _taken([_worse(study=1), plain], {"study": 1}, RULE) == "plain"
+    assert _taken([_worse(study=1), _card("plain", study=2)], {"study": 1}, RULE) == "plain"
     assert _taken([_worse(study=1)], {"study": 1}, RULE) == "worse"
     with pytest.raises(
         ModelError, match="by itself, name one .*: .*; again: did not beat .*; worse: "

@@ -316,8 +316,9 @@ def test_czi_is_read(tmp_path):
             for z in range(4):
                 file.write(ARRAY[0, channel, z][..., None], plane={"C": channel, "Z": z, "T": 0})
         z, y, x = (size * 1e-6 for size in SIZES)
-        names = dict(enumerate(NAMES))
-        file.write_metadata("a", channel_names=names, scale_x=x, scale_y=y, scale_z=z)
+        file.write_metadata(
+            "a", channel_names=dict(enumerate(NAMES)), scale_x=x, scale_y=y, scale_z=z
+        )
     volume = read_microscope(tmp_path / "a.czi", Part("GFP"))
     assert_array_equal(volume.array, ARRAY[0, 1])
     assert volume.spacing == pytest.approx(SIZES)

@@ -200,8 +200,9 @@ def test_explains(h5, monkeypatch, mistake):
 
 
 def test_a_channel_of_a_huge_picture_is_refused(h5):
-    path = _png(h5, 10**5, 10**4, 2)
-    refused("expected a picture of at most 268435456 pixels", read, path, {"C": 0})
+    refused(
+        "expected a picture of at most 268435456 pixels", read, _png(h5, 10**5, 10**4, 2), {"C": 0}
+    )
 
 
 @pytest.mark.parametrize("look", [header, channels])

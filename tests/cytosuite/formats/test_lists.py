@@ -34,8 +34,7 @@ def _list(home, text, name="x_train.csv"):
 def test_rows_are_images_with_masks_or_without(home):
     rows = read_list(_list(home, "images/b.h5\r\nimages/a.h5;masks/a.h5\r\n"))
     images = home / "images"
-    masks = home / "masks"
-    assert rows == [(images / "a.h5", masks / "a.h5"), (images / "b.h5", None)]
+    assert rows == [(images / "a.h5", home / "masks" / "a.h5"), (images / "b.h5", None)]
     assert read(rows[0][0]).array[0, 0, 0] == np.float32(97 / 128)
     assert read(rows[0][1]).array.dtype == np.uint16
     assert read(rows[0][0]).spacing_is_assumed

@@ -78,8 +78,7 @@ def test_a_model_learns_the_habit_of_an_annotator_and_then_its_looseness_alone(t
     assert main(words(folder, PARENT, "mine", "--settings", str(small), "--seed", "3")) == 0
     card = read_card(models / "mine.json")
     facts = card.trained["outline"]
-    old = read_card(PARENT)
-    assert card.parameters == {**old.parameters, "opening_um": 0.0, "outline": 0.55}
+    assert card.parameters == {**read_card(PARENT).parameters, "opening_um": 0.0, "outline": 0.55}
     assert (facts["images"], facts["settings"]["seed"], facts["trees"]) == (3, 3, "20 new trees")
     (after,) = card.scores.values()
     assert after["SEG"] > facts["parent"]["scores"]["SEG"] + 0.1

@@ -46,8 +46,7 @@ def _spot(places, photons=(1000.0,), radius=0.0):
     count = len(places)
     cells = np.ones(count, np.int64)
     light = np.resize(photons, count)
-    radii = np.full(count, radius)
-    return spots.Spots(np.array(places, float), cells, cells, light, radii)
+    return spots.Spots(np.array(places, float), cells, cells, light, np.full(count, radius))
 
 
 @pytest.mark.parametrize("base", [PLANE, VOLUME])

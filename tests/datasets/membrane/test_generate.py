@@ -75,7 +75,8 @@ def test_counts_are_photons_of_membranes_and_glow(rng):
     optics = {"psf_sigma_z_um": 0, "psf_sigma_xy_um": 0, "attenuation_um": 1e6}
     parameters = Parameters(camera=calm, optics=optics, glow=0.1)
     drawn = draw_values(rng, parameters)
-    inside = np.ones(sketch.shape, bool)
-    counts = expose(np.random.default_rng(1), sketch, inside, parameters, drawn).astype(float)
+    counts = expose(
+        np.random.default_rng(1), sketch, np.ones(sketch.shape, bool), parameters, drawn
+    ).astype(float)
     assert counts[:, :40].mean() - 50 == pytest.approx(200, rel=0.01)
     assert counts[:, 40:].mean() - 50 == pytest.approx(20, rel=0.02)

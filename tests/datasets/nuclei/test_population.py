@@ -86,8 +86,9 @@ def test_sizes_follow_quantiles_cases_and_the_number_of_nuclei():
     flat = {"shape": (100, 100), "spacing_um": (1.0, 1.0)}
 
     def radii(count, seed=0, **changes):
-        parameters = Parameters(**(flat | changes))
-        axes = draw_population(np.random.default_rng(seed), count, parameters).axes_um
+        axes = draw_population(
+            np.random.default_rng(seed), count, Parameters(**flat | changes)
+        ).axes_um
         return np.sqrt(axes[:, 1] * axes[:, 2])
 
     spread = radii(4000, radius_um=(1.0, 2.0, 6.0), n_nuclei=(1, 4000, 9000))

@@ -56,8 +56,7 @@ def test_a_coarse_grid_averages_what_it_cannot_resolve(ellipsoid):
 def test_a_box_reaches_half_a_stored_voxel_beyond_the_surface(ellipsoid):
     phantom = ellipsoid(spacing=(1.0, 0.5, 0.5))
     nuclei = _stored([phantom], tilt=180.0)
-    grid = cube(20, 0.1, 0.1, 0.1)
-    (patch,) = nuclei.patches(MIDDLE, grid)
+    (patch,) = nuclei.patches(MIDDLE, cube(20, 0.1, 0.1, 0.1))
     points = phantom.surface_um @ nuclei.transforms[0].T
     assert np.multiply(patch.shape, 0.1) == pytest.approx(np.ptp(points, axis=0) + 0.5, abs=0.12)
 

@@ -30,8 +30,9 @@ def _spheres(centres, radii, outside=_everywhere):
     frames = np.tile(np.eye(3), (len(axes), 1, 1))
     rng = np.random.default_rng(2)
     bounds = _grid((8, 8, 16), 2, 2, 2)
-    places = np.asarray(centres, float)
-    return cells.grow_cells(rng, axes, frames, places, outside, bounds, volume_spread=0, rounds=0)
+    return cells.grow_cells(
+        rng, axes, frames, np.asarray(centres, float), outside, bounds, volume_spread=0, rounds=0
+    )
 
 
 @pytest.fixture(scope="module")

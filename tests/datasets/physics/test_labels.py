@@ -26,8 +26,9 @@ def _balls(count=1):
 
 
 def _visible(nuclei, centres, grid):
-    blur = _blur(grid.spacing)
-    return labels.visible(nuclei, np.array(centres), grid, blur, level=0.2, margin_um=MARGIN)
+    return labels.visible(
+        nuclei, np.array(centres), grid, _blur(grid.spacing), level=0.2, margin_um=MARGIN
+    )
 
 
 def test_levels_are_the_share_of_the_own_peak():

@@ -192,7 +192,8 @@ def test_bodies_are_drawn_together_until_they_touch_as_wanted(contact, fraction,
 
 def test_bodies_too_far_apart_stay_without_contact():
     centres = np.array([[0.0, 0, -15], [0, 0, 15]])
-    axes = np.full((2, 3), 5.0)
-    moved, share = press(centres, axes, TURNS, ball((0, 0, 0), 40), contact=0.1, max_overlap=0.1)
+    moved, share = press(
+        centres, np.full((2, 3), 5.0), TURNS, ball((0, 0, 0), 40), contact=0.1, max_overlap=0.1
+    )
     assert share == 0
     assert moved == pytest.approx(centres)

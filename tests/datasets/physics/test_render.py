@@ -322,8 +322,7 @@ def test_agrees_with_an_independent_program():
         [0.2365, 0.0740, 0.0783],
     ]
     foci = np.array([-1, 0, 0.8, 2])
-    radii = np.array([0, 0.2, 0.5])
-    light = Objective(0.8, 1.33, 1.515).intensity(GREEN, radii, foci, 30.0)
+    light = Objective(0.8, 1.33, 1.515).intensity(GREEN, np.array([0, 0.2, 0.5]), foci, 30.0)
     assert light / light[2, 0] == pytest.approx(np.array(expected), abs=5e-4)
 
 

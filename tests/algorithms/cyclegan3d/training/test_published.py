@@ -100,8 +100,7 @@ def test_an_inference_is_refused_with_the_command_for_its_images(
 ):
     _volumes(tmp_path, ["trainA/r.tif", "trainB/s.tif", "inferenceA/r.tif", "inferenceB/s.tif"])
     a = tmp_path / "trainA"
-    b = tmp_path / "trainB"
-    assert divide(tmp_path) == {"simulated": b, "real": a}
+    assert divide(tmp_path) == {"simulated": tmp_path / "trainB", "real": a}
     keys = {"mode": "inference", "direction": "BtoA", "direction_inference": direction}
     for data in (divide(tmp_path), {"simulated": tmp_path}):
         refused(

@@ -283,8 +283,7 @@ CROPS = Crops(shape=(4, 8, 8), batch=2, alike=3)
 
 def _item(image, labels=None):
     array = image[None].astype(np.float16)
-    spacing = (1.0, 1.0, 1.0)
-    return DomainVolume(Path("a.tif"), None, array, labels, image.shape, spacing)
+    return DomainVolume(Path("a.tif"), None, array, labels, image.shape, (1.0, 1.0, 1.0))
 
 
 def _places(shape=(6, 12, 10)):

@@ -42,8 +42,9 @@ def slowly(truth, prediction, data_range):
 @pytest.mark.parametrize("shape", [(11, 11, 11), (12, 13, 14), (15, 11, 16), (1, 12, 13), (14, 15)])
 def test_is_the_formula_window_by_window(shape):
     truth, prediction = images(shape)
-    flat = shape[0] == 1
-    expected = slowly(truth[0], prediction[0], 0.7) if flat else slowly(truth, prediction, 0.7)
+    expected = (
+        slowly(truth[0], prediction[0], 0.7) if shape[0] == 1 else slowly(truth, prediction, 0.7)
+    )
     assert ssim(truth, prediction, data_range=0.7) == pytest.approx(expected.mean(), abs=1e-13)
 
 

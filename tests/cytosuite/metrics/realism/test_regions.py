@@ -121,8 +121,9 @@ def test_dilation_is_that_of_the_distance_in_the_volume(spacing, radius, rng):
 
 
 def test_planes_by_third_and_their_profile():
-    depth = (np.arange(6) + 0.5) / 6
-    scores = RegionScores(depth, {"fg_inner": np.array([1.0, nan, 0.5, 0.25, nan, 0.0])})
+    scores = RegionScores(
+        (np.arange(6) + 0.5) / 6, {"fg_inner": np.array([1.0, nan, 0.5, 0.25, nan, 0.0])}
+    )
     assert [scores.third("fg_inner", n).tolist() for n in range(3)] == [[1.0], [0.5, 0.25], [0.0]]
     places, means = scores.profile("fg_inner", 2)
     assert (places.tolist(), means.tolist()) == ([0.25, 0.75], [0.75, 0.125])
