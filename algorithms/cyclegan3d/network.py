@@ -131,13 +131,9 @@ def convolution(
 ) -> list[nn.Module]:
     """Return the layers of a convolution; a stride of -2 doubles the sides, 2 halves them."""
     repeated = BORDERS.get(arguments.padding) if stride == 1 else None
+    padding = 0 if repeated else None
     layer = levels.convolution(
-        arguments.dimensions,
-        inputs,
-        outputs,
-        kernel=kernel,
-        stride=stride,
-        padding=0 if repeated else None,
+        arguments.dimensions, inputs, outputs, kernel=kernel, stride=stride, padding=padding
     )
     margin = kernel // 2
     margins = (*(margin,) * 4, *(margin * (arguments.dimensions - 2),) * 2)

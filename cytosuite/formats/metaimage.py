@@ -120,6 +120,7 @@ def opened(path: Path) -> Iterator[Stored]:
             return
 
         def mapped() -> Array:
+            """Return the pixels where they lie in the file, read as they are used."""
             return np.memmap(stream, dtype, "r", fields.start, head.shape)
 
         native = mapped if dtype.isnative else None

@@ -148,8 +148,7 @@ def case_layers(run: OpenedRun, case: Case, first: str = "") -> Layers:
     truths = case.truth(task)
     if output and output.slug in truths:
         path = truths[output.slug]
-        table = truths.get(TRACKS.slug)
-        truth, side = _side(path, output.kind, "truth", spacing, TRUTH, table)
+        truth, side = _side(path, output.kind, "truth", spacing, TRUTH, truths.get(TRACKS.slug))
         layers += side
     visible = first or folder_of(run.algorithms[0])
     for name in sorted(run.algorithms, key=lambda name: folder_of(name) == visible):

@@ -168,8 +168,7 @@ def write_sequence(
         for number in range(len(frames)):
             labels = np.asarray(frames[number]).astype(np.uint16)
             axes = "ZYX"[-labels.ndim :]
-            assumed = {"spacing_source": "assumed"}
-            plain = Volume(labels, (1.0,) * labels.ndim, axes, assumed)
+            plain = Volume(labels, (1.0,) * labels.ndim, axes, {"spacing_source": "assumed"})
             image = like.like(labels) if like else plain
             for prefix in prefixes:
                 write(temporary / f"{prefix}{number:0{digits}d}.tif", image)

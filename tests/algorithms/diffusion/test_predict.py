@@ -118,8 +118,7 @@ def test_the_light_of_layers_adds_up_and_the_ground_is_that_of_one(model):
     image = predict(inputs, plain)["synthetic-image"]
     assert (image.shape, image.metadata["diffusion_layers"]) == ((64, 64), 2)
     light = image.array - 100
-    once = light[14:26, 14:26].mean()
-    assert light[14:26, 33:37].mean() == pytest.approx(2 * once, rel=0.1)
+    assert light[14:26, 33:37].mean() == pytest.approx(2 * light[14:26, 14:26].mean(), rel=0.1)
     assert light[40:].std() == pytest.approx(5, rel=0.15)
     inputs["layered-labels"] = volume(layers[:, 1:])
     refused(r"layered-labels: expected .* \(64, 64\), joined", predict, inputs, plain)
