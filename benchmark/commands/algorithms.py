@@ -107,6 +107,8 @@ def new_command(options: NewOptions, console: Console) -> None:
 
 def new(name: str, task: str, *, torch: bool = False) -> list[Path]:
     """Write the files of a new algorithm, of one of `torch` without a model card."""
+    from cytosuite.benchmark.runs.finished import need_free
+
     if torch and task != "segment":
         raise InputError(f"--torch: expected the task segment, found {task}")
     (chosen,) = pick("task", [task], TASKS)
@@ -116,6 +118,7 @@ def new(name: str, task: str, *, torch: bool = False) -> list[Path]:
             "name must be lower-case words joined by _ (a-z, 0-9, a letter first), and neither a "
             f"word of Python nor {', '.join(sorted(TAKEN))}; found {name!r}"
         )
+    need_free(name)
     homes = [ROOT / room / name for room in ("algorithms", "tests/algorithms", "weights")]
     if taken := [home for home in homes if home.exists()]:
         raise InputError(f"{taken[0]}: exists already; choose another name")

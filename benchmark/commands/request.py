@@ -26,12 +26,12 @@ from cytosuite.benchmark.engines import outcome as engines
 from cytosuite.benchmark.runs.data import dataset as datasets
 from cytosuite.benchmark.runs.data import recipe as recipes
 from cytosuite.benchmark.runs.data import several
+from cytosuite.benchmark.runs.finished import RESERVED, need_free
 from cytosuite.benchmark.runs.pipeline import links
 from cytosuite.contract.manifest import AlgorithmManifest, read_card
 from cytosuite.contract.tasks import TASKS, Task
 from cytosuite.errors import CytosuiteError, InputError, ModelError, pick
 from cytosuite.formats import header
-from cytosuite.metrics.boards import BOARDS, CONTROLS
 
 
 class Request(NamedTuple):
@@ -66,7 +66,7 @@ def requested(options: BenchmarkOptions, console: Console) -> Request:
     needed = list(dict.fromkeys([*passed, *map(places.program_of, names)]))
     here = options.cluster is None or options.cluster.get("kind") == "local"
     engine = data.start_engine(options, needed, console, models, gpu=here)
-    externals = external.take_in(others, [*algorithms(), *CONTROLS], task, engine, options, console)
+    externals = external.take_in(others, [*algorithms(), *RESERVED], task, engine, options, console)
     return Request(recipe, task, ours, externals, models, engine, named)
 
 
@@ -113,8 +113,7 @@ def chosen(options: BenchmarkOptions, default: str) -> tuple[Task, list[Algorith
         if not (names or every):
             raise InputError(f"there is no algorithm for the task {task} yet; add one (README)")
     for name in names:
-        if name in BOARDS[task].controls:
-            raise InputError(f"algorithms/{name}: {name} is the name of a control; choose another")
+        need_free(name)
     cards = own_models(words or names)
     ours = []
     for name, card in cards.items():

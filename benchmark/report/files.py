@@ -32,13 +32,13 @@ def leaderboard(results: Results) -> list[Row]:
     ranks = [entry.rank for entry in results.ranked if entry.rank is not None]
     whole = all(rank.is_integer() for rank in ranks)
     ranking = results.ranking
-    places = ranking.overall.interval if ranking else {}
+    places, intervals = results.places, ranking.overall.interval if ranking else {}
     tiers = tiers_of(ranking)
     others = [metric for metric in results.metrics if metric not in results.board]
     rows = []
     for entry in results.standings:
         rank = entry.rank
-        low, high = places.get(entry.algorithm, (None, None))
+        low, high = intervals.get(entry.algorithm, (None, None))
         row = {
             "rank": int(rank) if rank is not None and whole else rank,
             "algorithm": entry.algorithm,
@@ -51,6 +51,7 @@ def leaderboard(results: Results) -> list[Row]:
             **_around(entry, others),
             "cases": entry.cases,
             "control": int(entry.control),
+            "place": places.get(entry.algorithm),
             "rank_low": low,
             "rank_high": high,
             "tier": tiers.get(entry.algorithm),

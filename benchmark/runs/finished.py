@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from cytosuite.benchmark.catalog.models import algorithms
+from cytosuite.benchmark.catalog.models import ALL, algorithms
 from cytosuite.benchmark.catalog.places import folder_of, program_of
 from cytosuite.benchmark.engines.collect import Refused, need_plain
 from cytosuite.benchmark.runs.data.dataset import SUMMARY, Dataset, stored
@@ -38,6 +38,14 @@ def algorithm_name(name: str) -> str:
     if plain(name) != name or file_name(folder_of(name)) in RESERVED:
         raise ValueError("must be the name of an algorithm")
     return name
+
+
+def need_free(name: str) -> None:
+    """Refuse the name of a control, of a part of runs, or ``all``, for an algorithm of ours."""
+    if name in {ALL, *RESERVED}:
+        raise InputError(
+            f"algorithms/{name}: a control or a part of runs is named so; rename it"
+        )
 
 
 class RunFile(BaseModel):

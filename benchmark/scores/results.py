@@ -1,6 +1,7 @@
 """The results of a run: everything that a report shows, as plain values."""
 
 import math
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -153,6 +154,13 @@ class Results:
     def controls(self) -> list["Standing"]:
         """The controls."""
         return [entry for entry in self.standings if entry.control]
+
+    @property
+    def places(self) -> IntDict:
+        """The place of each algorithm with a rank; ties share the best."""
+        ranks = {e.algorithm: e.rank for e in self.ranked if e.rank is not None}
+        order = sorted(ranks.values())
+        return {name: 1 + bisect_left(order, rank) for name, rank in ranks.items()}
 
     @property
     def board(self) -> list[AnyMetric]:

@@ -27,11 +27,11 @@ def view(results: Results) -> Json:
     top = [entry for entry in results.controls if entry.algorithm in TOPS]
     low = [entry for entry in results.controls if entry.algorithm not in TOPS]
     titles = {manifest.name: manifest.title for manifest in results.algorithms}
-    ranks = [entry.rank for entry in results.ranked if entry.rank is not None]
+    places = results.places
     tiers = tiers_of(ranking)
     lines, last, seen = [], 0, set()
     for entry in [*top, *results.ranked, *low]:
-        place = "" if entry.rank is None else str(1 + sum(rank < entry.rank for rank in ranks))
+        place = str(places.get(entry.algorithm, ""))
         title = "control" if entry.control else titles.get(entry.algorithm, "")
         tier = tiers.get(entry.algorithm, last)
         ends = places_text(ranking, entry.algorithm)
