@@ -1,5 +1,6 @@
 """The user's images, the algorithms and models that can run on them, and the choice among them."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache, partial
@@ -104,8 +105,12 @@ def own_images(options: SegmentOptions, task: str) -> tuple[list[Item], list[str
         raise InputError(
             "no image (for masks: no JSON request) is given: name files, folders of them, or lists"
         )
+    times = Counter((item.name.casefold(), item.image.suffix) for item in items)
     taken: dict[str, Item] = {}
     for item in sorted(items, key=lambda item: is_picture(item.image)):
+        if times[item.name.casefold(), item.image.suffix] > 1:  # of `day1/` and `day2/`
+            folder = _homes(item.image)[-1].name
+            item = replace(item, name=case_name(f"{folder}_{item.name}"))
         first = taken.get(item.name.casefold(), item)
         end = f"_{item.image.suffix[1:]}" if item.image.suffix != first.image.suffix else ""
         roles = {**_stated(item.image), **item.files}.items()
@@ -116,12 +121,16 @@ def own_images(options: SegmentOptions, task: str) -> tuple[list[Item], list[str
     return list(by_part(taken.values(), options.part, task)), lines
 
 
+def _homes(image: Path) -> list[Path]:
+    """Return the folder of an image, and of one in ``images/`` the folder above, too."""
+    home = image.absolute().parent
+    return [home, home.parent] if home.name.lower() in IMAGES else [home]
+
+
 def _stated(image: Path) -> PathDict:
     """Return the file of metadata of an image: next to the image or to its folder ``images/``."""
-    home = image.absolute().parent
-    homes = [home, home.parent] if home.name.lower() in IMAGES else [home]
     file = f"{ACQUISITION.slug}/{key_of(image)}.json"
-    return {path.parent.name: path for home in homes if (path := home / file).is_file()}
+    return {path.parent.name: path for home in _homes(image) if (path := home / file).is_file()}
 
 
 class Decision(NamedTuple):

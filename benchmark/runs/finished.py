@@ -43,9 +43,7 @@ def algorithm_name(name: str) -> str:
 def need_free(name: str) -> None:
     """Refuse the name of a control, of a part of runs, or ``all``, for an algorithm of ours."""
     if name in {ALL, *RESERVED}:
-        raise InputError(
-            f"algorithms/{name}: a control or a part of runs is named so; rename it"
-        )
+        raise InputError(f"algorithms/{name}: a control or a part of runs is named so; rename it")
 
 
 class RunFile(BaseModel):

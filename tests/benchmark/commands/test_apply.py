@@ -528,6 +528,16 @@ def test_explains(images, tmp_path, sources, out, line):
     refused(line, segment, [images / name for name in sources], tmp_path / out, engine="process")
 
 
+@pytest.mark.parametrize("room", ["", "images"])
+def test_images_of_one_name_are_called_by_their_folders_too(images, tmp_path, out, used, room):
+    places = [tmp_path / day / room for day in ("day 1", "day 2")]
+    for place in places:
+        write(place / "one.tif", read(images / "one.tif"))
+    results = segment([*places, images / "two.tif"], out)
+    names = [result.output.name for result in results]
+    assert names == ["day 1_one.tif", "day 2_one.tif", "two.tif"]
+
+
 def test_an_image_is_not_replaced_by_the_picture_of_its_result(images):
     Image.new("L", (24, 24)).save(images / "own.png")
     line = "the output would overwrite .*own.png; name another folder"
