@@ -1,6 +1,8 @@
 """The main job: dataset, containers, run, scores, report, in this order."""
 
+from collections.abc import Collection
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -11,10 +13,12 @@ from cytosuite.benchmark.commands.options.benchmark import BenchmarkOptions
 from cytosuite.benchmark.commands.run import planned
 from cytosuite.benchmark.commands.terminal.console import Cases, progress, say
 from cytosuite.benchmark.runs import plan
+from cytosuite.benchmark.runs.record import RECORD
 from cytosuite.benchmark.runs.run import locked
 from cytosuite.benchmark.runs.store.integrity import FOREIGN, forget
 from cytosuite.benchmark.runs.store.pool import beside
 from cytosuite.benchmark.scores import circumstances
+from cytosuite.errors import listed
 
 if TYPE_CHECKING:  # pandas
     from cytosuite.benchmark.scores.results import Results
@@ -64,9 +68,16 @@ def benchmark_command(options: BenchmarkOptions, console: Console) -> int:
                     "command without --shard after all shards",
                 )
                 return 0
-            notes += unlike(asked.models)
+            notes += [*unlike(asked.models), *_left(folder, {job.folder.name for job in jobs})]
             end = run_score_report(run, planned.circumstances_of(options, engine, notes))
     return planned.conclude(end, folder, options, console)
+
+
+def _left(folder: Path, named: Collection[str]) -> list[str]:
+    """Return a note on algorithms with results of earlier commands, if there are any."""
+    homes = [home.name for home in sorted(folder.glob("*")) if any(home.glob(f"*/{RECORD}"))]
+    others = listed([name for name in homes if name not in named], 5)
+    return [f"Results of {others} in this folder are left out: name all algorithms."] * bool(others)
 
 
 def run_score_report(run: planned.PlannedRun, facts: circumstances.RunFacts) -> planned.Conclusion:

@@ -45,15 +45,16 @@ def report_command(options: ReportOptions, console: Console) -> int:
     out = _out(options, runs, folders)
     need_folder(out)
     others = [run for run in runs if run.folder.resolve() != out]
-    around = any(folder.resolve().parent == out for folder in folders.values())
-    if around or (len(others) < len(runs) and (options.out or not others)):
+    files = [folder.resolve() for folder in folders.values()]
+    taken = [*files, *(folder.parent for folder in files), Path(options.truth or "/").resolve()]
+    if out in taken or (len(others) < len(runs) and (options.out or not others)):
         raise InputError(f"--out {out}: expected a folder of its own, found a source of the report")
     runs = others  # `runs/*` names the report itself the next time
     with locked(out):
         basis = _of_runs(runs, out) if runs else _of_files(options, out, console)
-        taken, notes = sources.taken_in(folders, basis.dataset, basis.task, basis.jobs)
-        engine = FilesEngine(externals=taken)
-        manifests = [source.manifest for source in taken.values()]
+        externals, notes = sources.taken_in(folders, basis.dataset, basis.task, basis.jobs)
+        engine = FilesEngine(externals=externals)
+        manifests = [source.manifest for source in externals.values()]
         jobs = [*basis.jobs, *plan.plan(basis.dataset, manifests, engine, out)]
         run_options = BenchmarkOptions(
             keep_going=True,
@@ -62,14 +63,14 @@ def report_command(options: ReportOptions, console: Console) -> int:
         )
         typed = planned.typed_options(options)
         typed.pop("sources")
-        engines = [run.facts.engine for run in runs] + [engine.name for _ in taken]
+        engines = [run.facts.engine for run in runs] + [engine.name for _ in externals]
         facts = RunFacts(
             " and ".join(dict.fromkeys(engines)),
             " and ".join(dict.fromkeys(run.facts.api for run in runs)) or engine.api,
             planned.command_line("report", options.sources, typed),
             "those of each run" if runs else "none: nothing was run",
             (*basis.notes, *notes, *(f"Left out: {reason}." for reason in lost)),
-            {name: source.origin for name, source in taken.items()},
+            {name: source.origin for name, source in externals.items()},
         )
         run = planned.PlannedRun(
             out, basis.dataset, basis.task, engine, jobs, run_options, console, parts=basis.parts

@@ -11,10 +11,11 @@ from cytosuite.benchmark.commands.options.report import ReportOptions
 from cytosuite.benchmark.engines.predictions import Predictions
 from cytosuite.benchmark.runs import finished, plan
 from cytosuite.benchmark.runs.data.dataset import Dataset
+from cytosuite.benchmark.runs.record import RECORD, read_record
 from cytosuite.benchmark.runs.store.integrity import stamp
 from cytosuite.contract.tasks import TASKS, TRACKS, Task
 from cytosuite.errors import InputError, plain, reason_of
-from cytosuite.files import Paths, link, remove, value_digest
+from cytosuite.files import Paths, link, read_json, remove, value_digest
 from cytosuite.folders import entries, index, points, sides
 from cytosuite.formats.imagefiles import LABEL
 
@@ -77,22 +78,36 @@ def _need_name(name: str, place: Path) -> None:
 
 def _run(place: Path, name: str) -> finished.FinishedRun | None:
     """Return the run in a folder, or an algorithm of a run by a name; None for predictions."""
-    whole = (place / finished.FACTS).is_file()
+    whole = _is_run(place)
     folder = place.resolve()
     if whole and name:
         raise InputError(f"{name}={place}: a run has names of its own; give {place}")
-    if not (whole or (folder.parent / finished.FACTS).is_file()):
-        return None
-    run = finished.read_run(place if whole else folder.parent)
-    if not whole:
-        jobs = {a: key for a, key in run.facts.jobs.items() if folder_of(a) == folder.name}
-        run = replace(
-            run,
-            facts=run.facts.model_copy(update={"jobs": jobs}),
-            name=name or next(iter(jobs), ""),
+    if whole or _is_run(folder.parent):
+        run = finished.read_run(place if whole else folder.parent)
+        if not whole:
+            jobs = {a: key for a, key in run.facts.jobs.items() if folder_of(a) == folder.name}
+            run = replace(
+                run,
+                facts=run.facts.model_copy(update={"jobs": jobs}),
+                name=name or next(iter(jobs), ""),
+            )
+        if run.facts.jobs:
+            run.need_results(run.facts.jobs)
+            return run
+    records = [*place.glob(f"*/{RECORD}"), *place.glob(f"*/*/{RECORD}")]
+    if any(read_record(path.parent) for path in records):  # the runner's
+        raise InputError(
+            f"{place}: results that no run.json beside them names; run the benchmark once more "
+            "for all algorithms and shards, finished cases stay"
         )
-    run.need_results(run.facts.jobs)
-    return run if run.facts.jobs else None
+    return None
+
+
+def _is_run(place: Path) -> bool:
+    """Return whether a folder is a run, no submission with a file of its own of that name."""
+    path = place / finished.FACTS
+    facts = read_json(path) if path.is_file() else None
+    return isinstance(facts, dict) and "jobs" in facts
 
 
 def taken_in(
@@ -172,8 +187,7 @@ def annotated(options: ReportOptions, out: Path) -> Path:
             return truth
         if (truth / "images").is_dir():
             raise InputError(f"{truth}: expected the truth beside images/, as in labels/")
-    task = options.task or ("detect" if listed else "segment")
-    slug = TASKS[task].outputs[0].slug
+    slug = TASKS[options.task or ("detect" if listed else "segment")].outputs[0].slug
     place = out / finished.TRUTH / truth.resolve().name
     for name, target in (("images", options.images or truth), (index.PLAIN.get(slug, slug), truth)):
         remove(place / name)

@@ -119,8 +119,7 @@ def test_only_shared_cases_are_compared(run, report, planes, out):
     first = run("monday", "watershed")
     altered = read(planes / "labels/b.tif")
     write(planes / "labels/b.tif", altered.like(altered.array * 2))
-    second = run("tuesday", "watershed", rows=7, min_object_voxels=26)
-    code, text = report(first, second)
+    code, text = report(first, run("tuesday", "watershed", rows=7, min_object_voxels=26))
     assert code == 0
     assert "as monday, the first, does counts for all." in text
     assert (
@@ -182,6 +181,10 @@ def test_an_algorithm_of_a_run_is_a_source_of_its_own(run, report, tmp_path, out
     assert {"a:b (both)", "a-b (both_2)"} < board(tmp_path / "twins")
     (both / "cellpose3d/b/record.json").unlink()  # of another algorithm
     assert report(part, out="again")[0] == 0
+    run("both", "watershed")
+    note = "Results of cellpose3d in this folder are left out: name all algorithms."
+    assert note in (both / "report/report.md").read_text()
+    refused("no run.json beside them names", report, both / "cellpose3d", out="left")
 
 
 def test_a_run_with_a_defect_is_left_out_with_a_line(run, report, runs, tmp_path):
@@ -206,6 +209,7 @@ def test_a_run_with_a_defect_is_left_out_with_a_line(run, report, runs, tmp_path
 def test_pictures_arrays_and_labels_without_images_are_read(
     report, predictions, planes, tmp_path, out
 ):
+    write_json(predictions / "run.json", {"lr": 0.1})  # of a training
     usual = report(predictions, truth=planes)[0]
     others = tmp_path / "others"
     for name, kind in zip("abc", ("png", "ome.zarr", "h5"), strict=True):
@@ -281,10 +285,13 @@ TRUTH = {"truth": Path("planes")}
             {},
             "which neither a control nor a file of runs has, found '../x'; give NAME=",
         ),
-        (
-            ["mine"],
-            {**TRUTH, "out": "."},
-            "expected a folder of its own, found a source of the report",
+        *(
+            (
+                ["mine"],
+                {**TRUTH, "out": out},
+                "expected a folder of its own, found a source of the report",
+            )
+            for out in (".", "mine", "planes")
         ),
         (
             ["a:b=mine", "a-b=mine"],
