@@ -1,7 +1,7 @@
 """An algorithm on a user's images without scores: files or folders in, outputs out."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from functools import cache, partial
 from pathlib import Path
@@ -47,8 +47,9 @@ from cytosuite.datasets.folder.load import load
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.files import Entries, TextPair, TextSeq, value_digest, work_folder, write_json
 from cytosuite.files.working import alone
+from cytosuite.folders.entries import OBJECTS
 from cytosuite.folders.index import Item
-from cytosuite.folders.masks import files_of
+from cytosuite.folders.masks import files_of, read_labels
 from cytosuite.folders.part import content as content_of
 
 DONE = ("there already", "written")
@@ -120,11 +121,14 @@ class _Application:
             _workspace(self.out, self.say) as folder,
             progress(self.console, "running", minor=True) as step,
         ):
+            for target in self.targets:
+                self._measure(target, before[target.name])
             begun = [t for t in self.targets if t.name in first and self._is_open(t, lone=True)]
             self._make(begun, folder / "alone", step)
             done = {n for n, applied in self.results.items() if applied.status in DONE}
-            records = {t.name: t.record() for t in self.targets if t.name in done}
-            shared = sharings(items, first, records)
+            shared = sharings(
+                items, first, {t.name: t.record() for t in self.targets if t.name in done}
+            )
             for target in self.targets:
                 target.sharing = shared.get(target.name)
             self._make([target for target in self.targets if self._is_open(target)], folder, step)
@@ -145,10 +149,20 @@ class _Application:
             done = target.earlier(record, self.options, current=current)
             if done is not None:
                 self.results[target.name] = done
-        statuses = [applied.status for applied in self.results.values()]
-        if there := statuses.count("there already"):
+        if there := [applied.status for applied in self.results.values()].count("there already"):
             self.say(f"{there} of {len(self.targets)} images are done already")
         self.say(*(done.line for done in self.results.values() if done.message))
+
+    def _measure(self, target: OutputFiles, record: Entries) -> None:
+        """Measure labels anew that were changed by hand: the table has the objects before."""
+        done = self.results.get(target.name)
+        if done and done.message and target.is_measured(record):
+            from cytosuite.benchmark.scores.objects import write_objects
+
+            with suppress(InputError):  # no labels of the image any more
+                image = load(target.item, self.options.spacing).volume(target.item.socket)
+                labels = read_labels(target.output()).channels[0].array
+                write_objects(target.file(OBJECTS), image.channels[0].like(labels), image)
 
     def _fingerprint(self, item: Item) -> str:
         """Return the digest of an image, its further files, and all that decides its algorithm."""
@@ -218,14 +232,14 @@ class _Application:
             sharing = target.sharing
             shared = sharing.metadata if sharing and not sharing.own else {}
             try:
-                facts = {**options.metadata, **shared}
-                make_case(case, partial(load, item, options.spacing, facts), {})
+                make_case(
+                    case, partial(load, item, options.spacing, {**options.metadata, **shared}), {}
+                )
                 inputs = read_case(case.input(task), task)
                 volumes = inputs.volumes
                 cards = cards_of_all(self.candidates, self.models)
                 seen = (as_plane(with_given(v, task, volumes), cards) for v in volumes.values())
-                main = next(seen, None)
-                known = describe(main, inputs.values) | folder_of(item.image)
+                known = describe(next(seen, None), inputs.values) | folder_of(item.image)
                 algorithm, doubts = choose_able(self.candidates, known, self.models, self.unable)
             except UnableError as error:
                 refused.append((target, error))
@@ -234,8 +248,7 @@ class _Application:
                 self._finish(target, target.failed(str(error)))
             else:
                 target.doubts = [*doubts, *(sharing.doubt if sharing else ())]
-                home = algorithm.name, str(known.get(FOLDER, ""))
-                chosen.setdefault(home, {})[case] = target
+                chosen.setdefault((algorithm.name, str(known.get(FOLDER, ""))), {})[case] = target
         for target, reason in refused:
             if not self.results and not chosen:
                 raise reason
@@ -264,8 +277,7 @@ class _Application:
             cases(name, case_name, status)
             case = Case(case_name, folder / "cases" / case_name)
             target = targets[case]
-            key = self._key(target, name)
-            self._finish(target, write_applied(target, case, job, key, options))
+            self._finish(target, write_applied(target, case, job, self._key(target, name), options))
 
         api = options.api or engine.api
         limits = replace(options.limits(algorithm), folder=place)

@@ -136,9 +136,8 @@ class OutputFiles:
     def earlier(self, record: Entries, options: SegmentOptions, *, current: bool) -> Applied | None:
         """Return the result of an earlier command if it is current or must not be replaced."""
         output = self.output()
-        measured = "objects" in record and "objects_table" not in record
         drawn = options.rois and "rois_missing" not in record
-        ends = [*[OBJECTS] * measured, *[ROIS] * drawn]
+        ends = [*[OBJECTS] * self.is_measured(record), *[ROIS] * drawn]
         whole = current and all(self.file(end).is_file() for end in ends)
         if options.overwrite and not whole:
             return None
@@ -174,8 +173,11 @@ class OutputFiles:
         rois = self.file(ROIS)
         if record.get("sha256") != digest_of(output):
             return output
-        changed = rois.exists() and record.get("rois_sha256") != file_digest(rois)
-        return rois if changed else None
+        return rois if rois.exists() and record.get("rois_sha256") != file_digest(rois) else None
+
+    def is_measured(self, record: Entries) -> bool:
+        """Return whether a result has a table of its objects."""
+        return "objects" in record and "objects_table" not in record
 
     def has(self, record: Entries) -> bool:
         """Return whether a record belongs to the image."""
@@ -189,8 +191,7 @@ def named(item: Item, folder: Path, others: Collection[str]) -> OutputFiles:
     part = asked(item.part)
     if not part or not target.has(there) or there["part"] == part:
         return target
-    words = (f"{noun}-{value}" for noun, value in part.items())
-    name = case_name("_".join([item.name, *words]))
+    name = case_name("_".join([item.name, *(f"{noun}-{value}" for noun, value in part.items())]))
     return target if name.casefold() in others else OutputFiles(folder, replace(item, name=name))
 
 
@@ -336,8 +337,9 @@ def _notes(output: Volume, algorithm: str, socket: Socket) -> Json:
     }
     facts: Json = {"notes": notes, "removed": _table(notes.pop("removed_table", "[]"))}
     if socket.kind == "labels":
-        count = np.count_nonzero(distinct(output.array))
-        facts["tracks" if socket.movie else "objects"] = int(count)
+        facts["tracks" if socket.movie else "objects"] = int(
+            np.count_nonzero(distinct(output.array))
+        )
     return facts
 
 
@@ -350,22 +352,29 @@ def _own_size(facts: Entries, earlier: Entries) -> Json:
 
 def join_objects(out: Path) -> list[str]:
     """Write the tables of the objects of all images as one, and return lines on those it lacks."""
-    images, lines = _images_with_objects(out)
-    tables = {(image,): out / f"{name}{OBJECTS}" for name, image in images.items()}
+    images, assumed, lines = _images_with_objects(out)
+    columns = ["image", "voxel_size"][: 1 + bool(assumed)]
+    tables = {
+        (im, "assumed" if name in assumed else "given")[: len(columns)]: out / f"{name}{OBJECTS}"
+        for name, im in images.items()
+    }
     if tables:
         from cytosuite.benchmark.scores.objects import join_tables
 
-        join_tables(out / FILE, ["image"], tables)
+        join_tables(out / FILE, columns, tables)
     return lines
 
 
-def _images_with_objects(out: Path) -> tuple[TextDict, list[str]]:
-    """Return images by the names of their outputs, several of one name by the latter; and lines."""
+def _images_with_objects(out: Path) -> tuple[TextDict, set[str], list[str]]:
+    """Return images by names of outputs, several of one by these; those of assumed size; lines."""
     images = {}
+    assumed = set()
     lines = []
     for name in sorted(path.name.removesuffix(OBJECTS) for path in out.glob(f"*{OBJECTS}")):
         try:
-            images[name] = Path(read_json(out / f"{name}.json")["image"]).name
+            record = read_json(out / f"{name}.json")
+            images[name] = Path(record["image"]).name
+            assumed |= {name} if record.get("spacing_assumed") else set()
         except (InputError, KeyError, TypeError):
             lines.append(
                 printable(
@@ -374,7 +383,8 @@ def _images_with_objects(out: Path) -> tuple[TextDict, list[str]]:
                 )
             )
     times = Counter(images.values())
-    return {name: image if times[image] == 1 else name for name, image in images.items()}, lines
+    images = {name: image if times[image] == 1 else name for name, image in images.items()}
+    return images, assumed, lines
 
 
 def count_in_cells(out: Path, cells: Path) -> Path:
@@ -400,7 +410,7 @@ def count_in_cells(out: Path, cells: Path) -> Path:
             )
         write_points(out / f"{name}{OBJECTS}", points, labels)
         counts[name] = points, labels
-    images, _ = _images_with_objects(out)
+    images, *_ = _images_with_objects(out)
     write_cell_counts(out / CELLS, {images[name]: pair for name, pair in counts.items()})
     join_objects(out)
     return out / CELLS

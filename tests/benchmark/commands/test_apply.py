@@ -95,6 +95,15 @@ def test_the_objects_of_each_image_and_of_all_are_measured(images, out, used, qu
     assert "objects.csv lacks two-objects.csv: two.json is no record" in quiet.export_text()
 
 
+def test_the_table_of_objects_tells_assumed_voxel_sizes(images, tmp_path, out, used):
+    tifffile.imwrite(
+        tmp_path / "bare.tif", read(images / "one.tif").array, photometric="minisblack"
+    )
+    segment([images / "one.tif", tmp_path / "bare.tif"], out, spacing="assume")
+    sizes = {row["image"]: row["voxel_size"] for row in rows_of(out / "objects.csv")}
+    assert sizes == {"one.tif": "given", "bare.tif": "assumed"}
+
+
 def test_names_that_are_no_utf8_or_too_long_are_segmented(images, out, used):
     for name in ["\udce4", "a\nb", f"{'l' * 240}_1", f"{'l' * 240}_2"]:
         (images / f"{name}.tif").write_bytes((images / "one.tif").read_bytes())
@@ -210,6 +219,7 @@ def test_what_was_changed_by_hand_is_kept_and_named(images, out, used, quiet):
     put(out / "one.tif", np.full((4, 24, 24), 7, np.uint16))
     (same, _) = segment([images], out)
     assert (same.status, same.message) == ("there already", "not as it was written")
+    assert [row["label"] for row in rows_of(out / "one-objects.csv")] == ["7"]
     one, two = segment([images], out, quiet, diameter=9.0)
     assert (one.status, two.status) == ("kept", "written")
     said = quiet.export_text()
@@ -533,8 +543,7 @@ def test_images_of_one_name_are_called_by_their_folders_too(images, tmp_path, ou
     places = [tmp_path / day / room for day in ("day 1", "day 2")]
     for place in places:
         write(place / "one.tif", read(images / "one.tif"))
-    results = segment([*places, images / "two.tif"], out)
-    names = [result.output.name for result in results]
+    names = [result.output.name for result in segment([*places, images / "two.tif"], out)]
     assert names == ["day 1_one.tif", "day 2_one.tif", "two.tif"]
 
 
