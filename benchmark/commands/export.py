@@ -129,7 +129,7 @@ def _export_movies(run: FinishedRun, options: ExportOptions, console: Console) -
     with new_folder(place) as temporary:
         for sequence, movie in movies.items():
             ctc.write_movie(temporary / run.facts.dataset / sequence, movie)
-    say(console, f"written: {place}, {', '.join(movies)}")
+    say(console, f"written: {place / run.facts.dataset}, {', '.join(movies)}")
 
 
 def _only_algorithm(run: FinishedRun, options: ExportOptions) -> str:

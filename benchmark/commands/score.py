@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache, partial
-from math import nan
+from math import isclose, nan
 from pathlib import Path
 
 from rich.console import Console
@@ -238,8 +238,9 @@ def _score_case(
             lines.append(f"objects not listed: {error}")
     doubts = {f"truth {pair.name}": [*lines, *pair.doubts]}
     if Path(str(pair.prediction)).is_symlink() and readers["prediction"] is not blank:
-        linked = "a link, as a report refuses: what it leads to is scored"
-        doubts[f"prediction {pair.name}"] = [linked]
+        doubts[f"prediction {pair.name}"] = [
+            "a link, as a report refuses: what it leads to is scored"
+        ]
     of_labels = any(metric.family == "labels" for metric in metrics)
     in_um = options.objects or any("spacing" in metric.evidence.needs for metric in metrics)
     for side in ("truth", "prediction")[: 1 + (readers["prediction"] is not blank)]:
@@ -251,6 +252,10 @@ def _score_case(
             lines.append("several frames: an object is one number in all; give a file per frame")
         if side == "truth" and in_um and not of_points and volume.spacing_is_assumed:
             lines.append(pairs.UNSIZED)
+        sizes = zip(volume.spacing, readers["truth"]().spacing, strict=False)
+        stated = not (of_points or volume.spacing_is_assumed)
+        if in_um and stated and not all(isclose(*both, rel_tol=0.01) for both in sizes):
+            lines.append("voxel size differs: the one of the truth counts")
         doubts.setdefault(f"{side} {pair.name}", []).extend(filter(None, lines))
     return answer, doubts
 

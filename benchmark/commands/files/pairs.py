@@ -80,8 +80,9 @@ def point_pairs(options: ScoreOptions) -> list[FilePair]:
             f"example {next(iter(true))}.csv"
         )
     inside = truth / "images"
-    room = inside if options.image is None and inside.is_dir() else options.image
-    images = images_by_name(room, true)
+    images = images_by_name(
+        inside if options.image is None and inside.is_dir() else options.image, true
+    )
     cells = images_by_name(options.truth_labels, true)
     pairs = []
     for name, path in true.items():
@@ -150,11 +151,20 @@ def image_pairs(options: ScoreOptions, families: Iterable[str]) -> list[FilePair
 
 
 def sequences(truth: Path, prediction: Path) -> dict[str, tuple[Path, Path]]:
-    """Return truth and result of each sequence in the challenge's layout, if it is that."""
+    """Return truth and result of each sequence in the challenge's layout, if it is that.
+
+    A result is a folder of the challenge, or the movie that ``apply`` writes, beside its tracks.
+    """
     if (truth / "TRA").is_dir():
-        return {truth.name.removesuffix("_GT"): (truth, prediction)}
-    folders = sorted(path for path in truth.glob("[0-9][0-9]_GT") if (path / "TRA").is_dir())
-    return {path.name[:2]: (path, prediction / f"{path.name[:2]}_RES") for path in folders}
+        pairs = {truth.name.removesuffix("_GT"): (truth, prediction)}
+    else:
+        folders = sorted(path for path in truth.glob("[0-9][0-9]_GT") if (path / "TRA").is_dir())
+        pairs = {path.name[:2]: (path, prediction / f"{path.name[:2]}_RES") for path in folders}
+    movies = {name: prediction / f"{name}.tif" for name in pairs}
+    return {
+        name: (true, movies[name] if movies[name].is_file() else result)
+        for name, (true, result) in pairs.items()
+    }
 
 
 def _pairs(

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cytosuite.contract.tracks import LARGEST, Track, tracks_of
+from cytosuite.contract.tracks import LARGEST, Track, read_tracks, tracks_of
 from cytosuite.errors import InputError, pick, reason_of
 from cytosuite.files import FloatDict, TextSeq, atomic, need_folder, read_text, write_text
 from cytosuite.metrics.metric import known_metrics
@@ -113,8 +113,11 @@ def open_sequence(folder: Path) -> TrackedSequence:
     """Return the sequence in a folder without a look at its frames, see `read_sequence`.
 
     Problems of its table and list of files stand in `problems`, to be named with those of the
-    frames.
+    frames. A file is the labels of all frames, with ``<name>-tracks.csv`` beside it.
     """
+    if folder.is_file():
+        table = folder.with_name(f"{folder.stem}-tracks.csv")
+        return TrackedSequence(read_tracks(table), _labels(folder), None, folder.name, table.name)
     truth = (folder / TRUTH_TABLE).is_file() or (folder / "TRA").is_dir()
     if not truth and not (folder / RESULT_TABLE).is_file():
         raise InputError(
@@ -189,7 +192,7 @@ def score_tracks(
     metrics = known_metrics("track")
     chosen = pick("metric of tracks", names, metrics) if names else metrics
     for folder, table in ((truth_folder, "TRA"), (result_folder, RESULT_TABLE)):
-        if not (folder / table).exists():
+        if not (folder.is_file() or (folder / table).exists()):
             raise InputError(f"{folder}: {table} is missing; expected it in this folder")
     tracks = match_tracks(open_sequence(truth_folder), open_sequence(result_folder))
     if logs:

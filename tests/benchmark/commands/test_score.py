@@ -180,6 +180,8 @@ def test_distances_between_surfaces_are_in_micrometres_of_the_file(tmp_path):
     in_mm = scored(_write(tmp_path / "t.mha", cube, (2e3, 500, 500)), prediction, ["ASSD"])
     assert in_mm["case"]["t"]["ASSD"] == pytest.approx(small)
     assert "the numbers were read as µm" in in_mm["doubts"][0]
+    doubts = scored(truth, _write(prediction, cube, (2.0, 0.6, 0.6)), ["ASSD"])["doubts"]
+    assert doubts == ["voxel size differs in 1 file (prediction t): the one of the truth counts"]
     _write(truth, cube, spacing_source="assumed")
     for metric in ("ASSD", "edge_degradation"):
         doubts = [scored(truth, truth, [metric], spacing=size)["doubts"] for size in sizes]

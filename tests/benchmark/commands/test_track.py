@@ -89,6 +89,10 @@ def test_sequences_folders_of_frames_and_movies_are_tracked_alike(cli, sequences
         assert np.array_equal(read(out / f"{name}.tif").array, first.array)
         assert read_tracks(out / f"{name}-tracks.csv") == tracks
     assert len(read_sequence(sequences / "01_GT").frames) == len(first.array)
+    truth = sequences / "01_GT"
+    value = score_tracks(truth, out / "01.tif", ["TRA"])["TRA"]
+    assert value > 0.8
+    assert f"{value:.3f}" in cli("score", "--truth", truth, "--prediction", out).stdout
 
 
 def test_frames_follow_their_numbers_and_one_that_is_missing_is_named(cli, sequences, out):
@@ -97,8 +101,7 @@ def test_frames_follow_their_numbers_and_one_that_is_missing_is_named(cli, seque
         path.rename(film / f"t{number + 8}.tif")
     assert cli("apply", film, LINKING, "--out", out).exit_code == 0
     truth = read_sequence(sequences / "01_GT").frames
-    labels = read(out / "01.tif").array
-    for objects, cells in zip(labels, truth, strict=True):
+    for objects, cells in zip(read(out / "01.tif").array, truth, strict=True):
         assert (objects[cells > 0] > 0).mean() > 0.8
     (film / "t9.tif").rename(film / "overview.tif")
     message = "numbered without a gap, found overview, then t8"
