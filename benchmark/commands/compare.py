@@ -57,7 +57,8 @@ def _table(rows: Sequence[Entries], keys: int, main: int | None = MAIN) -> Value
 def rank_command(options: RankOptions, console: Console) -> None:
     """Rank the algorithms of any table of scores: intervals, tests, tiers, and the rule."""
     ranking = rank(
-        pd.concat([read_scores(path, options.columns) for path in options.files]),
+        # controls of two runs on the same data are the same rows
+        pd.concat([read_scores(path, options.columns) for path in options.files]).drop_duplicates(),
         by=options.by,
         higher=options.higher,
         lower=options.lower,

@@ -97,7 +97,8 @@ def select(cards: Sequence[ModelCard], metadata: Facts, policy: SelectPolicy) ->
     """Return the card in use, else the card of least cost; `ModelError` where none may be taken.
 
     Sum over keys: weight times `distance`, ``general`` of the image's, ``missing`` of the card's.
-    At equal cost a card of `exact` facts is taken first, a model before those trained from it.
+    At equal cost a card of `exact` facts is taken first, a model before those trained from it, and
+    one of nuclei before others.
     """
     if not cards:
         raise ModelError("no model to choose from; give a folder with at least one model card")
@@ -107,7 +108,7 @@ def select(cards: Sequence[ModelCard], metadata: Facts, policy: SelectPolicy) ->
     plain = {key: value for key, value in stated.items() if key not in strange}
     names = {card.name for card in free}
 
-    def rank(selection: Selection) -> tuple[bool, float, int, float, bool, bool, bool, str]:
+    def rank(selection: Selection) -> tuple[bool, float, int, float, bool, bool, bool, bool, str]:
         """Return the place in the order of choice."""
         broken = selection.broken
         card = selection.card
@@ -119,6 +120,7 @@ def select(cards: Sequence[ModelCard], metadata: Facts, policy: SelectPolicy) ->
             not card.exact,
             not card.baselines,
             card.parent in names,
+            "nucleus" not in str(card.describes.get("channel")),  # what most images show
             card.name,
         )
 
@@ -136,7 +138,7 @@ def select(cards: Sequence[ModelCard], metadata: Facts, policy: SelectPolicy) ->
     tie = tuple(
         candidate.card.name
         for candidate in candidates[1:]
-        if rank(candidate)[:-2] == rank(best)[:-2]
+        if rank(candidate)[:-3] == rank(best)[:-3]
     )
     others = [*candidates[1:], *sorted(others, key=rank)]
     return replace(best, strange=strange, tie=tie, others=tuple(others))

@@ -234,11 +234,10 @@ def index(
         elif root is not None:
             raise InputError(f"{place}: expected a list of files in {root} (--data-root)")
         elif place.is_dir():
-            deep = recursive or PUBLISHED.fullmatch(place.name) is not None
-            cases = _found(place, task, deep)
+            cases = _found(place, task, recursive or PUBLISHED.fullmatch(place.name) is not None)
             home = place
         else:
-            raise InputError(f"{place}: no such folder")
+            raise InputError(f"{place}: {'a file; give a' if place.exists() else 'no such'} folder")
         table = home / FILE
     except OSError as error:
         place = error.filename or place
@@ -261,8 +260,9 @@ def _listed(
     first = first_of(path)
     name = task or (FUSION.name if first and view_role(first.stem) else "segment")
     rest = entries(root, {FILE, SPLITS}, recursive=recursive) if whole else Entries({}, {})
-    views = by_list(path, root, rest, name)
-    return _matched(root, views, TASKS[name].inputs[0].slug, {}, {}, recursive)
+    return _matched(
+        root, by_list(path, root, rest, name), TASKS[name].inputs[0].slug, {}, {}, recursive
+    )
 
 
 def _found(folder: Path, task: str | None, recursive: bool) -> FolderIndex:

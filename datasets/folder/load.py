@@ -51,7 +51,7 @@ def load(
             f"{item.image}: the file does not give the voxel size, without which objects of a "
             f"volume are guesses: --spacing z,y,x (µm) or acquisition-metadata.json, or "
             f"--spacing {ASSUME} for {text(main.spacing)} µm; if its planes are the frames of a "
-            f"movie: --axes TYX, or cytosuite apply --algorithm linking"
+            f"movie: --axes TYX, or cytosuite apply --algorithm linking; if channels: --axes CYX"
         )
     socket = item.socket
     study = study_of(item.name)

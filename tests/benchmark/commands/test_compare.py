@@ -93,6 +93,7 @@ def test_scores_of_a_report_are_ranked_by_their_board_without_controls(cli, scor
     assert float(rows[0]["SEG"]) == pytest.approx(0.8 + 0.035)
     assert rows[0]["interval"] == "1"
     assert rows[0]["P(first)"] == "1.0"
+    assert cli("rank", scores, scores, "--csv -").stdout == done.stdout
 
 
 def test_a_published_table_takes_its_tasks_as_datasets_or_as_metrics(cli, published):

@@ -193,8 +193,7 @@ def test_a_model_in_use_is_taken_before_all_others_but_for_other_axes():
     strict = SelectPolicy(axes="must", channel="must", spacing=1.0, fallback="fail")
     cards = [_card("x", axes="YX", channel="x"), _used(far, {})]
     assert select(cards, image | {"channel": "x"}, strict).by == "metadata"
-    alone = [far, _used(_card("new", scores={}, axes="YX"), {})]
-    assert _taken(alone, image, policy) == "new"
+    assert _taken([far, _used(_card("new", scores={}, axes="YX"), {})], image, policy) == "new"
 
 
 def test_a_model_is_in_use_for_some_images_and_the_first_rule_counts():
@@ -219,6 +218,7 @@ def test_at_equal_cost_the_parent_is_taken_whatever_the_names(child):
         choice = select(cards, {"study": 1}, POLICY)
         assert (choice.card.name, {*choice.tie}) == ("culture", {child, "a"})
     assert select([parent, tuned], {"study": 2}, POLICY).tie == (child,)
+    assert _taken([_card("a", channel="x"), _card("b", channel="nucleus")], {}) == "b"
 
 
 def test_a_habit_is_for_images_of_its_voxels_alone_and_stands_before_its_parent():
