@@ -246,13 +246,13 @@ class SceneParameters(Section):
     def seen_by(self, rng: Rng, drawn: FloatMap) -> Self:
         """Return the parameters with single values, drawn or new ones, in optics and camera."""
         sections = ("optics", "camera")
-        single = {name: settled(getattr(self, name), drawn, rng) for name in sections}
-        return self.model_copy(update=single)
+        return self.model_copy(
+            update={name: settled(getattr(self, name), drawn, rng) for name in sections}
+        )
 
     def light(self) -> Scalars:
         """Return the values of a case (`seen_by`) for its record, where optics and camera vary."""
-        sections = *self.optics, *self.camera
-        return {name: value[0] for name, value in sections if is_range(value)}
+        return {name: value[0] for name, value in (*self.optics, *self.camera) if is_range(value)}
 
     def channel(self, name: str, **facts: Scalar) -> Scalars:
         """Return the metadata of a channel's file, see `cytosuite.formats.tiffmetadata`."""

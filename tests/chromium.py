@@ -66,8 +66,7 @@ class Page:
         self.requests = []
         self._context = browser.call("Target.createBrowserContext")
         target = browser.call("Target.createTarget", url="about:blank", **self._context)
-        opened = browser.call("Target.attachToTarget", flatten=True, **target)
-        self._session = opened["sessionId"]
+        self._session = browser.call("Target.attachToTarget", flatten=True, **target)["sessionId"]
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.call(f"{domain}.enable")
 

@@ -396,6 +396,7 @@ def test_answers_to_a_changed_image_are_those_of_the_table(change, name, axes):
         expected = changed.moved(changed.grey(expected) if task.name == "fuse" else expected)
     rule = OTHERWISE.get(change, {}).get(f"{name} {axes}", "")
     with suppress(InputError) if rule == SIZE else nullcontext():  # voxels may be too large for it
-        after = answer_of(name, axes, changed)
-        held = agree(kind, after, expected, changed.exact and rule != ALIKE)
+        held = agree(
+            kind, answer_of(name, axes, changed), expected, changed.exact and rule != ALIKE
+        )
         assert held == (rule in ("", ALIKE)), rule

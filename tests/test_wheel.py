@@ -151,8 +151,7 @@ def test_simulate_and_segment_write_nothing_into_the_package(command, site):
     )
     assert (away / "runs/datasets").is_dir()
     done = run("segment", "data/images", "--out", "labels", "--algorithm", "watershed")
-    said = "an installed package, containers are built from a checkout"
-    assert said in house.printed(done)
+    assert "an installed package, containers are built from a checkout" in house.printed(done)
     assert read_json(away / "labels/spheroid_01.json")["objects"] >= 3
     assert set(visible_files(site)) == before
     assert not list(site.rglob("*.nbi")), "numba's loops belong into the cache of the user"

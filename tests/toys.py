@@ -63,8 +63,9 @@ def _value(value):
 def _sample(sockets, number):
     """Return a case: each socket is an array, or a function of the case's number."""
     arrays = {slug: make(number) if callable(make) else make for slug, make in sockets.items()}
-    values = {slug: _value(value) for slug, value in arrays.items()}
-    return Sample(values, conditions={"number": number})
+    return Sample(
+        {slug: _value(value) for slug, value in arrays.items()}, conditions={"number": number}
+    )
 
 
 @pytest.fixture

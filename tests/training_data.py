@@ -56,8 +56,9 @@ def simulated_folder(folder, cases=2):
             strict=True,
         ):
             write(home / place / f"{name}.tif", Volume(array, SPACING))
-        image = home / f"sockets/images/microscopy-image/{name}.tif"
-        write(image, Volume(scene(number)[0], SPACING))
+        write(
+            home / f"sockets/images/microscopy-image/{name}.tif", Volume(scene(number)[0], SPACING)
+        )
         (home / "case.json").write_text("{}")
     write_json(folder / "dataset.json", {"fingerprint": "f" * 64})
     return folder

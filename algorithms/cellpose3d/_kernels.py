@@ -245,8 +245,7 @@ def settle(
             x = np.uint64(qx + HALF)
             if not domain[y, x]:
                 y1 = np.uint64(py + HALF)
-                x1 = np.uint64(px + HALF)
-                if not domain[y, x1]:
+                if not domain[y, np.uint64(px + HALF)]:
                     y = y1
                     qy = py
                 if not domain[y, x]:

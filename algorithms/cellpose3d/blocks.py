@@ -71,8 +71,9 @@ def plan_blocks(
     passed = prod(tile)
     # A block no larger than a tile is passed through the network as a whole.
     small = min(passed, spare / (_VOXEL_BYTES + TILE_BYTES))
-    voxels = max(small, (spare - passed * TILE_BYTES) / _VOXEL_BYTES)
-    return tiles(shape, margin, voxels, multiple=multiple)
+    return tiles(
+        shape, margin, max(small, (spare - passed * TILE_BYTES) / _VOXEL_BYTES), multiple=multiple
+    )
 
 
 def memory_gib(block: Sizes, shape: Sizes, image_shape: Sizes, tile: Sizes) -> float:

@@ -123,8 +123,9 @@ def _objects(model: Model, seen: Volume, corner: Sizes) -> Volume:
         "removed": len(job.removed),
     }
     if job.whole:
-        li = job.whole.background + job.parameters.li_factor * job.whole.threshold
-        facts["li_threshold"] = round(li, 4)
+        facts["li_threshold"] = round(
+            job.whole.background + job.parameters.li_factor * job.whole.threshold, 4
+        )
     if job.removed:  # places count from the corner
         rows = [{**row, "voxel": np.add(row["voxel"], corner).tolist()} for row in job.removed]
         facts["removed_table"] = json.dumps(rows[:ROWS])
@@ -228,8 +229,9 @@ def _segmented(
     parameters = parameters.model_copy(update={"tile": tile})
     shape = working_shape(image.shape, scale.factor)
     if flat:  # an extended border would move the flow at it
-        sides = zip(shape, multiple, strict=True)
-        shape = tuple(max(1, round(n / step)) * step for n, step in sides)
+        shape = tuple(
+            max(1, round(n / step)) * step for n, step in zip(shape, multiple, strict=True)
+        )
     factor = [new / old for new, old in zip(shape, image.shape, strict=True)]
     spacing = tuple(
         step * old / new for step, old, new in zip(scale.spacing, image.shape, shape, strict=True)

@@ -60,8 +60,9 @@ def control(
             continue
         broken = of_object < limit if reason.startswith("min_") else of_object > limit
         for index in map(int, np.flatnonzero(broken)):
-            row = Removal(int(names[index]), reason, float(of_object[index]), float(limit))
-            rows.setdefault(index, row)
+            rows.setdefault(
+                index, Removal(int(names[index]), reason, float(of_object[index]), float(limit))
+            )
     gone = np.isin(np.arange(count.size), [*rows])
     chosen = gone[number]
     places = np.unravel_index(inside[chosen], labels.shape)
@@ -95,8 +96,7 @@ def _flow_error(flow: Floats, labels: Labels, inside: Longs, number: Longs) -> F
 
 def _elongation(number: Longs, voxels: Sequence[Longs], spacing: Spacing) -> Doubles:
     """Return the ratio (n,) of the longest to the shortest axis; within one slice of y and x."""
-    flat = voxels[0].size == 0 or voxels[0].min() == voxels[0].max()
-    axes = [1, 2] if flat else [0, 1, 2]
+    axes = [1, 2] if voxels[0].size == 0 or voxels[0].min() == voxels[0].max() else [0, 1, 2]
     count = np.bincount(number)
     # The second moment of a cuboid of length `step` about its middle is step^2 / 12.
     offsets = [voxels[axis] * spacing[axis] for axis in axes]

@@ -185,8 +185,7 @@ def _edge_blur(array: Floats, axis: int, step: float) -> float:
     if np.count_nonzero(chosen) < 3 or lines.shape[-2] < 2:
         return nan
     window = np.hanning(length + 2)[1:-1].astype(np.float32)
-    centred = (lines - lines.mean(axis=-1, keepdims=True)) * window
-    waves = fft.rfft(centred)[..., chosen]
+    waves = fft.rfft((lines - lines.mean(axis=-1, keepdims=True)) * window)[..., chosen]
     power = np.square(np.abs(waves)).astype(np.float64).mean(axis=(0, 1))
     shared = (waves[:, 1:] * waves[:, :-1].conj()).real.astype(np.float64)
     shared = shared.mean(axis=(0, 1))

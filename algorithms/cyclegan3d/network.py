@@ -57,8 +57,9 @@ class Architecture(LevelArguments):
     @property
     def halo(self) -> Triple:
         """Distance from a tile's faces, at multiples, beyond their influence, z, y, x."""
-        reach = strided_reach((0,) * (len(self.widths) - 1) + (self.blocks,), self.kernel)
-        return self._unfolded(reach, 0)
+        return self._unfolded(
+            strided_reach((0,) * (len(self.widths) - 1) + (self.blocks,), self.kernel), 0
+        )
 
 
 class Generator(Checkpointed):

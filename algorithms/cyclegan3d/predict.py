@@ -64,8 +64,9 @@ def predict(inputs: Volumes, model: Model) -> Volumes:
         raise InputError(
             f"this network translates the axes {parameters.network.axes}, found {volume.axes}"
         )
-    network = load_once(model, parameters.network, load)
-    translation, prediction = by_network(volume, network, parameters, device())
+    translation, prediction = by_network(
+        volume, load_once(model, parameters.network, load), parameters, device()
+    )
     facts: Scalars = {"tiles": prediction.tiles}
     if parameters.guard == "off":
         return _result(volume, translation, "network", facts)

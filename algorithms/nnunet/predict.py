@@ -54,8 +54,9 @@ def instances_of(inside: Bools, border: Bools, spacing: Spacing) -> Labels:
     if not count:
         return np.zeros(inside.shape, np.uint32)
     distance = ndimage.distance_transform_edt(seeds == 0, sampling=spacing)
-    grown = watershed(distance.astype(np.float32), seeds, mask=inside | border)
-    return np.asarray(grown, dtype=np.uint32)
+    return np.asarray(
+        watershed(distance.astype(np.float32), seeds, mask=inside | border), dtype=np.uint32
+    )
 
 
 def predict(inputs: Volumes, model: Model) -> Volumes:
@@ -125,8 +126,9 @@ def predictor(network: nn.Module, parameters: Entries) -> Any:  # noqa: ANN401 -
         "nnUNetTrainer",
         parameters["mirroring"],
     )
-    logits = inference.predict_logits_from_preprocessed_data
-    inference.predict_logits_from_preprocessed_data = progress.network()(logits)
+    inference.predict_logits_from_preprocessed_data = progress.network()(
+        inference.predict_logits_from_preprocessed_data
+    )
     return inference
 
 

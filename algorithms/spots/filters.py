@@ -37,8 +37,7 @@ class Blocks(NamedTuple):
         """Return the values at places (N, 3) in whole px."""
         z, y, x = places.T.astype(np.int64)
         rows = np.searchsorted(self.ends_y, y, "right") - 1
-        columns = np.searchsorted(self.ends_x, x, "right") - 1
-        return np.asarray(self.values[z, rows, columns])
+        return np.asarray(self.values[z, rows, np.searchsorted(self.ends_x, x, "right") - 1])
 
 
 class Filter(NamedTuple):
@@ -124,8 +123,7 @@ def as_normal(scores: Doubles, skew: float) -> Doubles:
     if not skew:
         return scores
     rise = _HEAVIER * skew * np.maximum(scores, 0)
-    rate = (1 + rise) * np.log1p(rise) - rise
-    return np.asarray(np.sqrt(2 * rate) / (_HEAVIER * skew))
+    return np.asarray(np.sqrt(2 * ((1 + rise) * np.log1p(rise) - rise)) / (_HEAVIER * skew))
 
 
 def _bell(sigma: float) -> Doubles:
@@ -179,8 +177,9 @@ def candidates(
     spots[:, kernels.TALL], spots[:, kernels.WIDE] = np.log(tall), np.log(wide)
     spots[:, kernels.START : kernels.SD] = spots[:, : kernels.START]
     spots[:, kernels.RESPONSE] = score
-    ring = places.T[..., None] + wide[:, None] * _RING
-    near = ndimage.map_coordinates(best, ring, float, 1, "nearest")
+    near = ndimage.map_coordinates(
+        best, places.T[..., None] + wide[:, None] * _RING, float, 1, "nearest"
+    )
     fall = 2 * best[at][:, None] - near[:, :8] - near[:, 8:]
     if min(best.shape[-2:]) > 1:  # along the other axis alone nothing falls
         score *= fall.max(axis=1) < _RIDGE * fall.min(axis=1)

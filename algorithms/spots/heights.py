@@ -109,8 +109,9 @@ def _mixture(at: Doubles, count: Indices, number: int) -> tuple[Doubles, float]:
         weight = parts / parts.sum(axis=0) * count
         own = weight.sum(axis=1, keepdims=True) + 1e-9
         mean, share = (weight * at).sum(axis=1, keepdims=True) / own, own / total
-        spread = np.sqrt((weight * (at - mean) ** 2).sum(axis=1, keepdims=True) / own)
-        sd = np.maximum(spread, _NARROWEST)
+        sd = np.maximum(
+            np.sqrt((weight * (at - mean) ** 2).sum(axis=1, keepdims=True) / own), _NARROWEST
+        )
     density = parts.sum(axis=0)
     likelihood = float((count * np.log(density)).sum())
     return density, (3 * number - 1) * float(np.log(total)) - 2 * likelihood

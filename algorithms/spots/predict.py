@@ -75,8 +75,9 @@ def find(image: Array, spacing: Spacing, parameters: Parameters) -> Detected:
     spots, snr = fits.spots[good], fits.spots[good, kernels.SCORE]
     places, height = spots[:, PLACE[3 - image.ndim :]], spots[:, kernels.HEIGHT]
     wide = np.exp(spots[:, WIDTH])[:, fits.axes]
-    light = height * np.prod(wide * np.sqrt(2 * np.pi), axis=1)
-    return Detected(places, height, light, snr, fits.gain)
+    return Detected(
+        places, height, height * np.prod(wide * np.sqrt(2 * np.pi), axis=1), snr, fits.gain
+    )
 
 
 def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Points]:

@@ -125,8 +125,9 @@ def uneven_background(
     """Return the uneven background of a whole image, by parts of it, see `remove_background`."""
     sizes = zip(background_steps(p.background_um, spacing), image.shape, strict=True)
     block = tuple(min(want, size) for want, size in sizes)
-    counts = [ceil(n / step) for n, step in zip(image.shape, block, strict=True)]
-    means = np.zeros(counts, np.float32)
+    means = np.zeros(
+        [ceil(n / step) for n, step in zip(image.shape, block, strict=True)], np.float32
+    )
     sigma = sigmas(p.smoothing_um, spacing, p.axial_elongation)
     reach = [int(_TRUNCATE * width + 0.5) for width in sigma]
     coarse = [ceil(n / step) for n, step in zip(reach, block, strict=True)]

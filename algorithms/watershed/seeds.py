@@ -17,8 +17,7 @@ _FLOOR = 1e-4  # where the response is not positive, this part of the largest ke
 
 def typical_radius(mask: Bools, spacing: Spacing, elongation: float) -> float:
     """Return the typical radius [µm] of balls or discs that make up a foreground."""
-    distance = border_distance(mask, spacing, elongation)
-    return (mask.ndim + 1) * float(distance[mask].mean())
+    return (mask.ndim + 1) * float(border_distance(mask, spacing, elongation)[mask].mean())
 
 
 def border_distance(mask: Bools, spacing: Spacing, elongation: float) -> Floats:

@@ -126,8 +126,9 @@ def _judged(
     try:
         rule(*arguments)
     except CytosuiteError as error:
-        result = broken if isinstance(error, InputError) else "FAIL"
-        return Check(title, result, " ".join(str(error).split()))
+        return Check(
+            title, broken if isinstance(error, InputError) else "FAIL", " ".join(str(error).split())
+        )
     return Check(title)
 
 
@@ -188,8 +189,7 @@ def _chosen(manifest: AlgorithmManifest, cards: Sequence[ModelCard]) -> None:
     among = [card for card in plain if not left_out(card, manifest.select)]
     for card in plain if len(plain) == 1 else among:
         found = select(plain, card.images, manifest.select)
-        narrow = found.card.exact and not card.exact
-        heir = narrow or (card.parent and card.name in found.tie)
+        heir = (found.card.exact and not card.exact) or (card.parent and card.name in found.tie)
         if (card.name != found.card.name and not heir) or found.fallback:
             raise InputError(f"{found.card.name} is chosen for the images of {card.name}")
 
@@ -251,8 +251,7 @@ def _geometry(manifest: AlgorithmManifest, inputs: Volumes, outputs: Entries) ->
             theirs = getattr(output, key)
             if ours != theirs:
                 raise InputError(f"{socket.slug}: expected the {key} {ours}, found {theirs}")
-        kinds = "u" if socket.kind == "labels" else "uif"
-        if output.array.dtype.kind not in kinds:
+        if output.array.dtype.kind not in ("u" if socket.kind == "labels" else "uif"):
             raise InputError(f"{socket.slug}: found the dtype {output.array.dtype}")
     if TRACKS.slug in outputs:
         from cytosuite.metrics.tracks.lineage import TrackedSequence

@@ -103,8 +103,9 @@ def imports_in(path: Path, parent: str, *, later: bool) -> frozenset[str]:
 @lru_cache(maxsize=1000)
 def _imports(source: bytes, parent: str, *, later: bool) -> frozenset[str]:
     """Return the imports of a source; cached, as algorithms share most of them."""
-    body = ast.parse(source).body
-    return frozenset(i for node in _statements(body, later=later) for i in _names(node, parent))
+    return frozenset(
+        i for node in _statements(ast.parse(source).body, later=later) for i in _names(node, parent)
+    )
 
 
 def _statements(body: Iterable[ast.AST], *, later: bool) -> Iterator[ast.AST]:

@@ -109,8 +109,7 @@ def own_images(options: SegmentOptions, task: str) -> tuple[list[Item], list[str
     taken: dict[str, Item] = {}
     for item in sorted(items, key=lambda item: is_picture(item.image)):
         if times[item.name.casefold(), item.image.suffix] > 1:  # of `day1/` and `day2/`
-            folder = _homes(item.image)[-1].name
-            item = replace(item, name=case_name(f"{folder}_{item.name}"))
+            item = replace(item, name=case_name(f"{_homes(item.image)[-1].name}_{item.name}"))
         first = taken.get(item.name.casefold(), item)
         end = f"_{item.image.suffix[1:]}" if item.image.suffix != first.image.suffix else ""
         roles = {**_stated(item.image), **item.files}.items()

@@ -93,8 +93,9 @@ def write_evaluation(options: BuildEvaluationOptions, console: Console) -> list[
 def _built(options: BuildEvaluationOptions, console: Console) -> tuple[Builder, str]:
     """Build the image of the evaluation, unless it is current, and return its tag."""
     root = need_checkout("a build of containers")
-    name = "docker" if options.engine == "auto" else options.engine
-    images = builder(options, name, root, console)
+    images = builder(
+        options, "docker" if options.engine == "auto" else options.engine, root, console
+    )
     return images, images.build_image(evaluation_blueprint(root))
 
 

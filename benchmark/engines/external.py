@@ -133,8 +133,7 @@ class ExternalImage:
 
 def is_external(word: str) -> bool:
     """Return whether a word of the user means an image of others, not an algorithm of ours."""
-    named = "/" in word or ":" in word or is_archive(word)
-    return named and program_of(word) not in algorithms()
+    return ("/" in word or ":" in word or is_archive(word)) and program_of(word) not in algorithms()
 
 
 def is_archive(word: str) -> bool:
@@ -162,8 +161,7 @@ def external_names(words: Collection[str], taken: Collection[str]) -> TextDict:
 
 def api_of(labels: TextMap, word: str) -> Api:
     """Return the api that an image's label names, ``exec`` without a label; else InputError."""
-    read = {key.strip().lower(): value for key, value in labels.items()}
-    value = read.get(API_LABEL, "exec")
+    value = {key.strip().lower(): value for key, value in labels.items()}.get(API_LABEL, "exec")
     api = APIS.get(value.strip().strip("\"'").lower())
     if api is None:
         raise InputError(

@@ -332,8 +332,9 @@ def boxes(axis: Axis, labels: TextSeq, values: Mapping[str, Sequence[Doubles]]) 
             if len(planes):
                 ends = np.quantile(planes, (0.95, 0.75, 0.5, 0.25, 0.05)).tolist()
                 x = LEFT + room * (n + 0.5) + wide * (place - (len(values) - 1) / 2)
-                ways = (x, x - 0.4 * wide, x + 0.4 * wide, 0.8 * wide)
-                at, left, right, width = map(percent, ways)
+                at, left, right, width = map(
+                    percent, (x, x - 0.4 * wide, x + 0.4 * wide, 0.8 * wide)
+                )
                 words = f"{name}, {text}: median {number(ends[2], 3)}, {len(planes)} planes"
                 drawn.append(Box(at, left, right, width, list(map(up.y, ends)), words))
         parts.append((place, drawn))

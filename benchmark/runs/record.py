@@ -77,8 +77,7 @@ class ModelChoice(ModelCost):
     @classmethod
     def of(cls, reported: Entries, *, named: bool = False) -> "ModelChoice":
         """Return the choice in a container's report, empty if that makes no sense."""
-        used = reported.get("by") == "use"
-        by = {"by": "user" if named else "use" if used else "metadata"}
+        by = {"by": "user" if named else "use" if reported.get("by") == "use" else "metadata"}
         try:
             return cls.model_validate({**reported, **by})
         except ValidationError:

@@ -101,8 +101,7 @@ def lost_spacing(head: Header, geometry: Header, socket: Socket) -> bool:
         replace(head, spacing=(geometry.spacing[0], *plane)), geometry
     ):
         return False
-    defaults = {1000.0} if socket.kind == "image" else {1000.0, 1.0, plane[0]}
-    return depth in defaults
+    return depth in ({1000.0} if socket.kind == "image" else {1000.0, 1.0, plane[0]})
 
 
 def same_spacing(first: Header | Volume, second: Header | Volume) -> bool:

@@ -30,8 +30,7 @@ def control_answer(
     if control == "nearest" and truth is not None:
         return lambda: nearest(truth())
     if control == "identity" and image is not None:
-        fits = truth is None or truth().array.shape == image().shape
-        return image if fits else None
+        return image if truth is None or truth().array.shape == image().shape else None
     return None
 
 

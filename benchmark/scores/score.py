@@ -67,8 +67,7 @@ def of_warnings(records: Records) -> list[str]:
     """Return the warnings of each algorithm by kind; the dataset notes assumed voxel sizes."""
     warnings = defaultdict[str, Lists](dict)
     for (name, case), record in records.items():
-        lines = [line for line in record.warnings if not line.startswith(ASSUMED)]
-        warnings[name][case] = lines
+        warnings[name][case] = [line for line in record.warnings if not line.startswith(ASSUMED)]
     return [f"{name}: {line}." for name in warnings for line in grouped(warnings[name], "case")]
 
 

@@ -137,12 +137,14 @@ class Rehearsal:
             yield Check(title, "skip", "images of others get the sockets that they name")
         else:
             case = self.cases[0]
-            renamed = _renamed(case.input(self.task), self.folder / "renamed")
-            again = self._run(api, [(case, renamed)])
+            again = self._run(
+                api, [(case, _renamed(case.input(self.task), self.folder / "renamed"))]
+            )
             yield _judged(title, _findings(again) or _different(first, again))
         opposite: Api = "exec" if (api == "invoke") is not self.external else "invoke"
-        twice = [*self.cases, *self.cases][:2]
-        second = self._run(opposite, [(case, case.input(self.task)) for case in twice])
+        second = self._run(
+            opposite, [(case, case.input(self.task)) for case in [*self.cases, *self.cases][:2]]
+        )
         title = f"{opposite}, two cases in a row: the same outputs"
         yield _judged(title, _findings(second) or _different(first, second))
         yield from self._margins()
@@ -310,8 +312,9 @@ def _renamed(source: Path, target: Path) -> Path:
             renamed = path.with_name(f"{uuid5(OTHER_NAMES, path.name)}{path.suffix}")
             os.utime(path.rename(renamed), (LONG_AGO_S, LONG_AGO_S))
     listed = target / "inputs.json"
-    entries = [*read_json(listed), UNKNOWN] if listed.is_file() else [UNKNOWN]
-    listed.write_text(json.dumps(entries), "utf-8")
+    listed.write_text(
+        json.dumps([*read_json(listed), UNKNOWN] if listed.is_file() else [UNKNOWN]), "utf-8"
+    )
     (target / PLACE["relative_path"]).write_text("1", "utf-8")
     return target
 

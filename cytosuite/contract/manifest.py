@@ -270,8 +270,9 @@ def _explain(mistake: Any, model: type[BaseModel]) -> str:  # noqa: ANN401 - pyd
         for part in mistake["loc"][:-1]:
             annotation = getattr(model.model_fields.get(str(part)), "annotation", None)
             kinds = (annotation, *getattr(annotation, "__args__", ()))
-            nested = (k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel))
-            model = next(nested, model)
+            model = next(
+                (k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)), model
+            )
         keys = list(model.model_fields)
         near = difflib.get_close_matches(str(mistake["loc"][-1]), keys, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(keys)}"

@@ -203,8 +203,7 @@ def light_of(image: NDArray[np.number], camera: CameraModel) -> Floats:
     result = room(image.shape, np.float32)
     for start, stop in bounds:
         _, *filters = seen(start, stop)
-        level = np.log1p(filters[-1].clip(0))
-        shares = np.polynomial.polynomial.polyval(level, weights.T)
+        shares = np.polynomial.polynomial.polyval(np.log1p(filters[-1].clip(0)), weights.T)
         light = np.einsum("f...,f...", shares, filters).clip(0)
         result[start:stop] = light * camera.gain + camera.offset
         release(result)

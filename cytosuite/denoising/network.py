@@ -74,8 +74,9 @@ class DenoiserArguments(LevelArguments):
         (0, 12, 12)
         """
         # LevelArguments but the last have blocks on the way down and up.
-        reach = strided_reach((2 * self.blocks,) * (len(self.widths) - 1) + (self.blocks,))
-        return self._unfolded(reach, 0)
+        return self._unfolded(
+            strided_reach((2 * self.blocks,) * (len(self.widths) - 1) + (self.blocks,)), 0
+        )
 
 
 class TimedResidual(nn.Module):

@@ -108,8 +108,9 @@ def noise_field(
     ]
     for channel, place in product(range(len(channels)), product(*ranges)):
         key = np.array([seed, draw + channel * CHANNEL], np.uint64)
-        stream = np.random.Philox(counter=np.array([0, *place], np.uint64), key=key)
-        values = noise_of(Rng(stream), BLOCK, kind)
+        values = noise_of(
+            Rng(np.random.Philox(counter=np.array([0, *place], np.uint64), key=key)), BLOCK, kind
+        )
         target = []
         source = []
         for number, step, low, size in zip(place, BLOCK, origin, sides, strict=True):
@@ -161,8 +162,9 @@ def step_weights(signal: float, following: float, solver: Solver, eta: float = 0
     implied = sqrt(max(0.0, 1 - following - share**2 * posterior))  # amplitude of the implied noise
     ratio = implied / sqrt(1 - signal)
     fresh = sqrt(step) if solver == "ddpm" else share * sqrt(posterior)
-    clean = sqrt(following) - ratio * sqrt(signal)
-    return StepWeights(ratio, clean, 0.0 if following == 1 else fresh)
+    return StepWeights(
+        ratio, sqrt(following) - ratio * sqrt(signal), 0.0 if following == 1 else fresh
+    )
 
 
 class SecondOrder(Generic[Values]):

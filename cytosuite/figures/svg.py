@@ -109,8 +109,9 @@ def axis_of_ratios(values: Iterable[float]) -> Axis:
     high = max(pool) * 1.15
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     ends = [float(f"{step}e{power}") for power in powers for step in (1, 2, 5)]
-    first = max(end for end in ends if end <= low)
-    return Axis(first, min(end for end in ends if end >= high), log=True)
+    return Axis(
+        max(end for end in ends if end <= low), min(end for end in ends if end >= high), log=True
+    )
 
 
 def part(axis: Axis, values: Iterable[float]) -> Axis:

@@ -90,8 +90,9 @@ def atomic(path: Path, stays: Callable[[], bool] | None = None) -> Iterator[Path
             raise
         return
     mark = sha256(os.fsencode(path.name)).hexdigest()[:16]  # of names of any length and bytes
-    suffix = path.suffix if len(os.fsencode(path.suffix)) <= LONGEST_SUFFIX else ""
-    temporary = path.with_name(working_name(mark, suffix))
+    temporary = path.with_name(
+        working_name(mark, path.suffix if len(os.fsencode(path.suffix)) <= LONGEST_SUFFIX else "")
+    )
     former = path.with_name(working_name(mark, former=True))
     with full_disk(path):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -260,8 +260,9 @@ def _of_coco(folder: Path, rules: MaskRules) -> Pairs:
             if annotation.iscrowd or kind is None:
                 left["crowds" if annotation.iscrowd else "excluded"] += 1
             else:
-                size = sizes[annotation.image_id]
-                draw = partial(pixels_of_annotation, where, annotation.segmentation, size)
+                draw = partial(
+                    pixels_of_annotation, where, annotation.segmentation, sizes[annotation.image_id]
+                )
                 drawn.append(ObjectMask(file, str(annotation.id), kind, draw))
         for image in content.images:
             end = PurePosixPath(image.file_name)

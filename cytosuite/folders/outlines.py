@@ -38,8 +38,9 @@ class Canvas:
     def runs(self, starts: Pixels, ends: Pixels) -> Pixels:
         """Return the pixels of runs; each run counts as one pixel at least."""
         lengths = ends - starts
-        pixels = np.repeat(ends - np.cumsum(lengths), lengths) + np.arange(lengths.sum())
-        return self.take(pixels, lengths.size)
+        return self.take(
+            np.repeat(ends - np.cumsum(lengths), lengths) + np.arange(lengths.sum()), lengths.size
+        )
 
 
 def trace(plane: Array) -> Iterator[tuple[int, list[Path]]]:

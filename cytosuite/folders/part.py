@@ -239,8 +239,9 @@ def read_microscope(path: Path, part: Part) -> Volume:
             )
         lazy = image.get_image_dask_data("ZYX", C=channel, T=frame)
         check_room(lazy.nbytes)
-        volume = _volume(np.asarray(lazy), _sizes(image), names[channel], suffix[1:])
-        return warned(volume, taken, first)
+        return warned(
+            _volume(np.asarray(lazy), _sizes(image), names[channel], suffix[1:]), taken, first
+        )
 
 
 def _sizes(image: Any) -> FloatDict:  # noqa: ANN401 - a BioImage

@@ -49,8 +49,9 @@ def is_points(path: Path) -> bool:
         if path.suffix.lower() == ".json":
             return '"points"' in stream.read(HEAD)
         head = stream.readline(HEAD)
-    names = next(csv.reader([head], delimiter=delimiter_of(head)), [])
-    columns = {name.strip().lower() for name in names}
+    columns = {
+        name.strip().lower() for name in next(csv.reader([head], delimiter=delimiter_of(head)), [])
+    }
     return not columns.isdisjoint(name.format("x") for name in PLACES)
 
 

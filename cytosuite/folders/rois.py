@@ -145,8 +145,9 @@ def read_rois(path: Path, shape: Shape, channels: int = 1) -> tuple[list[RoiObje
                     flat = roi.position or named
                     ours = label and flat == named  # as `write_rois` counts
                     z = _checked(roi.z_position or (flat if ours else ceil(flat / channels)), shape)
-                    part = _Part(z, pixels + z * shape[-2] * shape[-1])
-                    (labelled[label] if label else others[name]).append(part)
+                    (labelled[label] if label else others[name]).append(
+                        _Part(z, pixels + z * shape[-2] * shape[-1])
+                    )
     objects = [_joined(f"{label:04d}", label, labelled[label]) for label in sorted(labelled)]
     for name in sorted(others, key=natural):
         objects += [_joined(name, 0, run) for run in _runs(others[name], volume=len(shape) == 3)]

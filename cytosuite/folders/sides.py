@@ -48,8 +48,9 @@ def is_file(path: Path) -> bool:
 
 def named(place: Path, root: Path | None = None, *, rois: bool = False) -> PathDict:
     """Return the files of a place by their names; InputError for two of one name."""
-    files = files_of(place, root, rois=rois)
-    return one_per_name(place, ((bare_name(path), path) for path in files))
+    return one_per_name(
+        place, ((bare_name(path), path) for path in files_of(place, root, rois=rois))
+    )
 
 
 def bare_name(path: Path) -> str:

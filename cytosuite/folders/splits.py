@@ -63,8 +63,9 @@ def groups_of(pattern: str, names: TextSeq) -> list[Groups | None]:
     if pattern == ANY:
         return _matched(pattern, names)
     task = json.dumps([pattern, names, LIMIT_S])
-    program = [sys.executable, "-P", __file__]
-    done = subprocess.run(program, input=task, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-P", __file__], input=task, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise InputError(
             f"{pattern!r} does not match {len(names)} names within {LIMIT_S} s; write it "

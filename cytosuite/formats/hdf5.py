@@ -60,8 +60,9 @@ def opened(path: Path, axes: str = "", group: str = "") -> Iterator[Stored]:
     with h5py.File(path, "r") as file:
         dataset = _dataset(file, group)
         _check(path, dataset)
-        unread = [f"{GROUP}/{name}" for name in MAPS if _member(file, f"{GROUP}/{name}")]
-        header, metadata, origin = _described(dataset, axes, unread)
+        header, metadata, origin = _described(
+            dataset, axes, [f"{GROUP}/{name}" for name in MAPS if _member(file, f"{GROUP}/{name}")]
+        )
         stored = axes if len(axes) == dataset.ndim else header.axes
         yield Stored(header, metadata, origin, partial(_slabs, dataset, header, stored))
 

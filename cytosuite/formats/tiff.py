@@ -395,8 +395,9 @@ def _longer(axes: str, shape: Sizes) -> str:
 
 def _reconciled(ours: Entries, stated: list[Stated]) -> tuple[Json, list[Stated]]:
     """Return metadata and voxel sizes: our JSON's, unless another program changed them."""
-    spatial = (axis for axis in ours["axes"] if axis in SPATIAL)
-    steps = dict(zip(spatial, ours["spacing"], strict=True))
+    steps = dict(
+        zip((axis for axis in ours["axes"] if axis in SPATIAL), ours["spacing"], strict=True)
+    )
     sizes = sizes_of(stated).items()
     if all(isclose(steps.get(axis, size), size, rel_tol=1e-5) for axis, size in sizes):
         return dict(ours), [Stated("json", steps)]

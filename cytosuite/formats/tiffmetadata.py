@@ -234,8 +234,7 @@ def _by_ome(file: tifffile.TiffFile, scene: int) -> Stated:
     named = ((axis, str(pixels.get(f"PhysicalSize{axis}Unit", "µm"))) for axis in SPATIAL)
     units = {axis: UM_PER.get(unit.lower(), 0.0) for axis, unit in named}
     values = {axis: pixels.get(f"PhysicalSize{axis}") for axis in SPATIAL}
-    known = {a: n for a, n in values.items() if units[a] or not _positive(n)}
-    return _stated("ome", known, units)
+    return _stated("ome", {a: n for a, n in values.items() if units[a] or not _positive(n)}, units)
 
 
 def spelt(key: str) -> str:
@@ -302,14 +301,14 @@ def description(file: tifffile.TiffFile) -> tuple[Json, Json, list[str]]:
 
 def _ome_image(file: tifffile.TiffFile, scene: int) -> Json:
     """Return the attributes and elements of an image's ``Pixels`` in OME-XML; empty without it."""
-    images = elements(ome_of(file), "Image")[scene : scene + 1]
-    return next(iter(below(images, "Pixels")), {})
+    return next(iter(below(elements(ome_of(file), "Image")[scene : scene + 1], "Pixels")), {})
 
 
 def channel_names(file: tifffile.TiffFile, scene: int) -> list[str]:
     """Return the names of an image's channels in OME-XML; programs number those without one."""
-    channels = elements(_ome_image(file, scene), "Channel")
-    return [named(channel.get("Name", "")) for channel in channels]
+    return [
+        named(channel.get("Name", "")) for channel in elements(_ome_image(file, scene), "Channel")
+    ]
 
 
 def named(channel: object) -> str:

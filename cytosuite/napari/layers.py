@@ -149,8 +149,7 @@ def layer_of(path: Path, kind: str, name: str, spacing: Spacing) -> LayerData:
     """Return a file of a known kind, ``labels``, ``points`` or ``image``, as a layer."""
     if kind == "points":
         return points_layer(read_points(path, tuple(spacing)), name)
-    make = {"labels": labels_layer, "image": image_layer}[kind]
-    return make(read(path).channels[0], name)
+    return {"labels": labels_layer, "image": image_layer}[kind](read(path).channels[0], name)
 
 
 def results(out: Path, name: str) -> tuple[Json, Layers]:
@@ -227,8 +226,9 @@ def paint_anew(layer: Any) -> None:  # noqa: ANN401 - a layer of napari
     """Let painting begin an object of its own: the active label becomes the largest and one."""
     if hasattr(layer, "selected_label") and isinstance(layer.data, np.ndarray):
         label = int(layer.data.max(initial=0)) + 1
-        fits = np.promote_types(layer.data.dtype, np.min_scalar_type(label))
-        layer.data = layer.data.astype(fits, copy=False)
+        layer.data = layer.data.astype(
+            np.promote_types(layer.data.dtype, np.min_scalar_type(label)), copy=False
+        )
         layer.selected_label = label
 
 

@@ -110,8 +110,9 @@ def _scores(folder: Path, task: Task, names: TextSeq) -> tuple[str, FloatDict]:
     if not metric:
         return "", {}
     means = table[table["metric"] == metric].groupby("case")["value"].mean()
-    rises = known_metrics(task.name)[metric].higher_is_better is not False
-    ordered = means.sort_values(ascending=rises)
+    ordered = means.sort_values(
+        ascending=known_metrics(task.name)[metric].higher_is_better is not False
+    )
     return metric, {str(case): float(value) for case, value in ordered.items()}
 
 

@@ -144,8 +144,7 @@ def labels_to_image(labels: Integers, foreground: Bools, grid: Sequence[Stencil]
         inside = mask.astype(np.float32)
         for axis, place in enumerate(grid):
             start = box[axis].start
-            stop = box[axis].stop
-            reached = np.flatnonzero((place.high >= start) & (place.low < stop))
+            reached = np.flatnonzero((place.high >= start) & (place.low < box[axis].stop))
             part.append(slice(int(reached[0]), int(reached[-1]) + 1) if reached.size else slice(0))
             inside = _indicator(inside, place.of(part[axis], start), axis)
         here = tuple(part)

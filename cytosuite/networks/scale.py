@@ -103,8 +103,9 @@ class Scale(NamedTuple):
     @property
     def factor(self) -> Lengths:
         """Working voxels per voxel of the image, z y x; 1 where it is used as it is."""
-        pairs = zip(self.spacing, self.trained.spacing, strict=True)
-        factor = tuple(old / new for old, new in pairs)
+        factor = tuple(
+            old / new for old, new in zip(self.spacing, self.trained.spacing, strict=True)
+        )
         near = all(abs(log(part)) <= self.tolerance + 1e-9 for part in factor)
         return (1.0, 1.0, 1.0) if near else factor
 
@@ -139,8 +140,9 @@ def with_size(facts: Facts, volume: Volume | None, cards: Sequence[ModelCard]) -
         return plain
     if not (width := stated_diameter(volume)):
         image = volume.array[0] if "T" in volume.axes else volume.array
-        slices = typical_slices(bright(image), QUIETEST)[::3]
-        width = estimate_diameter(slices, volume.spacing, _NUCLEUS, inf)
+        width = estimate_diameter(
+            typical_slices(bright(image), QUIETEST)[::3], volume.spacing, _NUCLEUS, inf
+        )
     return {**plain, SIZE: width} if width else plain
 
 

@@ -286,11 +286,11 @@ class PairTests:
         """Return the wins among pairs, both ways."""
         if new := [pair for pair in pairs if pair not in self.differences]:
             names = self.competition.names
-            sides = np.searchsorted(np.asarray(names), np.asarray(new)).T
-            self.differences.update(pairwise(self.scores, names, sides))
+            self.differences.update(
+                pairwise(self.scores, names, np.searchsorted(np.asarray(names), np.asarray(new)).T)
+            )
         both = [*pairs, *(pair[::-1] for pair in pairs)]
-        outcomes = {pair: self.differences[pair] for pair in both}
-        return wins(outcomes, self.scores, self.competition)
+        return wins({pair: self.differences[pair] for pair in both}, self.scores, self.competition)
 
 
 def tested(

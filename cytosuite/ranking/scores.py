@@ -196,8 +196,7 @@ def table_measures(
     board = max(
         ([n for n in BOARDS[task].primary if n in directed] for task in whole), key=len, default=[]
     )
-    primary = list(dict.fromkeys(by)) or (directed if foreign or not board else board)
-    return measures, primary
+    return measures, list(dict.fromkeys(by)) or (directed if foreign or not board else board)
 
 
 def missing_rows(

@@ -160,8 +160,7 @@ def stretch(low: Longs, weight: Floats, image: Floats, out: Floats) -> None:
         row = out[y]
         for x in range(len(row)):
             below = line[low[x]]
-            above = line[min(low[x] + 1, last)]
-            row[x] = below + weight[x] * (above - below)
+            row[x] = below + weight[x] * (line[min(low[x] + 1, last)] - below)
 
 
 @compiled("void(float32[::1], float32, float32[::1], float32[::1], float32[::1], boolean)")

@@ -99,8 +99,7 @@ def _filled(image: Array) -> Array:
     lowest = float(corners.min())
     rows = image[*steps]
     padded = rows <= lowest  # in rows enough to see padding
-    ragged = np.mean(np.diff(padded).sum(-1) > 2) > 0.1
-    if ragged or not 0.01 <= padded.mean() <= _MOST:
+    if (np.mean(np.diff(padded).sum(-1) > 2) > 0.1) or not 0.01 <= padded.mean() <= _MOST:
         return image
     field = rows[~padded]
     mean, sd = background_of(field)

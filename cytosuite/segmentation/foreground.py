@@ -128,8 +128,7 @@ def background_and_noise(signal: Floats) -> FloatPair:
     values = np.sort(thinned(signal, max(1, signal.size // 200_000)))
     background = _half_sample_mode(values)
     below = values[values <= background]
-    spread = _MAD_TO_SD * float(np.median(background - below)) if below.size else 0.0
-    return background, spread
+    return background, _MAD_TO_SD * float(np.median(background - below)) if below.size else 0.0
 
 
 def white_noise(residual: Floats, background: Bools, sigma: Spacing) -> float:
@@ -245,8 +244,9 @@ def restored(
             continue
         starts = np.arange(0, size, length)
         centres = (starts + np.minimum(starts + length, size) - 1) / 2
-        position = np.interp(np.arange(size)[span], centres, np.arange(len(centres)))
-        low, _, weight = stencil(position, len(centres))
+        low, _, weight = stencil(
+            np.interp(np.arange(size)[span], centres, np.arange(len(centres))), len(centres)
+        )
         lines = np.ascontiguousarray(small.swapaxes(axis, -1))
         found = np.empty((*lines.shape[:-1], low.size), np.float32)
         stretch(low, weight, lines.reshape(-1, lines.shape[-1]), found.reshape(-1, low.size))

@@ -105,8 +105,9 @@ def shifts(before: Floats, after: Floats, zones: Labels, spacing: Spacing) -> Do
     def similar(place: Longs) -> Doubles:
         """Return the correlation of each zone, there and back, at a shift, (zones, axes) voxels."""
         moved = np.repeat(place, size, axis=0).T
-        there_and_back = still[0] * centred(after, moved) + still[1] * centred(before, -moved)
-        return np.add.reduceat(there_and_back, first)
+        return np.add.reduceat(
+            still[0] * centred(after, moved) + still[1] * centred(before, -moved), first
+        )
 
     free = np.array(zones.shape) > 1
     near = product(*((-1, 0, 1) if moves else (0,) for moves in free))

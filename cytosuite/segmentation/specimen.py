@@ -82,8 +82,9 @@ def coarse_stride(shape: Sizes, spacing: Spacing) -> Shape:
     """Return voxels per block, with which blocks are about cubes in µm, and at most 1e6."""
     edge = max(spacing)
     while True:
-        pairs = zip(shape, spacing, strict=True)
-        stride = tuple(max(1, min(size, round(edge / step))) for size, step in pairs)
+        stride = tuple(
+            max(1, min(size, round(edge / step))) for size, step in zip(shape, spacing, strict=True)
+        )
         if prod(ceil(size / n) for size, n in zip(shape, stride, strict=True)) <= MOST:
             return stride
         edge *= 1.1
@@ -172,8 +173,9 @@ def _light(coarse: Grid, specimen: Bools, step: Spacing) -> Grid:
 
 def smoothed(values: Grid, step: Spacing, sigma_um: float) -> Grid:
     """Return values on a coarse grid after a Gaussian of a width in µm, see `widths`."""
-    sigma = widths(values.shape, step, sigma_um)
-    return np.asarray(ndimage.gaussian_filter(values, sigma, mode="nearest"))
+    return np.asarray(
+        ndimage.gaussian_filter(values, widths(values.shape, step, sigma_um), mode="nearest")
+    )
 
 
 def widths(shape: Sizes, step: Spacing, sigma_um: float) -> list[float]:

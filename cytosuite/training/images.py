@@ -62,8 +62,9 @@ def seen(volume: Volume, dimensions: int) -> Volume:
     if dimensions == 3 or "Z" not in volume.axes:
         return volume
     plane = volume.array.take(volume.shape[-3] // 2, -3)
-    axes = volume.axes.replace("Z", "")
-    return replace(volume, array=plane, axes=axes, spacing=volume.spacing[1:])
+    return replace(
+        volume, array=plane, axes=volume.axes.replace("Z", ""), spacing=volume.spacing[1:]
+    )
 
 
 def mapped(array: Array) -> Array:

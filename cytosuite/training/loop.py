@@ -207,8 +207,9 @@ def _load(
     for role in roles:
         for folder in data[role]:
             say(f"reading {folder}")
-            loaded = training.load(folder, role, settings)
-            parts, division = divided(folder, loaded, settings.files, say)
+            parts, division = divided(
+                folder, training.load(folder, role, settings), settings.files, say
+            )
             if division:
                 placed[str(folder)] = division.placed
             cases[role] += parts.get("train", [])
@@ -361,8 +362,9 @@ class _Course(Generic[Settings, Case]):
         """Fall back to float32 where the first gradient of a CPU is wrong in bfloat16."""
         state = self.state
         if state.rounding is None and state.device == "cpu" and state.precision != torch.float32:
-            tensors = _tensors(batch, state.device)
-            state.rounding = rounding(self.training, self.settings, state, tensors)
+            state.rounding = rounding(
+                self.training, self.settings, state, _tensors(batch, state.device)
+            )
             if state.precision == torch.float32:
                 self.say(state.place)
 

@@ -239,8 +239,7 @@ def learnt(
         raise InputError("the model has no trees of which the looseness could be fitted alone")
     columns, inside, weight, _ = zip(*samples, strict=True)
     arrays = np.concatenate(columns, 1), np.concatenate(inside), np.concatenate(weight)
-    trees = grow(*arrays, settings.outline, settings.seed)
-    return trees, settings.looseness, objects
+    return grow(*arrays, settings.outline, settings.seed), settings.looseness, objects
 
 
 def sample(case: Example, most: int, seed: int) -> Samples | None:
@@ -306,8 +305,9 @@ def _cases(
     held = []
     for folder in folders:
         say(f"segmenting {folder}")
-        loaded = list(_segmented(algorithm, model, folder, settings))
-        parts, division = divided(folder, loaded, settings.files, say)
+        parts, division = divided(
+            folder, list(_segmented(algorithm, model, folder, settings)), settings.files, say
+        )
         train = parts.get("train", [])
         validate = parts.get("validate", [])
         if not division and len(train) > 1:

@@ -106,8 +106,9 @@ class State:
         chosen = self.optimisers[optimiser]
         chosen.zero_grad()
         cast(Any, loss).backward()
-        weights = [weight for group in chosen.param_groups for weight in group["params"]]
-        norm = torch.nn.utils.clip_grad_norm_(weights, self.clip)
+        norm = torch.nn.utils.clip_grad_norm_(
+            [weight for group in chosen.param_groups for weight in group["params"]], self.clip
+        )
         if not torch.isfinite(norm):
             raise DivergedError(
                 f"step {self.step + 1}: the gradient is not finite; lower "

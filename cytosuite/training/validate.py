@@ -42,8 +42,9 @@ def divided(
             f"{folder.name}: {len(cases)} of {len(table.items)} images serve: the others have "
             "other names, or no labels"
         )
-    place = f"{folder}: splits" if files.splits else home_of(folder) / SPLITS
-    division = table.divided(folder, files.splits, place)
+    division = table.divided(
+        folder, files.splits, f"{folder}: splits" if files.splits else home_of(folder) / SPLITS
+    )
     if not division:
         return {"train": [*cases]}, None
     for line in division.lines:

@@ -156,8 +156,7 @@ class Volume:
         rest = self.axes.replace("C", "")
         if at < 0:
             return [self]
-        parts = np.moveaxis(self.array, at, 0)
-        return [replace(self, array=part, axes=rest) for part in parts]
+        return [replace(self, array=part, axes=rest) for part in np.moveaxis(self.array, at, 0)]
 
     def like(self, array: Array) -> "Volume":
         """Return another image of the same scene: all but the pixels is kept."""
@@ -268,8 +267,7 @@ def _check_geometry(shape: Sizes, spacing: Spacing, axes: str, dtype: DType) -> 
     """Return a voxel size after a check that it, shape and axes fit each other."""
     if dtype.kind not in KINDS or dtype.itemsize > LARGEST_ITEM:
         raise InputError(f"expected real numbers of at most 64 bits, found dtype {dtype}")
-    ordered = "".join(axis for axis in AXES if axis in axes)
-    if ordered != axes or not axes.endswith("YX"):
+    if "".join(axis for axis in AXES if axis in axes) != axes or not axes.endswith("YX"):
         raise InputError(
             f"axes must be an ordered subset of {AXES} that ends in YX, found {axes!r}"
         )

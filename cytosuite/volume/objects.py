@@ -106,8 +106,9 @@ def hull_voxels(mask: Bools) -> float:
     some = mask.any(axis=-1)
     points = []
     for way in (1, -1):
-        first = mask[..., ::way].argmax(axis=-1)
-        ends = np.pad(np.where(some, first, np.inf), 1, constant_values=np.inf)
+        ends = np.pad(
+            np.where(some, mask[..., ::way].argmax(axis=-1), np.inf), 1, constant_values=np.inf
+        )
         for axis in range(ends.ndim):  # a corner belongs to the voxels on both sides
             line = ends.swapaxes(axis, 0)
             ends = np.minimum(line[:-1], line[1:]).swapaxes(axis, 0)

@@ -109,8 +109,9 @@ def calibrate(
     need_place(out)
     simulate = simulator(dataset)
     say(f"reading {real}")
-    every = index(real, "segment", recursive=recursive, root=data_root).items
-    matching = named(every, pattern, real)
+    matching = named(
+        index(real, "segment", recursive=recursive, root=data_root).items, pattern, real
+    )
     # labels found by threshold are another ruler
     items = [item for item in matching if LABELS in item.files] or matching
     stacks = _stacks(items, spacing, part or Part())
@@ -216,9 +217,10 @@ def write_recipe(
         "parameters": parameters,
     }
     above = [*head, *(f"Poor fit: {line}" for line in record["poor"])]
-    said = {f"parameters.{key}": text for key, text in comments.items()}
     # The first, as the others may be replaced where it is there.
-    write_text(out, to_toml(recipe, said, above))
+    write_text(
+        out, to_toml(recipe, {f"parameters.{key}": text for key, text in comments.items()}, above)
+    )
     table = [row._asdict() for row in rows]
     write_json(out.with_suffix(".json"), rounded({**record, "table": table}, 5))
     write_text(out.with_suffix(".md"), f"{as_text(rows)}\n")

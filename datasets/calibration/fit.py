@@ -242,8 +242,9 @@ def statistics_of(
     real: StackStatistics, stacks: Sequence[Stack], dark: float | None, each: Each
 ) -> StackStatistics:
     """Return the statistics of simulated stacks, by their labels only if real ones have some."""
-    pairs = stacks if real.annotated else [(image, None) for image, _ in stacks]
-    return measure(pairs, dark=dark, each=each)
+    return measure(
+        stacks if real.annotated else [(image, None) for image, _ in stacks], dark=dark, each=each
+    )
 
 
 def moments(knob: Knob, statistics: StackStatistics) -> Moments:
@@ -317,8 +318,9 @@ class Search:
             elif knob.ranged:
                 self.halves[name] = min(half, knob.widest) if isfinite(half) else 0.0
             if knob.crowd and COUNTED in self.begin.centres:
-                steep = max(-finite_or(real.trend) / knob.response, 0.0)
-                self.crowds[knob.crowd] = min(steep, STEEPEST[knob.crowd])
+                self.crowds[knob.crowd] = min(
+                    max(-finite_or(real.trend) / knob.response, 0.0), STEEPEST[knob.crowd]
+                )
 
     def ends(self, knob: Knob) -> Interval:
         """Return the range of a parameter; of one that is no range, its value twice."""

@@ -228,8 +228,9 @@ def measure(
     each: Each = in_turn,
 ) -> StackStatistics:
     """Return the statistics of ZYX stacks of one kind, with labels or None (found by `segment`)."""
-    measured = in_order(each, partial(_measure, dark), stacks)
-    rows, tables, arrangements, remarks, greys = zip(*measured, strict=True)
+    rows, tables, arrangements, remarks, greys = zip(
+        *in_order(each, partial(_measure, dark), stacks), strict=True
+    )
     count = len(stacks)
     annotated = sum(labels is not None for _, labels in stacks)
     repeated = Counter(filter(None, remarks)).items()
@@ -302,8 +303,7 @@ def _objects(
     signal = features["mean_intensity"]
     extent = np.full((len(signal), 3), nan)
     flat, texture, grain = (np.full(len(signal), nan) for _ in range(3))
-    objects = objects_in(scene.labels.astype(np.int32, copy=False))
-    for place, (_, box, mask) in enumerate(objects):
+    for place, (_, box, mask) in enumerate(objects_in(scene.labels.astype(np.int32, copy=False))):
         if not features["cut"][place]:
             extent[place] = [part.stop - part.start for part in box]
             texture[place], grain[place] = _texture(above.array[box], mask, scene.image.spacing)

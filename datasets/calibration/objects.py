@@ -101,8 +101,7 @@ def _edge(rays: list[Doubles], step: float) -> Edge:
     falls = (stacked[:, :-span] - stacked[:, span:])[:, near]
     steepest = [np.nanmax(ray) for ray in falls if np.isfinite(ray).any()]
     slope = float(np.median(steepest)) / (span * GRID) if len(steepest) >= LEAST_RAYS else nan
-    width = 2.563 / (sqrt(2 * pi) * slope) if slope > 0 else nan
-    return Edge(width, _level(stacked))
+    return Edge(2.563 / (sqrt(2 * pi) * slope) if slope > 0 else nan, _level(stacked))
 
 
 def _level(stacked: Doubles) -> float:

@@ -209,8 +209,9 @@ def _cells(
     step = np.float32(grid.spacing[0] / 2 + CLEAR_UM)
     for tick, plane in zip(ticks, nuclei, strict=True):
         top[plane > 0] = np.maximum(top[plane > 0], tick + step)
-    inside = (ticks[:, None, None] > glass) & (ticks[:, None, None] < top)
-    return np.where(inside, sheet.labels, np.uint16(0))
+    return np.where(
+        (ticks[:, None, None] > glass) & (ticks[:, None, None] < top), sheet.labels, np.uint16(0)
+    )
 
 
 def _poses(
@@ -227,8 +228,9 @@ def _poses(
     radius *= np.where(sheet.states == TWO, PART, 1.0)
     ratio = np.sqrt(for_shape.uniform(*cores.elongation, count))
     least = np.stack([radius / ratio / ROOM, np.full(count, cores.depth[0])])
-    depth = placement.depth_um(sheet.labels[None], grid.layer)[0]
-    centres, deep = _middles(rng, sheet.labels, depth, least, grid)
+    centres, deep = _middles(
+        rng, sheet.labels, placement.depth_um(sheet.labels[None], grid.layer)[0], least, grid
+    )
     fit = np.minimum(1, ROOM * deep * ratio / radius)
     heights = for_shape.uniform(*cores.height_um, count) * np.minimum(1, 1.5 * fit) / 2
     axes = np.stack([heights, fit * radius / ratio, fit * radius * ratio], axis=1)
@@ -258,8 +260,9 @@ def _fitted(
         stored = draw_stored(for_choice, count, library, brightness_spread=parameters.dyes.spread)
         sizes = stored.semi_axes_um
         axes = sizes * np.sqrt((axes / sizes)[:, 1:].prod(axis=1, keepdims=True))
-    rigid = stored is not None
-    poses = placement.poses(for_place, cores, labels, grid, axes, parts=parts, rigid=rigid)
+    poses = placement.poses(
+        for_place, cores, labels, grid, axes, parts=parts, rigid=stored is not None
+    )
     return poses, stored and stored.posed(poses.semi_axes_um, poses.rotations)
 
 

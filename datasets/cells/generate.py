@@ -96,8 +96,9 @@ def _dyes(rng: Rng, culture: Culture, parameters: Parameters) -> tuple[dict[str,
     drawn = {name: float(for_level.uniform(*levels[name])) for name in LEVELS}
     noise = Grid(grid.shape, (WHOLE_UM, *grid.spacing[1:])) if parameters.image.plane else grid
     tile = chromatin_tile(for_noise, noise, dyes.texture_um)
-    factors = np.exp(dyes.spread * for_level.normal(size=len(culture.kinds)))
-    dye = voxel_values(culture.cells, factors, np.float32)
+    dye = voxel_values(
+        culture.cells, np.exp(dyes.spread * for_level.normal(size=len(culture.kinds))), np.float32
+    )
     if parameters.image.plane:
         dye *= culture.thickness
     _stain(for_noise, dye, culture.cells, tile, dyes.contrast)
@@ -225,8 +226,9 @@ def _apart(culture: Culture, nuclei: Labels, window: Box, count: int) -> Labels:
     if not more.any():
         return nuclei
     numbers = np.where(more, count + np.cumsum(more), 0)
-    drawn = label(culture.bodies, culture.centres_um, culture.grid)[window]
-    bodies = voxel_values(drawn, numbers, np.uint16)
+    bodies = voxel_values(
+        label(culture.bodies, culture.centres_um, culture.grid)[window], numbers, np.uint16
+    )
     return np.where((nuclei > 0) & (bodies > 0), bodies, nuclei)
 
 

@@ -37,8 +37,9 @@ def read_labels(path: Path, spacing_um: Lengths | None = None, axes: str = "") -
         raise InputError(
             f"{path}: expected whole numbers, one for each object, found {volume.array.dtype}"
         )
-    refusal = f"{path}: the labels give no voxel size in µm; set source_um or --spacing"
-    spacing = volume.sized(spacing_um, refusal)
+    spacing = volume.sized(
+        spacing_um, f"{path}: the labels give no voxel size in µm; set source_um or --spacing"
+    )
     if len(spacing) != len(volume.axes):
         raise InputError(
             f"{path}: expected a voxel size of {len(volume.axes)} numbers for the axes "
@@ -55,8 +56,9 @@ def read_cells(rng: Rng, source: str, spacing_um: Lengths | Literal["auto"], axe
     paths = readable(place) if place.is_dir() and not is_image(place) else [place]
     if not paths:
         raise InputError(f"{place}: expected label images in the folder, found none")
-    path = paths[int(rng.integers(len(paths)))]
-    return read_labels(path, None if spacing_um == "auto" else spacing_um, axes)
+    return read_labels(
+        paths[int(rng.integers(len(paths)))], None if spacing_um == "auto" else spacing_um, axes
+    )
 
 
 def nearest(array: NDArray[T], source: Grid, grid: Grid) -> NDArray[T]:

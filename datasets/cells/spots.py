@@ -63,8 +63,9 @@ def draw(rng: Rng, culture: Culture, parameters: Parameters) -> tuple[Spots, int
         for_count, for_place, for_light = stream.spawn(3)
         if kind.cloud:
             mean = for_count.uniform(*kind.count)
-            count = int(for_count.poisson(mean) if kind.law == "poisson" else round(mean))
-            cells = np.zeros(count, np.int64)
+            cells = np.zeros(
+                int(for_count.poisson(mean) if kind.law == "poisson" else round(mean)), np.int64
+            )
             put = _around(for_place, kind.cloud, parameters)
         else:
             room = _room(kind, culture, parameters)

@@ -139,8 +139,9 @@ def expose(
     spacing = parameters.image.spacing_um
     camera = parameters.camera
     attenuate(light, inside, spacing[0], Attenuation(length_um=drawn.attenuation_um))
-    widths = np.divide(parameters.optics.sigma_um, spacing)
-    light = ndimage.gaussian_filter(light, widths, mode="nearest")
+    light = ndimage.gaussian_filter(
+        light, np.divide(parameters.optics.sigma_um, spacing), mode="nearest"
+    )
     return camera.expose(rng, camera.brighten(light))
 
 

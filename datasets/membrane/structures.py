@@ -134,8 +134,7 @@ def shell(rng: Rng, parameters: Parameters, drawn: Drawn) -> Anatomy:
     within = -region.distance_at(crowd) < thick
     crowd = crowd[within]
     thick = thick[within]
-    jitter = parameters.jitter * drawn.thickness_um
-    centres = layer(rng, crowd, region, thick / 2, area, jitter)
+    centres = layer(rng, crowd, region, thick / 2, area, parameters.jitter * drawn.thickness_um)
     depth = -region.on(parameters.image.detector)
     limit = thickness(parameters.image.detector.centres(2)).astype(np.float32)
     return Anatomy(centres, depth, (depth > 0) & (depth < limit))

@@ -135,8 +135,7 @@ def _discs(rng: Rng, parameters: Parameters, size: Doubles) -> Region:
     for centre in centres.astype(np.float32):
         z, y, x = np.ix_(*(t - c for t, c in zip(ticks, centre, strict=True)))
         np.minimum(nearest, np.sqrt(z * z + y * y + x * x), out=nearest)
-    distance = np.maximum(nearest - np.float32(radius), inside)
-    return Region(distance, grid.spacing, grid.origin)
+    return Region(np.maximum(nearest - np.float32(radius), inside), grid.spacing, grid.origin)
 
 
 class Annotation(NamedTuple):

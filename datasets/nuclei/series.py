@@ -41,8 +41,7 @@ class Colony(NamedTuple):
         """The nuclei in their present size."""
         size = self.size[:, None]
         axes = self.stars.axes_um * size
-        semi_axes = self.stars.semi_axes_um * size
-        return replace(self.stars, axes_um=axes, semi_axes_um=semi_axes)
+        return replace(self.stars, axes_um=axes, semi_axes_um=self.stars.semi_axes_um * size)
 
 
 def colonies(rng: Rng, parameters: Parameters, frames: int) -> Iterator[Colony]:
@@ -72,8 +71,9 @@ def _step(rng: Rng, for_shape: Rng, old: Colony, parameters: Parameters) -> Colo
     born = 2 * len(mothers)
     stars = Stars.joined([old.stars.take(rest), draw_population(for_shape, born, parameters)])
     axes_um = old.stars.axes_um[origin]
-    semi_axes = axes_um * (stars.semi_axes_um / stars.axes_um)
-    stars = replace(stars, axes_um=axes_um, semi_axes_um=semi_axes)
+    stars = replace(
+        stars, axes_um=axes_um, semi_axes_um=axes_um * (stars.semi_axes_um / stars.axes_um)
+    )
     size = np.minimum(old.size[origin] * 2 ** (1 / (axes * GROWTH)), 1)
     size[len(rest) :] = half
     long = old.stars.rotations[mothers, :, 2] * old.stars.axes_um[mothers, 2:] * APART
@@ -133,8 +133,9 @@ def by_track(
 
 def generate(rng: Rng, parameters: Parameters) -> Sample:
     """Return a movie with labels over time and their tracks; 6 bytes per voxel of all frames."""
-    series = [*simulate_series(rng, parameters, parameters.frames)]
-    samples, presence, mothers = zip(*series, strict=True)
+    samples, presence, mothers = zip(
+        *simulate_series(rng, parameters, parameters.frames), strict=True
+    )
     labels = [sample.volume("instance-labels").array for sample in samples]
     images = [sample.volume("microscopy-image") for sample in samples]
     tracked, tracks = by_track(labels, presence, mothers)

@@ -149,8 +149,9 @@ def _checked(image: Volume, labels: Volume, cutting: Cutting) -> tuple[Array, In
             f"phantoms are cut from 3D images with labels of the same shape, found an image of "
             f"shape {image.shape} and labels of shape {labels.shape}"
         )
-    refusal = "the image gives no voxel size; give its spacing in µm (z, y, x)"
-    spacing = image.sized(cutting.spacing_um, refusal)
+    spacing = image.sized(
+        cutting.spacing_um, "the image gives no voxel size; give its spacing in µm (z, y, x)"
+    )
     if not is_finite(image.array):
         raise InputError("the image must hold finite intensities, found NaN or infinity")
     return image.array, _whole(labels).array, spacing
@@ -167,24 +168,23 @@ def draw_library(rng: Rng, count: int, spacing_um: Lengths) -> list[Phantom]:
     """Return phantoms of nuclei, 3 % in mitosis; a pair of daughters makes two of the `count`."""
     nuclei = draw_nuclei(rng, count, diameter_um=9.0, mitotic_fraction=0.03)
     nuclei = divide(rng, nuclei, np.zeros((count, 3)))[0].take(np.arange(count))
-    tile = chromatin_tile(rng, Grid((1, 1, 1), spacing_um), CHROMATIN_UM)
-    return render(nuclei, spacing_um, tile)
+    return render(
+        nuclei, spacing_um, chromatin_tile(rng, Grid((1, 1, 1), spacing_um), CHROMATIN_UM)
+    )
 
 
 def render(bodies: Bodies, spacing_um: Lengths, tile: Image) -> list[Phantom]:
     """Return a phantom of each body; voxels of its soft rim take the density farther inside."""
     phantoms = []
     reach = 2 * float(bodies.semi_axes_um.max(initial=0.0))
-    shape = tuple(2 * int(np.ceil(reach / step) + EDGE) for step in spacing_um)
-    grid = Grid(shape, spacing_um)
+    grid = Grid(tuple(2 * int(np.ceil(reach / step) + EDGE) for step in spacing_um), spacing_um)
     middle = np.asarray(grid.size_um) / 2
     # All lie on one spot: each patch is painted in a box of its own.
     for patch in bodies.patches(np.tile(middle, (len(bodies), 1)), grid, grid.voxel_um):
         light = patch.on_box(bodies.density(patch, grid, tile))
         distance = patch.on_box(patch.distance, 2.0)
         radius = float(bodies.semi_axes_um[patch.index].prod() ** (1 / 3))
-        core = distance < 1 - grid.voxel_um / (2 * radius)
-        light = spread(light, core, spacing_um)
+        light = spread(light, distance < 1 - grid.voxel_um / (2 * radius), spacing_um)
         phantoms.append(from_mask(f"drawn_{patch.index + 1:04d}", light, distance < 1, spacing_um))
     return phantoms
 
@@ -308,8 +308,9 @@ def outline(image: Volume, smooth_um: float = SMOOTH_UM) -> Volume:
     """
     if image.axes != "ZYX":
         raise InputError(f"expected one channel (z, y, x), found {image.shape} with {image.axes}")
-    values = image.array.astype(np.float32)
-    smooth = ndimage.gaussian_filter(values, [smooth_um / step for step in image.spacing])
+    smooth = ndimage.gaussian_filter(
+        image.array.astype(np.float32), [smooth_um / step for step in image.spacing]
+    )
     bright = smooth > smooth.mean(dtype=np.float64)
     if not bright.any():
         raise InputError("expected tissue brighter than its surroundings, found one grey value")

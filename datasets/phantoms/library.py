@@ -47,8 +47,7 @@ def signed_distance(mask: Bools, spacing: Lengths, volume_um3: float | None = No
     )
     voxel = float(np.prod(spacing))
     volume = np.count_nonzero(mask) * voxel if volume_um3 is None else volume_um3
-    values = _samples(distance, spacing)
-    moved = _level(values, volume / voxel * PARTS**3, voxel ** (1 / 3) / PARTS)
+    moved = _level(_samples(distance, spacing), volume / voxel * PARTS**3, voxel ** (1 / 3) / PARTS)
     return np.asarray(distance - moved, np.float32)
 
 
@@ -63,8 +62,7 @@ def spread(field: Image, mask: Bools, spacing: Lengths) -> Image:
 def enclosed_um3(distance: Image, spacing: Lengths) -> float:
     """Return the volume in µm³ where a field (z, y, x), interpolated trilinearly, is negative."""
     voxel = float(np.prod(spacing))
-    values = _samples(distance, spacing)
-    return _covered(values, voxel ** (1 / 3) / PARTS) * voxel / PARTS**3
+    return _covered(_samples(distance, spacing), voxel ** (1 / 3) / PARTS) * voxel / PARTS**3
 
 
 def _samples(field: Reals, spacing: Lengths) -> Reals:
@@ -122,8 +120,7 @@ def _level(values: Reals, cells: float, width: float) -> float:
 def _carried(mask: Bools, height: Doubles, normal: Doubles, spacing: Lengths) -> Doubles:
     """Return the distance of the voxels of a mask to a surface that is known next to it."""
     distance, nearest = ndimage.distance_transform_edt(mask, spacing, return_indices=True)
-    steps = np.reshape(spacing, (3, 1, 1, 1))
-    way = (np.indices(mask.shape) - nearest) * steps
+    way = (np.indices(mask.shape) - nearest) * np.reshape(spacing, (3, 1, 1, 1))
     along = height[tuple(nearest)] + (way * normal[(slice(None), *nearest)]).sum(axis=0)
     # Farther away the point at the surface matters, and the normal would be a worse guide.
     foot = way + (height * normal)[(slice(None), *nearest)]
@@ -164,8 +161,7 @@ class Phantom:
 
     @cached_property
     def _axes(self) -> DoublePair:
-        covariance = moments(self.inside, self.spacing, self.volume_um3)[1]
-        values, vectors = np.linalg.eigh(covariance)
+        values, vectors = np.linalg.eigh(moments(self.inside, self.spacing, self.volume_um3)[1])
         return values, vectors * np.sign(np.linalg.det(vectors))
 
     @property

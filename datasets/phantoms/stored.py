@@ -196,8 +196,9 @@ def augment(rng: Rng, phantom: Phantom) -> Phantom:
     light = _altered(rng, pull(phantom.filled, index), inside, phantom.spacing)
     piece = largest_piece(inside)
     share = np.count_nonzero(piece) / np.count_nonzero(inside)
-    volume = enclosed_um3(distance, phantom.spacing) * share
-    altered = from_mask(phantom.name, light, piece, phantom.spacing, volume)
+    altered = from_mask(
+        phantom.name, light, piece, phantom.spacing, enclosed_um3(distance, phantom.spacing) * share
+    )
     return replace(
         altered,
         intensity=altered.intensity * np.float32(phantom.brightness / altered.brightness),

@@ -72,8 +72,7 @@ def _candidates(table: Table, middle: Floats, ball: float, near: Ints) -> int:
         centre = cell.centre
         away = length(centre[0] - middle[0], centre[1] - middle[1], centre[2] - middle[2])
         light = max(cell.weight - cell.wrinkle, lightest)
-        farthest = away - cell.smallest + ball
-        upper = min(upper, key(farthest, light, cell.radius, softness, inverse))
+        upper = min(upper, key(away - cell.smallest + ball, light, cell.radius, softness, inverse))
     margin = table.look[5] * steepest(upper, inverse)
     count = 0
     for i in range(len(table.cells)):
@@ -151,8 +150,7 @@ def _sum(table: Table, i: int, turn: int, start: float, waves: Floats, at: int) 
     total = start
     for k in range(len(table.waves)):
         cosine = table.turns[i, turn, k]
-        sine = table.turns[i, turn + 1, k]
-        total += cosine * waves[0, k, at] + sine * waves[1, k, at]
+        total += cosine * waves[0, k, at] + table.turns[i, turn + 1, k] * waves[1, k, at]
     return total
 
 
@@ -161,8 +159,7 @@ def _ball(z: Floats, y: Floats, x: Floats, middle: Floats) -> float:
     """Write the centre of a block of voxels and return the radius of the ball around them."""
     middle[0], middle[1] = HALF * (z[0] + z[-1]), HALF * (y[0] + y[-1])
     middle[2] = HALF * (x[0] + x[-1])
-    half0 = z[-1] - middle[0]
-    return length(half0, y[-1] - middle[1], x[-1] - middle[2]) + MARGIN
+    return length(z[-1] - middle[0], y[-1] - middle[1], x[-1] - middle[2]) + MARGIN
 
 
 @compiled
@@ -345,8 +342,7 @@ def fill(
                 away, ys, xs = outside[box], y[box[1]], x[box[2]]
                 if away.min() >= reach:
                     continue
-                ball = _ball(z[box[0]], ys, xs, middle)
-                count = _candidates(table, middle, ball, near)
+                count = _candidates(table, middle, _ball(z[box[0]], ys, xs, middle), near)
                 part = ripples[:, :, box[2]]
                 for a in range(len(away)):
                     _plane(table, z[z0 + a], ys, xs, part, near[:count], waves, work, owner)

@@ -26,8 +26,7 @@ def rows(labels: Labelled, step: float, out: Floats) -> None:
                 stop += 1
             for i in range(start, stop):
                 left = (i - start + 1) * step if start > 0 else np.inf
-                right = (stop - i) * step if stop < size else np.inf
-                near = min(left, right)
+                near = min(left, (stop - i) * step if stop < size else np.inf)
                 out[row, i] = near * near
             start = stop
 
@@ -70,8 +69,7 @@ def _envelope(
     top = -1
     size = len(squares)
     low = start - 1 if start > 0 else 0
-    high = stop + 1 if stop < size else size
-    for j in range(low, high):
+    for j in range(low, stop + 1 if stop < size else size):
         square = squares[j] if start <= j < stop else 0.0
         if square == np.inf:
             continue

@@ -80,8 +80,9 @@ class Mixture:
         """Return the dye (n,) in the voxels of a patch, with `brightness` and soft rim."""
         starts = self._starts()
         part = int(np.searchsorted(starts, patch.index, side="right")) - 1
-        local = replace(patch, index=patch.index - starts[part])
-        return self.parts[part].density(local, grid, tile)
+        return self.parts[part].density(
+            replace(patch, index=patch.index - starts[part]), grid, tile
+        )
 
 
 def pressed(parts: Sequence[tuple[Bodies, Doubles]]) -> tuple[tuple[Bodies, Doubles], ...]:
@@ -97,8 +98,7 @@ def pressed(parts: Sequence[tuple[Bodies, Doubles]]) -> tuple[tuple[Bodies, Doub
     near = []
     for number, place in enumerate(places):
         away = np.sqrt(((places - place) ** 2).sum(axis=1))
-        others = np.flatnonzero((away < reach[number] + reach) & (away > 0))
-        near.append(rows[[number, *others]])
+        near.append(rows[[number, *np.flatnonzero((away < reach[number] + reach) & (away > 0))]])
     starts = np.cumsum([0, *map(len, centres)])
     return tuple(
         (Mixture((part,), tuple(near[start : start + len(part)])), points)
@@ -122,8 +122,9 @@ def chromatin_tile(rng: Rng, grid: Grid, size_um: float, tile_um: float = 24.0) 
     squared = sum(part**2 for part in np.meshgrid(*waves, indexing="ij", sparse=True))
     exponent = -2 * np.pi**2 * squared * size_um**2
     band = np.exp(exponent) - np.exp(9 * exponent)
-    noise = scipy.fft.rfftn(rng.standard_normal(sizes), workers=1) * band
-    tile = scipy.fft.irfftn(noise, sizes, workers=1)
+    tile = scipy.fft.irfftn(
+        scipy.fft.rfftn(rng.standard_normal(sizes), workers=1) * band, sizes, workers=1
+    )
     return np.asarray(tile / tile.std(), np.float32)
 
 

@@ -43,8 +43,9 @@ def fragments(
 
 def bodies(rng: Rng, count: int, *, diameter_um: Interval, brightness: Interval) -> Nuclei:
     """Return compact bodies like polar bodies; diameter and brightness are log-uniform."""
-    radii = _log_uniform(rng, diameter_um, count) / 2
-    return _compact(rng, radii, _log_uniform(rng, brightness, count), 0.12)
+    return _compact(
+        rng, _log_uniform(rng, diameter_um, count) / 2, _log_uniform(rng, brightness, count), 0.12
+    )
 
 
 class Blobs(NamedTuple):

@@ -148,15 +148,13 @@ def coefficients(mask: Bools, spacing: Lengths, order: int) -> Doubles:
     points = np.argwhere(mask) * spacing
     centre = points.mean(axis=0)
     _, frame = np.linalg.eigh(np.cov((points - centre).T))  # from the shortest axis on
-    tails = (((points - centre) @ frame) ** 3).sum(axis=0)
-    frame = frame * np.where(tails < 0, -1.0, 1.0)
+    frame = frame * np.where((((points - centre) @ frame) ** 3).sum(axis=0) < 0, -1.0, 1.0)
     frame[:, 0] *= np.sign(np.linalg.det(frame))
     directions, basis = _harmonics(order, plane)
     lengths = radii(mask, spacing, centre, frame @ directions[-mask.ndim :])
     higher = entries(order, plane)
     zero = (0,) * higher.ndim
-    chosen = np.vstack([basis[zero], basis[higher]])
-    solved = np.linalg.lstsq(chosen.T, lengths, rcond=None)[0]
+    solved = np.linalg.lstsq(np.vstack([basis[zero], basis[higher]]).T, lengths, rcond=None)[0]
     return np.asarray(solved[1:] / (solved[0] * basis[zero][0]))
 
 

@@ -162,8 +162,7 @@ def widen(
         if box is not None
     )
     wide = memory.room(labels.shape, labels.dtype)
-    grid = Grid(labels.shape, spacing)
-    _cut(drawn, wide, grid, blur, (level, plane_level), margin_um)
+    _cut(drawn, wide, Grid(labels.shape, spacing), blur, (level, plane_level), margin_um)
     return wide
 
 

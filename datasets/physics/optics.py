@@ -110,8 +110,7 @@ def _along(image: Image, sigma: float, out: Image) -> None:
     """Blur along the first axis; `image` is longer than `out` by the reach at both ends."""
     from cytosuite.datasets.physics import _image_kernels  # compiled on first use
 
-    weights = taps(sigma, TRUNCATE) if _reach(sigma) else np.ones(1)
-    _image_kernels.along_planes(image, weights, out)
+    _image_kernels.along_planes(image, taps(sigma, TRUNCATE) if _reach(sigma) else np.ones(1), out)
 
 
 def _reach(sigma: float) -> int:

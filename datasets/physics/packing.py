@@ -54,8 +54,7 @@ class Hulls(NamedTuple):
         """Return the six different entries (6, P) of the matrices of the forms F of pairs."""
         s = self.radii[first] / (self.radii[first] + self.radii[second])
         rows = (0, 1, 2, 0, 0, 1)
-        columns = (0, 1, 2, 1, 2, 2)
-        entries = self.matrices[:, rows, columns].T
+        entries = self.matrices[:, rows, (0, 1, 2, 1, 2, 2)].T
         a, b, c, d, e, f = (1 - s) * entries[:, first] + s * entries[:, second]
         diagonal = b * c - f * f, a * c - e * e, a * b - d * d
         cofactors = np.stack([*diagonal, e * f - c * d, d * f - b * e, d * e - a * f])
@@ -428,8 +427,7 @@ def subcultures(
     placed = np.zeros(0, np.intp)
     for index in np.argsort(-across, kind="stable"):
         points = region.draw(rng, PATIENCE)
-        hit = _hit(bodies, np.full(PATIENCE, index), points, placed, centres)
-        for point in points[~hit]:
+        for point in points[~_hit(bodies, np.full(PATIENCE, index), points, placed, centres)]:
             if (region.distance_at(point + inside * semi_axes[index]) < 0).mean() > INSIDE:
                 centres[index] = point
                 placed = np.append(placed, index)

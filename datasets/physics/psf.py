@@ -275,8 +275,7 @@ class Objective(NamedTuple):
         mirrored = np.abs(np.arange(1 - len(quarter), len(quarter)))
         light = np.empty((len(rows), len(mirrored), len(mirrored)), np.float32)
         for plane, row in zip(light, rows, strict=True):
-            seen = row[below] * (1 - part) + row[below + 1] * part
-            plane[:] = seen[mirrored][:, mirrored]
+            plane[:] = (row[below] * (1 - part) + row[below + 1] * part)[mirrored][:, mirrored]
         return light
 
 
@@ -301,8 +300,7 @@ def physical(
         spacing, focus, across = objective.around(emission_um, depth)
         light = objective.light(emission_um, depth, focus, across)
         if microscope == "confocal":
-            radius = pinhole_airy * objective.airy_um(emission_um)
-            light = _through_pinhole(light, across, radius)
+            light = _through_pinhole(light, across, pinhole_airy * objective.airy_um(emission_um))
             light *= objective.light(excitation_um, depth, focus, across)
         elif microscope == "lightsheet":
             light *= np.exp(-(focus**2) / (2 * sheet_um**2))[:, None, None]

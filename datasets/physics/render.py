@@ -178,8 +178,9 @@ class SampledSpread:
             )
         self._reach = tuple(int(n) // 2 for n in size)
         self.least = 2 * self._reach[0] + 1  # planes, as of `GaussianSpread`
-        depths = axis_um(grid, 0)[0] - detector.origin[0]
-        self._weights = resampled.weights(depths, detector.size_um[0])
+        self._weights = resampled.weights(
+            axis_um(grid, 0)[0] - detector.origin[0], detector.size_um[0]
+        )
         self._transfers: dict[tuple[int, Shape], Spectrum] = {}
 
     def slab_bytes(self, planes: int) -> int:
@@ -200,8 +201,9 @@ class SampledSpread:
             if key not in self._transfers:
                 self._transfers[key] = self._transfer(*key)
             weight = weights[key[0]]
-            part = light if (weight == 1).all() else light * weight[:, None, None]
-            term = scipy.fft.rfftn(part, shape, workers=1)
+            term = scipy.fft.rfftn(
+                light if (weight == 1).all() else light * weight[:, None, None], shape, workers=1
+            )
             term *= self._transfers[key]
             spectrum = term if spectrum is None else np.add(spectrum, term, out=spectrum)
         spread = scipy.fft.irfftn(spectrum, shape, workers=1, overwrite_x=True)

@@ -75,8 +75,7 @@ class Region:
         index = (points_um - self.origin) / self.spacing - 0.5
         held = index.clip(0, np.asarray(self.distance.shape) - 1)
         values = ndimage.map_coordinates(self.distance, held.T, np.float64, order=1)
-        beyond = (index - held) * self.spacing
-        return np.asarray(values + np.sqrt((beyond**2).sum(axis=1)))
+        return np.asarray(values + np.sqrt((((index - held) * self.spacing) ** 2).sum(axis=1)))
 
     def normals_at(self, points_um: Doubles) -> Doubles:
         """Return unit vectors (n, 3) away from the inside at points (n, 3) in µm."""

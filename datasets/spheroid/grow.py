@@ -197,8 +197,9 @@ def _people(
     sizes = list(map(typical_volume, kinds, diameters))
     weights = np.array([kind.share for kind in kinds])
     mean = float(weights @ sizes / weights.sum())
-    volume_um3 = drawn.get("n_nuclei", 0.0) * mean / fraction
-    room = outline(for_outline, parameters, drawn, volume_um3, max(diameters))
+    room = outline(
+        for_outline, parameters, drawn, drawn.get("n_nuclei", 0.0) * mean / fraction, max(diameters)
+    )
     total = int(drawn.get("n_nuclei", 0)) or count_for(room.living, fraction, mean, LARGER)
     balls = _balls(for_outline, parameters, room.living)
     inside = [(kind, count_for(ball, fraction, sizes[kind], LARGER), ball) for kind, ball in balls]
@@ -286,8 +287,7 @@ def _place(
 def _innermost(bodies: Mixture, share: float, most_um3: float, thickest_um: float) -> Longs:
     """Return nuclei (n,), ascending: too thick ones and the least flat, a share, up to a volume."""
     thin = bodies.semi_axes_um.min(axis=1)
-    flat = bodies.semi_axes_um.prod(axis=1) ** (1 / 3) / thin
-    order = np.lexsort((flat, thin < thickest_um))
+    order = np.lexsort((bodies.semi_axes_um.prod(axis=1) ** (1 / 3) / thin, thin < thickest_um))
     held = np.searchsorted(np.cumsum(volumes_um3(bodies)[order]), most_um3) + 1
     return np.sort(order[: min(round(share * len(order)), held)])
 

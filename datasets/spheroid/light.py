@@ -120,8 +120,9 @@ def point_spread(parameters: Parameters, drawn: Drawn) -> Psf:
         return psf.measured([Path(name) for name in optics.psf_files], spacing)
     if optics.psf == "physical":
         depths = np.linspace(0.0, parameters.image.detector.size_um[0], PSF_DEPTHS)
-        values = optics.model_dump(include=PHYSICAL)
-        return psf.physical(optics.microscope, **values, depths_um=depths.tolist())
+        return psf.physical(
+            optics.microscope, **optics.model_dump(include=PHYSICAL), depths_um=depths.tolist()
+        )
     lateral = drawn["psf_sigma_xy_um"]
     return psf.Gaussian(
         (drawn["psf_sigma_z_um"], lateral, lateral),

@@ -81,8 +81,7 @@ def outline(
         pole = rng.normal(size=3)
         pole /= np.linalg.norm(pole)
         if kind == "shell":
-            room = (1 - drawn["core"]) * drawn["core_offset"]
-            offset = tuple((pole * axes * room).tolist())
+            offset = tuple((pole * axes * ((1 - drawn["core"]) * drawn["core_offset"])).tolist())
             living, core = tissue.shell(middle, axes, drawn["core"], offset)
         else:
             inside = max(min(drawn["core"], 1 - diameter_um / min(axes)), LEAST_INSIDE)

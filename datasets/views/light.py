@@ -74,12 +74,14 @@ def membranes(
     for_outline, for_places, for_stain = rng.spawn(3)
     size = detector.size_um
     axes = tuple(length / 2 * drawn.extent for length in size)
-    middle = tuple(length / 2 for length in size)
-    region = irregular(for_outline, middle, axes, float(for_outline.uniform(*BUMPS)))
+    region = irregular(
+        for_outline, tuple(length / 2 for length in size), axes, float(for_outline.uniform(*BUMPS))
+    )
     centres = scattered(for_places, region, drawn.cell_um)
     inside = region.on(grid) < 0
-    factors = structures.weights(centres, WEIGHT)
-    cells, _ = tidy(structures.cells(centres, factors, grid, inside), LEAST)
+    cells, _ = tidy(
+        structures.cells(centres, structures.weights(centres, WEIGHT), grid, inside), LEAST
+    )
     walls = boundary(Volume(cells, grid.spacing), parameters.membrane_um).array > 0
     stain = np.exp(for_stain.normal(0, STAIN, int(cells.max(initial=0)) + 1)).astype(np.float32)
     stain[0] = 1.0  # of walls towards the outside

@@ -158,8 +158,9 @@ def machine(monkeypatch, tmp_path):
     monkeypatch.setattr("cytosuite.benchmark.engines.gpu.LOCKS", locks)
 
     def make(*cards, error=None):
-        gpus = [{"uuid": card} if isinstance(card, str) else card for card in cards]
-        library = nvidia.FakeNvml(pynvml, gpus, error)
+        library = nvidia.FakeNvml(
+            pynvml, [{"uuid": card} if isinstance(card, str) else card for card in cards], error
+        )
         monkeypatch.setitem(sys.modules, "pynvml", library)
         return library
 

@@ -223,8 +223,9 @@ class _Server:
         )
 
     def begin(self, method, path):
-        port = self.listener.getsockname()[1]
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1800)
+        connection = http.client.HTTPConnection(
+            "127.0.0.1", self.listener.getsockname()[1], timeout=1800
+        )
         connection.request(method, path)
         return connection
 

@@ -21,8 +21,9 @@ HOME = Path(cytosuite.datasets.__file__).parent
 
 def _examples(name):
     """Return the recipes of a dataset, those in its README included."""
-    text = (HOME / name / "README.md").read_text(encoding="utf-8")
-    shown = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    shown = re.findall(
+        r"```toml\n(.*?)```", (HOME / name / "README.md").read_text(encoding="utf-8"), re.DOTALL
+    )
     files = sorted((HOME / name / "recipes").glob("*.toml"))
     return [*shown, *(path.read_text(encoding="utf-8") for path in files)]
 
@@ -67,8 +68,7 @@ def test_the_recipe_with_files_of_ones_own_runs(tmp_path):
     (text,) = (text for text in _examples("spheroid") if "STACK_mask" in text)
     (tmp_path / "stored.toml").write_text(text)
     draw_to(tmp_path / "library", 2)
-    away = away_from((2, 4, 4), (5, 9, 9))
-    bead = np.exp(-away).astype(np.float32)
+    bead = np.exp(-away_from((2, 4, 4), (5, 9, 9))).astype(np.float32)
     mask = np.full((10, 44, 44), 255, np.uint8)
     write(tmp_path / "bead.tif", Volume(bead, (0.5, 0.25, 0.25), "ZYX"))
     write(tmp_path / "masks/STACK_mask.tif", Volume(mask, (2.0, 0.5, 0.5), "ZYX"))

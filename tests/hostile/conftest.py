@@ -28,8 +28,9 @@ def puppets(client, puppet, tmp_path_factory):
 
         def act(program, api, limits):
             if (api, limits) not in sessions:
-                session = engine.session("puppet", home / f"session-{len(sessions)}", limits, api)
-                sessions[api, limits] = stack.enter_context(session)
+                sessions[api, limits] = stack.enter_context(
+                    engine.session("puppet", home / f"session-{len(sessions)}", limits, api)
+                )
             return _puppets.played(sessions[api, limits], home / str(next(names)), program)
 
         yield act

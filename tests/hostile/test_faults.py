@@ -168,8 +168,9 @@ def _fill(runs, undisturbed, folder, place, **more):
 def test_a_dataset_can_be_read_only(runs, undisturbed, disturbed):
     data = disturbed / "datasets"
     with _mounted(data, "--bind", str(data)):
-        again = ["mount", "-o", "remount,ro,bind", str(data)]
-        subprocess.run(again, check=True, capture_output=True)
+        subprocess.run(
+            ["mount", "-o", "remount,ro,bind", str(data)], check=True, capture_output=True
+        )
         runs.goes_on(disturbed, undisturbed[0], run="other")
         code, text = runs(disturbed, "--seed", "5", run="new")
         assert code == 2

@@ -48,8 +48,9 @@ def test_an_output_too_faint_or_bright_to_be_squared_is_scored(size):
 
 def test_a_deep_description_is_a_warning(tmp_path):
     path = tmp_path / "a.tif"
-    text = '{"axes": ' + "[" * 10**5
-    tifffile.imwrite(path, PIXELS, photometric="minisblack", metadata=None, description=text)
+    tifffile.imwrite(
+        path, PIXELS, photometric="minisblack", metadata=None, description='{"axes": ' + "[" * 10**5
+    )
     volume = read(path)
     assert volume.spacing_is_assumed
     assert "no JSON and does not count" in volume.origin.warnings[0]

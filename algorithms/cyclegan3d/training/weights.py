@@ -34,8 +34,7 @@ def _model(file: Path, key: str) -> PublishedModel:
         )
     width, channels, *kernel = head.shape
     sizes = {"widths": (width, 2 * width, 4 * width), "blocks": blocks, "kernel": kernel[-1]}
-    arguments = {**generator(head.ndim - 2), **sizes, "channels": channels}
-    network = parse(file, arguments, Architecture)
+    network = parse(file, {**generator(head.ndim - 2), **sizes, "channels": channels}, Architecture)
     with torch.device("meta"):
         parameters = dict(build(network).named_parameters())
     inner = [f"{10 + number}.conv_block.{place}" for number in range(blocks) for place in (1, 5)]

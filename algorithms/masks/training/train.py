@@ -194,8 +194,7 @@ class MaskTraining(Training[Settings, LabelPair]):
 
     def drawn(self, state: State, like: Volume, seed: int, settings: Settings) -> Volumes:
         """Return cells and nuclei as large as others by the average network, always of one seed."""
-        request = {REQUEST.slug: replace(like, metadata={"seed": seed})}
-        return self.outputs(state, request, settings)
+        return self.outputs(state, {REQUEST.slug: replace(like, metadata={"seed": seed})}, settings)
 
 
 TRAINING = MaskTraining(case=load_pair, step=denoising_step)

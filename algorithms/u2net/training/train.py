@@ -50,8 +50,7 @@ def classes(labels: Ints, width: int) -> Longs:
         extreme(labels, size, mode="nearest")
         for extreme in (ndimage.minimum_filter, ndimage.maximum_filter)
     )
-    edge = np.where(least == most, INSIDE, BORDER)
-    return np.where(labels > 0, edge, GROUND).astype(np.int64)
+    return np.where(labels > 0, np.where(least == most, INSIDE, BORDER), GROUND).astype(np.int64)
 
 
 class U2NetTraining(NucleiTraining[Settings]):

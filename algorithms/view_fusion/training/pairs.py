@@ -164,8 +164,9 @@ def _in_units(array: Array, crop: Sizes) -> Halves:
     image = mapped(np.broadcast_to(np.float16(0), shape))
     border = [(0, most - n) for n, most in zip(array.shape[1:], shape[1:], strict=True)]
     for number in range(len(image)):
-        plane = to_network(array[min(number, len(array) - 1)], units)
-        image[number] = np.pad(plane, border, mode="edge")
+        image[number] = np.pad(
+            to_network(array[min(number, len(array) - 1)], units), border, mode="edge"
+        )
     return image
 
 

@@ -60,6 +60,7 @@ def sharings(
             line = (
                 f"size doubted: by the network {ratio:.2g} times that of the others, which it got"
             )
-            doubt = (line,) if name in doubted else ()
-            found[name] = Sharing(metadata, doubt, abs(ratio - 1) < SAME)
+            found[name] = Sharing(
+                metadata, (line,) if name in doubted else (), abs(ratio - 1) < SAME
+            )
     return found

@@ -34,8 +34,7 @@ class CompareOptions(TableOptions):
     def __post_init__(self) -> None:
         """Refuse a wrong number of runs, and places for the files before the work."""
         super().__post_init__()
-        expected = 1 if self.accepted else 2
-        if len(self.runs) != expected:
+        if len(self.runs) != (1 if self.accepted else 2):
             raise InputError(
                 f"compare: expected {'one run with --accepted' if self.accepted else 'two runs'}, "
                 f"found {len(self.runs)}; compare BEFORE AFTER, or compare --accepted RUN"

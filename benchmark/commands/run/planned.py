@@ -196,8 +196,7 @@ def _failures(results: "Results") -> tuple[list[str], str]:
     lines = [f"failed: {a} on {c}: {r.status}: {r.message}" for (a, c), r in failed[:FAILURES]]
     if more := failed[FAILURES:]:
         lines.append(f"failed: {count(len(more), 'more case')}, all of them in the report")
-    logs = [log_path(*key) for key, _ in failed if results.logs.get(key)]
-    return lines, next(iter(logs), "")
+    return lines, next((log_path(*key) for key, _ in failed if results.logs.get(key)), "")
 
 
 def kept(run: Path, origin: str) -> Conclusion | None:

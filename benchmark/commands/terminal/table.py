@@ -40,8 +40,9 @@ class ValueTable:
 
     def csv(self) -> str:
         """Return all columns as CSV; numbers in full, undefined ones empty."""
-        cells = ([_known(row.get(name)) for name in self.names] for row in self.rows)
-        return as_text([self.names, *cells])
+        return as_text(
+            [self.names, *([_known(row.get(name)) for name in self.names] for row in self.rows)]
+        )
 
     def records(self) -> list[Json]:
         """Return a mapping per row as JSON can hold it; undefined values are left out."""

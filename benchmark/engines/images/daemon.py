@@ -121,8 +121,7 @@ def _unreachable(path: str) -> str:
 
 def explained(error: BaseException) -> str:
     """Return the message of a daemon's error as one line, about GPUs with the remedy."""
-    text = str(getattr(error, "explanation", None) or error) or type(error).__name__
-    message = plain(text, 300)
+    message = plain(str(getattr(error, "explanation", None) or error) or type(error).__name__, 300)
     for words, advice in GPU_REMEDIES.items():
         if re.search(words, message):
             return f"{message}; {advice}, or run with DEVICE=cpu"

@@ -266,8 +266,7 @@ def _shown(path: Path, title: str, kind: Kind, main: ShownVolume) -> ShownVolume
     """Read a truth or an output; points are shown as circles on the grid of the main input."""
     if kind != "points":
         return shown_volume(path, title, kind)
-    spacing = main.spacing[1:] if main.full[0] == 1 else main.spacing
-    points = read_points(path, spacing)
+    points = read_points(path, main.spacing[1:] if main.full[0] == 1 else main.spacing)
     discs = circles(points, main.full, main.array.shape)
     ids = list(range(1, len(points) + 1))
     return ShownVolume(title, "labels", discs, main.full, main.spacing, main.unit, (0.0, 1.0), ids)

@@ -105,8 +105,9 @@ def _row(
     flat = slice(1) if volume.movie else slice(None)
     for n, (height, width) in enumerate(sizes(volume.full, volume.spacing, SIDE)[flat]):
         plane = planes(volume.array, cut)[n]
-        ground = np.zeros_like(plane) if volume.kind == "labels" else plane
-        picture = Image.fromarray(grey(ground, volume.limits))
+        picture = Image.fromarray(
+            grey(np.zeros_like(plane) if volume.kind == "labels" else plane, volume.limits)
+        )
         resized = np.asarray(picture.resize((width, height), Image.Resampling.BOX))
         colours = np.repeat(resized[:, :, None], 3, axis=2)
         for labels, letters, by_letter, thickness in drawn:
@@ -129,14 +130,16 @@ def _outlined(scene: CaseVolumes, name: str) -> StillRow:
     drawn = []
     for side, volume, colours, wide in (("truth", truth, TRUTH, 2), ("output", output, GUESS, 1)):
         if volume is not None:
-            letters = classes[side] if classes else "." * len(volume.ids)
-            drawn.append((volume, letters, colours, wide))
+            drawn.append(
+                (volume, classes[side] if classes else "." * len(volume.ids), colours, wide)
+            )
     main = scene.inputs[0]
     shape = scene.inputs[0].array.shape
     if truth is None:
         return _row(main, None, drawn)
-    cut = cut_at(truth.array.shape, truth.array)
-    return _row(main, _moved(cut, truth.array.shape, shape), drawn)
+    return _row(
+        main, _moved(cut_at(truth.array.shape, truth.array), truth.array.shape, shape), drawn
+    )
 
 
 def _moved(cut: Shape, shape: Shape, target: Shape) -> Shape:

@@ -39,8 +39,9 @@ def view(results: Results) -> Json | None:
         }
         if any(values.values()):
             every = [value for costs in values.values() for value in costs.values()]
-            axis = Axis(0.0, 100.0) if title == SHARE else axis_of_times(every)
-            figures.append((title, axis, values, unit))
+            figures.append(
+                (title, Axis(0.0, 100.0) if title == SHARE else axis_of_times(every), values, unit)
+            )
     starts: FloatDict = {}
     for (name, _), record in results.records.items():
         if record.startup_seconds:

@@ -40,8 +40,9 @@ class MissedShares(NamedTuple):
     @property
     def top(self) -> float:
         """The largest share, at least a tenth: the height of the figures."""
-        shares = [lost / of for groups in self.missed.values() for lost, of in groups if of]
-        return max(0.1, *shares)
+        return max(
+            0.1, *[lost / of for groups in self.missed.values() for lost, of in groups if of]
+        )
 
     @property
     def objects(self) -> int:

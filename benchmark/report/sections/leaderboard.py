@@ -155,8 +155,7 @@ def markdown(results: Results, board: Json) -> list[str]:
 
 def _text(summary: Summary) -> str:
     """Return mean, interval and pooled value in one line."""
-    pooled = f"; {number(summary.pooled)}" if known(summary.pooled) else ""
-    return estimate(summary) + pooled
+    return estimate(summary) + (f"; {number(summary.pooled)}" if known(summary.pooled) else "")
 
 
 TEMPLATE = """

@@ -22,8 +22,7 @@ def view(results: Results) -> Json | None:
 
 def markdown(_: Results, view: Json) -> list[str]:
     """Return the numbers as a table."""
-    rows = ([name, *counts] for name, counts in view["rows"])
-    return table(["algorithm", *LINK_ERRORS], rows)
+    return table(["algorithm", *LINK_ERRORS], ([name, *counts] for name, counts in view["rows"]))
 
 
 TEMPLATE = """

@@ -138,8 +138,9 @@ def markdown(_: Results, view: Json) -> list[str]:
         first = f"{100 * shares[0]:.0f} %" if shares else "-"
         ranks = [number(ranks.get(name)) for ranks in ranking.overall.ranks.values()]
         without = ranking.overall.without_failures.get(name, "-")
-        ends = places_text(ranking, name) or "-"
-        rows.append([name, ends, first, *ranks, without, tiers.get(name, "-")])
+        rows.append(
+            [name, places_text(ranking, name) or "-", first, *ranks, without, tiers.get(name, "-")]
+        )
     heads = (
         "algorithm",
         "places (95 %)",

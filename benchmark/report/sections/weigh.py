@@ -24,8 +24,7 @@ def view(results: Results) -> Json | None:
     arrays = score_arrays(results.scores)
     names = sorted(ranking.overall.algorithms)
     directed = [m for m in measures(results.metrics) if m.name in arrays.metrics]
-    cells = len(names) * len(arrays.strata)
-    shown = directed[: MOST // max(1, cells)]
+    shown = directed[: MOST // max(1, len(names) * len(arrays.strata))]
     counts = draw_counts(arrays.strata, ranking.draws, ranking.seed)
     if len(shown) < len(ranking.metrics) or counts.size > SAMPLED:
         return None

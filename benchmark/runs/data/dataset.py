@@ -419,8 +419,9 @@ def _small(labels: Volume | None, min_object_voxels: int) -> IntDict:
     """Return the limit, and how many of all objects are below it, as ``case.json`` keeps them."""
     sizes = Counter[int]()
     for slab in () if labels is None else slabs_of(labels.array):
-        counts = np.unique(slab, return_counts=True)
-        sizes.update(dict(zip(*map(np.ndarray.tolist, counts), strict=True)))
+        sizes.update(
+            dict(zip(*map(np.ndarray.tolist, np.unique(slab, return_counts=True)), strict=True))
+        )
     del sizes[0]  # the background
     small = sum(size < min_object_voxels for size in sizes.values())
     return {"min_object_voxels": min_object_voxels, "objects": small, "of": len(sizes)}

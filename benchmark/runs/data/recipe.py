@@ -251,8 +251,9 @@ def _divided(
     """Return the wanted part of a folder, or all with their parts as a condition; and the rules."""
     file = request.splits or home_of(folder) / SPLITS
     place = file if file.is_file() else folder
-    rules = read_splits(request.splits) if request.splits else None
-    division = indexed.divided(folder, rules, place)
+    division = indexed.divided(
+        folder, read_splits(request.splits) if request.splits else None, place
+    )
     if division is None and request.only:
         raise InputError(f"PART={request.only}: no such file: {file}; give one, or SPLITS=file")
     if division is None:

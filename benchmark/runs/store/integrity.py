@@ -115,8 +115,7 @@ def forget(*folders: Path) -> None:
 
 def _is_writable(folder: Path) -> bool:
     """Return whether files can be written in a folder, which may be missing yet."""
-    there = next(place for place in (folder, *folder.parents) if place.exists())
-    return os.access(there, os.W_OK)
+    return os.access(next(place for place in (folder, *folder.parents) if place.exists()), os.W_OK)
 
 
 def stamp(path: Path) -> str:

@@ -127,8 +127,9 @@ def _renamed(path: Path, table: pd.DataFrame, columns: TextMap) -> pd.DataFrame:
             raise InputError(
                 f"{path}: expected the column {theirs} ({name}), found {some(table, 20)}"
             )
-    taken = {name: table[theirs] for name, theirs in columns.items()}
-    table = table.drop(columns=[*{*columns.values()} - {*columns}]).assign(**taken)
+    table = table.drop(columns=[*{*columns.values()} - {*columns}]).assign(
+        **{name: table[theirs] for name, theirs in columns.items()}
+    )
     if "metric" in table or "value" not in table:
         return table
     return table.assign(metric=columns.get("value", "value"))

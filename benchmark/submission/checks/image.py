@@ -123,8 +123,7 @@ def _workdir(config: Settings, view: View, identity: Identity) -> Faults:
     if lost or not any(path == folder or path.startswith(f"{folder}/") for path in view):
         yield "image.workdir-missing", place, f"no layer holds {stated}"
         return
-    rights = dict.fromkeys(parents(folder), 1) | {folder: 5}
-    for path, needed in rights.items():
+    for path, needed in (dict.fromkeys(parents(folder), 1) | {folder: 5}).items():
         if path in view and not identity.may(view[path], needed):
             yield (
                 "image.workdir-unreadable",

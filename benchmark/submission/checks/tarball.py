@@ -168,8 +168,7 @@ def _refusal(member: tarfile.TarInfo) -> str:
         return "tarball.outside"
     if not (member.isreg() or member.isdir() or member.islnk() or member.issym()):
         return "tarball.device"
-    home = posixpath.dirname(name) if member.issym() else ""
-    target = posixpath.join(home, member.linkname)
+    target = posixpath.join(posixpath.dirname(name) if member.issym() else "", member.linkname)
     if (member.issym() or member.islnk()) and (target.startswith("/") or _leaves(target)):
         return "tarball.link"
     # It fails where the folder before ".." is not there yet.

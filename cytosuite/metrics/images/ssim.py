@@ -51,8 +51,7 @@ def gaussian_window(shape: Shape, *, shrink: bool = False) -> kernel.Window:
     weights = [np.ones(1)] * (3 - len(shape))
     for axis, length in enumerate(shape):
         radius = min(RADIUS, (length - 1) // 2)
-        plane = length == 1 and len(shape) == 3 and axis == 0
-        if radius < RADIUS and not (shrink or plane):
+        if radius < RADIUS and not (shrink or (length == 1 and len(shape) == 3 and axis == 0)):
             raise InputError(
                 f"SSIM: axis {axis} of shape {shape} is shorter than the window of "
                 f"{2 * RADIUS + 1} voxels; give larger images, or a metric without window like PSNR"
@@ -196,5 +195,6 @@ def ssim(images: ImagePair) -> float:
     >>> round(ssim(flat, flat - 0.2, data_range=1.0), 5)
     0.88239
     """
-    window = gaussian_window(images.truth.shape)
-    return compare(images.truth, images.prediction, images.data_range, window)
+    return compare(
+        images.truth, images.prediction, images.data_range, gaussian_window(images.truth.shape)
+    )

@@ -104,8 +104,7 @@ def _values(
     values = np.empty(WIDTH)
     for p in range(0, ready, TOGETHER):
         for r in range(rows):
-            source = stack[p * PLANE + r * LINE :]
-            _windowed(source, PLANE, weights, means, PLANE)
+            _windowed(stack[p * PLANE + r * LINE :], PLANE, weights, means, PLANE)
             for k in range(min(TOGETHER, ready - p)):
                 _similarity(means[k * LINE :], constants, values, columns)
                 for i in range(columns):

@@ -202,8 +202,9 @@ def _summed(labels: Array, image: Array | None) -> tuple[Array, ObjectSums]:
     last = np.full(three, -1)
     first = np.full(three, np.iinfo(np.int64).max)
     brightest = np.full(top + 1, -np.inf)
-    voxels = np.zeros(top + 1, np.int64)
-    sums = ObjectSums(voxels, places, first, last, np.zeros(top + 1), brightest)
+    sums = ObjectSums(
+        np.zeros(top + 1, np.int64), places, first, last, np.zeros(top + 1), brightest
+    )
     stack = labels.reshape(-1, *labels.shape[-2:])
     light = np.zeros((len(stack), 0, 0)) if image is None else image.reshape(stack.shape)
     for part in slabs(stack, light) if top else ():

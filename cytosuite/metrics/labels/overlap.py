@@ -247,8 +247,9 @@ class Overlap:
     def __setstate__(self, state: Json) -> None:
         """Take the columns in their own dtypes again."""
         voxels = state.pop("voxels")
-        columns = {name: column.astype(dtype) for name, (column, dtype) in state.items()}
-        vars(self).update(columns, voxels=voxels)
+        vars(self).update(
+            {name: column.astype(dtype) for name, (column, dtype) in state.items()}, voxels=voxels
+        )
 
     @property
     def objects(self) -> int:
@@ -258,8 +259,7 @@ class Overlap:
     def unions(self, pairs: Longs | slice = EVERY) -> Longs:
         """Return the voxels in either object of the pairs at some positions."""
         truth = self.truth_sizes[self.truth_index[pairs]]
-        prediction = self.prediction_sizes[self.prediction_index[pairs]]
-        return truth + prediction - self.shared[pairs]
+        return truth + self.prediction_sizes[self.prediction_index[pairs]] - self.shared[pairs]
 
     def iou(self, pairs: Longs | slice = EVERY) -> Doubles:
         """Return the intersection over union of the pairs at some positions."""
@@ -381,8 +381,9 @@ def concatenate(tables: Sequence[Overlap]) -> Overlap:
     [2, 2]
     """
     tables = tables or [overlap(np.zeros(0, np.uint8), np.zeros(0, np.uint8))]
-    parts = zip(*map(attrgetter(*_COLUMNS), tables), strict=True)
-    columns = dict(zip(_COLUMNS, parts, strict=True))
+    columns = dict(
+        zip(_COLUMNS, zip(*map(attrgetter(*_COLUMNS), tables), strict=True), strict=True)
+    )
     joined = {name: np.concatenate(column) for name, column in columns.items()}
     for side in ("truth", "prediction"):
         sizes, pairs = (list(map(len, columns[f"{side}_{name}"])) for name in ("sizes", "index"))

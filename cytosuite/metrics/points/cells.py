@@ -64,8 +64,7 @@ def cell_points(
         for names in sides
     ]
     one = sides[0][matched.truth_index]
-    other = sides[1][matched.prediction_index]
-    return CellPoints(counts[0], counts[1], (one == other)[one > 0])
+    return CellPoints(counts[0], counts[1], (one == sides[1][matched.prediction_index])[one > 0])
 
 
 def cell_at(places: Doubles, labels: Array) -> Array:

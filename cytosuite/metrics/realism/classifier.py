@@ -153,8 +153,7 @@ def _features(patches: Doubles, smoothed: Sequence[Doubles], fine: Doubles) -> D
         *(one / other for one, other in combinations(spreads, 2)),
     ]
     for low in smoothed:
-        slopes = np.gradient(low, axis=axes)
-        steep = np.sqrt(sum(slope**2 for slope in slopes)).mean(axis=space)
+        steep = np.sqrt(sum(slope**2 for slope in np.gradient(low, axis=axes))).mean(axis=space)
         columns += [low.std(axis=space), (patches - low).std(axis=space), steep]
     centred = fine - fine.mean(axis=space, keepdims=True)
     skew = (centred**3).mean(axis=space) / (centred.std(axis=space) ** 3 + TINY)

@@ -70,8 +70,7 @@ class EdgeCurves(NamedTuple):
         """Return the absolute difference at each depth, or in one third (0, 1, 2) of them."""
         gap = np.abs(self.real - self.synthetic)
         limit = round((self.longest or gap.size) / 3)
-        end = gap.size if third in (None, 2) else (third + 1) * limit
-        return gap[(third or 0) * limit : end]
+        return gap[(third or 0) * limit : gap.size if third in (None, 2) else (third + 1) * limit]
 
 
 def suited(real: Stacks) -> EdgeSettings:
@@ -86,8 +85,9 @@ def suited(real: Stacks) -> EdgeSettings:
     stacks = [volume for volume in members(real, Volume) if stack(volume).size]
     if not stacks:
         return WHOLE
-    parts = [evenly(volume.array, VOXELS) for volume in stacks]
-    middle, bright = np.quantile(np.concatenate(parts), [0.5, BRIGHT])
+    middle, bright = np.quantile(
+        np.concatenate([evenly(volume.array, VOXELS) for volume in stacks]), [0.5, BRIGHT]
+    )
     depth = min(len(volume.array) * volume.spacing[0] for volume in stacks)
     return EdgeSettings(
         white=float(bright - middle) or 1.0,  # of a constant image, which has no edges

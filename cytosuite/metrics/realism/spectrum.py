@@ -165,8 +165,9 @@ def _spectra(
         density = [np.mean([power(v, edges) for v in side], axis=0) for side in sides if bands]
         means = [side.mean() for side in density]
         if min(means, default=0) > np.finfo(float).tiny:  # less is rounding of a constant image
-            centres = (edges[1:] + edges[:-1]) / 2
-            return Spectra(centres, density[0] / means[0], density[1] / means[1])
+            return Spectra(
+                (edges[1:] + edges[:-1]) / 2, density[0] / means[0], density[1] / means[1]
+            )
     return Spectra(np.zeros(0), np.zeros(0), np.zeros(0))
 
 

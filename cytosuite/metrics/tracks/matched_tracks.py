@@ -241,5 +241,4 @@ def _jaccard(table: Overlap, frame: int, plane: int = 0) -> Doubles:
     values = np.zeros(table.truth_sizes.size)
     matched = matches(table)
     values[table.truth_index[matched]] = table.iou(matched)
-    place = np.full((values.size, 2), (frame, plane))
-    return np.column_stack([values, place, table.truth_labels])
+    return np.column_stack([values, np.full((values.size, 2), (frame, plane)), table.truth_labels])

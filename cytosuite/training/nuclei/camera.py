@@ -56,12 +56,14 @@ def expose(rng: Rng, light: Image, camera: DrawnCamera) -> Image:
     Janesick, Photon Transfer (SPIE 2007), doi:10.1117/3.725073; Basden et al., MNRAS 345 (2003),
     doi:10.1046/j.1365-8711.2003.07020.x (multiplication: Gamma(N, 1) after N electrons).
     """
-    expected = light * np.float32(camera.photons) + np.float32(camera.haze)
-    image = electrons(rng, expected, float(camera.multiplies))
+    image = electrons(
+        rng, light * np.float32(camera.photons) + np.float32(camera.haze), float(camera.multiplies)
+    )
     image += rng.standard_normal(image.shape, dtype=np.float32) * np.float32(camera.read_noise)
     if camera.blur > 0:
-        sigma = (0.0, camera.blur, camera.blur)
-        image = ndimage.gaussian_filter(image, sigma, mode="reflect", truncate=3.0)
+        image = ndimage.gaussian_filter(
+            image, (0.0, camera.blur, camera.blur), mode="reflect", truncate=3.0
+        )
     return image
 
 
@@ -127,6 +129,5 @@ def own_light(light: Image, labels: Shorts, level: Reals, means: Image) -> Image
     mean_x, mean_y = (np.bincount(number, v, size) / count for v in (x, y))
     shared = np.bincount(number, x * y, size) / count - mean_x * mean_y
     square = np.bincount(number, x * x, size) / count
-    slope = shared / np.maximum(square - mean_x**2, 1e-9)
-    lights = slope * square / np.maximum(mean_x, 1e-9)
+    lights = (shared / np.maximum(square - mean_x**2, 1e-9)) * square / np.maximum(mean_x, 1e-9)
     return np.clip(lights, _LEAST * means, means).astype(np.float32)

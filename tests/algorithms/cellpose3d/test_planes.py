@@ -117,8 +117,7 @@ def test_the_size_of_the_objects_wins_where_it_differs():
     assert scale_of_objects(0 * labels[None], first) is first
     pixels = np.arange(1, 26).reshape(1, 5, 5)  # for which it would be enlarged 450 times
     assert scale_of_objects(pixels, first) is first
-    gaps = scale_of_objects(50 * labels[None], first)  # most numbers unused
-    assert gaps.ratio == fitted.ratio
+    assert scale_of_objects(50 * labels[None], first).ratio == fitted.ratio  # most numbers unused
 
 
 class Known(torch.nn.Linear):

@@ -111,8 +111,9 @@ def test_volumes_of_a_network_for_planes_are_areas(dimensions, left):
     # A ball of 50 µm³ has a section of 16.4 µm², the limit of a network for volumes.
     labels = np.zeros((1, 30, 30), int)
     labels[0, :3, :4], labels[0, 9:14, 3:9], labels[0, 20:26, 20:] = 1, 2, 3
-    network = {"dimensions": dimensions, "widths": [4, 4, 4], "fold": 2}
-    card = parameters(network=network, min_volume_um3=50)
+    card = parameters(
+        network={"dimensions": dimensions, "widths": [4, 4, 4], "fold": 2}, min_volume_um3=50
+    )
     nuclei = segment(perfect(labels), labels.astype(np.float32), (1, 1, 1), card)
     assert np.bincount(nuclei.labels.ravel())[1:].tolist() == left
     assert [row.centre for row in nuclei.removed] == [(0, 1, 1.5), (0, 11, 5.5)][: 3 - len(left)]
@@ -157,8 +158,9 @@ FINE = (0.4, 0.2, 0.2)
 
 def _moved(labels, rng, reach_um):
     """Return labels whose faces have moved to walls of noise."""
-    image = rng.random(labels.shape, np.float32)
-    return moved_to_walls(labels, image, FINE, reach_um=reach_um, smoothing_um=0.0)
+    return moved_to_walls(
+        labels, rng.random(labels.shape, np.float32), FINE, reach_um=reach_um, smoothing_um=0.0
+    )
 
 
 def test_only_voxels_of_objects_near_their_faces_change(rng):

@@ -103,8 +103,7 @@ def test_cells_grow_from_their_seeds_within_reach_up_to_the_edge_in_between():
 
 def test_volumes_channels_and_unknown_parameters_are_refused():
     for axes in ("ZYX", "CYX"):
-        spacing = (1.0,) * (2 if axes == "CYX" else 3)
-        image = Volume(np.zeros((2, 9, 9), np.uint16), spacing, axes)
+        image = Volume(np.zeros((2, 9, 9), np.uint16), (1.0,) * (2 if axes == "CYX" else 3), axes)
         refused(f"found {axes}", predict, {"microscopy-image": image}, card())
     refused(
         "threshold: input should be 'otsu' or 'li'",

@@ -99,8 +99,9 @@ OWN = CameraModel(gain=GAIN, offset=OFFSET, read_noise=READ / GAIN)
 
 
 def test_light_of_the_same_camera_keeps_its_counts(target, style):
-    result = light_in_counts(target, SPACING, OWN, style)
-    np.testing.assert_array_equal(result, light_of(target, OWN))
+    np.testing.assert_array_equal(
+        light_in_counts(target, SPACING, OWN, style), light_of(target, OWN)
+    )
 
 
 @pytest.mark.parametrize(
@@ -114,8 +115,9 @@ def test_light_of_the_same_camera_keeps_its_counts(target, style):
 )
 def test_light_of_another_camera_has_ground_and_objects_of_the_style(source, unit, offset, style):
     scene = light(3, blur_um=(2.5, 1.0))
-    image = unit * camera(scene, **source).astype(np.float32) + offset
-    result = light_in_counts(image, SPACING, OWN, style)
+    result = light_in_counts(
+        unit * camera(scene, **source).astype(np.float32) + offset, SPACING, OWN, style
+    )
     levels = levels_of(ndimage.gaussian_filter(result, 1))
     assert levels.background == pytest.approx(style.background, abs=2)
     assert levels.objects[MEDIAN] == pytest.approx(style.objects[MEDIAN], rel=0.05)
@@ -134,8 +136,7 @@ def test_noise_alone_gets_no_bodies(level, style):
     counts = CameraModel(gain=GAIN, offset=OFFSET, excess=1).expose(
         np.full((24, 64, 64), level, np.float32), seed=1
     )
-    result = light_in_counts(counts, SPACING, OWN, style)
-    assert result.max() < style.objects[MEDIAN]
+    assert light_in_counts(counts, SPACING, OWN, style).max() < style.objects[MEDIAN]
 
 
 def test_images_that_share_no_look_are_refused(target):

@@ -20,8 +20,9 @@ SCORED = {"held-out images": {"W1_by_std": 0.1}}
 def _card(name, **describes):
     """Return the card of a trained network, with the entries that every training writes."""
     facts = {"axes": "ZYX", "spacing": SPACING, **describes}
-    entries = PLAIN.model_dump() | {"name": name, "scores": SCORED, "describes": facts}
-    return ModelCard.model_validate(entries)
+    return ModelCard.model_validate(
+        PLAIN.model_dump() | {"name": name, "scores": SCORED, "describes": facts}
+    )
 
 
 VOLUME = volume(np.zeros((4, 16, 16), np.uint8))

@@ -90,8 +90,7 @@ def test_a_camera_counts_the_light_of_a_network_by_the_image_alone(model):
     )
     assert_array_equal(image.array, again.array)
     photons = (expected - 100).clip(0) / 20
-    variance = 20**2 * (2 * photons + 0.01)
-    off = (image.array - 100 - 20 * photons) / np.sqrt(variance)
+    off = (image.array - 100 - 20 * photons) / np.sqrt(20**2 * (2 * photons + 0.01))
     assert off.mean() == pytest.approx(0, abs=0.05)
     assert off.std() == pytest.approx(1, abs=0.1)
 

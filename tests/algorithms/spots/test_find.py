@@ -35,8 +35,7 @@ def _pairs(truth, image, spacing):
 @pytest.mark.parametrize("shape", [(96, 96), (12, 48, 48)])
 def test_places_are_found_to_a_fraction_of_a_pixel(shape):
     rng = np.random.default_rng(1)
-    low = np.full(len(shape), 3.0)
-    truth = rng.uniform(low, np.array(shape) - 4.0, (12, len(shape)))
+    truth = rng.uniform(np.full(len(shape), 3.0), np.array(shape) - 4.0, (12, len(shape)))
     image, spacing = _image(shape, truth)
     spots = find(image, spacing, Parameters(sigmas_um=(0.13,)))
     pairs = matched_points(truth, spots.places, spacing)

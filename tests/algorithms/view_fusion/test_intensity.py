@@ -56,8 +56,9 @@ def test_all_grey_values_of_16_bits_come_back(units):
 
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "uint64", "float16", "bool"])
 def test_grey_values_stay_within_the_range_of_the_dtype(dtype):
-    values = np.array([-1e30, -1.0, 0, 1, 1e30, np.nan, np.inf, -np.inf])
-    counts = to_counts(values, Units(0.0, 1e19), dtype)
+    counts = to_counts(
+        np.array([-1e30, -1.0, 0, 1, 1e30, np.nan, np.inf, -np.inf]), Units(0.0, 1e19), dtype
+    )
     assert counts.dtype == dtype
     assert np.isfinite(counts.astype(float)).all()
     assert (np.diff(counts[:5].astype(float)) >= 0).all()

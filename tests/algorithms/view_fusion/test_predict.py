@@ -80,8 +80,9 @@ def _refused(fused, volume, fault):
     line = f"the network is refused ({fault}): smoothed view in its place"
     assert fused.origin.warnings == (line,)
     assert fused.metadata["view_fusion_method"] == "gaussian"
-    expected = np.rint(ndimage.gaussian_filter(volume.array.astype(np.float32), 0.442))
-    assert_array_equal(fused.array, expected)
+    assert_array_equal(
+        fused.array, np.rint(ndimage.gaussian_filter(volume.array.astype(np.float32), 0.442))
+    )
 
 
 @pytest.mark.parametrize("part", ["weight", "bias"])  # answers of NaN, and of infinity

@@ -152,8 +152,7 @@ def test_objects_in_noise_are_a_remark(root):
     """An honest threshold may find some there."""
 
     def run(inputs):
-        noise = inputs[SLUG].array.max() <= 175
-        return _threshold(inputs, 105 if noise else 175)
+        return _threshold(inputs, 105 if inputs[SLUG].array.max() <= 175 else 175)
 
     manifest = read_algorithm(root / "algorithms/toy_threshold/algorithm.toml")
     odd = {done.title: done for done in checks(root, manifest, run) if done.result != "pass"}

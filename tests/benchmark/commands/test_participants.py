@@ -166,8 +166,9 @@ def test_each_defect_is_a_row_and_the_good_team_keeps_its_numbers(teams, option)
     alone = home / f"reports/{option}-alone"
     out = home / "reports" / option
     assert report(alone, good, **arguments)[0] == 0
-    others = [good.with_name(defect.__name__) for defect in (*DEFECTS, *EMPTY)]
-    code, text = report(out, good, *others, **arguments)
+    code, text = report(
+        out, good, *[good.with_name(defect.__name__) for defect in (*DEFECTS, *EMPTY)], **arguments
+    )
     assert code == 1
     assert scores(out, "good") == scores(alone, "good") != {}
     for defect in DEFECTS:

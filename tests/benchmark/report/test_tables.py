@@ -16,6 +16,7 @@ def test_what_matters_most_comes_first(make):
     heads = ["rank", "algorithm", "SEG", "DET", "failed", "s_per_case", "peak_MiB"]
     assert list(first)[:7] == heads
     assert (first["rank"], first["algorithm"], second["algorithm"]) == (1, "good", "fair")
+    assert (first["place"], second["place"]) == (1, 2)
     assert first["SEG"] == pytest.approx(0.81)
     assert (first["SEG_low"], first["SEG_high"]) == (pytest.approx(0.76), pytest.approx(0.86))
     assert {row["control"] for row in controls} == {1}

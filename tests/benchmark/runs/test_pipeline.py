@@ -47,8 +47,7 @@ def _through(dataset, name, engine, shard=None):
 
 
 def _brighten(image, output, suffix=".tif"):
-    path = output / f"images/enhanced-image/any{suffix}"
-    write(path, image.like(image.array + np.uint16(7)))
+    write(output / f"images/enhanced-image/any{suffix}", image.like(image.array + np.uint16(7)))
     (output / "record.json").write_text('{"model": "plain", "cost": 0.5}')
 
 

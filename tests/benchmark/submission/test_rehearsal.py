@@ -88,8 +88,7 @@ def test_a_failed_case_ends_the_rehearsal(rehearse):
         return broken if "case_2" in str(folder) else None
 
     checks, rehearsal = rehearse(behave)
-    reason = "case_2: out of memory: memory limit of 7 GiB exceeded"
-    assert failed(checks) == [("invoke", reason)]
+    assert failed(checks) == [("invoke", "case_2: out of memory: memory limit of 7 GiB exceeded")]
     assert len(checks) == 1
     assert rehearsal.engine.apis == ["invoke"]
 

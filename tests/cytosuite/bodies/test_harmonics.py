@@ -59,8 +59,9 @@ def _ellipsoid(semi_axes, spacing, centre=(15.2, 14.7, 15.4)):
 
 @pytest.mark.parametrize("spacing", [UNIT, (2.5, 0.5, 0.5), (0.5, 1.0, 0.8)])
 def test_a_fit_has_centre_and_radii_of_an_ellipsoid_in_um_at_any_voxel_size(spacing):
-    labels = np.where(_ellipsoid((8.0, 10.0, 11.0), spacing), 5, 0).astype(np.uint16)
-    stars = fit(labels, spacing, 6, 0.0)
+    stars = fit(
+        np.where(_ellipsoid((8.0, 10.0, 11.0), spacing), 5, 0).astype(np.uint16), spacing, 6, 0.0
+    )
     assert stars.ids.tolist() == [5]
     assert stars.centres[0] == pytest.approx((15.2, 14.7, 15.4), abs=0.1)
     expected = 1 / np.sqrt(((DIRECTIONS.T / (8.0, 10.0, 11.0)) ** 2).sum(axis=1))

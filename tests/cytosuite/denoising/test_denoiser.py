@@ -17,8 +17,9 @@ ARGUMENTS = [
 @pytest.mark.filterwarnings("ignore")  # of MONAI, about torch
 @pytest.mark.parametrize("arguments", ARGUMENTS)
 def test_the_halo_is_the_reach_of_a_voxel_and_no_more_than_needed(arguments):
-    network = random_network(arguments)
-    reach = measured_halo(network, arguments.inputs, arguments.multiple, torch.tensor([0.7]))
+    reach = measured_halo(
+        random_network(arguments), arguments.inputs, arguments.multiple, torch.tensor([0.7])
+    )
     for needed, halo in zip(reach, arguments.halo, strict=True):
         assert halo / 3 <= needed <= halo
 

@@ -36,8 +36,7 @@ def _ode_errors(solver):
     drawn = np.random.default_rng(0).standard_normal(1000)
     for count in (25, 50, 100):
         levels = NoiseSchedule().visited(1000, count)
-        spread = np.sqrt(levels[0] * SD**2 + 1 - levels[0])
-        noised = np.sqrt(levels[0]) * MEAN + spread * drawn
+        noised = np.sqrt(levels[0]) * MEAN + np.sqrt(levels[0] * SD**2 + 1 - levels[0]) * drawn
         image = sample(noised, _expected, levels, _no_noise, solver=solver)
         errors.append(np.abs(image - MEAN - SD * drawn).max())
     return errors

@@ -59,8 +59,7 @@ def test_exact_numbers_give_the_same_pixels(tenths):
             if (top <= y) != (bottom <= y)
         ]
         inside.append([sum(x < middle for x in left) % 2 == 1 for middle in middles])
-    places = fill([np.array(corners, np.float64)], (40, 40))
-    assert np.array_equal(np.flatnonzero(inside), places)
+    assert np.array_equal(np.flatnonzero(inside), fill([np.array(corners, np.float64)], (40, 40)))
 
 
 def test_what_no_program_draws_is_refused():

@@ -232,8 +232,7 @@ def test_a_volume_without_a_voxel_size_is_refused_unless_it_is_given_or_assumed(
     assert input_image(item.image, IMAGE, {}).spacing_is_assumed  # a container cannot ask
     facts = tif.with_suffix(".json")
     facts.write_text('{"spacing": [3, 1, 1]}')
-    described = replace(item, files={"acquisition-metadata": facts})
-    assert _image(described).spacing == (3, 1, 1)
+    assert _image(replace(item, files={"acquisition-metadata": facts})).spacing == (3, 1, 1)
     pixel = (10000, 10000)  # per cm: the plane is known, the step is not
     tifffile.imwrite(
         tif,

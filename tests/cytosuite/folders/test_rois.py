@@ -115,8 +115,9 @@ def test_areas_of_all_kinds_are_objects_and_points_and_lines_are_counted(zipped,
 
 def test_what_reaches_beyond_the_image_is_cut_and_counted(zipped):
     beyond = np.array([(-2, -2), (2, -2), (2, 2), (-2, 2)])
-    path = _zip(zipped, ("x.roi", _roi(beyond)), ("y.roi", _roi(beyond + 50)))
-    labels, counts = _labels(path, (5, 5))
+    labels, counts = _labels(
+        _zip(zipped, ("x.roi", _roi(beyond)), ("y.roi", _roi(beyond + 50))), (5, 5)
+    )
     assert labels.tolist() == np.pad([[1, 1], [1, 1]], (0, 3)).tolist()
     assert counts == {"objects": 2, "clipped": 2, "empty": 1}
 
@@ -298,6 +299,7 @@ def test_a_roi_of_a_stack_needs_a_plane(zipped):
 def test_labels_that_rois_cannot_hold_are_refused_and_nothing_is_left(
     tmp_path, zipped, array, line
 ):
-    volume = Volume(array, (1.0,) * min(array.ndim, 3), "TZYX"[-array.ndim :])
-    refused(line, write_rois, zipped, volume)
+    refused(
+        line, write_rois, zipped, Volume(array, (1.0,) * min(array.ndim, 3), "TZYX"[-array.ndim :])
+    )
     assert list(tmp_path.iterdir()) == []

@@ -84,8 +84,9 @@ def _more_than_its_chunk(path, times):
     content = zlib.compress(content)
     with h5py.File(path, "w") as file:
         kind = h5py.h5t.NATIVE_UINT8
-        space = h5py.h5s.create_simple(shape)
-        dataset = h5py.h5d.create(file.id, b"image", kind, space, properties)
+        dataset = h5py.h5d.create(
+            file.id, b"image", kind, h5py.h5s.create_simple(shape), properties
+        )
         dataset.write_direct_chunk((0, 0), content)
 
 
@@ -215,8 +216,9 @@ def test_odd_attributes_describe_nothing(h5):
     _hdf5(h5, channel="DAPI", study=np.int16(4), who=b"\xff", **odd)
     with h5py.File(h5, "a") as file:
         file["image"].attrs["self"] = file["image"].ref
-        named = file["image"].id
-        h5py.h5a.create(named, b"\xfe", h5py.h5t.NATIVE_INT16, h5py.h5s.create(h5py.h5s.SCALAR))
+        h5py.h5a.create(
+            file["image"].id, b"\xfe", h5py.h5t.NATIVE_INT16, h5py.h5s.create(h5py.h5s.SCALAR)
+        )
     volume = read(h5)
     metadata = {"channel": "DAPI", "study": 4, "who": "\\udcff"}
     assert volume.metadata == {**metadata, "spacing_source": "assumed"}

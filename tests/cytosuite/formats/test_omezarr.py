@@ -22,8 +22,9 @@ BY_PLACE = [{"name": "t"}, {"name": "c"}, *({"name": a, "unit": "micrometer"} fo
 
 
 def _volume(shape, axes="ZYX", **metadata):
-    array = (np.arange(np.prod(shape)) % 2048).reshape(shape).astype("u2")
-    return Volume(array, SIZES, axes, metadata)
+    return Volume(
+        (np.arange(np.prod(shape)) % 2048).reshape(shape).astype("u2"), SIZES, axes, metadata
+    )
 
 
 def _scales(axes=AXES, steps=(SCALE,), **more):

@@ -149,7 +149,6 @@ print(peak() - before)
 @pytest.mark.long
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_256_mib_are_written_and_read_in_far_less_memory(tmp_path, suffix):
-    environment = {memory.SCRATCH: str(tmp_path)}
-    done = ran(sys.executable, "-c", MEMORY, tmp_path, suffix, **environment)
+    done = ran(sys.executable, "-c", MEMORY, tmp_path, suffix, **{memory.SCRATCH: str(tmp_path)})
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) < 230, "MiB"

@@ -21,8 +21,9 @@ def test_tiles_of_a_network_of_monai_are_the_whole_image(shape):
     network = _net(sides)
     multiple = (4,) * sides
     image = torch.rand(2, 2, *shape)
-    ends = [n for side in reversed(shape) for n in (0, -side % 4)]
-    padded = torch.nn.functional.pad(image, ends, mode="replicate")
+    padded = torch.nn.functional.pad(
+        image, [n for side in reversed(shape) for n in (0, -side % 4)], mode="replicate"
+    )
     with torch.inference_mode():
         whole = network(padded)[(..., *(slice(side) for side in shape))]
     inferer = TileInferer((32,) * sides, multiple)

@@ -31,11 +31,13 @@ def test_its_images_are_those_of_the_diffusion_model(kind):
     image = start
     for step in scheduler.timesteps:
         signal = float(scheduler.alphas_cumprod[step])
-        answer = ANSWERS[kind](_expected(image, signal), image, signal)
-        image, _ = scheduler.step(answer, step, image)
+        image, _ = scheduler.step(
+            ANSWERS[kind](_expected(image, signal), image, signal), step, image
+        )
     levels = np.append(scheduler.alphas_cumprod[scheduler.timesteps].double(), 1.0)
-    expected = sample(start.numpy().copy(), _expected, levels, lambda _: None)
-    np.testing.assert_allclose(image, expected, atol=2e-4)
+    np.testing.assert_allclose(
+        image, sample(start.numpy().copy(), _expected, levels, lambda _: None), atol=2e-4
+    )
     assert abs(float(image.std()) - SD) < 0.05
 
 

@@ -17,8 +17,9 @@ def test_linear_interpolation_by_hand():
 
 
 def test_a_gradient_stays_a_gradient_in_µm():
-    image = np.broadcast_to(np.arange(40, dtype=np.float32)[:, None, None], (40, 8, 8))
-    half = to_working(image, (0.5, 1.0, 1.0))
+    half = to_working(
+        np.broadcast_to(np.arange(40, dtype=np.float32)[:, None, None], (40, 8, 8)), (0.5, 1.0, 1.0)
+    )
     assert half.shape == (20, 8, 8)
     assert_allclose(half[4:-4, 0, 0], 2 * np.arange(4, 16) + 0.5, atol=1e-3)
 

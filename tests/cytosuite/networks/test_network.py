@@ -144,8 +144,9 @@ def test_many_channels_in_and_out_over_all_tiles():
     values = image()
     network = Recorder()
     answer = predict_tiles(values, network, channels=2, activate=lambda t: 2 * t, **TILING)
-    expected = 2 * np.stack([values[0] + values[1], values[0] - values[1]])
-    assert_allclose(answer.values, expected, atol=1e-6)
+    assert_allclose(
+        answer.values, 2 * np.stack([values[0] + values[1], values[0] - values[1]]), atol=1e-6
+    )
     assert answer.values.dtype == np.float32
     assert answer.tiles == len(network.shapes) > 1
     for shape in network.shapes:
@@ -226,8 +227,7 @@ def test_lazy_and_mapped_channels_have_the_answer_of_an_array(shape, mapped, tig
     values = image(shape)
     expected = predict_tiles(values, Recorder(), channels=2, **TILING)
     tight()
-    lazy = Lazy(shape, lambda box: values[(slice(None), *box)])
-    for channels in (lazy, mapped(values)):
+    for channels in (Lazy(shape, lambda box: values[(slice(None), *box)]), mapped(values)):
         answer = predict_tiles(channels, Recorder(), channels=2, **TILING)
         assert_array_equal(answer.values, expected.values)
         assert memory.is_mapped(answer.values)

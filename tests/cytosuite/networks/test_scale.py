@@ -125,8 +125,9 @@ def test_an_estimate_counts_only_where_it_differs_much_and_is_told():
 
 
 def test_without_a_voxel_size_the_estimate_is_all_there_is():
-    image = spots(30.0, (1.0, 1.0, 1.0))
-    scaled = scale(image, (1.0, 1.0, 1.0), estimate=False, spacing_source="assumed")
+    scaled = scale(
+        spots(30.0, (1.0, 1.0, 1.0)), (1.0, 1.0, 1.0), estimate=False, spacing_source="assumed"
+    )
     assert scaled.source == "estimated"
     assert scaled.factor[0] == pytest.approx(scaled.factor[1] / 2)
     assert scaled.warnings == ()

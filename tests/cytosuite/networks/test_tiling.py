@@ -29,8 +29,7 @@ def _computed_ratio(shape, tiles):
 def test_tiles_keep_to_their_size_to_the_multiple_and_to_the_halo(shape):
     size = (16, 32, 40)
     halo = (2, 5, 7)
-    tiles = plan(shape, size, halo, multiple=MULTIPLE)
-    for tile in tiles:
+    for tile in plan(shape, size, halo, multiple=MULTIPLE):
         for axis, (read, core, crop) in enumerate(
             zip(tile.input, tile.output, tile.crop, strict=True)
         ):

@@ -55,8 +55,7 @@ def test_counts_are_the_same_as_repeated_cases(scored, rng):
     drawn = rng.integers(7, size=(20, 7))
     counts = np.stack([np.bincount(row, minlength=7) for row in drawn]).astype(float)
     for scheme in ("mean", "cases"):  # of repeated cases p is exact in one and not in the other
-        ranked = scheme_ranks(scores, counts, scheme, 0.05)
-        for row, ranks in zip(drawn, ranked, strict=True):
+        for row, ranks in zip(drawn, scheme_ranks(scores, counts, scheme, 0.05), strict=True):
             repeated = scored(**{name: numbers[row] for name, numbers in values.items()})
             expected = scheme_ranks(repeated, once(repeated), scheme, 0.05)[0]
             assert ranks.tolist() == expected.tolist()

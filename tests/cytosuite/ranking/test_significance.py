@@ -34,8 +34,9 @@ def test_p_is_that_of_scipy(cases, digits):
     differences = np.round(np.random.default_rng(cases).normal(0.1, 1, (12, cases)), digits)
     differences[3] = 0.0
     p, _ = signed_rank(differences)
-    expected = [[reference(sign * row) for row in differences] for sign in (1, -1)]
-    np.testing.assert_allclose(p, expected, rtol=1e-9)
+    np.testing.assert_allclose(
+        p, [[reference(sign * row) for row in differences] for sign in (1, -1)], rtol=1e-9
+    )
 
 
 def test_a_lost_case_is_the_largest_difference():
@@ -73,8 +74,9 @@ def test_p_of_a_sample_is_that_of_the_repeated_cases(digits):
     rng = np.random.default_rng(5)
     filled = np.round(rng.uniform(size=(4, 15)), digits)
     drawn = rng.integers(15, size=(8, 15))
-    counts = np.stack([np.bincount(row, minlength=15) for row in drawn]).astype(float)
-    ahead, behind = drawn_p(filled, counts)
+    ahead, behind = drawn_p(
+        filled, np.stack([np.bincount(row, minlength=15) for row in drawn]).astype(float)
+    )
     for row, *ways in zip(drawn, ahead, behind, strict=True):
         for number, (i, j) in enumerate(combinations(range(4), 2)):
             difference = np.round(filled[i, row] - filled[j, row], 12)

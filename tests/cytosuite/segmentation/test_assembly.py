@@ -83,8 +83,7 @@ def straddling(labels, axis):
     crossing = set()
     for edge in {tile.output[axis].stop for tile in CORES} - {SHAPE[axis]}:
         before = labels.take(edge - 1, axis)
-        after = labels.take(edge, axis)
-        crossing |= set(before[(before == after) & (before > 0)].tolist())
+        crossing |= set(before[(before == labels.take(edge, axis)) & (before > 0)].tolist())
     return len(crossing)
 
 

@@ -77,5 +77,6 @@ def test_opening_is_that_of_distances_to_the_nearest_core(spacing, radius):
     core = ndimage.distance_transform_edt(inner, spacing) > radius - min(spacing)
     keep = ndimage.distance_transform_edt(~core, spacing) <= radius
     keep |= ~np.isin(labels, labels[core])
-    opened = open_objects(labels.astype(np.int32), spacing, radius)
-    assert_array_equal(opened, np.where(keep, labels, 0))
+    assert_array_equal(
+        open_objects(labels.astype(np.int32), spacing, radius), np.where(keep, labels, 0)
+    )

@@ -39,8 +39,9 @@ def test_distances_are_in_um_along_every_axis(axis, spacing, monkeypatch, rng):
     edge = max(n * s for n, s in zip(distance.stride, spacing, strict=True))
     inner = np.abs(expected) < 20
     assert_allclose(line[inner], expected[inner], atol=1.6 * edge)
-    step = np.diff(line[len(line) // 2 + distance.stride[axis] :][:10])
-    assert_allclose(step, spacing[axis], rtol=0.02)
+    assert_allclose(
+        np.diff(line[len(line) // 2 + distance.stride[axis] :][:10]), spacing[axis], rtol=0.02
+    )
 
 
 @pytest.mark.parametrize(

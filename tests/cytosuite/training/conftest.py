@@ -138,8 +138,9 @@ def settings():
 
     def settings(validation=None, **schedule):
         schedule = {"steps": 12, "report": 4, "checkpoint": 5, "learning_rate": 0.02, **schedule}
-        fields = {"schedule": schedule, "card": CARD, "validation": validation or {}}
-        return ToySettings.model_validate(fields)
+        return ToySettings.model_validate(
+            {"schedule": schedule, "card": CARD, "validation": validation or {}}
+        )
 
     return settings
 
@@ -155,8 +156,9 @@ def toy(tmp_path, monkeypatch, data):
 
     def toy(settings, name="m", training=TOY, **options):
         work = tmp_path / f"work-{name}"
-        card = tmp_path / f"weights/{name}.json"
-        return train(training, settings, data, card, work=work, **options)
+        return train(
+            training, settings, data, tmp_path / f"weights/{name}.json", work=work, **options
+        )
 
     toy.training = TOY
     toy.network = Network

@@ -91,8 +91,9 @@ def test_changes_move_all_channels_alike_and_gain_that_of_the_image_alone():
     for image, other in pairs:
         gain = (image - image.mean()).std() / other.std()
         torch.testing.assert_close(image, gain * other + (image.mean() - gain * other.mean()))
-    values = pairs[:, 1].flatten(1).sort(1).values
-    torch.testing.assert_close(values, crops[:, 1].flatten(1).sort(1).values)
+    torch.testing.assert_close(
+        pairs[:, 1].flatten(1).sort(1).values, crops[:, 1].flatten(1).sort(1).values
+    )
     assert changed(crops, Changes(0.6).drawn(20), 1) is crops  # none at first
 
 

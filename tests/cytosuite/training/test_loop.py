@@ -416,8 +416,9 @@ def test_other_rules_make_another_training(toy, settings, data):
     options = settings()
     with pytest.raises(StoppedError):
         toy(options, say=_interrupting(8))
-    changed = options.with_files(splits=Splits(folds=3))
-    refused("made with other settings; give the same", toy, changed)
+    refused(
+        "made with other settings; give the same", toy, options.with_files(splits=Splits(folds=3))
+    )
     (data["real"][0] / "splits.toml").write_text("folds = 4")
     refused("made with other data and parts; give the same", toy, options)
 

@@ -28,15 +28,13 @@ PIXELS = {
 @pytest.mark.parametrize("message, shape, spacing, axes", MISTAKES)
 def test_explains(message, shape, spacing, axes):
     for call, *more in ((Header, np.dtype(np.uint8)), (Volume,)):
-        image = shape if more else np.zeros(shape)
-        refused(f"^{message}", call, image, *more, spacing, axes)
+        refused(f"^{message}", call, shape if more else np.zeros(shape), *more, spacing, axes)
 
 
 def test_explains_pixels():
     for message, array in PIXELS.items():
         refused(f"^{message}", Volume, array, (1.0, 1.0), "YX")
-    like = Volume(np.zeros((3, 4)), (1, 1), "YX").like
-    refused("^expected the shape", like, np.zeros((4, 3)))
+    refused("^expected the shape", Volume(np.zeros((3, 4)), (1, 1), "YX").like, np.zeros((4, 3)))
 
 
 def test_only_metadata_that_every_program_can_hold_count():

@@ -32,8 +32,9 @@ def test_gain_and_offset_of_a_quiet_camera(rng):
 
 
 def test_multiplication_is_told_from_gain(rng):
-    light = np.tile(scene(0.1, 20), (1, 2, 2))
-    noise = seen(rng, light, gain=10, offset=100, read_noise=0.2, excess=1.0)
+    noise = seen(
+        rng, np.tile(scene(0.1, 20), (1, 2, 2)), gain=10, offset=100, read_noise=0.2, excess=1.0
+    )
     assert noise.slope == pytest.approx(20, rel=0.06)
     assert noise.gain == pytest.approx(10, rel=0.12)
     assert noise.excess == pytest.approx(1, abs=0.15)

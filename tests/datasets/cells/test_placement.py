@@ -103,8 +103,9 @@ def test_nuclei_of_a_volume_have_their_share_and_stay_inside():
     labels = np.zeros((12, 20, 40), np.uint16)
     labels[1:11, 1:19, 1:20] = 1
     labels[1:11, 1:19, 20:39] = 2
-    grid = Grid(labels.shape, (0.6, 0.3, 0.3))
-    placed, nuclei = _fitted(labels, grid, ratio=0.2, elongation=1.3, depth=0.9)
+    placed, nuclei = _fitted(
+        labels, Grid(labels.shape, (0.6, 0.3, 0.3)), ratio=0.2, elongation=1.3, depth=0.9
+    )
     assert sizes_of(nuclei) / sizes_of(labels) == pytest.approx([0.2, 0.2], abs=0.02)
     assert (labels[nuclei > 0] == nuclei[nuclei > 0]).all()
     assert placed.rotations.transpose(0, 2, 1) @ placed.rotations == pytest.approx(
@@ -128,8 +129,9 @@ def test_pairs_that_teach_nothing_are_refused(tmp_path):
     refused("of the same shape", learn, [(flat, Volume(cells, (1.0,) * 3, "ZYX"))])
     path = tmp_path / "rows.json"
     path.write_text(Placement(**dict.fromkeys(COLUMNS, (0.5,)) | {"axes": "ZYX"}).model_dump_json())
-    message = "learned from labels ZYX, but the cells are YX"
-    refused(message, _fitted, cells, grid, learned=str(path))
+    refused(
+        "learned from labels ZYX, but the cells are YX", _fitted, cells, grid, learned=str(path)
+    )
 
 
 def test_one_number_of_depth_and_angle_is_an_end_of_a_range():

@@ -128,8 +128,9 @@ def test_a_ball_is_wider_by_its_radius_and_has_the_light_of_a_point():
 def test_signal_to_noise_of_a_sharp_spot_is_that_of_its_photons():
     sharp = Gaussian((0.0, 0.0, 0.0))
     place = _spot([(1.35, 2.05, 5.1)], photons=(400.0,))
-    image = spots.light(place, GRID, sharp) + np.float32(96)
-    (ratio,) = spots.noise(place, image, GRID, sharp, 2.0)
+    (ratio,) = spots.noise(
+        place, spots.light(place, GRID, sharp) + np.float32(96), GRID, sharp, 2.0
+    )
     assert ratio == pytest.approx(400 / np.sqrt(400 + 96 + 4))
 
 

@@ -41,8 +41,9 @@ def test_image_and_labels_become_a_sample(tmp_path):
 def test_conditions_are_measured_where_there_are_labels_and_the_user_has_the_last_word(
     tmp_path, rng
 ):
-    image = rng.integers(0, 9, (8, 9)).astype(np.uint8)
-    item = _item(tmp_path, image, np.eye(8, 9, dtype=np.uint8))
+    item = _item(
+        tmp_path, rng.integers(0, 9, (8, 9)).astype(np.uint8), np.eye(8, 9, dtype=np.uint8)
+    )
     assert set(load(item).conditions) == {"objects", "signal / noise"}
     grouped = replace(item, conditions={"objects": 5.0, "group": "x"})
     assert load(grouped).conditions["objects"] == 5.0

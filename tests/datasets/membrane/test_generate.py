@@ -34,8 +34,7 @@ def test_membranes_fade_with_depth():
     depth = 19 - away_from(39.5, (40, 80, 80), 0.5)  # of a ball
     sketch = faded.volume("structure-sketch").array
     shown = (sketch > 0) & (depth > 0)
-    expected = 255 * np.exp(-depth[shown] / 5)
-    assert np.abs(sketch[shown] - expected).max() < 4
+    assert np.abs(sketch[shown] - (255 * np.exp(-depth[shown] / 5))).max() < 4
 
 
 def test_rounded_cells_keep_flat_faces_and_lose_edges():

@@ -48,8 +48,9 @@ def test_one_image_can_have_both_channels(both, maker):
     for name, other in (("structure-sketch", "sketch"), ("microscopy-image", "image")):
         volume = sample.volume(name)
         assert volume.axes == "CZYX"
-        parts = both.volume(name).array, both.extras[f"nucleus-{other}"].array
-        np.testing.assert_array_equal(volume.array, parts)
+        np.testing.assert_array_equal(
+            volume.array, (both.volume(name).array, both.extras[f"nucleus-{other}"].array)
+        )
     refused("both needs a nucleus above 0", maker, "tissue", both=True)
 
 

@@ -95,8 +95,9 @@ def test_smoothing_is_as_wide_in_space_in_any_voxels():
 
 def _softened(labels, widths_um, parameters):
     """Return the blurred sketch of one nucleus of the value 1."""
-    annotation = Annotation(labels, (labels,), np.array([0]))
-    parts = soften(annotation, np.ones(1, np.float32), widths_um, parameters)
+    parts = soften(
+        Annotation(labels, (labels,), np.array([0])), np.ones(1, np.float32), widths_um, parameters
+    )
     return np.concatenate([part for _, part in parts])
 
 

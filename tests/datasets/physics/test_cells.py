@@ -115,8 +115,7 @@ def test_slabs_and_blocks_give_the_same_bits(tissue, monkeypatch):
     grown = _grow(tissue, wrinkle_um=0.4)
     grid = _grid((40, 40, 40), 1.1, 0.53, 0.47)
     whole = _both(grown, grid)
-    spans = pairwise([0, 7, 8, 25, grid.shape[0]])
-    slabs = [_both(grown, grid.slab(*span)) for span in spans]
+    slabs = [_both(grown, grid.slab(*span)) for span in pairwise([0, 7, 8, 25, grid.shape[0]])]
     for one, parts in zip(whole, zip(*slabs, strict=True), strict=True):
         assert_array_equal(one, np.concatenate(parts))
     monkeypatch.setattr(cells, "BLOCK_UM", 9.0)

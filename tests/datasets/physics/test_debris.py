@@ -37,5 +37,6 @@ def test_blob_is_a_gaussian():
     image = debris.paint_blobs(blob, grid, np.zeros(grid.shape, np.float32))
     away = (np.arange(101) * 0.2 - 10) / sigmas.T
     along = np.exp(-(away**2) / 2) - np.exp(-4.5)  # it ends at three standard deviations
-    expected = 1.5 * np.einsum("i,j,k", *along.clip(0) / (1 - np.exp(-4.5)))
-    assert_allclose(image, expected, rtol=1e-4, atol=1e-6)
+    assert_allclose(
+        image, 1.5 * np.einsum("i,j,k", *along.clip(0) / (1 - np.exp(-4.5))), rtol=1e-4, atol=1e-6
+    )

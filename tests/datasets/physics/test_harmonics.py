@@ -87,8 +87,7 @@ def _point(latitude, longitude, away=RADIUS):
 
 def test_parallels_are_rows_meridians_columns_and_the_outside_is_the_first_plane():
     points = np.stack([_point(0, 0), _point(60, 0), _point(0, -90), _point(0, 0, RADIUS + 5)])
-    quarter = RADIUS * np.pi / 2
-    expected = [[5, 50, 100], [5, 100, 100], [5, 50, 100 - quarter], [0, 50, 100]]
+    expected = [[5, 50, 100], [5, 100, 100], [5, 50, 100 - (RADIUS * np.pi / 2)], [0, 50, 100]]
     assert GLOBE.shown(points) == pytest.approx(np.array(expected))
 
 

@@ -12,8 +12,9 @@ SHAPE = (23, 14, 17)
 def test_voxels_with_a_share_of_tissue_count_in_part():
     image = np.ones((3, 1, 1), np.float32)
     share = np.full((3, 1, 1), 0.25, np.float32)
-    law = optics.Attenuation("exponential", 3.0)
-    below = optics.attenuate(image, share, 2.0, law, above_um=1.0)
+    below = optics.attenuate(
+        image, share, 2.0, optics.Attenuation("exponential", 3.0), above_um=1.0
+    )
     assert image[:, 0, 0] == pytest.approx(np.exp(-np.array([1.25, 1.75, 2.25]) / 3), rel=1e-6)
     assert below[0, 0] == pytest.approx(2.5)
 

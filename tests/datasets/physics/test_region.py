@@ -51,8 +51,7 @@ def test_slab_has_the_values_of_the_whole(start, size, step):
 def test_tissue_above_the_grid_is_the_length_of_the_chord():
     grid = Grid((5, 31, 31), (2, 2, 2), (0.0, -11.0, -1.0))
     y = grid.centres(1)[:, None] - 20
-    x = grid.centres(2) - 30
-    half = np.sqrt((25**2 - y**2 - x**2).clip(0))
+    half = np.sqrt((25**2 - y**2 - (grid.centres(2) - 30) ** 2).clip(0))
     expected = (0 - (10 - half)).clip(0, 2 * half)
     above = BALL.above_um(grid)
     assert above == pytest.approx(expected, abs=0.8)  # the rim, where the chord is tangential

@@ -51,8 +51,7 @@ def test_means_are_those_of_a_brute_force_sum(sigma, size):
     kernel = np.exp(-((np.arange(-2400, 2401) * 0.005 / sigma) ** 2) / 2)
     inside = np.abs(finest - target[0][:, None]) < size / 2
     for column, place in zip(matrix.T, source[0], strict=True):
-        light = np.abs(finest - place) < 0.25
-        blurred = np.convolve(light, kernel / kernel.sum(), mode="same")
+        blurred = np.convolve(np.abs(finest - place) < 0.25, kernel / kernel.sum(), mode="same")
         assert column == pytest.approx(inside @ blurred / inside.sum(1), abs=0.01)
 
 
@@ -99,8 +98,7 @@ def test_width_follows_the_depth_of_the_light():
 
     def variance(image):
         profile = image.sum(axis=(0, 1), dtype=np.float64)
-        away = np.arange(len(profile)) - len(profile) // 2
-        return np.average(away**2, weights=profile)
+        return np.average((np.arange(len(profile)) - len(profile) // 2) ** 2, weights=profile)
 
     narrow, wide = (variance(kernel.resampled((1.0, 1.0, 1.0)).image) for kernel in psf.kernels)
     part = (11.5 - 6) / 12  # the middle of plane 11 is at 11.5 µm

@@ -73,8 +73,7 @@ def test_metaphase_is_a_small_bright_plate():
     resting, mitotic = (_nuclei(900, mitotic_fraction=share) for share in (0, 1))
     assert mitotic.mitotic.all()
     plates = mitotic.take(mitotic.phase == shapes.METAPHASE)
-    ratio = bodies.volumes_um3(plates).mean() / bodies.volumes_um3(resting).mean()
-    assert 0.2 < ratio < 0.35
+    assert 0.2 < (bodies.volumes_um3(plates).mean() / bodies.volumes_um3(resting).mean()) < 0.35
     assert plates.brightness.mean() > 1.8 * resting.brightness.mean()
     assert not mitotic.nucleoli[..., 3].any()
     flatness = plates.semi_axes_um[:, 0] / plates.semi_axes_um[:, 1:].mean(axis=1)

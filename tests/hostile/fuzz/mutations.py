@@ -260,8 +260,9 @@ def attributed(rng, data, donor):
     ]
     try:
         with h5py.File(stream, "r+") as file:
-            names = [name for name, item in file.items() if isinstance(item, h5py.Dataset)]
-            name = pick(rng, names)
+            name = pick(
+                rng, [name for name, item in file.items() if isinstance(item, h5py.Dataset)]
+            )
             action = rng.integers(5)
             if action < 3:
                 key = pick(rng, ["spacing", "axes", "element_size_um", "channel", "n", "k\n\x1b"])

@@ -22,8 +22,9 @@ def _fit(levels, share, thresholds=THRESHOLDS):
     target[..., : int(share * count)] = levels
     logit = torch.zeros(1, requires_grad=True)
     for _ in range(200):
-        loss = level_loss(logit.expand_as(target), target, thresholds)
-        (slope,) = torch.autograd.grad(loss, logit)
+        (slope,) = torch.autograd.grad(
+            level_loss(logit.expand_as(target), target, thresholds), logit
+        )
         logit = (logit - 0.3 * slope).detach().requires_grad_()
     return float(torch.sigmoid(logit.detach()))
 

@@ -47,8 +47,9 @@ def written(tmp_path):
 
     def write(content, data=None):
         path = tmp_path / "settings.hjson"
-        text = content if isinstance(content, str) else json.dumps(content)
-        path.write_text(text, encoding="utf-8")
+        path.write_text(
+            content if isinstance(content, str) else json.dumps(content), encoding="utf-8"
+        )
         values, notes = translate(path, data or {})
         return parse(path, values, Settings), notes
 
@@ -99,8 +100,7 @@ def test_an_inference_is_refused_with_the_command_for_its_images(
     written, tmp_path, direction, name, model
 ):
     _volumes(tmp_path, ["trainA/r.tif", "trainB/s.tif", "inferenceA/r.tif", "inferenceB/s.tif"])
-    a = tmp_path / "trainA"
-    assert divide(tmp_path) == {"simulated": tmp_path / "trainB", "real": a}
+    assert divide(tmp_path) == {"simulated": tmp_path / "trainB", "real": tmp_path / "trainA"}
     keys = {"mode": "inference", "direction": "BtoA", "direction_inference": direction}
     for data in (divide(tmp_path), {"simulated": tmp_path}):
         refused(

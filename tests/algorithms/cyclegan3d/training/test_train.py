@@ -173,8 +173,7 @@ def test_volumes_are_learned_as_the_scale_of_the_target_brings_them_there(scale,
     settings = complete(TRAINING, options.with_card(parameters={}), cases, None, print)
     parameters = parse("card", settings.card.parameters, Parameters)
     assert (parameters.scale, parameters.network) == (scale, None)
-    ready = TRAINING.prepare_cases(cases, settings)
-    for role, items in ready.items():
+    for role, items in TRAINING.prepare_cases(cases, settings).items():
         assert len(items) == len(cases[role])
         for before, item in zip(cases[role], items, strict=True):
             volume = read(item.path)
@@ -249,8 +248,7 @@ def test_a_grey_count_of_integers_is_known_where_crops_are_dithered(tmp_path):
     _write(tmp_path / "a/a.tif", real())
     _write(tmp_path / "b/b.tif", real().astype(np.float32))
     floats = _load(tmp_path / "b", "real")
-    simulated = _load(tmp_path / "a", keep="levels")
-    assert floats[0].counts == simulated[0].counts == ()
+    assert floats[0].counts == _load(tmp_path / "a", keep="levels")[0].counts == ()
     (item,) = _load(tmp_path / "a", "real")
     assert item.counts == pytest.approx([1 / 3 / background_of(real()).sd], rel=1e-3)
     (item,) = _load(tmp_path / "a", "real", "dtype")

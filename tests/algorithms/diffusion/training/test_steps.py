@@ -73,8 +73,9 @@ def test_a_taught_step_is_that_of_a_plain_version(tmp_path):
 
 
 def test_a_teacher_of_as_many_steps_has_nothing_to_teach(tmp_path):
-    process = {"steps": 3, "t_start": 1000, "solver": "ddim"}
-    settings = _settings("distillation", teacher_steps=3, process=process)
+    settings = _settings(
+        "distillation", teacher_steps=3, process={"steps": 3, "t_start": 1000, "solver": "ddim"}
+    )
     cases, settings, state = _begun(tmp_path, settings)
     for number in range(3):  # the steps take turns
         drawn = TRAINING.batch(cases, settings, number)

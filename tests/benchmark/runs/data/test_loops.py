@@ -29,8 +29,9 @@ def test_nothing_is_compiled_after_a_compilation(tmp_path, monkeypatch):
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
 
     def count(*words):
-        command = [sys.executable, "-c", COUNTED, *words]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", COUNTED, *words], capture_output=True, text=True, check=True
+        )
         return int(done.stdout.split()[-1])
 
     assert count("maintain", "compile") > 50

@@ -31,8 +31,7 @@ def test_the_preview_shows_three_planes_and_the_outlines(tmp_path):
     drawn = outline(tmp_path / "preview.png")
     assert not drawn[:half].any()
     assert drawn[half:].any()
-    white = (shown[40 : half - 30] > 250).all(axis=2)
-    columns = np.flatnonzero(white.any(axis=0))
+    columns = np.flatnonzero((shown[40 : half - 30] > 250).all(axis=2).any(axis=0))
     assert np.count_nonzero(np.diff(columns) > 20) == 2  # three planes, apart
     assert not (tmp_path / "steps.png").exists()
 

@@ -177,6 +177,5 @@ def test_an_image_that_was_exported_before_is_known(tmp_path):
 
 def test_an_archive_without_its_end_is_doubtful(tmp_path):
     content = Image().save(tmp_path / "a.tar").read_bytes()
-    end = -(-len(content.rstrip(b"\0")) // 512) * 512
-    (tmp_path / "b.tar").write_bytes(content[:end])
+    (tmp_path / "b.tar").write_bytes(content[: -(-len(content.rstrip(b"\0")) // 512) * 512])
     assert rules(tmp_path / "b.tar") == ["archive.plain", "archive.no-end"]

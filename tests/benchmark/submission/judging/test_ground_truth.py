@@ -129,8 +129,7 @@ def test_real_images_keep_their_order(toys_of, unpacked):
     dataset = toys_of("synthesise")
     truth = unpacked(dataset, TASKS["synthesise"])
     rebuilt = read_evaluation(truth).dataset_in(truth)
-    originals = sorted(dataset.reference)
-    for ours, theirs in zip(rebuilt.reference, originals, strict=True):
+    for ours, theirs in zip(rebuilt.reference, sorted(dataset.reference), strict=True):
         same(read(ours).array, read(theirs).array)
         drawn = rebuilt.reference_labels[ours], dataset.reference_labels[theirs]
         same(*(read(path).array for path in drawn))

@@ -50,7 +50,6 @@ def test_agrees_with_scikit_image():
     assert psnr(truth, prediction, data_range=255) == pytest.approx(expected, rel=1e-13)
     expected = np.abs(truth - prediction).mean() / 255
     assert mae(truth, prediction, data_range=255) == pytest.approx(expected, rel=1e-13)
-    variants = {nrmse: "euclidean", nrmse_range: "min-max"}
-    for metric, name in variants.items():
+    for metric, name in {nrmse: "euclidean", nrmse_range: "min-max"}.items():
         expected = theirs.normalized_root_mse(truth, prediction, normalization=name)
         assert metric(truth, prediction, data_range=255) == pytest.approx(expected, rel=1e-13)

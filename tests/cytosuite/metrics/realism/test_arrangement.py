@@ -124,8 +124,7 @@ def test_flat_objects_along_the_surface_are_seen():
     z, y, x = np.indices(labels.shape)
     turn = (np.arctan2(y - 40, x - 40) + np.pi) / (2 * np.pi) * 12
     radius = np.hypot(y - 40, x - 40)
-    gaps = np.abs(turn % 1 - 0.5) < 0.4
-    shell = (radius > 28) & (radius < 34) & gaps & (z > 5) & (z < 12)
+    shell = (radius > 28) & (radius < 34) & (np.abs(turn % 1 - 0.5) < 0.4) & (z > 5) & (z < 12)
     labels[shell] = (turn.astype(int) % 12)[shell] + 1  # 6 µm thick and some 13 µm wide
     assert arrangement(labels, (2, 1, 1))["tangential"].mean() == pytest.approx(
         np.log(13 / 6), abs=0.15

@@ -171,8 +171,7 @@ def test_tiles_without_edges_beside_others_are_left_out():
     faint = Volume(100 + 0.2 * (image.array - 100.0), image.spacing)
     settings = suited(image)
     alone = edge_curve(image, settings)
-    together = edge_curve([image, faint], settings)
-    np.testing.assert_array_equal(alone, together)
+    np.testing.assert_array_equal(alone, edge_curve([image, faint], settings))
     every = edge_curve([image, faint], replace(settings, least_share=0.0))
     assert every[1] == pytest.approx(0.6 * alone[1], rel=1e-6)
 

@@ -51,8 +51,9 @@ def test_an_axial_wave_has_its_frequency_in_cycles_per_um():
 
 def test_white_noise_has_its_variance_as_density():
     # By Parseval: the variance is the density times the area of the plane of frequencies.
-    image = noise((200, 32, 32), spacing=(1.0, 0.5, 0.25))
-    density = power_lateral(image, np.array([0.2, 0.6, 1.0]))
+    density = power_lateral(
+        noise((200, 32, 32), spacing=(1.0, 0.5, 0.25)), np.array([0.2, 0.6, 1.0])
+    )
     assert density == pytest.approx([100 * 0.5 * 0.25] * 2, rel=0.05)
 
 

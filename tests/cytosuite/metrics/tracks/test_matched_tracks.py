@@ -77,8 +77,9 @@ def test_explains(message):
     truth = replace(films.one_track(2), **TRUTHS.get(message, {}))
     result = replace(films.one_track(2), name="RES", table="RES/tracks.txt")
     result = replace(result, **RESULTS.get(message, {}))
-    expected = rf"^1 format error, nothing was scored: {re.escape(message)}"
-    refused(expected, match_tracks, truth, result)
+    refused(
+        rf"^1 format error, nothing was scored: {re.escape(message)}", match_tracks, truth, result
+    )
 
 
 def test_longest_runs_of_a_track_that_is_lost_and_found():

@@ -35,8 +35,7 @@ def peer_scores(folder, truth, result):
         scores = evaluate.evaluate_sequence(
             str(folder / "01_RES"), str(folder / "01_GT"), names, threads=1
         )
-    ours = set(NAMES) - {"DET_NFP"}
-    values = {name: scores[PEER.get(name, name)] for name in ours}
+    values = {name: scores[PEER.get(name, name)] for name in (set(NAMES) - {"DET_NFP"})}
     return {name: np.nan if value is None else float(value) for name, value in values.items()}
 
 

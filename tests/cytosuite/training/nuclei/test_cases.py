@@ -71,8 +71,7 @@ def test_light_is_in_units_of_the_median_nucleus_and_diameters_of_the_largest_sl
     assert_allclose(case.own + case.rest, [0, *(means / np.median(means))], rtol=1e-5)
     assert case.centres.tolist() == [[5, 7, 7], [5, 16, 15]]
     # The level falls to 0.3 at sqrt(2 ln(1 / 0.3)) standard deviations of 3 voxels.
-    expected = 2 * 3 * np.sqrt(2 * np.log(1 / 0.3)) * SPACING[1]
-    assert_allclose(case.diameters_um, expected, rtol=0.08)
+    assert_allclose(case.diameters_um, 2 * 3 * np.sqrt(2 * np.log(1 / 0.3)) * SPACING[1], rtol=0.08)
 
 
 def test_a_real_case_is_normalised_and_has_full_level_inside(tmp_path):
