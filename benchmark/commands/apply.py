@@ -156,7 +156,7 @@ class _Application:
     def _measure(self, target: OutputFiles, record: Entries) -> None:
         """Measure labels anew that were changed by hand: the table has the objects before."""
         done = self.results.get(target.name)
-        if done and done.message and target.is_measured(record):
+        if done and done.status != "failed" and done.message and target.is_measured(record):
             from cytosuite.benchmark.scores.objects import write_objects
 
             with suppress(InputError):  # no labels of the image any more

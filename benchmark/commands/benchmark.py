@@ -77,7 +77,7 @@ def _left(folder: Path, named: Collection[str]) -> list[str]:
     """Return a note on algorithms with results of earlier commands, if there are any."""
     homes = [home.name for home in sorted(folder.glob("*")) if any(home.glob(f"*/{RECORD}"))]
     others = listed([name for name in homes if name not in named], 5)
-    return [f"Results of {others} in this folder are left out: name all algorithms."] * bool(others)
+    return [f"Results of {others} here are left out: name all algorithms."] if others else []
 
 
 def run_score_report(run: planned.PlannedRun, facts: circumstances.RunFacts) -> planned.Conclusion:

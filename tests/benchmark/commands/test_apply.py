@@ -252,7 +252,7 @@ def test_rois_are_written_on_demand_and_kept_once_they_are_corrected(images, tmp
 def test_results_of_another_image_of_the_same_name_are_not_replaced(images, tmp_path, out, used):
     segment([images / "one.tif"], out)
     before = digests(out)
-    write(tmp_path / "one.tif", read(images / "two.tif"))
+    put(tmp_path / "one.tif", 2 * read(images / "two.tif").array)
     (refused,) = segment([tmp_path / "one.tif"], out)
     assert refused.status == "failed"
     assert f"is the result for {images}/one.tif; name another folder" in refused.message

@@ -182,7 +182,7 @@ def test_an_algorithm_of_a_run_is_a_source_of_its_own(run, report, tmp_path, out
     (both / "cellpose3d/b/record.json").unlink()  # of another algorithm
     assert report(part, out="again")[0] == 0
     run("both", "watershed")
-    note = "Results of cellpose3d in this folder are left out: name all algorithms."
+    note = "Results of cellpose3d here are left out: name all algorithms."
     assert note in (both / "report/report.md").read_text()
     refused("no run.json beside them names", report, both / "cellpose3d", out="left")
 
