@@ -57,6 +57,11 @@ def pytest_ignore_collect(collection_path):
     return True if collection_path.suffix == ".py" and not test else None
 
 
+def pytest_collection_modifyitems(items):
+    """Run slow tests first: workers share what is left, and none waits for another's last ones."""
+    items.sort(key=lambda item: not item.get_closest_marker("slow"))
+
+
 def pytest_collection_finish(session):
     """Refuse names that differ between workers; look for garbage from here on, among what is new."""
     assert not [item.nodeid for item in session.items if " at 0x" in item.nodeid]

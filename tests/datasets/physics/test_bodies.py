@@ -95,8 +95,7 @@ def test_pressed_bodies_share_out_the_same_place_in_one_piece_each(rng):
     assert owners.max() == 1
     assert ((owners == 1) == alone).mean() > 0.99  # roughness beyond a neighbour's ellipsoid
     labels = label(pressed, centres, grid)
-    sizes = sizes_of(labels)
-    for number, size in enumerate(sizes, start=1):
+    for number, size in enumerate(sizes_of(labels), start=1):
         pieces, _ = ndimage.label(labels == number)
         assert sizes_of(pieces).max() > 0.99 * size
     slabs = [label(pressed, centres, grid.slab(k, k + 10)) for k in range(0, 50, 10)]
