@@ -1,7 +1,7 @@
 """An algorithm on a user's images without scores: files or folders in, outputs out."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import cache, partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from cytosuite.benchmark.commands.choice import (
 )
 from cytosuite.benchmark.commands.data import need, start_engine
 from cytosuite.benchmark.commands.files.applied import (
+    FILE,
     Applied,
     OutputFiles,
     count_in_cells,
@@ -156,13 +157,16 @@ class _Application:
     def _measure(self, target: OutputFiles, record: Entries) -> None:
         """Measure labels anew that were changed by hand: the table has the objects before."""
         done = self.results.get(target.name)
-        if done and done.status != "failed" and done.message and target.is_measured(record):
+        if done and done.message and target.is_corrected(record):
             from cytosuite.benchmark.scores.objects import write_objects
 
-            with suppress(InputError):  # no labels of the image any more
-                image = load(target.item, self.options.spacing).volume(target.item.socket)
-                labels = read_labels(target.output()).channels[0].array
-                write_objects(target.file(OBJECTS), image.channels[0].like(labels), image)
+            try:
+                image = load(target.item, ASSUME).volume(target.item.socket)
+                labels = image.channels[0].like(read_labels(target.output()).channels[0].array)
+                size = tuple(record["spacing_um"])
+                write_objects(target.file(OBJECTS), replace(labels, spacing=size), image)
+            except InputError as error:
+                self.say(f"{FILE} has the objects of {target.name} before a change: {error}")
 
     def _fingerprint(self, item: Item) -> str:
         """Return the digest of an image, its further files, and all that decides its algorithm."""

@@ -49,7 +49,7 @@ from cytosuite.volume.pieces import distinct
 FILE = "objects.csv"
 CELLS = "cells.csv"
 WORDS = {"user": " (chosen by the user)", "use": " (in use)"}  # on the choice of a model
-RECORDED = {"algorithm", "image", "key", "model", "part", "selection"}
+RECORDED = {"algorithm", "image", "key", "model", "part", "selection", "spacing_um"}
 # Fields of a run's record that the record of an image repeats.
 REPORTED = {
     "algorithm",
@@ -178,6 +178,15 @@ class OutputFiles:
     def is_measured(self, record: Entries) -> bool:
         """Return whether a result has a table of its objects."""
         return "objects" in record and "objects_table" not in record
+
+    def is_corrected(self, record: Entries) -> bool:
+        """Return whether the labels of a result of this part are not as they were written."""
+        return (
+            self.is_measured(record)
+            and self.has(record)
+            and record["part"] == asked(self.item.part)
+            and self.altered(record) == self.output()
+        )
 
     def has(self, record: Entries) -> bool:
         """Return whether a record belongs to the image."""

@@ -19,7 +19,7 @@ from cytosuite.folders.masks import Masks, Source, read_rules
 from cytosuite.formats import imagefiles, lists, without_pixels
 from cytosuite.formats.hdf5 import LABELS_FIRST
 from cytosuite.metrics.labels.prepare import without_border
-from cytosuite.metrics.tracks.track_folder import PLANE
+from cytosuite.metrics.tracks.track_folder import PLANE, RESULT_TABLE
 from cytosuite.volume import SPATIAL, Volume
 from cytosuite.volume.arrays import Lengths
 
@@ -160,9 +160,11 @@ def sequences(truth: Path, prediction: Path) -> dict[str, tuple[Path, Path]]:
     else:
         folders = sorted(path for path in truth.glob("[0-9][0-9]_GT") if (path / "TRA").is_dir())
         pairs = {path.name[:2]: (path, prediction / f"{path.name[:2]}_RES") for path in folders}
-    movies = {name: prediction / f"{name}.tif" for name in pairs}
+    written = {name for name in pairs if (prediction / f"{name}-tracks.csv").is_file()}
     return {
-        name: (true, movies[name] if movies[name].is_file() else result)
+        name: (true, prediction / f"{name}.tif")
+        if name in written and not (result / RESULT_TABLE).is_file()
+        else (true, result)
         for name, (true, result) in pairs.items()
     }
 

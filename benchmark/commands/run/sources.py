@@ -94,8 +94,11 @@ def _run(place: Path, name: str) -> finished.FinishedRun | None:
         if run.facts.jobs:
             run.need_results(run.facts.jobs)
             return run
-    records = [*place.glob(f"*/{RECORD}"), *place.glob(f"*/*/{RECORD}")]
-    if any(read_record(path.parent) for path in records):  # the runner's
+    if any(
+        read_record(path.parent)
+        for depth in ("*", "*/*")
+        for path in place.glob(f"{depth}/{RECORD}")
+    ):
         raise InputError(
             f"{place}: results that no run.json beside them names; run the benchmark once more "
             "for all algorithms and shards, finished cases stay"

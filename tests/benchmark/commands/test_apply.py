@@ -226,6 +226,13 @@ def test_what_was_changed_by_hand_is_kept_and_named(images, out, used, quiet):
     assert f"one.tif: kept: {out}/one.tif is not as it was written" in said
     assert "kept, --overwrite replaces them: one.tif\n" in said
     assert (read(one.output).array == 7).all()
+    before = digests(out)
+    put(out.parent / "one.tif", 2 * read(images / "one.tif").array)
+    segment([out.parent / "one.tif"], out)  # another image: its light is not that of the labels
+    assert digests(out) == before
+    write_text(one.output, "no labels")
+    segment([images], out, quiet, diameter=9.0)
+    assert "objects.csv has the objects of one before a change: " in quiet.export_text()
     one, two = segment([images], out, diameter=9.0, overwrite=True)
     assert (one.status, two.status) == ("written", "there already")
     assert read(one.output).array.max() == 1

@@ -420,8 +420,9 @@ def test_names_of_any_bytes_are_escaped(folders, tmp_path, cli):
 def test_undefined_values_are_counted_and_left_out_of_json(tmp_path):
     truth = _write(tmp_path / "t.tif", _labels())
     counts = {"SEG": 1, "PSNR": 1, "edge_degradation": 1}
-    words = {"truth": truth, "prediction": truth, "data_range": 1.0}
-    scores = score_files(ScoreOptions(**words, metrics=[*counts]))
+    scores = score_files(
+        ScoreOptions(truth=truth, prediction=truth, data_range=1.0, metrics=[*counts])
+    )
     values = layout(scores)
     first, *_, last = table(scores, values).rows
     assert last == {"case": "[undefined]", **counts}
