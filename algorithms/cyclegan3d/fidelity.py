@@ -98,8 +98,7 @@ def _changes(original: Array, translation: Array, spacing: Spacing) -> _Changes:
         return gone, invented, np.zeros(0), none, none
     after = alike(after, before, near != 0)
     moved = shifts(edges(before, spacing), edges(after, spacing), near, spacing)[1:]
-    lengths = np.linalg.norm(moved[~gone], axis=1)
-    return gone, invented, lengths, before[near != 0], after[near != 0]
+    return gone, invented, np.linalg.norm(moved[~gone], axis=1), before[near != 0], after[near != 0]
 
 
 def complaint(fidelity: Fidelity, limits: FidelityLimits) -> str | None:

@@ -108,8 +108,9 @@ def by_network(
     if camera:
         counts = camera.expose(translation, seed_of(volume))
         dtype = np.dtype(parameters.target.dtype)
-        parts = (in_dtype(part, dtype) for part in slabs_of(counts))
-        translation = gathered(counts.shape, dtype, parts)
+        translation = gathered(
+            counts.shape, dtype, (in_dtype(part, dtype) for part in slabs_of(counts))
+        )
     return translation.reshape(volume.shape), prediction
 
 

@@ -107,13 +107,15 @@ def _measured(cells: CellTable, motion: Motion, same: Longs) -> Motion:
     middle_um = float(np.median(radius)) if len(radius) else 1.0
     step = size = 0.0
     if len(same):
-        squares = ((places[same[:, 1]] - places[same[:, 0]]) ** 2).sum(axis=1)
-        middle, tail = np.quantile(squares, [0.5, 0.9])
+        middle, tail = np.quantile(
+            ((places[same[:, 1]] - places[same[:, 0]]) ** 2).sum(axis=1), [0.5, 0.9]
+        )
         step = float(np.sqrt(max(middle / MEDIAN[axes], tail / TAIL[axes])))
         growth = np.log(cells.sizes[same[:, 1]] / cells.sizes[same[:, 0]])
         size = float(np.median(np.abs(growth))) / HALF_NORMAL
-    reach = max(motion.apart_um, 2 * middle_um, FAR * step)
-    pairs = _neighbours(motion.frame, places, reach, 1, every, every)
+    pairs = _neighbours(
+        motion.frame, places, max(motion.apart_um, 2 * middle_um, FAR * step), 1, every, every
+    )
     return replace(
         motion,
         pairs=pairs,

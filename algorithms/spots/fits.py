@@ -120,8 +120,9 @@ class Fits:
         if self.clear:
             spots = self.spots[clear]
             self.usual = np.median(spots[:, : kernels.START], axis=0)
-            growth = kernels.shot_noise(self.rest, spots, self.half, self.gain)
-            self.gain = max(0.0, float(np.median(growth)))
+            self.gain = max(
+                0.0, float(np.median(kernels.shot_noise(self.rest, spots, self.half, self.gain)))
+            )
 
     def like_light(self) -> Bools:
         """Return which fits leave little; fits of hot pixels and cosmic rays leave more."""

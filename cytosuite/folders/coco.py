@@ -119,8 +119,9 @@ def _of_runs(drawing: Runs, canvas: Canvas) -> Pixels:
     if sum(counts) != prod(shape) or min(counts, default=0) < 0:
         raise InputError(f"expected runs of {shape}, found {sum(counts)} pixels")
     turns = np.cumsum(counts)
-    steps = canvas.runs(turns[:-1:2], turns[1::2])
-    return np.ravel_multi_index(np.unravel_index(steps, shape, order="F"), shape)
+    return np.ravel_multi_index(
+        np.unravel_index(canvas.runs(turns[:-1:2], turns[1::2]), shape, order="F"), shape
+    )
 
 
 def decoded(text: str) -> Iterator[int]:

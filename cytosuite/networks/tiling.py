@@ -46,8 +46,9 @@ def plan(shape: Sizes, tile: Sizes, halo: Sizes, *, multiple: Sizes = ()) -> lis
             f"tiles: shape, tile, halo and multiple need one number per axis, found {list(shape)}, "
             f"{list(tile)}, {list(halo)} and {list(steps)}"
         )
-    axes = map(_spans, shape, tile, halo, steps)
-    return [Tile(*zip(*spans, strict=True)) for spans in product(*axes)]
+    return [
+        Tile(*zip(*spans, strict=True)) for spans in product(*map(_spans, shape, tile, halo, steps))
+    ]
 
 
 def fit(shape: Sizes, tile: Sizes, halo: Sizes, multiple: Sizes) -> Shape:
@@ -92,8 +93,9 @@ def bricks(shape: Sizes, brick: Sizes) -> list[Box]:
         share = (left / prod(room[axes[rank:]])) ** (1 / (len(axes) - rank))
         count = max(1, round(room[axis] * min(1.0, share)))
         left /= count
-        places = (np.arange(count) + 0.5) * shape[axis] / count - brick[axis] / 2
-        starts[axis] = [int(place) for place in places]
+        starts[axis] = [
+            int(place) for place in (np.arange(count) + 0.5) * shape[axis] / count - brick[axis] / 2
+        ]
     return [
         box_at(place, brick) for place in product(*(starts[axis] for axis in range(len(shape))))
     ]

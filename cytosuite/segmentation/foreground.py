@@ -113,8 +113,9 @@ def calmed(image: Array, clear: float) -> tuple[Array, float]:
     """
     if not clear or is_mapped(image) or min(image.shape[1:]) < 3:
         return image, 0.0
-    planes = image[:: max(1, len(image) // _PLANES)].astype(np.float32)
-    rough = np.diff(np.diff(planes, 2, axis=-1), 2, axis=-2)
+    rough = np.diff(
+        np.diff(image[:: max(1, len(image) // _PLANES)].astype(np.float32), 2, axis=-1), 2, axis=-2
+    )
     noise = _MAD_TO_SD * float(np.median(np.abs(rough))) / 6  # the root of the squared weights
     signal = sampled_percentiles(image, 99.8)[0] - background_of(image).mean
     sigma = float(np.clip(clear * noise / signal - 1, 0, 1)) if signal > 0 else 0.0
@@ -233,8 +234,9 @@ def restored(
 
         def fill(part: slice) -> None:
             """Interpolate some planes."""
-            others = (slice(0, size) for size in shape[1:])
-            whole[part] = restored(small, block, shape, (part, *others))
+            whole[part] = restored(
+                small, block, shape, (part, *(slice(0, size) for size in shape[1:]))
+            )
 
         side_by_side(fill, parts_of(shape))
         return whole

@@ -384,8 +384,9 @@ class Search:
                     )
             if knob.crowd in self.crowds and isfinite(simulated.trend):
                 more = damping * (real.trend - simulated.trend) / knob.response / 2
-                steeper = self.crowds[knob.crowd] - more
-                self.crowds[knob.crowd] = float(np.clip(steeper, 0, STEEPEST[knob.crowd]))
+                self.crowds[knob.crowd] = float(
+                    np.clip(self.crowds[knob.crowd] - more, 0, STEEPEST[knob.crowd])
+                )
         return missing
 
     def fit(self, misfits: tuple[Values, ...]) -> Fit:

@@ -35,8 +35,9 @@ def fragments(
         volumes *= share * axes.prod() / max(volumes.sum(), 1e-9)
         size = volumes[::-1] ** (1 / 3)
         places = centre + _places(rng, size, axes) @ turn.T
-        bright = np.full(len(size), light * rng.uniform(*factor))
-        pieces.append(np.column_stack([size, bright, places]))
+        pieces.append(
+            np.column_stack([size, np.full(len(size), light * rng.uniform(*factor)), places])
+        )
     radii, brightness, *centres = np.concatenate(pieces).T
     return _compact(rng, radii, brightness, 0.06), np.stack(centres, axis=1)
 

@@ -84,8 +84,9 @@ def _rebinned(image: Doubles, axis: int, offsets: Doubles, step: float, edges: D
     place = np.interp(edges + shift, borders, np.arange(len(borders)))
     low = np.minimum(place.astype(int), len(borders) - 2)
     part = (place - low)[:, None, None]
-    at_edges = cumulated[low] * (1 - part) + cumulated[low + 1] * part
-    return np.moveaxis(np.diff(at_edges, axis=0), 0, axis)
+    return np.moveaxis(
+        np.diff(cumulated[low] * (1 - part) + cumulated[low + 1] * part, axis=0), 0, axis
+    )
 
 
 class Gaussian(NamedTuple):
@@ -144,8 +145,9 @@ def bead(volume: Volume, name: str, spacing_um: Lengths | None = None) -> Kernel
     """Return the light of the bead in a ZYX stack."""
     if volume.axes != "ZYX":
         raise InputError(f"{name}: a point spread function needs the axes ZYX, found {volume.axes}")
-    refusal = f"{name}: the file gives no voxel size; give that of the stack in µm"
-    spacing = volume.sized(spacing_um, refusal)
+    spacing = volume.sized(
+        spacing_um, f"{name}: the file gives no voxel size; give that of the stack in µm"
+    )
     light, smooth = _without_background(np.asarray(volume.array, np.float32))
     if not np.isfinite(light).all() or not (light.sum(dtype=np.float64) > 0):
         raise InputError(f"{name}: no light above the background; is it the stack of a bead?")
@@ -221,8 +223,7 @@ class Objective(NamedTuple):
         Blu (2017), doi:10.1364/JOSAA.34.001029.
         """
         k = 2 * np.pi / wavelength_um
-        squared = np.linspace(0, 1, 33) * self.aperture**2
-        paths = self._paths(squared, focus_um[[0, -1]], depth_um)
+        paths = self._paths(np.linspace(0, 1, 33) * self.aperture**2, focus_um[[0, -1]], depth_um)
         turns = k * (np.ptp(paths, axis=0).max() + self.aperture * radii_um[-1])
         nodes, weights = legendre(64 * (2 + int(turns / 96)))  # two per half turn, and some
         radius = (nodes + 1) / 2  # in the pupil

@@ -157,8 +157,9 @@ def _pair(rng: Rng, cases: DomainCases, settings: Crops) -> dict[str, Image | La
     target = chosen(rng, cases["real"])
     simulated = cases["simulated"]
     crop = cut(target.image, draw_box(rng, target.image.shape[1:], settings.shape))
-    numbers = rng.integers(len(simulated), size=settings.alike)
-    sources = [simulated[int(number)] for number in numbers]
+    sources = [
+        simulated[int(number)] for number in rng.integers(len(simulated), size=settings.alike)
+    ]
     places = [(s, draw_box(rng, s.image.shape[1:], settings.shape)) for s in sources]
     source, box = places[0]
     if settings.alike > 1:

@@ -185,8 +185,9 @@ class MaskTraining(Training[Settings, LabelPair]):
 
         def grey(labels: Iterable[Volume]) -> Bytes:
             """Return the middle plane of cells and nuclei."""
-            stacks = [deep(volume.array) for volume in labels]
-            cells, nuclei = (stack[len(stack) // 2] for stack in stacks)
+            cells, nuclei = (
+                stack[len(stack) // 2] for stack in [deep(volume.array) for volume in labels]
+            )
             shades = np.where(nuclei > 0, 255, (cells > 0) * (60 + cells * 47 % 110))
             return shades.astype(np.uint8)
 

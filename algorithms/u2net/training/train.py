@@ -62,8 +62,9 @@ class U2NetTraining(NucleiTraining[Settings]):
     def batch(self, cases: NucleiCases, settings: Settings, step: int) -> Arrays:
         """Return images (N, 1, 1, Y, X) and classes (N, 1, Y, X) of a step."""
         drawn = super().batch(cases, settings, step)
-        labels = drawn["target"][:, -1, 0].astype(np.int32)
-        targets = np.stack([classes(plane, settings.width) for plane in labels])
+        targets = np.stack(
+            [classes(plane, settings.width) for plane in drawn["target"][:, -1, 0].astype(np.int32)]
+        )
         return {"image": drawn["image"], "classes": targets[:, None]}
 
     def losses(self, prediction: Tensor, batch: Tensors, settings: Settings) -> Tensors:

@@ -200,8 +200,9 @@ def _described(
 
 def _cut(scene: Scene, wanted: Longs, generator: Rng) -> Array:
     """Return patches with their centres off and on objects."""
-    steps = zip(PATCH_UM, scene.image.spacing, strict=True)
-    shape = tuple(max(round(size / step), 2) for size, step in steps)
+    shape = tuple(
+        max(round(size / step), 2) for size, step in zip(PATCH_UM, scene.image.spacing, strict=True)
+    )
     size = np.array(scene.labels.shape)
     if (size < shape).any():
         raise InputError(
@@ -260,8 +261,9 @@ def statistics(patches: Array, spacing: Spacing) -> Doubles:
     lowest = grey.min(axis=space, keepdims=True)
     light = left = (grey - lowest).mean(axis=space)
     for size in OPENINGS_UM:
-        cube = tuple(max(round(size / step), 1) for step in steps)
-        opened = ndimage.grey_opening(grey, size=(1, *cube), mode="nearest")
+        opened = ndimage.grey_opening(
+            grey, size=(1, *(max(round(size / step), 1) for step in steps)), mode="nearest"
+        )
         remains = (opened - lowest).mean(axis=space)
         columns.append((left - remains) / np.where(light > 0, light, 1.0))
         left = remains

@@ -112,8 +112,9 @@ def _volume(rng: Rng, case: TrainingCase, settings: Patches) -> tuple[Image, Ima
     if case.simulated:
         camera, weights, seen = _view(rng, case, settings)
         level = level * seen[case.labels[box]]
-        planes = np.sort(rng.integers(0, case.shape[0], _SLICES))
-        whole = expose(rng, _light(case, planes, weights), camera)
+        whole = expose(
+            rng, _light(case, np.sort(rng.integers(0, case.shape[0], _SLICES)), weights), camera
+        )
         image = expose(rng, _light(case, box, weights), camera)
         image = normalise(image, background_of(whole))[None]
     else:

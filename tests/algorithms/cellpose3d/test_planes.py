@@ -115,8 +115,8 @@ def test_the_size_of_the_objects_wins_where_it_differs():
     np.testing.assert_allclose(fitted.factor, (1, 0.5, 0.5), rtol=0.05)
     assert scale_of_objects(labels[None], fitted) is fitted
     assert scale_of_objects(0 * labels[None], first) is first
-    pixels = np.arange(1, 26).reshape(1, 5, 5)  # for which it would be enlarged 450 times
-    assert scale_of_objects(pixels, first) is first
+    # for which it would be enlarged 450 times
+    assert scale_of_objects(np.arange(1, 26).reshape(1, 5, 5), first) is first
     assert scale_of_objects(50 * labels[None], first).ratio == fitted.ratio  # most numbers unused
 
 

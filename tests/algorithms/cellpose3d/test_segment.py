@@ -24,8 +24,9 @@ RADIUS = 5.5
 
 def truth():
     """Return labels of two touching balls and one alone, in µm."""
-    places = np.divide(CENTRES, SPACING) - 0.5
-    away = np.stack([away_from(place, (12, 46, 44), SPACING) for place in places])
+    away = np.stack(
+        [away_from(place, (12, 46, 44), SPACING) for place in np.divide(CENTRES, SPACING) - 0.5]
+    )
     return np.where(away.min(0) < RADIUS, away.argmin(0) + 1, 0)
 
 

@@ -89,8 +89,7 @@ def test_a_sharp_image_is_blurred_and_a_blurry_one_is_not_sharpened(style):
     silence = CameraNoise(offset=OFFSET, read_variance=0, gain=0, skew=0)
     quiet = style.model_copy(update={"dtype": "float32", "noise": silence})
     sharp, blurry = (light(2, blur_um=blur) for blur in ((0.0, 0.0), (5.0, 2.0)))
-    image = _styled(sharp, quiet)
-    before, after = (blur_of(i.astype(np.float32), SPACING) for i in (sharp, image))
+    before, after = (blur_of(i.astype(np.float32), SPACING) for i in (sharp, _styled(sharp, quiet)))
     assert after[0] > before[0] + 0.5
     assert stats.spearmanr(_styled(blurry, quiet), blurry, axis=None).statistic > 0.98
 

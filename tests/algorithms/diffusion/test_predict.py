@@ -161,8 +161,9 @@ def test_without_a_network_the_sketch_is_blurred_and_noisy(model):
 
 def test_channels_have_their_own_grey_values(model):
     sketches = volume(np.stack([_sketch().array] * 2))
-    targets = [TARGET, {"dark": 1000.0, "bright": 3000.0, "dtype": "uint16"}]
-    images = _run(sketches, model(TWO, target=targets))
+    images = _run(
+        sketches, model(TWO, target=[TARGET, {"dark": 1000.0, "bright": 3000.0, "dtype": "uint16"}])
+    )
     assert (images.shape, images.axes, images.spacing) == (sketches.shape, "CZYX", sketches.spacing)
     assert np.median(images.array[1]) > 500 > np.median(images.array[0])
     refused(

@@ -35,8 +35,8 @@ def test_an_error_that_is_shorter_than_what_is_around_it_is_mended(frames, expec
     mended = repaired(film(*frames), SPACING, 10)
     assert [np.unique(image[image > 0]).size for image in mended.frames] == expected
     assert (mended.cut, mended.joined) == counts
-    anew = cells_of(mended.frames, SPACING)  # in place of the frames that changed
-    for measured, part in zip(mended.cells, anew, strict=True):
+    # in place of the frames that changed
+    for measured, part in zip(mended.cells, cells_of(mended.frames, SPACING), strict=True):
         np.testing.assert_allclose(measured, part)
 
 

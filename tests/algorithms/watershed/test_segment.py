@@ -61,8 +61,8 @@ def test_finds_nothing_in_noise(kind, shape, rng):
 @pytest.mark.parametrize("gain", [1, 4])
 def test_large_dim_nuclei_in_noise_are_not_torn_and_clear_ones_stay_as_they_were(gain, rng):
     parameters = Parameters(**read_json(ROOT / "weights/watershed/nuclei-2d.json")["parameters"])
-    wrapped = np.indices((350, 350)) % 85 - 45  # the place from the middle of the next of 16
-    inside = np.square(wrapped).sum(0) < 30**2
+    # the place from the middle of the next of 16
+    inside = np.square(np.indices((350, 350)) % 85 - 45).sum(0) < 30**2
     light = 1 + 20 * ndimage.gaussian_filter(inside.astype(float), 1.5)
     dim = (gain * rng.poisson(light / gain)).astype(np.uint8)
     shared = 10 * light + 250 * ndimage.gaussian_filter(rng.normal(size=light.shape), 2)

@@ -49,8 +49,9 @@ def test_no_other_script_or_style_has_an_effect(make, tmp_path, browse):
     index = write_report(make(), tmp_path / "report")
     look = 'document.documentElement.dataset.main = document.querySelector("main").offsetHeight > 0'
     probe = f"<head><script>addEventListener('load', () => {{ {look} }})</script>"
-    foreign = f"</main>{''.join(CODES)}"
-    index.write_text(index.read_text().replace("<head>", probe).replace("</main>", foreign))
+    index.write_text(
+        index.read_text().replace("<head>", probe).replace("</main>", f"</main>{''.join(CODES)}")
+    )
     data, console = browse(index, "main")
     assert data == {"ready": "yes", "viewer": "", "main": "true"}
     assert str(console).count("Content Security Policy") >= len(CODES)

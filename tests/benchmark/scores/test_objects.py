@@ -28,8 +28,7 @@ def from_file(path):
     table = pd.read_csv(path)
     truth, prediction = (table[table["side"] == side] for side in ("truth", "prediction"))
     matched, covering = ((side["matched_label"] > 0).sum() for side in (truth, prediction))
-    missed = len(truth) - matched
-    cost = 5 * (matched - covering) + 10 * missed + (len(prediction) - covering)
+    cost = 5 * (matched - covering) + 10 * (len(truth) - matched) + (len(prediction) - covering)
     return truth["seg"].mean(), 1 - min(cost, 10 * len(truth)) / (10 * len(truth))
 
 

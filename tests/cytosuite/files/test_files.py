@@ -238,8 +238,8 @@ def test_leftovers_of_ended_programs_are_swept_and_links_are_not_followed(tmp_pa
 def test_the_digest_of_a_value_is_that_of_its_content():
     assert value_digest({"a": 1, "b": [2]}) == value_digest({"b": [2], "a": 1})
     assert value_digest({"a": 1}) != value_digest({"a": "1"})
-    expected = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"  # of {}
-    assert value_digest({}) == expected
+    # of {}
+    assert value_digest({}) == "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
 
 
 def test_a_work_folder_goes_at_its_end_and_after_a_kill_with_the_next(tmp_path, dead):

@@ -182,8 +182,8 @@ def test_a_name_that_means_the_stain_takes_its_channel(
     (line,) = image.origin.warnings
     assert line.startswith(f"channel taken: {names.split()[index]} of {names.split()[0]}, ")
     assert line.endswith(f"since the name means {stain}; --channel-index takes another")
-    spots = next(by_part([item], Part(), "detect"))  # DAPI holds none
-    refused("choose one with --channel-index", load, spots)
+    # DAPI holds none
+    refused("choose one with --channel-index", load, next(by_part([item], Part(), "detect")))
 
 
 def test_a_choice_is_not_used_where_there_is_none(tif):

@@ -49,8 +49,7 @@ def folder(tmp_path, toy):
 @pytest.fixture
 def toy_simulator(monkeypatch, toy):
     def simulate(values, seed):
-        sections = toy.recipe().items()
-        return toy({name: part | values.get(name, {}) for name, part in sections}, seed)
+        return toy({name: part | values.get(name, {}) for name, part in toy.recipe().items()}, seed)
 
     monkeypatch.setattr(module, "simulator", lambda name: simulate)
 

@@ -75,8 +75,8 @@ LAYER = {"foreground": "layer", "width": 0.9, "thickness_um": 3.0}  # semi-axes 
 
 
 def test_a_layer_is_as_thick_as_asked_for_however_coarse_its_samples():
-    region = _region(VOLUME, **LAYER | {"thickness_um": 0.5})  # less than half a sample along x
-    away = _away(region)
+    # less than half a sample along x
+    away = _away(_region(VOLUME, **LAYER | {"thickness_um": 0.5}))
     assert away.max() < 1.01
     assert away.min() > 1 - 0.5 / 18 - 0.01
 

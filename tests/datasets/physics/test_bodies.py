@@ -84,8 +84,9 @@ def test_the_border_bulges_into_the_larger_ball(rng):
 def test_pressed_bodies_share_out_the_same_place_in_one_piece_each(rng):
     nuclei = shapes.draw_nuclei(rng, 24, diameter_um=6.0, axis_spread=0.2, flat_fraction=0.2)
     centres = np.stack(np.meshgrid(*[[5.0, 10.0, 15.0]] * 3), axis=-1).reshape(-1, 3)[:24]
-    halves = np.split(np.arange(24), 2)
-    parts = bodies.pressed([(nuclei.take(half), centres[half]) for half in halves])
+    parts = bodies.pressed(
+        [(nuclei.take(half), centres[half]) for half in np.split(np.arange(24), 2)]
+    )
     grid = cube(20, 0.4, 0.4, 0.4)
     pressed = bodies.Mixture(tuple(part for part, _ in parts))
     owners = np.zeros(grid.shape, int)

@@ -110,8 +110,9 @@ def test_mask_of_a_ball_is_that_ball(shape, spacing, rng):
 
 @pytest.mark.parametrize("size", [59, 60, 111])
 def test_faces_of_a_mask_stay_where_they_are(size):
-    array = np.pad(np.ones((size,) * 3, bool), (2, 3))
-    region = tissue.from_mask(Volume(array, (1.0, 1.0, 1.0)), (0, 0, 0))
+    region = tissue.from_mask(
+        Volume(np.pad(np.ones((size,) * 3, bool), (2, 3)), (1.0, 1.0, 1.0)), (0, 0, 0)
+    )
     faces = np.array([[-size / 2, 0, 0], [size / 2, 0, 0], [0, 0, -size / 2], [0, size / 2, 0]])
     assert region.distance_at(faces) == pytest.approx(0, abs=0.1)
 

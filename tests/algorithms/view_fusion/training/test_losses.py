@@ -23,8 +23,9 @@ def _total(*crops, **weights):
 
 def _by_metric(first, second):
     window = gaussian_window(tuple(first.shape[-3:]), shrink=True)
-    pairs = zip(first.numpy(), second.numpy(), strict=True)
-    return [compare(a[0], b[0], 1.0, window) for a, b in pairs]
+    return [
+        compare(a[0], b[0], 1.0, window) for a, b in zip(first.numpy(), second.numpy(), strict=True)
+    ]
 
 
 @pytest.mark.parametrize("shape", [(16, 20, 18), (6, 20, 13), (1, 20, 20)])

@@ -47,8 +47,8 @@ def test_the_border_is_a_face_of_the_volume():
     labels = np.zeros((3, 5, 5), np.uint8)
     labels[1, 2, 2], labels[0, 3, 3], labels[1, 0, 0] = 1, 2, 3
     assert object_table(labels, SPACING)["touches_border"].tolist() == [0, 1, 1]
-    plane = labels[1:2]  # an axis of one voxel has no faces
-    assert object_table(plane, SPACING)["touches_border"].tolist() == [0, 1]
+    # an axis of one voxel has no faces
+    assert object_table(labels[1:2], SPACING)["touches_border"].tolist() == [0, 1]
 
 
 def test_the_partner_is_the_true_object_with_the_highest_iou():
