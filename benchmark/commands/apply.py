@@ -162,9 +162,11 @@ class _Application:
 
             try:
                 image = load(target.item, ASSUME).volume(target.item.socket)
-                labels = image.channels[0].like(read_labels(target.output()).channels[0].array)
-                size = tuple(record["spacing_um"])
-                write_objects(target.file(OBJECTS), replace(labels, spacing=size), image)
+                labels = replace(
+                    image.channels[0].like(read_labels(target.output()).channels[0].array),
+                    spacing=tuple(record["spacing_um"]),
+                )
+                write_objects(target.file(OBJECTS), labels, image)
             except InputError as error:
                 self.say(f"{FILE} has the objects of {target.name} before a change: {error}")
 

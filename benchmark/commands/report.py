@@ -45,10 +45,15 @@ def report_command(options: ReportOptions, console: Console) -> int:
     out = _out(options, runs, folders)
     need_folder(out)
     others = [run for run in runs if run.folder.resolve() != out]
-    files = [folder.resolve() for folder in folders.values()]
-    taken = [*files, *(folder.parent for folder in files), Path(options.truth or "/").resolve()]
-    if out in taken or (len(others) < len(runs) and (options.out or not others)):
-        raise InputError(f"--out {out}: expected a folder of its own, found a source of the report")
+    names = {path.name for path in out.glob("[!.]*")}
+    if (
+        (names and names.isdisjoint({finished.FACTS, finished.DATA}))
+        or any(folder.resolve().parent == out for folder in folders.values())
+        or (len(others) < len(runs) and (options.out or not others))
+    ):
+        raise InputError(
+            f"--out {out}: expected a folder of its own, found a source of the report or others"
+        )
     runs = others  # `runs/*` names the report itself the next time
     with locked(out):
         basis = _of_runs(runs, out) if runs else _of_files(options, out, console)

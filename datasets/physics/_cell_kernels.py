@@ -342,7 +342,8 @@ def fill(
                 away, ys, xs = outside[box], y[box[1]], x[box[2]]
                 if away.min() >= reach:
                     continue
-                count = _candidates(table, middle, _ball(z[box[0]], ys, xs, middle), near)
+                ball = _ball(z[box[0]], ys, xs, middle)
+                count = _candidates(table, middle, ball, near)
                 part = ripples[:, :, box[2]]
                 for a in range(len(away)):
                     _plane(table, z[z0 + a], ys, xs, part, near[:count], waves, work, owner)
