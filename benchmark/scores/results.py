@@ -1,7 +1,6 @@
 """The results of a run: everything that a report shows, as plain values."""
 
 import math
-from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,6 +8,8 @@ from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from cytosuite.benchmark.runs.record import Record, Records
 from cytosuite.contract.manifest import AlgorithmManifest
@@ -158,9 +159,10 @@ class Results:
     @property
     def places(self) -> IntDict:
         """The place of each algorithm with a rank; ties share the best."""
+        from cytosuite.ranking.contests import places_of  # pandas
+
         ranks = {e.algorithm: e.rank for e in self.ranked if e.rank is not None}
-        order = sorted(ranks.values())
-        return {name: 1 + bisect_left(order, rank) for name, rank in ranks.items()}
+        return places_of(np.array([*ranks.values()]), [*ranks])
 
     @property
     def board(self) -> list[AnyMetric]:

@@ -120,7 +120,7 @@ def select(cards: Sequence[ModelCard], metadata: Facts, policy: SelectPolicy) ->
             not card.exact,
             not card.baselines,
             card.parent in names,
-            "nucleus" not in str(card.describes.get("channel")),  # what most images show
+            "nucleus" not in str(card.describes.get("channel")),  # most images are of nuclei
             card.name,
         )
 

@@ -196,7 +196,8 @@ def table_measures(
     board = max(
         ([n for n in BOARDS[task].primary if n in directed] for task in whole), key=len, default=[]
     )
-    return measures, list(dict.fromkeys(by)) or (directed if foreign or not board else board)
+    primary = list(dict.fromkeys(by)) or (directed if foreign or not board else board)
+    return measures, primary
 
 
 def missing_rows(

@@ -129,7 +129,8 @@ def background_and_noise(signal: Floats) -> FloatPair:
     values = np.sort(thinned(signal, max(1, signal.size // 200_000)))
     background = _half_sample_mode(values)
     below = values[values <= background]
-    return background, _MAD_TO_SD * float(np.median(background - below)) if below.size else 0.0
+    spread = _MAD_TO_SD * float(np.median(background - below)) if below.size else 0.0
+    return background, spread
 
 
 def white_noise(residual: Floats, background: Bools, sigma: Spacing) -> float:

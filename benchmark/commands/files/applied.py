@@ -375,7 +375,7 @@ def join_objects(out: Path) -> list[str]:
 
 
 def _images_with_objects(out: Path) -> tuple[TextDict, set[str], list[str]]:
-    """Return images by names of outputs, several of one by these; those of assumed size; lines."""
+    """Return image names by output (output names where several share one), assumed sizes, lines."""
     images = {}
     assumed = set()
     lines = []
