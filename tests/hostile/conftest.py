@@ -4,6 +4,7 @@ import json
 import shutil
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from hashlib import sha256
 
 import forks
@@ -19,18 +20,19 @@ from cytosuite.files import read_json
 def puppets(client, puppet, tmp_path_factory):
     """Return a function that runs a program by an interface, within limits.
 
-    Each pair of interface and limits has one session for all tests of a module. Whatever the
-    programs do, no container may be left.
+    Each pair of interface and limits has one session for all tests of a module; more limits are of
+    this case alone. Whatever the programs do, no container may be left.
     """
     home, sessions, names = tmp_path_factory.mktemp("puppets"), {}, iter(range(10**6))
     engine = DockerEngine(client, image=lambda *_: puppet)
     with ExitStack() as stack:
 
-        def act(program, api, limits):
+        def act(program, api, limits, **more):
             if (api, limits) not in sessions:
                 sessions[api, limits] = stack.enter_context(
                     engine.session("puppet", home / f"session-{len(sessions)}", limits, api)
                 )
+            sessions[api, limits].limits = replace(limits, **more)
             return _puppets.played(sessions[api, limits], home / str(next(names)), program)
 
         yield act

