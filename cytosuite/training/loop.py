@@ -18,7 +18,7 @@ from cytosuite.contract.words import Say
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.figures.curves import plots
 from cytosuite.files import FloatDict, Json, frozen, write_text
-from cytosuite.folders.splits import TABLE, split_rows
+from cytosuite.folders.splits import TABLE, Placed, split_rows
 from cytosuite.formats.lists import list_of
 from cytosuite.metrics.metric import AnyMetric
 from cytosuite.networks.network import put_tensors, reused_memory, tensors_of
@@ -203,7 +203,7 @@ def _load(
     """Return the cases to train on and the held-out ones, by role; test cases stay unseen."""
     roles = [role for role in training.roles if role in data]
     cases, held = ({role: list[Case]() for role in roles} for _ in range(2))
-    placed = {}
+    placed: dict[str, list[Placed]] = {}
     for role in roles:
         for folder in data[role]:
             say(f"reading {folder}")
@@ -211,7 +211,7 @@ def _load(
                 folder, training.load(folder, role, settings), settings.files, say
             )
             if division:
-                placed[str(folder)] = division.placed
+                placed[str(folder)] = [*division.placed]
             cases[role] += parts.get("train", [])
             held[role] += parts.get("validate", [])
             listed = list_of(folder, "val")
@@ -219,8 +219,6 @@ def _load(
                 held[role] += training.load(listed, role, settings)
             elif listed:
                 say(f"not read, since validation.every is 0: {listed}")
-    if rows := split_rows(placed):
-        write_rows(work / TABLE, rows)
     whole = {role: of_role for role, of_role in cases.items() if not held[role]}
     amount = settings.validation.cases if settings.validation.every else 0
     if 0 < amount < 1 and any(len(of_role) < 2 for of_role in whole.values()):
@@ -228,6 +226,13 @@ def _load(
         amount = 0
     for role, role_cases in whole.items():
         cases[role], held[role] = hold_out(role_cases, amount, role)
+        for path in (getattr(case, "path", None) for case in held[role]):
+            if path is not None:
+                drawn = Placed(path.stem, "validate", "drawn")
+                placed.setdefault(str(path.parent), []).append(drawn)
+    if rows := split_rows(placed):
+        write_rows(work / TABLE, rows)
+        say(f"parts of images: {work / TABLE}")
     for role, role_cases in cases.items():
         say(f"cases of {role}: {len(role_cases)} to train on, {len(held[role])} held out")
     for note in training.notes(cases, settings):

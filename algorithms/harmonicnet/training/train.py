@@ -185,7 +185,6 @@ class ShapeTraining(NucleiTraining[Settings]):
 
     algorithm = "harmonicnet"
     settings = Settings
-    sized = False  # it is estimated, as for a user who gives none
 
     def measure(self, cases: NucleiCases, settings: Settings) -> Entries:
         """Return the voxel size, µm, and the mean radius of the objects."""

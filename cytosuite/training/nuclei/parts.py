@@ -56,7 +56,6 @@ class NucleiTraining(Training[Given, TrainingCase]):
     """A training on patches of nuclei or cells."""
 
     fused = True
-    sized = True  # held-out images come with the diameter of the training
     make_targets: MakeTargets = staticmethod(labels_alone)  # others need a simulation's light
 
     @property
@@ -145,10 +144,8 @@ class NucleiTraining(Training[Given, TrainingCase]):
         image, labels = draw_image(np.random.default_rng(number), case, settings.patches)
         if settings.channel == "nucleus" and not case.is_plane:
             labels = np.where(case.level > self.tau(settings) * SHARE_UNIT, labels, 0)
-        size = settings.card.describes.get("diameter_um") if self.sized else None
-        facts = {"diameter_um": size} if isinstance(size, int | float) else {}
         axes, spacing = ("YX", PIXELS[1:]) if case.is_plane else ("ZYX", case.spacing)
-        truth = Volume(labels.reshape(labels.shape[-len(axes) :]), spacing, axes, facts)
+        truth = Volume(labels.reshape(labels.shape[-len(axes) :]), spacing, axes)
         channels = [truth.like(channel) for channel in image.reshape(-1, *truth.shape)]
         return HeldOut(
             upright({IMAGE.slug: merged(channels)}, {"channel": settings.channel}), truth

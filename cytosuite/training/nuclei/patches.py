@@ -183,14 +183,9 @@ def resized_labels(labels: NDArray[T], shape: Sizes) -> NDArray[T]:
 
 def draw_image(rng: Rng, case: TrainingCase, settings: Patches) -> tuple[Image, Shorts]:
     """Return the image of a whole case, of real ones (C, Z, Y, X), and the labels visible in it."""
-    if case.is_plane:
-        zoom = zoom_of(case, settings)
-        shape = [1, *(max(1, round(side * zoom)) for side in case.unpadded[1:])]
-        inside = tuple(map(slice, case.unpadded))
-        images = [resized(np.sinh(2 * channel), shape) for channel in _channels(case, inside)]
-        return np.stack(images), resized_labels(case.labels[inside], shape)
-    if not case.simulated:
-        return np.sinh(2 * np.stack(_channels(case, tuple(map(slice, case.shape))))), case.labels
+    if case.is_plane or not case.simulated:
+        inside = tuple(map(slice, case.unpadded if case.is_plane else case.shape))
+        return np.sinh(2 * np.stack(_channels(case, inside))), case.labels[inside]
     camera, weights, seen = _view(rng, case, settings)
     everything = (slice(None), slice(None), slice(None))
     labels = np.where(seen[case.labels], case.labels, 0).astype(np.uint16)

@@ -32,6 +32,7 @@ from cytosuite.training.nuclei.patches import (
     draw_patch,
     resized,
     resized_labels,
+    zoom_of,
 )
 from cytosuite.volume import Volume
 
@@ -59,14 +60,16 @@ def folder(tmp_path):
 
 
 @pytest.mark.parametrize("number", [0, 1])
-def test_nuclei_of_any_size_are_as_wide_as_the_settings_say(folder, number, rng):
+def test_patches_show_nuclei_of_any_size_as_the_settings_say_and_held_out_images_their_own(
+    folder, number, rng
+):
     case = load_case(find_cases(folder)[number], PATCHES.shape, targets_of, quietest=0.03)
     assert case.is_plane
     assert case.spacing == (1, 1, 1)
-    _, labels = draw_image(rng, case, PATCHES)
-    assert labels.shape[0] == 1
-    areas = np.bincount(labels.ravel())[1:]
-    assert 2 * np.sqrt(np.median(areas) / np.pi) == pytest.approx(12, rel=0.1)
+    assert zoom_of(case, PATCHES) == pytest.approx((1, 0.5)[number], rel=0.1)
+    (image,), (labels,) = draw_image(rng, case, PATCHES)
+    assert_array_equal(labels, discs((6, 12)[number])[1])
+    assert image.shape[1:] == labels.shape
 
 
 def test_the_targets_of_a_patch_are_those_of_its_labels(folder, rng):

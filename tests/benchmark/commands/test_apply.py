@@ -341,6 +341,11 @@ def test_what_was_chosen_before_is_left_and_its_doubts_are_shown_again(
     assert len(honest.calls) == 6
 
 
+def test_a_plane_in_place_of_a_stack_is_refused_by_its_own_name(mixed, out, used, quiet):
+    segment([mixed / "one.tif"], out, quiet, algorithm="view_fusion")
+    assert "one.tif: failed: expected a stack of slices (z, y, x), found" in quiet.export_text()
+
+
 @pytest.fixture
 def without_torch(monkeypatch, fakes, use):
     """Hide torch from plain processes."""

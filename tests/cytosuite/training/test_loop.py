@@ -387,6 +387,15 @@ def _with_paths(source, role, settings):
     return [SimpleNamespace(path=path) for path in sorted(source.glob("*.tif"))]
 
 
+def test_images_that_a_training_draws_to_hold_out_are_listed(toy, settings, data, tmp_path):
+    (folder,) = data["simulated"]
+    (folder / "3.tif").touch()
+    (folder / "4.tif").touch()
+    data["real"] = [folder]
+    loop._load(toy.altered(load=_with_paths), settings(W1), data, lambda _: None, tmp_path)
+    assert _table(tmp_path / "splits.csv")[1:] == [["4", "validate", "drawn", str(folder)]] * 2
+
+
 @pytest.mark.parametrize("place", ["folder", "settings"])
 def test_parts_of_a_folder_are_held_out_and_left_out(toy, settings, data, tmp_path, place):
     (folder,), options, lines = data["simulated"], settings(W1), []

@@ -30,12 +30,12 @@ def test_the_card_describes_nuclei(tmp_path):
 def test_held_out_nuclei_end_where_the_card_cuts_them(tmp_path):
     settings = short("cellpose3d", card={"parameters": {"tau": 0.2}})
     (case,) = TRAINING.load(simulated_folder(tmp_path, 1), "images", settings)
-    scene = TRAINING.held_out(case, 0, settings.with_card(describes={"diameter_um": 7.0}))
+    scene = TRAINING.held_out(case, 0, settings)
     (image,), truth = scene.inputs.values(), scene.truth.array
     seen = np.isin(case.labels, truth[truth > 0])
     np.testing.assert_array_equal(truth > 0, seen & (case.level > 255 * 0.2))
     assert 0 < np.count_nonzero(truth) < np.count_nonzero(case.labels)
-    assert (image.spacing, image.metadata) == ((2.0, 0.8, 0.8), {"diameter_um": 7.0})
+    assert (image.spacing, image.metadata) == ((2.0, 0.8, 0.8), {})
 
 
 def test_masks_of_all_nuclei_and_sizes_of_voxels_are_doubted(tmp_path):
