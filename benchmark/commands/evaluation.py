@@ -40,6 +40,7 @@ from cytosuite.datasets.recipes import dataset_manifests
 from cytosuite.errors import InputError, pick
 from cytosuite.files import need_file, need_folder, write_text
 
+SECRET = 10**14  # seeds from which on nobody tries all
 USUAL = "spheroid"  # of several datasets that serve a task
 
 
@@ -78,6 +79,12 @@ def write_evaluation(options: BuildEvaluationOptions, console: Console) -> list[
         raise InputError(
             f"{dataset.name}: expected the inputs of the task {task.name} in every case, found "
             f"{', '.join(sorted(dataset.offers)) or 'nothing'}"
+        )
+    if data_recipe.seed is not None and data_recipe.seed < SECRET:
+        say(
+            console,
+            f"note: who simulates with the seeds from 0 on finds {data_recipe.seed}, and with it "
+            "the truth: give a seed of 15 digits and more",
         )
     truth = ground_truth(dataset, task)
     truth.write(tarball)

@@ -41,7 +41,11 @@ TYPES = {
 }
 NAMES = {code: name for name, code in reversed(TYPES.items())}  # the first name of a type
 ORDERS = ("BinaryDataByteOrderMSB", "ElementByteOrderMSB")
-PLACES = {"TransformMatrix", "Rotation", "Orientation", "Offset", "Position", "Origin"}
+MATRIX, OFFSET = "TransformMatrix", "Offset"
+PLACES = {  # by any of its names
+    **dict.fromkeys((MATRIX, "Rotation", "Orientation"), MATRIX),
+    **dict.fromkeys((OFFSET, "Position", "Origin"), OFFSET),
+}
 GEOMETRY = {
     *("ObjectType", "NDims", "DimSize", "ElementType", "ElementSpacing", "ElementSize"),
     *("ElementNumberOfChannels", "HeaderSize", "BinaryData", "CompressedData"),
@@ -53,7 +57,7 @@ OTHERS = {
     *("AcquisitionDate", "DistanceUnits", "AnatomicalOrientation", "Modality", "SequenceID"),
     *("ElementMin", "ElementMax", "ElementNBits", "CompressedDataLevel", "ElementOrigin"),
 }
-SPELLING = {key.lower(): key for key in GEOMETRY - PLACES}
+SPELLING = {key.lower(): key for key in GEOMETRY - PLACES.keys()}
 WORDS = {"True": True, "true": True, "1": True, "False": False, "false": False, "0": False}
 LOCAL = "expected a MetaImage with ElementDataFile = LOCAL"  # its pixels follow the header
 INTEGER = re.compile(r"[+-]?\d{1,19}", re.ASCII)
@@ -112,7 +116,8 @@ def opened(path: Path) -> Iterator[Stored]:
         sources = dict.fromkeys([*metadata, "spacing"], "metaimage")
         if not measured:
             metadata["spacing_source"] = sources["spacing"] = "assumed"
-        origin = Origin(sources, "mm", warnings)
+        places = {name: fields.texts[key] for key, name in PLACES.items() if key in fields.texts}
+        origin = Origin(sources, "mm", warnings, places)
         compressed = _is_compressed(fields, head)
         dtype = head.dtype.newbyteorder(_order(fields))
         if compressed:
@@ -171,7 +176,7 @@ def _geometry(fields: _Fields) -> tuple[Header, bool]:
         raise fields.broken("its pixels are text, BinaryData = False; only binary ones are read")
     if fields.texts.get("HeaderSize", "0") not in {"0", "-1"}:
         raise fields.broken(f"expected HeaderSize = 0, found {fields.texts['HeaderSize'][:60]!r}")
-    for key in PLACES & fields.texts.keys():
+    for key in PLACES.keys() & fields.texts.keys():
         fields.numbers(key, len(fields.texts[key].split()), float)
     dtype = np.dtype(fields.choice("ElementType", TYPES))
     shape = tuple(reversed(fields.numbers("DimSize", count, int)))
@@ -247,7 +252,10 @@ def write(path: Path, volume: Volume, compress: bool) -> None:
     array = volume.array
     if (kind := NAMES.get(little.str[1:])) is None:
         raise InputError(f"MetaImage cannot hold dtype {volume.array.dtype}")
-    scale = 1.0 if volume.spacing_is_assumed else UM_PER_MM
+    origin = volume.origin
+    # Numbers of such a file that were read as µm stay as they were, like its offset.
+    misread = origin.unit == "um" and origin.sources.get("spacing") == "metaimage"
+    scale = 1.0 if volume.spacing_is_assumed or misread else UM_PER_MM
     spacing = " ".join(f"{size / scale:.17g}" for size in reversed(volume.spacing))
     texts = {}
     for key, value in volume.metadata.items():
@@ -257,12 +265,17 @@ def write(path: Path, volume: Volume, compress: bool) -> None:
             texts[key] = text
     count = array.ndim
     zeros = " ".join("0" * count)
+    unturned = " ".join(map(str, np.eye(count, dtype=int).flat))
+    places = {
+        name: text
+        for name, text in origin.places.items()
+        if len(text.split()) == (count**2 if name == MATRIX else count)
+    }
     head = {
         **{"ObjectType": "Image", "NDims": count, "BinaryData": True, ORDERS[0]: False},
         "CompressedData": compress,
         **({"CompressedDataSize": SIZE} if compress else {}),
-        "TransformMatrix": " ".join(map(str, np.eye(count, dtype=int).flat)),
-        **{"Offset": zeros, "CenterOfRotation": zeros},
+        **{MATRIX: unturned, OFFSET: zeros, "CenterOfRotation": zeros, **places},
         **({"AnatomicalOrientation": "RAI"} if count == 3 else {}),
         "ElementSpacing": spacing,
         **dict(sorted(texts.items())),

@@ -52,12 +52,11 @@ def answers_in(folder: Path, evaluation: Evaluation) -> dict[str, AnsweredCase]:
 def score(inputs: Path, outputs: Path) -> None:
     """Write ``scores.json`` and a table of the cases; InputError where a set has no value."""
     evaluation = read_evaluation(inputs / "ref")
-    answers = answers_in(inputs / "res", evaluation)
-    slugs = [socket.slug for socket in TASKS[evaluation.task].outputs]
-    entries = sorted((inputs / "res").glob("*"))
-    if not any(path.name in slugs and not path.is_symlink() for path in entries):
-        place = f"{slugs[0]}/{evaluation.cases[0].name}.*"  # maybe a zip of the folder around it
-        there = listed([path.name for path in entries], 3) or "nothing"
+    res = inputs / "res"
+    if not (answers := answers_in(res, evaluation)):
+        place = f"{TASKS[evaluation.task].outputs[0].slug}/{evaluation.cases[0].name}.*"
+        files = sorted(path for path in res.rglob("*") if not path.is_dir())
+        there = listed([str(path.relative_to(res)) for path in files], 3) or "nothing"
         raise InputError(f"expected files like {place} at the top of the zip, found {there}")
     with TemporaryDirectory() as scratch:
         lay_out(answers, evaluation, Path(scratch))

@@ -46,6 +46,8 @@ def fetch(client: Any, algorithm: str, out: Path) -> bool:
         if "images" in PurePosixPath(file).parts
     }
     rows = {}
+    answers = []
+    before = _jobs(table := out / "jobs.csv")
     for job in client.algorithm_jobs.iterate_all(
         params={"algorithm_image__algorithm": client.algorithms.detail(slug=algorithm).pk}
     ):
@@ -55,12 +57,17 @@ def fetch(client: Any, algorithm: str, out: Path) -> bool:
         if case is None or case in rows:  # of another archive, or of an earlier version
             continue
         rows[case] = (case, job.status, job.exec_duration or "", job.algorithm_image, job.pk)
-        for value in job.outputs if job.status == "Succeeded" else ():
-            _write(client, value, out / value.interface.slug, case)
+        if before.get(case) != str(job.pk):  # its files are of an earlier version
+            for path in out.glob("*/*"):
+                if path.stem == case:
+                    path.unlink()
+        answers += [(case, value) for value in job.outputs if job.status == "Succeeded"]
         _say(f"{case}: {job.status}")
     out.mkdir(parents=True, exist_ok=True)
-    with (out / "jobs.csv").open("w", newline="", encoding="utf-8") as file:
+    with table.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([COLUMNS, *(rows[name] for name in sorted(rows))])
+    for case, value in answers:
+        _write(client, value, out / value.interface.slug, case)
     missing = sorted({name for name, _ in cases()} - set(rows))
     for name in missing:
         sys.stderr.write(f"{name}: no job of {algorithm}\n")
@@ -71,6 +78,14 @@ def cases() -> Iterator[tuple[str, dict[str, str]]]:
     """Yield each case in the list with the paths of its inputs by socket."""
     for files in json.loads((HERE / "cases.json").read_text("utf-8")):
         yield PurePosixPath(next(iter(files.values()))).parts[0], files
+
+
+def _jobs(table: Path) -> dict[str, str]:
+    """Return the job of each case in the table of an earlier fetch, if there is one."""
+    if not table.exists():
+        return {}
+    with table.open(newline="", encoding="utf-8") as file:
+        return {row["case"]: row["job"] for row in csv.DictReader(file)}
 
 
 def _say(line: str) -> None:

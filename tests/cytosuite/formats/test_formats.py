@@ -12,6 +12,7 @@ from PIL import Image
 from rasters import counted, same
 
 from cytosuite import files, formats
+from cytosuite.contract.spacing import plausible
 from cytosuite.formats import header, read, write
 from cytosuite.formats.hdf5 import LABELS_FIRST
 from cytosuite.volume import Volume
@@ -48,6 +49,21 @@ def test_metaimage_is_written_as_itk_writes_it(tmp_path, mha, dtype, compress):
         )
     assert ours == theirs
     assert_array_equal(sitk.GetArrayFromImage(sitk.ReadImage(str(mha))), array)
+
+
+@pytest.mark.parametrize("edge", [0.0005, 0.5])  # in mm, and in µm that the file calls mm
+def test_a_metaimage_keeps_its_place_in_space(tmp_path, mha, edge):
+    image = sitk.GetImageFromArray(np.zeros((3, 4, 5), np.uint8))
+    image.SetSpacing([edge, edge, 4 * edge])
+    image.SetOrigin([5.0, 0.1, -5.0])
+    image.SetDirection([0, 1, 0, 1, 0, 0, 0, 0, -1])
+    sitk.WriteImage(image, str(tmp_path / "b.mha"))
+    volume = plausible(read(tmp_path / "b.mha"))
+    assert volume.spacing == (2.0, 0.5, 0.5)
+    write(mha, volume)
+    assert sitk.ReadImage(str(mha)).IsSameImageGeometryAs(image, 0, 0)
+    write(mha, Volume(volume.array[0], (0.5, 0.5), "YX", {}, volume.origin))
+    assert sitk.ReadImage(str(mha)).GetOrigin() == (0, 0)
 
 
 def _rgb_png(folder):

@@ -111,7 +111,12 @@ def test_a_link_to_the_truth_is_no_answer(worker):
     (res / "instance-labels").rename(res / "aside")
     (res / "instance-labels").symlink_to(truth)
     assert not answers_in(res, evaluation)
-    refused("at the top of the zip, found aside, instance", codabench.score, app / "input", app)
+    refused(
+        "at the top of the zip, found aside/c0.tif, aside/c1.tif",
+        codabench.score,
+        app / "input",
+        app,
+    )
 
 
 def test_a_set_without_a_value_is_a_line_and_the_reasons_are_written(worker):
