@@ -107,7 +107,10 @@ def make(
     pipeline = links(recipe.through)
     if pipeline and engine is None:
         engine = start_engine(run, pipeline, console)
-    verb = "generating" if recipe.seed is not None else "reading"
+    simulated = recipe.seed is not None
+    if simulated and Path(name := data.dataset).is_dir():
+        say(console, f"note: {name} is the simulated dataset; the folder of this name is ./{name}")
+    verb = "generating" if simulated else "reading"
     with progress(console, f"{verb} {recipe.name} ({recipe.size})") as step:
         makers = pool or Processes(data.processes)
         dataset = prepare(recipe, data.folder / "datasets", makers, step, shard)

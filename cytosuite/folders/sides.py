@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cytosuite.contract.spacing import text
 from cytosuite.errors import InputError
 from cytosuite.files import PathDict, PathLists, Paths
 from cytosuite.folders.entries import key_of, one_per_name, readable
@@ -106,6 +107,10 @@ def weighted_sum(paths: Sequence[Path], weights: Sequence[float]) -> Volume:
         kinds = [f"{volume.axes} {volume.shape} {volume.array.dtype}" for volume in (first, image)]
         if kinds[0] != kinds[1]:
             raise InputError(f"{path}: expected {kinds[0]} as in {paths[0]}, found {kinds[1]}")
+        known = not (first.spacing_is_assumed or image.spacing_is_assumed)
+        sizes = [f"voxels of {text(volume.spacing)} µm" for volume in (first, image)]
+        if known and sizes[0] != sizes[1]:
+            raise InputError(f"{path}: expected {sizes[0]} as in {paths[0]}, found {sizes[1]}")
     result = np.empty_like(first.array)
     clipped = 0
     most = np.iinfo(result.dtype) if result.dtype.kind in "iu" else None

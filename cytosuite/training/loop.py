@@ -4,7 +4,7 @@ import time
 from collections.abc import Collection, Sequence
 from copy import deepcopy
 from functools import partial
-from math import ceil, inf
+from math import ceil, inf, isnan
 from pathlib import Path
 from typing import Generic
 
@@ -413,6 +413,8 @@ class _Course(Generic[Settings, Case]):
         self.scores.add(state.step, scores_by_metric)
         took = f"in {time.perf_counter() - began:.3g} s"
         self.say(f"{listed(scores_by_metric)} of held-out cases, {took}")
+        if undefined := [name for name, value in scores_by_metric.items() if isnan(value)]:
+            self.say(f"{', '.join(undefined)}: too little in the held-out cases to measure it by")
         picture = training.picture(state, self.judged, self.settings)
         if picture is not None:
             draw_picture(picture, self.work / f"pictures/step-{state.step:06d}.png")

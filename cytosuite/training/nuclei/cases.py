@@ -287,10 +287,10 @@ def _arrays(
     level = read(files.level).array if files.level else labels > 0
     if files.channel == "membrane":
         level = _level_within_cells(labels)
-    axes, remedy = "(z, y, x)", "; for planes give --settings planes"
+    axes, remedy = "(z, y, x)", "; for planes give --settings planes to cellpose3d, or train u2net"
     if plane:
         axes = "(y, x), as patches.shape is of planes,"
-        remedy = "; for volumes give --settings embryo, or --from a model of volumes"
+        remedy = "; for volumes give --settings embryo to cellpose3d, or train harmonicnet"
     if image.ndim != 3 - plane or not image.shape == labels.shape == level.shape:
         raise InputError(
             f"{files.image}: image, labels and level must be {axes} and of one shape, found "

@@ -222,6 +222,8 @@ def test_images_that_do_not_fit_are_refused(tmp_path):
     paths = _pair(tmp_path, square, np.zeros((4, 5), np.uint8))
     image = Volume(square, (1.0, 1.0), "YX")
     refused(r"b/x.tif: expected YX \(4, 4\) uint8 as in .*a/x.tif", weighted_sum, paths, (1, 1))
+    write(paths[1], Volume(square, (0.5, 0.5), "YX"))
+    refused("b/x.tif: expected voxels of 0.5 x 0.25 µm as in", weighted_sum, paths, (1, 1))
     write(folders[0] / "y.tif", image)
     refused(
         "b: expected an image y, as the others have it",

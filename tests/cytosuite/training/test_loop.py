@@ -251,6 +251,7 @@ def test_further_scores_are_those_of_the_published_step(toy, settings, tmp_path)
     assert [row[1] for row in rows[1:]] == ["3", "1", "2", "5"]
     scored = "W1 3, prediction_count 1, W1_by_std nan of held-out cases, in "
     assert any(line.startswith(scored) for line in lines)
+    assert "W1_by_std: too little in the held-out cases to measure it by" in lines
     counts = read_card(path).trained["curves"]["prediction_count"]
     assert counts == {"3": 1.0, "6": 1.0, "9": 1.0, "12": 1.0}
     picture = ElementTree.parse(tmp_path / "work-m/curves.svg")
