@@ -57,7 +57,7 @@ def checks(
     """
     name = manifest.name
     yield _judged("files: function, README, row in algorithms/README.md", _files, root, name)
-    yield _judged("imports: the library's core and packages of the image", _imports, root, name)
+    yield _judged("imports: the library's core and packages of the image", need_imports, root, name)
     if named is not None:
         yield from trial(manifest, [read_card(named)], run)
         return
@@ -147,7 +147,7 @@ def _files(root: Path, name: str) -> None:
         raise InputError(f"algorithms/README.md does not list [{name}]({name}/README.md)")
 
 
-def _imports(root: Path, name: str) -> None:
+def need_imports(root: Path, name: str) -> None:
     """Refuse imports that an image of the algorithm does not hold."""
     folder = root / "algorithms" / name
     names = {name, *read_algorithm(folder / "algorithm.toml").uses}

@@ -12,7 +12,7 @@ from rich.console import Console
 from cytosuite.benchmark.catalog.contract import trial
 from cytosuite.benchmark.catalog.models import algorithms, cards_of, named_models
 from cytosuite.benchmark.catalog.packages import need_packages
-from cytosuite.benchmark.catalog.packed import opened, pack, purpose, unpack
+from cytosuite.benchmark.catalog.packed import fact_text, opened, pack, purpose, unpack
 from cytosuite.benchmark.catalog.places import (
     CHECKOUT,
     PACKAGE,
@@ -115,12 +115,13 @@ def use_command(options: UseOptions, console: Console) -> None:
             others = (r for r in rules if r.images != images or r.model not in same)
             rules = (Use(model=card.name, images=images), *others)
         _write_rules(home, rules)
+    which = ", ".join(f"{key} {fact_text(value)}" for key, value in images.items())
     end = (
-        f"in use before all others, for {images or 'all images'} with axes "
+        f"in use before all others, for {which or 'all images'} with axes "
         f"{card.describes.get('axes', 'of any kind')}"
     )
     if options.off:
-        end = f"no longer in use for {images or 'any image'}"
+        end = f"no longer in use for {which or 'any image'}"
     say(console, f"{card.algorithm}:{card.name}: {end}")
 
 

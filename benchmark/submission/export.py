@@ -129,7 +129,8 @@ def _saved(client: Client, tag: str, saved: Path, step: Step) -> tuple[TextMap, 
     except ValueError:
         raise InputError(
             f"{tag}: expected the time of its sources in the label {CREATED}, found {created!r}; "
-            f"run `make build-{_name(tag)}`"
+            f"run `make build-{_name(tag)}`, with ARG CREATED and LABEL {CREATED}=$CREATED in a "
+            "Dockerfile of its own"
         ) from None
 
 

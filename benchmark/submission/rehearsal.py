@@ -234,7 +234,7 @@ class Rehearsal:
                 self.start_s = max(self.start_s, session.startup_seconds)
         except StartError as error:
             failed = Outcome("non-zero exit", message=str(error))
-            answers.append(Rehearsed("start", failed, self.folder, {}, str(error), 0))
+            answers.append(Rehearsed("start", failed, self.folder, {}, plain(str(error)), 0))
         return answers
 
     def _examined(
@@ -244,14 +244,14 @@ class Rehearsal:
         outputs: Paths = {}
         finding = ""
         if outcome.status != "ok":
-            finding = f"{case.name}: {outcome.status}: {outcome.message}"
+            finding = plain(f"{case.name}: {outcome.status}: {outcome.message}")
         else:
             main = case.main(self.task)
             geometry = None if main is None else header(main)
             try:
                 outputs = examiner.examine(raw, self.task.outputs, geometry)
             except BadOutput as bad:
-                finding = f"{case.name}: {bad.status}: {bad}"
+                finding = plain(f"{case.name}: {bad.status}: {bad}")
         return Rehearsed(case.name, outcome, raw, outputs, finding, lines)
 
 

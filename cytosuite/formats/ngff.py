@@ -93,7 +93,10 @@ def _images(home: ZarrEntries) -> list[tuple[str, int, Json]]:
     if root is None:
         raise InputError("expected OME-Zarr, found neither zarr.json nor .zattrs in it")
     if "plate" in root:
-        raise InputError("expected an image, found a plate; give one of its wells, as in A/1/0")
+        raise InputError(
+            "expected an image, found a plate; give one of its wells, as in a link: "
+            "ln -s plate.zarr/A/1/0 A1.zarr"
+        )
     if scales := _multiscales(root):
         return [("", index, root) for index in range(len(scales))]
     images: list[tuple[str, int, Json]] = []

@@ -1,5 +1,6 @@
 """Options of ``model``."""
 
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,8 @@ def fact(text: str, flag: str, expected: str) -> "tuple[str, Value]":
         raise InputError(f"{flag} {text}: expected {expected}")
     if not (sizes := floats(value.strip("[]"))):
         return key, value
+    if not all(map(isfinite, sizes)):
+        raise InputError(f"{flag} {text}: expected a word or finite numbers")
     return key, sizes if len(sizes) > 1 else sizes[0]
 
 

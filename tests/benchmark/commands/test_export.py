@@ -66,8 +66,10 @@ def test_a_run_that_is_not_complete_is_refused(cli, run, out):
 def test_findings_are_listed_the_grave_ones_first(cli, tmp_path):
     image = Image(tags=("a", "b")).configured(User="root", Env=["LD_LIBRARY_PATH=/x"])
     bad = image.save(tmp_path / "bad.tar.gz")  # with a finding of every severity
-    several = cli("preflight", Image().save(tmp_path / "a.tar.gz"), bad, tmp_path)
+    (none := tmp_path / "none.tar.gz").touch()
+    several = cli("preflight", none, Image().save(tmp_path / "a.tar.gz"), bad, tmp_path)
     assert several.exit_code == 1
+    assert "none.tar.gz: expected an image archive, a tarball or" in several.output
     assert several.output.splitlines()[-1].startswith("verdict: do not upload: ")
     done = cli("preflight", bad)
     assert done.exit_code == 1

@@ -307,6 +307,7 @@ def test_a_rule_without_its_model_and_an_image_that_is_none_are_one_line(home, c
     cli("model use", home / "mine.json", "--off")
     copy = shutil.copy(home / "mine.json", tmp_path / "mine.json")
     refused("models are chosen from ", cli, "model use", copy)
+    refused("expected a word or finite", cli, "model use", home / "mine.json", "--for study=nan")
     (home / "use.rules").write_text('{"use": [{"model": "gone"}]}')
     with pytest.raises(ModelError, match=r"use.rules: there is no model called gone; remove its r"):
         _chosen(axes="YX")

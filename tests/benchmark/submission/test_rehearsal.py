@@ -82,13 +82,15 @@ def test_tables_of_tracks_are_compared(tmp_path):
 
 
 def test_a_failed_case_ends_the_rehearsal(rehearse):
-    broken = Outcome("out of memory", 1.0, None, None, "memory limit of 7 GiB exceeded")
+    broken = Outcome("out of memory", 1.0, None, None, "memory limit of 7 GiB\x1b exceeded")
 
     def behave(folder, **_):
         return broken if "case_2" in str(folder) else None
 
     checks, rehearsal = rehearse(behave)
-    assert failed(checks) == [("invoke", "case_2: out of memory: memory limit of 7 GiB exceeded")]
+    assert failed(checks) == [
+        ("invoke", "case_2: out of memory: memory limit of 7 GiB\\x1b exceeded")
+    ]
     assert len(checks) == 1
     assert rehearsal.engine.apis == ["invoke"]
 
