@@ -34,7 +34,7 @@ from cytosuite.metrics.boards import BOARDS
 KEYS = ("kind", "algorithm", "name", "task", "made for")
 TEMPLATES = PACKAGE / "benchmark/catalog/scaffold"
 WORDS = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")  # of a Python module and of an image's tag
-TAKEN = {"base", "debian"}  # images of the containers' own
+TAKEN = {"base", "debian", "evaluation"}  # images of the containers' own
 
 
 def list_command(options: ListOptions, console: Console) -> None:

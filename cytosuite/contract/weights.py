@@ -79,10 +79,15 @@ def trained_on(card: ModelCard) -> str:
 
 
 def find_folder(folders: Sequence[Path]) -> Path:
-    """Return the first folder that holds a model card; `ModelError` without one."""
+    """Return the first folder that holds a model card; `ModelError` without one, or below it."""
     for folder in folders:
         if any(folder.glob("*.json")):
             return folder
+        if deeper := next(folder.glob("*/*.json"), None):  # nobody meant the next folder's
+            raise ModelError(
+                f"{folder}: expected model cards (*.json) in it, found {deeper.relative_to(folder)}; "
+                "pack or mount them without their folder"
+            )
     names = ", ".join(str(folder) for folder in folders)
     raise ModelError(
         f"no model card (*.json) in {names}; make one of weights: cytosuite model add FILE --like "

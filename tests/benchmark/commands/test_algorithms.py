@@ -141,7 +141,7 @@ def test_a_crash_is_named_by_its_last_line_and_a_wrong_manifest_is_the_first_fai
     [
         ("class", "segment", "neither a word of Python"),
         ("../mine", "segment", "found '../mine'"),
-        ("base", "segment", "nor base, debian; found 'base'"),
+        ("base", "segment", "nor base, debian, evaluation; found 'base'"),
         ("report", "segment", "algorithms/report: a control or a part of runs is named so"),
         ("there", "segment", "exists already; choose another name"),
         ("mine", "segmnt", "no task called 'segmnt'; did you mean 'segment'?"),

@@ -29,6 +29,9 @@ def test_the_first_folder_with_a_card_is_taken(tmp_path):
     assert find_folder(folders) == tmp_path / "mounted"
     with pytest.raises(ModelError, match="no model card"):
         find_folder(folders[:2])
+    (tmp_path / "mounted").rename(tmp_path / "empty/mounted")
+    with pytest.raises(ModelError, match="in it, found mounted/.*; pack or mount"):
+        find_folder(folders)
 
 
 def test_weights_are_those_of_the_card_and_neither_altered_nor_missing(tmp_path):
