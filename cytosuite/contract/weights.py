@@ -85,8 +85,8 @@ def find_folder(folders: Sequence[Path]) -> Path:
             return folder
         if deeper := next(folder.glob("*/*.json"), None):  # nobody meant the next folder's
             raise ModelError(
-                f"{folder}: expected model cards (*.json) in it, found {deeper.relative_to(folder)}; "
-                "pack or mount them without their folder"
+                f"{folder}: expected model cards (*.json) in it, found "
+                f"{deeper.relative_to(folder)}; pack or mount them without their folder"
             )
     names = ", ".join(str(folder) for folder in folders)
     raise ModelError(
