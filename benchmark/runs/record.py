@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, 
 
 from cytosuite.benchmark.engines.outcome import Status
 from cytosuite.contract.manifest import Sentence
-from cytosuite.errors import InputError, count, plain
+from cytosuite.errors import count, plain
 from cytosuite.files import (
     Entries,
     Json,
@@ -18,8 +18,8 @@ from cytosuite.files import (
     TextPair,
     Texts,
     TextSeq,
-    parse_json,
-    read_json,
+    object_in,
+    regular,
     value_digest,
     write_json,
 )
@@ -129,25 +129,20 @@ Records = Mapping[TextPair, Record]  # by algorithm and case
 
 def read_record(folder: Path, key: str | None = None) -> Record | None:
     """Return the record of a case, of a key if one is given; None without a whole one."""
+    content = object_in(folder / RECORD)
+    if content.pop("seal", None) != value_digest(content):
+        return None
     try:
-        content = read_json(folder / RECORD)
-        if not isinstance(content, dict) or content.pop("seal", None) != value_digest(content):
-            return None
         record = Record.model_validate(content)
-    except (InputError, ValueError):
+    except ValidationError:
         return None
     return record if key in (None, record.key) else None
 
 
 def container_report(path: Path) -> Entries:
     """Return the content of ``record.json``, which may be anything or absent, as a mapping."""
-    try:
-        if not path.is_file() or path.stat().st_size > LIMIT_BYTES:
-            return {}
-        content = parse_json(path.read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+    status = regular(path)
+    return object_in(path) if status and status.st_size <= LIMIT_BYTES else {}
 
 
 def facts_in(reported: Entries) -> Json:

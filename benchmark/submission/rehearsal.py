@@ -44,13 +44,14 @@ from cytosuite.benchmark.submission.profiles import MARGIN, PlatformProfile
 from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.tasks import TASKS, Task
 from cytosuite.contract.words import Api, Say
-from cytosuite.errors import CytosuiteError, InputError, plain
+from cytosuite.errors import InputError, plain
 from cytosuite.files import (
     Entries,
     FloatMap,
     Json,
     Paths,
     file_digest,
+    object_in,
     read_json,
     work_folder,
     write_json,
@@ -264,12 +265,9 @@ def write_record(folder: Path, name: str, record: Entries) -> Path:
 
 def rehearsed(folder: Path, name: str, identity: str, api: str) -> Json | None:
     """Return the record of a rehearsal that was passed, None where there is none."""
-    try:
-        record = read_json(folder / f"rehearsals/{name}-{api}.json")
-    except CytosuiteError:
-        return None
-    good = isinstance(record, dict) and record.get("passed") is True
-    return record if good and record.get("identity") == identity else None
+    record = object_in(folder / f"rehearsals/{name}-{api}.json")
+    good = record.get("passed") is True and record.get("identity") == identity
+    return record if good else None
 
 
 def _judged(title: str, finding: str) -> Check:

@@ -309,6 +309,14 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 - any JSON
     return _load(path, "JSON", parse_json)
 
 
+def object_in(path: Path) -> Json:
+    """Return the object in a JSON file; empty where none can be read."""
+    with suppress(InputError):
+        if isinstance(value := read_json(path), dict):
+            return value
+    return {}
+
+
 def parse_json(text: str) -> Any:  # noqa: ANN401 - any JSON
     """Return the value that a text holds, if every program can hold it (I-JSON, RFC 7493)."""
     depth = 0

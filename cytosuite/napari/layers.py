@@ -19,7 +19,7 @@ from cytosuite.contract.points import Points, read_points
 from cytosuite.contract.tasks import IMAGE, LABELS, TASKS
 from cytosuite.contract.tracks import Track
 from cytosuite.errors import InputError
-from cytosuite.files import Json, atomic, need_folder, read_json
+from cytosuite.files import Json, atomic, need_folder, object_in, read_json
 from cytosuite.folders.entries import case_name, key_of, readable
 from cytosuite.folders.index import PLAIN, SOCKETS, index
 from cytosuite.folders.layouts import MASKS
@@ -82,11 +82,7 @@ def is_labels(path: Path) -> bool:
 
 def _record(path: Path) -> Json:
     """Return the record that ``cytosuite apply`` has written next to labels, empty without."""
-    try:
-        record = read_json(path.with_name(f"{image_name(path)}.json"))
-    except InputError:
-        return {}
-    return record if isinstance(record, dict) else {}
+    return object_in(path.with_name(f"{image_name(path)}.json"))
 
 
 def made_by(layer: Any) -> str:  # noqa: ANN401 - napari's own have no common class

@@ -29,6 +29,7 @@ from cytosuite.files import (
     TextSeq,
     atomic,
     file_digest,
+    object_in,
     read_json,
     remove,
     write_json,
@@ -115,11 +116,8 @@ class OutputFiles:
 
     def written(self) -> Json:
         """Return the record that an earlier command has written, else an empty one."""
-        try:
-            record = read_json(self.file(".json"))
-        except InputError:
-            return {}
-        return record if isinstance(record, dict) and set(record) >= RECORDED else {}
+        record = object_in(self.file(".json"))
+        return record if record.keys() >= RECORDED else {}
 
     def result(
         self, status: Status, message: str, model: str = "", warnings: Texts = ()

@@ -3,7 +3,6 @@
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -42,6 +41,7 @@ from cytosuite.files import (
     atomic,
     frozen,
     link,
+    object_in,
     read_json,
     sweep,
     write_json,
@@ -241,10 +241,8 @@ def prepare(
     dataset = replace(dataset, notes=(*dataset.notes, *_notes(dataset.cases, dataset.task)))
     place = dataset.home / SUMMARY
     summary = dataset.summary()
-    with suppress(InputError):
-        if read_json(place) == summary:
-            return dataset
-    write_json(place, summary)
+    if object_in(place) != summary:
+        write_json(place, summary)
     return dataset
 
 
