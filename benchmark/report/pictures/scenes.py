@@ -27,7 +27,7 @@ from cytosuite.files import TextSeq, frozen
 from cytosuite.formats import read
 from cytosuite.metrics.tracks.tracking import LinkError
 from cytosuite.volume.arrays import Array, Bytes, Floats, Interval, Lengths, Longs, Shape, Words
-from cytosuite.volume.memory import is_mapped, release
+from cytosuite.volume.memory import release
 from cytosuite.volume.pieces import distinct, slabs, slabs_of
 
 BLOCK = 8  # px: slices of a sprite start at multiples, so that no block of the JPEG has two
@@ -60,8 +60,6 @@ def coarser(shape: Shape, spacing: Lengths, voxels: int) -> Shape:
 
 def averaged(array: Array, shape: Shape, ends: Interval = (0.0, 0.0)) -> Floats:
     """Return the means (Z, Y, X) float32 of grey values on a coarser grid."""
-    if not is_mapped(array):
-        return _averaged(array, shape, ends)
     starts = np.arange(shape[0] + 1) * len(array) // shape[0]
     means = np.empty(shape, np.float32)
     for z, (first, last) in enumerate(pairwise(starts.tolist())):

@@ -15,7 +15,7 @@ from cytosuite.volume.arrays import (
     Longs,
     Shape,
 )
-from cytosuite.volume.memory import is_mapped, release
+from cytosuite.volume.memory import release
 from cytosuite.volume.objects import borders
 from cytosuite.volume.pieces import slabs, thinned
 
@@ -74,12 +74,10 @@ def _filled(labels: Array) -> list[Longs]:
 def planes(array: Array, cut: Shape) -> list[Array]:
     """Return the planes (Y, X), (Z, X), (Y, Z) of a (Z, Y, X) array, of a flat one (Y, X) alone."""
     z, y, x = cut
-    cuts = [array[z], array[:, y, :], array[:, :, x].T]
-    if is_mapped(array):
-        parts = [(array[part, y].copy(), array[part, :, x].copy()) for part in slabs(array)]
-        across, along = (np.concatenate(strips) for strips in zip(*parts, strict=True))
-        cuts = [array[z].copy(), across, along.T]
-        release(array)
+    parts = [(array[part, y].copy(), array[part, :, x].copy()) for part in slabs(array)]
+    across, along = (np.concatenate(strips) for strips in zip(*parts, strict=True))
+    cuts = [array[z].copy(), across, along.T]
+    release(array)
     return cuts[:1] if array.shape[0] == 1 else cuts
 
 
