@@ -73,13 +73,11 @@ def by_case(scores: pd.DataFrame, records: Records) -> pd.DataFrame:
     """Return a row per algorithm and case: facts, use of a GPU if any case ran on one, metrics."""
     single = scores[scores["case"] != ""]
     facts = ["dataset", "algorithm", "case", "model", "status", "seconds", "peak_memory"]
-    algorithm, case = (single[name].factorize()[0] for name in ("algorithm", "case"))
-    row = pd.factorize(algorithm * len(single) + case)[0]
+    row = single.groupby(["algorithm", "case"], sort=False, observed=True).ngroup()
     column, order = single["metric"].factorize()
-    _, first = np.unique(row, return_index=True)
-    table = np.full((first.size, len(order)), np.nan)
+    rows = single.loc[~row.duplicated(), facts].reset_index(drop=True)
+    table = np.full((len(rows), len(order)), np.nan)
     table[row, column] = single["value"]
-    rows = single[facts].iloc[first].reset_index(drop=True)
     wide = pd.DataFrame(table, columns=order).drop(columns="", errors="ignore")
     attempts = [records.get(pair) for pair in zip(rows["algorithm"], rows["case"], strict=True)]
     stated = [{**record.facts, **dict(record)} if record else {} for record in attempts]

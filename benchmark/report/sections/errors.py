@@ -175,11 +175,9 @@ def _places(objects: pd.DataFrame) -> list[MissedShares]:
 
 def _shares(edges: Doubles, values: Doubles, missed: Bools) -> list[Share]:
     """Return how many objects of each group are missed, and how many there are."""
-    finite = np.isfinite(values)
-    group = np.searchsorted(edges[1:-1], values[finite], side="right")
-    of = np.bincount(group, minlength=edges.size - 1)
-    lost = np.bincount(group[missed[finite]], minlength=edges.size - 1)
-    return list(zip(lost.tolist(), of.tolist(), strict=True))
+    ends = [-np.inf, *edges[1:-1], np.inf]
+    lost, of = (np.histogram(part, ends)[0].tolist() for part in (values[missed], values))
+    return list(zip(lost, of, strict=True))
 
 
 def markdown(_: Results, errors: Errors) -> list[str]:
