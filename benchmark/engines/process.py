@@ -38,7 +38,7 @@ from cytosuite.contract.client import HEALTH, INVOKE, request
 from cytosuite.contract.progress import LINE, latest
 from cytosuite.contract.words import Api, Say
 from cytosuite.errors import InputError
-from cytosuite.files import TextDict, link, remove
+from cytosuite.files import TextDict, link, read_tail, remove
 from cytosuite.volume.memory import SCRATCH
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class ProcessSession:
             outcome = self._watch(process, look, shown)
         if self.api == "exec":
             self.stop()
-        add_log(log, _end_of(self._words, LOG_CHARACTERS))
+        add_log(log, read_tail(self._words, LOG_CHARACTERS))
         self._words.write_bytes(b"")  # a server adds those on the next case
         limits = self.limits.grown(case_input, place).within(voxels_of(case_input))
         return collect(replace(outcome, gpu=use()), place, output, limits)
@@ -189,7 +189,7 @@ class ProcessSession:
             seconds = time.perf_counter() - begin
             if seconds > asked + ASK_S:
                 asked = seconds
-                if (share := latest(_end_of(self._words, END_BYTES))) is not None:
+                if (share := latest(read_tail(self._words, END_BYTES))) is not None:
                     shown(share)
             if code is None and seconds > self.limits.timeout_s:
                 exceeded = self.limits.time_exceeded
@@ -309,14 +309,7 @@ def _end(process: Process) -> None:
         process.stdin.close()
 
 
-def _end_of(log: Path, most: int) -> str:
-    """Return the last bytes of a log as text."""
-    with log.open("rb") as stream:
-        stream.seek(max(0, stream.seek(0, os.SEEK_END) - most))
-        return stream.read(most).decode("utf-8", errors="replace")
-
-
 def _last_line(log: Path) -> str:
     """Return the last line of a log that is neither empty nor a progress."""
-    lines = (line.strip() for line in reversed(_end_of(log, LOG_CHARACTERS).splitlines()))
+    lines = (line.strip() for line in reversed(read_tail(log, LOG_CHARACTERS).splitlines()))
     return next((line for line in lines if line and not LINE.fullmatch(line)), "")

@@ -1,6 +1,5 @@
 """Gather the results of a run: scores, ranks, terms of methods, files, logs and provenance."""
 
-import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
@@ -24,7 +23,7 @@ from cytosuite.benchmark.scores.results import CaseFiles, Results
 from cytosuite.contract.tasks import Task
 from cytosuite.datasets.recipes import dataset_manifests
 from cytosuite.errors import InputError
-from cytosuite.files import TextPair, open_regular
+from cytosuite.files import TextPair, read_tail
 from cytosuite.metrics.boards import CONTROLS
 from cytosuite.ranking.by_measure import rank_measures
 from cytosuite.ranking.scores import measures
@@ -164,9 +163,7 @@ def _files(name: str, folders: Mapping[Answered, Path]) -> dict[Answered, Path]:
 def _tail(folder: Path) -> str:
     """Return the last lines of a case's log."""
     try:
-        with open_regular(folder / "log.txt") as stream:
-            stream.seek(max(0, os.fstat(stream.fileno()).st_size - LOG_BYTES))
-            text = stream.read(LOG_BYTES).decode("utf-8", errors="replace")
+        text = read_tail(folder / "log.txt", LOG_BYTES)
     except InputError:
         return ""
     return "\n".join(text.splitlines()[-LOG_LINES:])

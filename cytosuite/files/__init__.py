@@ -199,6 +199,13 @@ def read_head(path: Path, most: int) -> bytes:
         return stream.read(min(os.fstat(stream.fileno()).st_size + 1, most))
 
 
+def read_tail(path: Path, most: int) -> str:
+    """Return the last bytes of a regular file as text."""
+    with open_regular(path) as stream:
+        stream.seek(max(0, os.fstat(stream.fileno()).st_size - most))
+        return stream.read(most).decode("utf-8", errors="replace")
+
+
 def regular(path: Path) -> os.stat_result | None:
     """Return size, times and number of a regular file; None of all else."""
     with suppress(OSError, ValueError):  # ValueError: of a NUL in the name

@@ -6,12 +6,13 @@ from docker.errors import APIError
 
 from cytosuite.benchmark.engines.docker_session import Bounds, _tell
 from cytosuite.benchmark.engines.outcome import Limits
-from cytosuite.benchmark.engines.process import _end_of, _last_line
+from cytosuite.benchmark.engines.process import _last_line
 from cytosuite.benchmark.engines.sandbox import END_BYTES, Sandbox
 from cytosuite.benchmark.runs.plan import plan
 from cytosuite.benchmark.runs.run import run_job
 from cytosuite.contract.progress import latest
 from cytosuite.contract.tasks import TASKS
+from cytosuite.files import read_tail
 
 
 def box(log):
@@ -29,8 +30,8 @@ def box(log):
 def test_the_end_of_a_log_is_bounded_and_a_progress_is_no_reason_of_a_failure(tmp_path):
     log = tmp_path / "log"
     log.write_bytes(b"progress 90 %\n" + b"x" * 10**6 + b"\xff\nprogress 5 %\n")
-    assert len(_end_of(log, 4096)) <= 4096
-    assert latest(_end_of(log, 4096)) == 0.05
+    assert len(read_tail(log, 4096)) <= 4096
+    assert latest(read_tail(log, 4096)) == 0.05
     log.write_text("ValueError: too few\nprogress 50 %\n\n")
     assert _last_line(log) == "ValueError: too few"
 
