@@ -76,10 +76,9 @@ class ScoreArrays:
 
 def score_arrays(scores: pd.DataFrame) -> ScoreArrays:
     """Return a long table as arrays, names ascending; InputError for repeats or too many."""
-    codes, texts = zip(*(pd.factorize(scores[key], sort=True) for key in KEYS), strict=True)
-    datasets, cases, algorithms, metrics = ([*map(str, names)] for names in texts)
-    pairs, column = np.unique(codes[0] * max(1, len(cases)) + codes[1], return_inverse=True)
-    shape = (len(metrics), len(algorithms), len(pairs))
+    pairs = scores.groupby([*KEYS[:2]], observed=True)
+    (row, algorithms), (layer, metrics) = (pd.factorize(scores[key], sort=True) for key in KEYS[2:])
+    shape = (len(metrics), len(algorithms), pairs.ngroups)
     if np.prod(shape, dtype=float) > LARGEST:
         raise InputError(
             f"scores: {shape[1]} algorithms x {shape[2]} cases x {shape[0]} metrics are more than "
@@ -87,16 +86,14 @@ def score_arrays(scores: pd.DataFrame) -> ScoreArrays:
         )
     values = np.full(shape, np.nan)
     states = np.full(shape, ABSENT, np.int8)
-    at = np.ravel_multi_index((codes[3], codes[2], column), shape)
+    at = np.ravel_multi_index((layer, row, pairs.ngroup().to_numpy()), shape)
     if np.unique(at).size < at.size:
         repeat = scores.loc[pd.Series(at, scores.index).duplicated(), list(KEYS)].iloc[0]
         words = ", ".join(f"{name} {value}" for name, value in repeat.items() if value)
         raise InputError(f"scores: {words}: expected one row, found two; remove one")
     values.flat[at] = scores["value"].to_numpy(np.float64)
     states.flat[at] = np.where(scores["status"].to_numpy() == "ok", VALID, FAILED)
-    numbers = zip(*np.divmod(pairs, max(1, len(cases))), strict=True)
-    places = [(datasets[first], cases[second]) for first, second in numbers]
-    return ScoreArrays(algorithms, metrics, places, values, states)
+    return ScoreArrays([*algorithms], [*metrics], pairs.size().index.tolist(), values, states)
 
 
 @frozen
