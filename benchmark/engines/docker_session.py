@@ -59,7 +59,7 @@ class DockerSession:
     limits: Limits
     api: Api
     chosen: Json
-    model: Path | None = None
+    model: Path | None
     external: bool = False  # others built the image: it gets no arguments
     voice: tuple[str, Json] | None = None  # image and flags of the `speaker` it needs
     meter: GpuMeter | None = None

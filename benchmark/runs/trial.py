@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import MappingProxyType
 
 from cytosuite.benchmark.catalog.contract import Run
 from cytosuite.benchmark.catalog.models import Models
@@ -30,9 +29,7 @@ class _FailedCaseError(CytosuiteError):
 
 
 @contextmanager
-def running(
-    manifest: AlgorithmManifest, folder: Path, models: Models = MappingProxyType({})
-) -> Iterator[Run]:
+def running(manifest: AlgorithmManifest, folder: Path, models: Models) -> Iterator[Run]:
     """Give a function that runs the algorithm on inputs; its process starts with the first."""
     limits = Limits(memory_gib=manifest.resources.memory_gib, timeout_s=TIMEOUT_S)
     sessions: list[Session] = []

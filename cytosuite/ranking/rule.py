@@ -36,7 +36,7 @@ class Extent:
     datasets: int
     undefined: TextSeq  # defined for one algorithm, undefined for another in the same case
     sampled: bool  # whether there is a bootstrap
-    empty: TextSeq = ()  # algorithms that failed every case
+    empty: TextSeq  # algorithms that failed every case
 
 
 def rule_sentences(

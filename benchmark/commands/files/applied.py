@@ -72,8 +72,8 @@ class Applied(NamedTuple):
     output: Path  # the first output, see `OutputFiles.output`
     status: Status
     message: str  # number of objects and model, or the reason of a failure
-    model: str = ""  # algorithm and model; empty after a failure
-    warnings: Texts = ()  # doubts about voxel size, metadata and choice of the model
+    model: str  # algorithm and model; empty after a failure
+    warnings: Texts  # doubts about voxel size, metadata and choice of the model
 
     @property
     def line(self) -> str:

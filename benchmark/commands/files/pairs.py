@@ -33,8 +33,8 @@ class FilePair(NamedTuple):
     name: str
     truth: Source
     prediction: Source | None
-    image: Path | None = None
-    objects: Source | None = None  # labels of the objects in the image, or of the cells of points
+    image: Path | None
+    objects: Source | None  # labels of the objects in the image, or of the cells of points
     spacing: Lengths | None = None  # µm, of points
     group: str = ""  # of HDF5 files, where the user names none
     doubts: TextSeq = ()  # on the voxel size of points

@@ -103,7 +103,7 @@ class Layer(NamedTuple):
 
     kind: str  # ``slim``, ``cpu``, ``cuda``, or the name of an image with packages of its own
     lock: Path
-    below: "Layer | None" = None
+    below: "Layer | None"
 
     def files(self, root: Path) -> list[Path]:
         """Return Dockerfile and script that make it, and the locks of all layers."""

@@ -40,7 +40,7 @@ class CaseView(NamedTuple):
     data: Json  # plain values for the script, see `slices.js`
     counts: TextMap  # a sentence on the output of each algorithm, by its name
     size: int  # bytes of its volumes on the page
-    still: Still | None = None  # its planes as a picture
+    still: Still | None  # its planes as a picture
 
 
 def choose(goodness: FloatMap, limit: int) -> list[str]:

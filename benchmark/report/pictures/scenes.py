@@ -190,7 +190,7 @@ class ShownVolume:
     spacing: Lengths  # extent of a voxel of the file, z y x, in `unit`
     unit: Literal["µm", "px"]  # ``"px"`` where the voxel size is not known
     limits: Interval  # values shown as black and white; an output has the truth's
-    ids: list[int] = field(default_factory=list)  # label of each object by its number, less 1
+    ids: list[int]  # label of each object by its number, less 1
     movie: bool = False  # whether z counts frames
     parents: list[int] = field(default_factory=list)  # of tracks: number of each parent, 0 for none
 
@@ -206,7 +206,7 @@ class CaseVolumes:
     real: ShownVolume | None  # to compare with where there is no truth
     outputs: Mapping[str, ShownVolume | None]  # None without a valid one
     matches: Mapping[str, Matches | None]  # by algorithm, where they are known
-    links: Mapping[str, Sequence[LinkError]] = field(default_factory=dict)  # wrong ones of tracks
+    links: Mapping[str, Sequence[LinkError]]  # wrong ones of tracks
 
 
 def read_scene(

@@ -84,8 +84,8 @@ class Errors(NamedTuple):
     counts: Mapping[str, IntMap]
     true: IntMap
     places: Sequence[MissedShares]
-    kinds: Sequence[TextSeq] = ()  # rows: class by the annotation, algorithm, scores
-    keys: TextSeq = CLASSES  # the classes
+    kinds: Sequence[TextSeq]  # rows: class by the annotation, algorithm, scores
+    keys: TextSeq  # the classes
     heads: TextSeq = KINDS
 
     @property

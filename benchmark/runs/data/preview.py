@@ -117,7 +117,7 @@ def _outlined(plane: Bytes, labels: Array | None) -> Colours:
 def _views(
     volume: Volume,
     side: int,
-    objects: Array | None = None,
+    objects: Array | None,
     contrast: Interval | None = None,
     *,
     drawn: bool = False,

@@ -1,7 +1,7 @@
 """Scored runs: the scores of a run, read from disk, and their origin by ``run.json``."""
 
 from collections.abc import Iterable
-from dataclasses import field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -32,7 +32,7 @@ class ScoredRun:
 
     place: Path  # where they were read
     scores: pd.DataFrame  # columns `standings.COLUMNS`; texts of any origin, numbers or NaN
-    facts: Entries = field(default_factory=dict)  # of ``run.json``
+    facts: Entries  # of ``run.json``
 
     @property
     def algorithms(self) -> list[str]:

@@ -41,11 +41,11 @@ class Entry(NamedTuple):
     """A file, folder or link in a layer."""
 
     kind: EntryKind  # other: a device, a pipe, a second name of a file
-    mode: int = 0o644
-    owner: int = 0
-    group: int = 0
-    target: str = ""  # of a link, unresolved
-    content: bytes | None = None  # of a file that was asked for and is not too large
+    mode: int
+    owner: int
+    group: int
+    target: str  # of a link, unresolved
+    content: bytes | None  # of a file that was asked for and is not too large
 
 
 View = Mapping[str, Entry]  # by absolute path
@@ -58,8 +58,8 @@ class ImageLayer(NamedTuple):
     digest: str  # ``sha256:`` and 64 digits of its uncompressed tar, the config's diff id
     size: int  # bytes of the uncompressed tar
     entries: View  # those asked for
-    removed: frozenset[str] = frozenset()  # paths that lower layers lose
-    opaque: frozenset[str] = frozenset()  # folders that lose their content in lower layers
+    removed: frozenset[str]  # paths that lower layers lose
+    opaque: frozenset[str]  # folders that lose their content in lower layers
 
 
 @frozen
