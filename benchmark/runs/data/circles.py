@@ -1,10 +1,12 @@
 """Points as labels of discs, in volumes of balls, so that their outlines are circles."""
 
+from functools import reduce
+
 import numpy as np
 
 from cytosuite.contract.points import Points
 from cytosuite.metrics.points.matching import RADIUS_PX
-from cytosuite.volume.arrays import Array, Box, Shape, Words
+from cytosuite.volume.arrays import Shape, Words
 
 SMALLEST_PX = 2.0  # of a radius, on the grid that is shown
 
@@ -30,19 +32,12 @@ def circles(points: Points, full: Shape, shape: Shape) -> Words:
     last[:, 0] = last[:, 0].clip(middle[:, 0])
     for n in np.flatnonzero(((middle >= 0) & (middle < shape)).all(axis=1)).tolist():
         box = tuple(slice(low, high + 1) for low, high in zip(first[n], last[n], strict=True))
-        away = _squares(box, places[n], um)
+        lines = [
+            ((np.arange(part.start, part.stop) - at) * step) ** 2
+            for part, at, step in zip(box, places[n], um, strict=True)
+        ]
+        away = reduce(np.add.outer, lines)  # squared distances of the voxels, µm²
         nearer = (away <= max(radius**2, float(away.min()))) & (away < nearest[box])
         discs[box][nearer] = n + 1
         nearest[box][nearer] = away[nearer]
     return discs
-
-
-def _squares(box: Box, place: Array, um: Array) -> Array:
-    """Return the squared distances [µm²] of the voxels of a box from a place."""
-    lines = [
-        ((np.arange(part.start, part.stop) - at) * step) ** 2
-        for part, at, step in zip(box, place, um, strict=True)
-    ]
-    across, down, along = np.ix_(*lines)
-    squares: Array = across + down + along
-    return squares
