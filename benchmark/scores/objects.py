@@ -75,9 +75,6 @@ def _under(heads: Iterable[str], values: Names, table: Path) -> Iterator[list[st
     """Yield the rows of a table under some heads, after values of first columns."""
     with table_rows(table) as rows:
         head = next(rows, [])
-        if head == [*heads]:
-            yield from ([*values, *row] for row in rows)
-            return
         places = [head.index(name) if name in head else -1 for name in heads]
         for row in rows:
             yield [*values, *("" if n < 0 else row[n] for n in places)]
