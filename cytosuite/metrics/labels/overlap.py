@@ -107,13 +107,6 @@ def _columns(truth: Array, prediction: Array, voxels: Longs) -> Columns:
 
 def _objects(labels: Array, voxels: Longs) -> tuple[Labels, Longs, Longs]:
     """Return the objects among labels, the position of each label there (-1: none), sizes."""
-    if labels.size and int(labels.max()) < 4 * labels.size + (1 << 16):
-        sizes = np.bincount(labels, weights=voxels)  # float64 is exact up to 2**53 voxels
-        sizes[0] = 0
-        objects = np.flatnonzero(sizes)
-        position = np.full(sizes.size, -1, np.int64)
-        position[objects] = np.arange(objects.size)
-        return objects.astype(np.uint64), position[labels], sizes[objects].astype(np.int64)
     objects, index = np.unique(labels, return_inverse=True)
     total = np.zeros(objects.size, np.int64)
     np.add.at(total, index, voxels)
