@@ -117,7 +117,7 @@ def opened(
             image = held.enter_context(form.opened(path, axes=axes))
             parts = iter(image.slabs(planes_in(image.header, planes)))
         parts = each_within(partial(guarded, path, form.name), parts)
-        yield replace(image.header, dtype=image.header.dtype.newbyteorder("=")), parts
+        yield image.header, parts
 
 
 def write(
@@ -177,7 +177,7 @@ def header(
                 f"{path}: expected one of {', '.join(suffixes)}, found {path.suffix!r}"
             )
         with form.opened(path, scene=scene, axes=axes, colours=colours) as image:
-            head = replace(image.header, dtype=image.header.dtype.newbyteorder("="))
+            head = image.header
     if state:
         if len(_HEADERS) >= MOST:
             _HEADERS.clear()

@@ -44,7 +44,8 @@ class Format:
                 yield stored
         else:
             image = self.call("read", path, **options)
-            head = Header(image.shape, image.array.dtype, image.spacing, image.axes)
+            dtype = image.array.dtype.newbyteorder("=")
+            head = Header(image.shape, dtype, image.spacing, image.axes)
             yield Stored(
                 head, image.metadata, image.origin, partial(copies, image.array), image=image
             )

@@ -37,7 +37,7 @@ class Stored:
         else:
             few = max(1, planes_in(head) // 16)  # they are copied, two of them in memory at a time
             parts = self.slabs(head.shape[0] if fits else few)
-            array = gathered(head.shape, head.dtype.newbyteorder("="), parts)
+            array = gathered(head.shape, head.dtype, parts)
         return Volume(array, head.spacing, head.axes, self.metadata, self.origin)
 
 

@@ -414,7 +414,6 @@ def _slabs(series: tifffile.TiffPageSeries, plan: _Series, count: int) -> Iterat
     """Yield the wanted pixels in slabs; decoded as a whole where a page is not a plane."""
     head = plan.header
     last = len(plan.stored) - 2
-    dtype = head.dtype.newbyteorder("=")
     numbers = np.arange(prod(plan.stored[:last])).reshape(plan.stored[:last])[plan.index[:last]]
     if series.dataoffset is None:
         page = series.keyframe  # each thread that decodes holds a strip or tile in two forms
@@ -428,11 +427,11 @@ def _slabs(series: tifffile.TiffPageSeries, plan: _Series, count: int) -> Iterat
         for start in range(0, head.shape[0], count):
             chosen = numbers[start : start + count]
             part = series.parent.asarray(key=chosen.ravel().tolist(), series=series)
-            yield np.asarray(part, dtype).reshape(*chosen.shape, *head.shape[-2:])
+            yield np.asarray(part, head.dtype).reshape(*chosen.shape, *head.shape[-2:])
         return
     if series.dataoffset is None:
         check_pictures(series.pages)
-        whole = series.asarray(out=room(tuple(series.shape), dtype)).reshape(plan.stored)
+        whole = series.asarray(out=room(tuple(series.shape), head.dtype)).reshape(plan.stored)
         whole = whole[plan.index].transpose(plan.order).reshape(head.shape)
     else:
         whole = _mapped(series, plan)

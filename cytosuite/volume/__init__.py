@@ -51,7 +51,7 @@ class Header:
     """Geometry and number type of an image file, read without its pixels."""
 
     shape: Shape  # size of each axis in voxels
-    dtype: DType  # of the pixels
+    dtype: DType  # of the pixels, in the order of bytes of this machine
     spacing: Lengths  # µm per voxel along z, y, x; 1 where the file gives none
     axes: str  # as of `Volume`
 
