@@ -27,6 +27,7 @@ from cytosuite.segmentation.foreground import (
 )
 from cytosuite.segmentation.objects import fill_holes, largest_pieces, own_level
 from cytosuite.volume.arrays import Bools, Box, Floats, Sizes, Spacing
+from cytosuite.volume.objects import grown
 from cytosuite.volume.pieces import parts_of
 
 EMPTY_BLOCK = (4, 8, 8)  # voxels, about a small nucleus
@@ -199,9 +200,8 @@ def _slabs(image: Floats, spacing: Spacing, parameters: Parameters) -> Iterator[
     width = sigmas(parameters.smoothing_um, spacing, parameters.axial_elongation)[0]
     edge = int(_REACH * width + 1)
     for slab in parts_of(image.shape, _SLAB):
-        first = max(0, slab.start - edge)
-        part = smoothed(image[first : slab.stop + edge], spacing, parameters)
-        yield part[slab.start - first : slab.stop - first]
+        around, inner = grown([slab], [edge])
+        yield smoothed(image[around], spacing, parameters)[inner]
 
 
 def above(signal: Floats, level: Floats) -> Floats:

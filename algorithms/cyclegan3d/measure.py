@@ -19,7 +19,7 @@ from cytosuite.denoising.camera import (
 )
 from cytosuite.segmentation.foreground import background_and_noise, li_threshold
 from cytosuite.volume.arrays import Doubles, Floats, Lengths, Spacing
-from cytosuite.volume.objects import opened
+from cytosuite.volume.objects import grown, opened
 from cytosuite.volume.pieces import deep, evenly, extremes, slabs, slabs_of
 
 NONE = np.zeros(0)
@@ -77,9 +77,8 @@ def levels_of(level: Floats) -> Levels:
     threshold = max(background + contrast, floor)
     solid = 0  # voxels of bodies that are three voxels wide
     for part in slabs(level):
-        first = max(0, part.start - 2)  # erosion and dilation
-        bright = opened(level[first : part.stop + 2] > threshold)
-        solid += int(np.count_nonzero(bright[part.start - first : part.stop - first]))
+        around, inner = grown([part], [2])  # erosion and dilation
+        solid += int(np.count_nonzero(opened(level[around] > threshold)[inner]))
     if solid < max(1, LEAST_SHARE * level.size):
         return Levels(background, spread)
     top = float(extremes(level)[1])

@@ -27,6 +27,7 @@ from cytosuite.networks.normalise import Dtype, dtype_of
 from cytosuite.volume import Volume
 from cytosuite.volume.arrays import Array, Doubles, Floats, Lengths, Rng, Spacing
 from cytosuite.volume.memory import release, room
+from cytosuite.volume.objects import grown
 from cytosuite.volume.pieces import deep, extremes, slabs
 
 SLIGHT = 0.25  # voxels of blur that cannot be seen
@@ -145,9 +146,8 @@ def blurred(image: Floats, sigma: Spacing) -> Floats:
     result = room(image.shape, np.float32)
     reach = int(4 * sigma[0] + 0.5)  # where scipy ends a Gaussian
     for part in slabs(image, result):
-        first = max(0, part.start - reach)
-        near = ndimage.gaussian_filter(image[first : part.stop + reach], sigma, mode="nearest")
-        result[part] = near[part.start - first : part.stop - first]
+        around, inner = grown([part], [reach])
+        result[part] = ndimage.gaussian_filter(image[around], sigma, mode="nearest")[inner]
     return result
 
 

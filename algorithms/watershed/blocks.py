@@ -33,7 +33,7 @@ from cytosuite.segmentation.foreground import (
 )
 from cytosuite.volume.arrays import Array, Box, Floats, Shape, Sizes, Spacing
 from cytosuite.volume.memory import GIB, NO_MATTER, fits, free_gib, release, taken
-from cytosuite.volume.objects import wider
+from cytosuite.volume.objects import grown
 
 _VOXEL_BYTES = 50  # per voxel of a block: 30 where two in five are nuclei
 _LABEL_BYTES = 4  # per voxel of the image; a half of them up to 65535 objects
@@ -136,8 +136,8 @@ def uneven_background(
             slice(side.start * step, min(side.stop * step, size))
             for side, step, size in zip(tile.output, block, image.shape, strict=True)
         )
-        grown, inner = _grown(core, reach)
-        signal, _ = smoothed(taken(image, grown), spacing, p, lowest)
+        around, inner = grown(core, reach)
+        signal, _ = smoothed(taken(image, around), spacing, p, lowest)
         means[tile.output] = reduced(signal[inner], block)[0]
     means = lower_envelope(means, block, spacing, p.background_um)
     return partial(restored, means, block, image.shape)
@@ -169,17 +169,7 @@ def _parts(
         length += _SURROUNDINGS * p.local_um
     reach = _voxels(length, spacing, p)
     for core in bricks(image.shape, _BRICK[image.ndim]):
-        grown, inner = _grown(core, reach)
-        signal, residual = smoothed(taken(image, grown), spacing, p, measured.lowest)
-        signal -= measured.background_in(grown)
+        around, inner = grown(core, reach)
+        signal, residual = smoothed(taken(image, around), spacing, p, measured.lowest)
+        signal -= measured.background_in(around)
         yield signal, residual, inner
-
-
-def _grown(core: Box, margin: Sizes) -> tuple[Box, Box]:
-    """Return a box with a margin, and the voxels of the box in it."""
-    grown = wider(core, margin)
-    inner = tuple(
-        slice(side.start - wide.start, side.stop - wide.start)
-        for side, wide in zip(core, grown, strict=True)
-    )
-    return grown, inner

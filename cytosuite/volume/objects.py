@@ -46,6 +46,16 @@ def wider(box: Sequence[slice], margin: Sizes) -> Box:
     )
 
 
+def grown(box: Sequence[slice], margin: Sizes) -> tuple[Box, Box]:
+    """Return a box with a margin, and the voxels of the box in it."""
+    around = wider(box, margin)
+    inner = tuple(
+        slice(side.start - wide.start, side.stop - wide.start)
+        for side, wide in zip(box, around, strict=True)
+    )
+    return around, inner
+
+
 def borders(labels: Array, axes: Iterable[int] | None = None) -> Bools:
     """Return the voxels with a neighbour of another label across a face, along some or all axes."""
     edge = np.zeros(labels.shape, bool)

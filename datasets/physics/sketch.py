@@ -8,7 +8,7 @@ import numpy as np
 from cytosuite.bodies.grid import in_slabs, slabs
 from cytosuite.volume import Volume, memory
 from cytosuite.volume.arrays import ZYX, Unsigned
-from cytosuite.volume.objects import borders
+from cytosuite.volume.objects import borders, grown
 from cytosuite.volume.pieces import extremes
 
 
@@ -52,11 +52,10 @@ def boundary(labels: Volume, width_um: float, distance: Volume | None = None) ->
     away = (distance or signed_distance(labels)).array.reshape(array.shape)
     mask = memory.room(array.shape, np.uint8)
     for start, stop in slabs(array.shape):
-        low, high = max(start - 1, 0), min(stop + 1, len(array))  # a face lies between two planes
-        numbers = array[low:high]
-        part = np.abs(away[low:high]) <= width_um / 2 * (1 + 1e-6)
-        part |= borders(numbers)
-        mask[start:stop] = part[start - low : stop - low]
+        around, inner = grown([slice(start, stop)], [1])  # a face lies between two planes
+        part = np.abs(away[around]) <= width_um / 2 * (1 + 1e-6)
+        part |= borders(array[around])
+        mask[start:stop] = part[inner]
         memory.release(array, away, mask)
     return labels.like(mask.reshape(labels.shape))
 

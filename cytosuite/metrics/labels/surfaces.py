@@ -18,7 +18,7 @@ from cytosuite.metrics.labels.overlap import Labels, overlap
 from cytosuite.metrics.metric import family
 from cytosuite.volume.arrays import Array, Bools, Doubles, LongPair, Longs, Spacing
 from cytosuite.volume.memory import fits, is_mapped
-from cytosuite.volume.objects import borders
+from cytosuite.volume.objects import borders, grown
 from cytosuite.volume.pieces import distinct, slabs
 
 QUANTILE = 0.95  # of HD95, in each direction
@@ -167,8 +167,7 @@ class _Kept:
 
     def add(self, labels: Array, part: slice) -> None:
         """Add those in a slab, by their flat positions in the volume."""
-        around = slice(max(part.start - 1, 0), part.stop + 1)  # with the neighbours of its faces
-        inner = slice(part.start - around.start, part.stop - around.start)
+        around, inner = grown([part], [1])  # with the neighbours of its faces
         places = np.flatnonzero(_surface(labels[around])[inner])
         names = labels[part].reshape(-1)[places].astype(np.uint64)
         pairs = self.pair_of[np.searchsorted(self.names, names)]
