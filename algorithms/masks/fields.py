@@ -72,23 +72,22 @@ def draw(fields: Fields, spacing: Spacing, gates: Mapping[str, Interval]) -> Dra
     rejected = {NO_NUCLEUS: int(_pieces((cell > 0) & (cells == 0), least).max(initial=0))}
     nuclei = np.where(seeds == cells, seeds, 0)
     size = cells.max(initial=0) + 1
-    inside = np.bincount(nuclei.ravel(), minlength=size)[:size]
+    inside = np.bincount(nuclei.ravel(), minlength=size)
     all_of_it = np.bincount(seeds.ravel(), minlength=size)[:size]
-    bad = {int(n) for n in np.flatnonzero(inside < INSIDE * all_of_it) if n > 0}
-    rejected[OUTSIDE] = len(bad)
+    bad = inside < INSIDE * all_of_it
+    rejected[OUTSIDE] = int(bad.sum())
     measures = measured(cells, nuclei, spacing)
     for name in MEASURES:
         low, high = gates[name]
         odd = (measures[name] < low) | (measures[name] > high)
-        new = {int(n) for n in measures["label"][odd]} - bad
-        rejected[name] = len(new)
-        bad |= new
-    valid = np.isin(cells, [*bad, 0], invert=True)
-    numbers = np.zeros(size, label_type(size))
-    whole = np.unique(cells[valid])
-    numbers[whole] = np.arange(1, whole.size + 1)
-    nuclei = numbers[np.where(valid, nuclei, 0)]
-    return DrawnCells(numbers[cells], nuclei, rejected, whole.size + sum(rejected.values()))
+        labels = measures["label"][odd].astype(int)
+        rejected[name] = int((~bad[labels]).sum())
+        bad[labels] = True
+    whole = ~bad & (np.bincount(cells.ravel()) > 0)
+    whole[0] = False
+    numbers = np.where(whole, np.cumsum(whole), 0).astype(label_type(size))
+    proposed = int(whole.sum()) + sum(rejected.values())
+    return DrawnCells(numbers[cells], numbers[nuclei], rejected, proposed)
 
 
 def measured(cells: Labels, nuclei: Labels, spacing: Spacing) -> Columns:
