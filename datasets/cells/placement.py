@@ -36,7 +36,6 @@ POINTS = ball(128).T.astype(np.float64)
 MARKERS = 4  # voxels: smaller objects have no axes
 T = TypeVar("T")
 Column = Annotated[tuple[T, ...], Field(max_length=1_000_000)]
-Right = Annotated[float, Field(ge=0, le=90)]
 
 
 class Placement(Described):
@@ -49,7 +48,7 @@ class Placement(Described):
     offset: Column[NotNegative]  # distance of the middles of nucleus and cell / radius of the cell
     ratio: Column[Ratio]  # area (volume) of nucleus / cell
     elongation: Column[Positive]  # of the nucleus
-    angle_deg: Column[Right]  # between both longest axes, 0 to 90
+    angle_deg: Column[Annotated[float, Field(ge=0, le=90)]]  # between both longest axes
 
     @model_validator(mode="after")
     def _agree(self) -> "Placement":
@@ -165,8 +164,7 @@ def _rows(cells: Volume, nuclei: Volume) -> Doubles:
     hosts = home[chosen] - 1
     away = depth_um(outer, grid)
     deepest = ndimage.maximum(away, outer, np.arange(1, len(around) + 1))
-    index = np.floor(cores.centres_um[chosen] / grid.spacing).astype(np.int64)
-    at = tuple(np.minimum(index, np.array(outer.shape) - 1).T)
+    at = tuple(grid.index_of(cores.centres_um[chosen]).clip(0, np.array(outer.shape) - 1).T)
     depth = np.where(outer[at] == hosts + 1, away[at] / deepest[hosts], 0.0)
     offset = np.linalg.norm(cores.centres_um[chosen] - around.centres_um[hosts], axis=1)
     ratio = (cores.radius_um[chosen] / around.radius_um[hosts]) ** (2 if plane else 3)

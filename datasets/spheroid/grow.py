@@ -169,8 +169,7 @@ def _in_cells(
     """Return tissue, nuclei and cells of a user's labels, a nucleus in each."""
     (for_source, for_order), (for_kinds, for_shape) = (rng.spawn(2) for rng in rngs[:2])
     section = parameters.cells
-    view = parameters.image.detector.size_um
-    middle = (view[0] * drawn["middle"], view[1] / 2, view[2] / 2)
+    middle = parameters.middle_um(drawn)
     cells = GivenCells.of(read_cells(for_source, section.source, section.source_um, "ZYX"), middle)
     room = tissue.from_mask(Volume(cells.labels, cells.grid.spacing), middle)
     shares = np.array([kind.share for kind in parameters.all_kinds()])

@@ -70,6 +70,11 @@ class Parameters(SceneParameters):
         """Return the kinds of cells; without any in the recipe, one called nucleus."""
         return self.kinds or (Kind(name="nucleus", **self.nucleus.model_dump()),)
 
+    def middle_um(self, drawn: Drawn) -> ZYX:
+        """Return the middle of the tissue, µm from the corner of the image."""
+        z, y, x = self.image.detector.size_um
+        return z * drawn["middle"], y / 2, x / 2
+
     def ranges(self) -> list[tuple[str, float, float]]:
         """Return name (of several kinds with a prefix), low and high of every range."""
         plain = ("image", "tissue", "cells", "debris", "optics", "camera", "labels")

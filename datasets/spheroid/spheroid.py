@@ -56,11 +56,11 @@ def outline(
 ) -> Outline:
     """Return the tissue of a volume, in µm³, in the middle of the image."""
     section = parameters.tissue
-    view = parameters.image.detector.size_um
-    middle = (view[0] * drawn["middle"], view[1] / 2, view[2] / 2)
+    middle = parameters.middle_um(drawn)
     kind = section.outline[int(rng.integers(len(section.outline)))]
     if kind == "fill":
-        return Outline(tissue.fill(view, BEYOND * diameter_um), None, middle, fixed=True)
+        size_um = parameters.image.detector.size_um
+        return Outline(tissue.fill(size_um, BEYOND * diameter_um), None, middle, fixed=True)
     if kind == "file":
         return Outline(_mask(rng, section, middle), None, middle, fixed=True)
     mass_um3 = volume_um3 * drawn["inner"] if kind == "blastocyst" else 0.0
