@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
 from cytosuite.contract.manifest import Described
+from cytosuite.contract.manifest import Share as Share
 from cytosuite.files import FloatTuple
 from cytosuite.volume.arrays import Doubles, Interval, Rng
 
@@ -38,11 +39,9 @@ def _ascending(value: tuple[Number, ...]) -> tuple[Number, ...]:
 LARGEST = 1e9  # of any number: squares and products of several stay finite
 Positive = Annotated[float, Field(ge=1 / LARGEST, le=LARGEST, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1, le=20000)]
 NotNegativeCount = Annotated[int, Field(ge=0, le=20000)]
 Elongation = Annotated[float, Field(ge=1, le=10)]
-Overlap = Annotated[float, Field(ge=0, le=0.9)]
 Bumps = Annotated[float, Field(ge=0, le=0.3)]
 Wide = Annotated[float, Field(ge=0, le=1.5)]  # standard deviation of a logarithm
 Rough = Annotated[float, Field(ge=0, le=0.15)]

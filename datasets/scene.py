@@ -16,7 +16,6 @@ from cytosuite.datasets.ranges import (
     Elongation,
     NotNegative,
     NotNegativeRange,
-    Overlap,
     PathName,
     Positive,
     PositiveRange,
@@ -194,7 +193,7 @@ class Shapes(Section):
     """the mean square of degree l is l^-circularity, relative to the radius: higher is rounder"""
     gap_um: NotNegative = 0.0
     """smallest distance of the ellipsoids (ellipses) of objects, µm"""
-    max_overlap: Overlap = 0.0
+    max_overlap: float = Field(0.0, ge=0, le=0.9)
     """share of an ellipsoid's volume (ellipse's area) that another one may cover"""
 
 
