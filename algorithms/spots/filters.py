@@ -9,6 +9,7 @@ from scipy import ndimage
 from cytosuite.algorithms.spots import _kernels as kernels
 from cytosuite.algorithms.spots import _loops as loops
 from cytosuite.volume.arrays import Array, Doubles, Floats, Longs
+from cytosuite.volume.objects import box_at
 
 _TRUNCATE = 3.5  # sigmas of a Gaussian's taps
 _SURROUND = 2.0  # sigmas of the Gaussian that tells the background
@@ -57,7 +58,7 @@ def filter_of(sigma: Doubles) -> Filter:
     both = [np.convolve(bell, surround) for bell, surround in zip(inner, outer, strict=True)]
     kernel = -np.einsum("z,y,x->zyx", *both)
     margins = [(len(whole) - len(bell)) // 2 for whole, bell in zip(both, inner, strict=True)]
-    middle = tuple(slice(m, m + len(bell)) for m, bell in zip(margins, inner, strict=True))
+    middle = box_at(margins, [*map(len, inner)])
     kernel[middle] += np.einsum("z,y,x->zyx", *inner)
     spot = np.einsum("z,y,x->zyx", *(bell / bell.max() for bell in inner))
     norm = float(np.sqrt((kernel**2).sum()))

@@ -29,6 +29,7 @@ from cytosuite.files import Entries, IntPair
 from cytosuite.networks.tiling import fit, plan
 from cytosuite.volume.arrays import Box, Image, Shape, Sizes
 from cytosuite.volume.memory import release, room, taken
+from cytosuite.volume.objects import box_at
 
 # Workspaces of a fixed size, without which cuBLAS may sum in another order each time.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -151,8 +152,8 @@ def predict_tiles(
                 whole = answer(part, network, channels, multiple, activate, device, half)
                 values[:, *piece.output] = whole[:, *piece.crop]
                 release(values)
-    inner = [slice(low, low + n) for (low, _), n in zip(padding, shape, strict=True)]
-    return Prediction(values[(slice(None), *inner)], len(tiles), skipped)
+    inner = box_at([low for low, _ in padding], shape)
+    return Prediction(values[:, *inner], len(tiles), skipped)
 
 
 def _extended(image: Image | Lazy, box: Box, padding: Sequence[IntPair]) -> Image:

@@ -26,6 +26,7 @@ from cytosuite.datasets.scene import generator
 from cytosuite.files import Entries, FloatDict, Json, Scalars
 from cytosuite.volume import Volume, merged
 from cytosuite.volume.arrays import Box, Image, Integers, Rng, Unsigned
+from cytosuite.volume.objects import box_at
 
 __all__ = ["Parameters", "generate"]
 
@@ -172,8 +173,7 @@ def _sample(
 ) -> Sample:
     """Return all that lies in the image, cells numbered anew."""
     detector, shown, volume = parameters.image.detector, parameters.shown, parameters.image.volume
-    y, x = np.subtract(culture.grid.shape, detector.shape)[1:] // 2
-    window = (slice(None), slice(y, y + detector.shape[1]), slice(x, x + detector.shape[2]))
+    window = box_at(np.subtract(culture.grid.shape, detector.shape) // 2, detector.shape)
     numbers = np.unique(culture.cells[window])
     numbers = numbers[numbers > 0]
     new = np.zeros(len(culture.kinds) + 1, np.uint16)
