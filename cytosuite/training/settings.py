@@ -147,10 +147,12 @@ class FileSettings(Described):
         volume = read_labels(source, self.group or LABELS_FIRST)
         kind = volume.array.dtype
         least = volume.array.min(initial=0)
-        if kind.kind not in "iu" or least < 0:
+        is_whole = kind.kind in "iu"
+        if not is_whole or least < 0:
+            remedy = "number the objects from 1" if is_whole else "save them as 16-bit integers"
             raise InputError(
                 f"{source}: expected labels as whole numbers, 0 for the background, found {kind} "
-                f"from {least}; number the objects from 1"
+                f"from {least}; {remedy}"
             )
         return volume
 
