@@ -251,9 +251,9 @@ class _Application:
                 refused.append((target, error))
             except CytosuiteError as error:
                 cases("reading", name, "failed")
-                place, _, reason = str(error).partition(": ")
+                place, _, message = str(error).partition(": ")
                 inside = place.startswith(str(folder))  # a link to the image, gone at the end
-                self._finish(target, target.failed(reason if inside else str(error)))
+                self._finish(target, target.failed(message if inside else str(error)))
             else:
                 target.doubts = [*doubts, *(sharing.doubt if sharing else ())]
                 chosen.setdefault((algorithm.name, str(known.get(FOLDER, ""))), {})[case] = target

@@ -379,8 +379,10 @@ def _score(path: Path, data: Path, engine: str, console: Console) -> None:
     if benchmark_command(options, console):
         raise InputError(f"{data}: the model fails on these images; see the lines above")
     aggregates = read_json(options.folder / run / "report/metrics.json")["aggregates"]
-    means = {name: aggregates.get(name, {}).get("mean") for name in BOARDS[card.task].primary}
-    scores = {name: round(mean, 4) for name, mean in means.items() if mean is not None}
+    measured = {name: aggregates.get(name, {}) for name in BOARDS[card.task].primary}
+    # Objects are pooled, where a metric has some, as in a training.
+    values = {name: of.get("pooled", of.get("mean")) for name, of in measured.items()}
+    scores = {name: round(value, 4) for name, value in values.items() if value is not None}
     if not scores:
         raise InputError(f"{data}: expected annotated images to score on, found none")
     cases = len(read_json(options.folder / run / "run.json")["cases"])
