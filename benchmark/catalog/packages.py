@@ -192,15 +192,10 @@ def _installed() -> Mapping[str, list[str]]:
     return packages_distributions()
 
 
-def imported(module: str, package: Path = PACKAGE) -> set[str]:
-    """Return the packages of others that a module of ours needs to be imported; see `follow`."""
-    return set(follow([module], package))
-
-
 def need_packages(user: str, part: str = "predict") -> None:
     """Check the packages that a part of an algorithm, or a module, imports; else InputError."""
     module = part if part.startswith("cytosuite.") else f"cytosuite.algorithms.{user}.{part}"
-    if missing := sorted(name for name in imported(module) if find_spec(name) is None):
+    if missing := sorted(name for name in follow([module], PACKAGE) if find_spec(name) is None):
         requirements = ROOT / "algorithms" / user / "requirements.txt"
         if requirements.is_file() and set(missing) - {"torch", "monai"}:
             raise InputError(

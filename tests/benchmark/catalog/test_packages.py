@@ -9,7 +9,7 @@ from mistakes import refused
 from cytosuite.benchmark.catalog import packages
 from cytosuite.benchmark.catalog.models import algorithms
 from cytosuite.benchmark.catalog.packages import (
-    imported,
+    follow,
     lock,
     lock_files,
     locked,
@@ -18,6 +18,7 @@ from cytosuite.benchmark.catalog.packages import (
     run_time_imports,
     uses_gpu,
 )
+from cytosuite.benchmark.catalog.places import PACKAGE
 from cytosuite.errors.packages import install
 from cytosuite.files import write_text
 
@@ -53,7 +54,7 @@ def test_a_tool_of_others_runs_in_its_container_or_an_environment_of_its_own(mon
 
 
 def test_a_package_of_no_extra_is_named_itself(monkeypatch):
-    monkeypatch.setattr(packages, "imported", lambda module: {"nowhere_to_be_found"})
+    monkeypatch.setattr(packages, "follow", lambda *_: {"nowhere_to_be_found": ""})
     refused("pip install nowhere-to-be-found$", need_packages, "watershed")
 
 
@@ -65,7 +66,7 @@ def test_the_extra_for_networks_holds_what_a_network_imports_beyond_the_rest():
     modules = [f"cytosuite.algorithms.{name}.predict" for name in ours]
     trained = home.glob("*/training/train.py")
     modules += [f"cytosuite.algorithms.{path.parts[-3]}.training.train" for path in trained]
-    needed = {name for module in modules for name in imported(module)}
+    needed = follow(modules, PACKAGE)
     main = {line.split(">=")[0].lower() for line in project["dependencies"]} | {"skimage", "pil"}
     assert {name for name in needed if name.lower() not in main} == extra
 
