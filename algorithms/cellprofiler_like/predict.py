@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 from scipy import ndimage
-from skimage.feature import peak_local_max
 from skimage.filters import sobel, threshold_local, threshold_otsu
 from skimage.segmentation import watershed
 
@@ -15,7 +14,7 @@ from cytosuite.contract.interface import image_of
 from cytosuite.contract.manifest import Described, Positive, parameters_of
 from cytosuite.contract.weights import Model
 from cytosuite.segmentation.foreground import background_and_noise, li_threshold
-from cytosuite.segmentation.objects import fill_holes, keep_by
+from cytosuite.segmentation.objects import around_peaks, fill_holes, keep_by
 from cytosuite.volume import Volumes
 from cytosuite.volume.arrays import Bools, Floats, Labels
 
@@ -84,12 +83,7 @@ def primary(signal: Floats, mask: Bools, parameters: Parameters) -> Labels:
     height = ndimage.distance_transform_edt(mask) if parameters.declump == "distance" else signal
     height = ndimage.gaussian_filter(height.astype(np.float32), parameters.declump_px)
     pieces, _ = ndimage.label(mask)
-    places = peak_local_max(
-        height, min_distance=max(1, round(parameters.apart_px)), labels=pieces, exclude_border=False
-    )
-    seeds = np.zeros(mask.shape, np.int32)
-    seeds[tuple(places.T)] = np.arange(1, len(places) + 1)
-    labels = watershed(-height, seeds, mask=mask).astype(np.int32)
+    labels = around_peaks(height, mask, max(1, round(parameters.apart_px)), pieces)
     diameter = np.sqrt(np.bincount(labels.ravel()) * (4 / np.pi))
     low, high = parameters.diameter_px
     return keep_by(labels, (diameter >= low) & (diameter <= high))

@@ -5,8 +5,6 @@ from typing import NamedTuple
 import numpy as np
 from pydantic import Field
 from scipy import ndimage
-from skimage.feature import peak_local_max
-from skimage.segmentation import watershed
 
 from cytosuite.contract.manifest import Described, NotNegative, Share
 from cytosuite.networks.tiling import bricks
@@ -18,7 +16,7 @@ from cytosuite.segmentation.foreground import (
     threshold_map,
 )
 from cytosuite.segmentation.kept import alike, edges, shifts, standing_out, stays, surroundings
-from cytosuite.segmentation.objects import keep_by
+from cytosuite.segmentation.objects import around_peaks, keep_by
 from cytosuite.volume.arrays import Array, Bools, Doubles, Floats, Labels, Spacing
 from cytosuite.volume.memory import is_mapped, taken
 from cytosuite.volume.objects import means, opened
@@ -133,10 +131,7 @@ def _bodies(smooth: Floats, spacing: Spacing) -> tuple[Labels, Labels]:
     mask = opened(signal > np.maximum(level, np.float32(FLOOR * spread)))
     blurred = ndimage.gaussian_filter(signal, sigmas(SEED_UM, spacing, 1.0))
     blurred[~mask] = 0
-    peaks = peak_local_max(blurred, min_distance=3, exclude_border=False)
-    seeds = np.zeros(mask.shape, np.int32)
-    seeds[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
-    bodies = watershed(-blurred, seeds, mask=mask).astype(np.int32, copy=False)
+    bodies = around_peaks(blurred, mask, 3)
     around = surroundings(bodies, spacing, REACH_UM)
     most = int(bodies.max(initial=0)) + 1
     voxels = np.bincount(bodies.ravel(), minlength=most)

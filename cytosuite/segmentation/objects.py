@@ -30,6 +30,20 @@ def own_level(
     return level
 
 
+def around_peaks(height: Floats, mask: Bools, apart: int, pieces: Ints | None = None) -> Ints:
+    """Return basins 1..n of a height in a mask, one for each peak that lies so many voxels apart.
+
+    Peaks of different `pieces` may be nearer.
+    """
+    from skimage.feature import peak_local_max  # takes long to import
+    from skimage.segmentation import watershed
+
+    peaks = peak_local_max(height, min_distance=apart, labels=pieces, exclude_border=False)
+    seeds = np.zeros(mask.shape, np.int32)
+    seeds[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
+    return np.asarray(watershed(-height, seeds, mask=mask), np.int32)
+
+
 def largest_pieces(labels: NDArray[Label]) -> NDArray[Label]:
     """Return the labels with only the largest face-connected piece of each object."""
     pieces, _ = _pieces(labels)
