@@ -33,16 +33,16 @@ def _flag(name):
 
 
 @pytest.mark.parametrize(
-    "words, line",
-    [
-        (["benchmark", "DATSET=foo"], "make benchmark: no variable DATSET; the nearest is DATASET"),
-        (["simulate", "MEMORY=3"], "no variable MEMORY; there are PYTHON CASES CLUSTER DATASET"),
-        (["build-watershed", "DEVCE=cpu"], "make build-watershed: no variable DEVCE; the nearest"),
-        (["SIZE=mini"], "make help: no variable SIZE"),
-        (["benchmark", "BLIND=on"], 'make benchmark: expected BLIND=1 or 0, found "on"'),
-        (["build-all", "CUDA=1"], "make build-all: no variable CUDA; it is now DEVICE=cuda"),
-        (["train", "DEVICE=gpu"], 'DEVICE must be cpu or cuda, found "gpu"'),
-    ],
+    "line, words",
+    {
+        "make benchmark: no variable DATSET; the nearest is DATASET": ["benchmark", "DATSET=foo"],
+        "no variable MEMORY; there are PYTHON CASES CLUSTER DATASET": ["simulate", "MEMORY=3"],
+        "make build-watershed: no variable DEVCE; the nearest": ["build-watershed", "DEVCE=cpu"],
+        "make help: no variable SIZE": ["SIZE=mini"],
+        'make benchmark: expected BLIND=1 or 0, found "on"': ["benchmark", "BLIND=on"],
+        "make build-all: no variable CUDA; it is now DEVICE=cuda": ["build-all", "CUDA=1"],
+        'DEVICE must be cpu or cuda, found "gpu"': ["train", "DEVICE=gpu"],
+    }.items(),
 )
 def test_a_variable_that_no_goal_takes_is_refused(words, line):
     done = _make(*words)

@@ -120,26 +120,27 @@ def test_a_setting_under_an_older_key_is_over_the_recipes():
 
 
 @pytest.mark.parametrize(
-    "values, line",
-    [
-        ({"psf_um": 1.0}, "psf_um must be a width along z and one across, found 1.0"),
-        ({"psf_sigma_um": [1, 0.3, 0.4]}, "psf_sigma_um must be a width along z and one across"),
-        ({"fotons": 1.0}, "nuclei: fotons is not a known key"),
-        ({"camera": {"bits": 10}}, "nuclei: camera.bits: input should be 8, 12 or 16, found 10"),
-        ({"camera": {"gain": 0}}, "nuclei: camera.gain: input should be greater than"),
-        ({"camera": {"offset": 60001}}, "nuclei: camera.offset: input should be less than"),
-        ({"camera": {"sensor_blur": 1e9}}, "nuclei: camera.sensor_blur.0: input should be less"),
-        ({"shape": (30, 40)}, "nuclei: image: shape has 2 axes and spacing_um 3; give both"),
-        (
-            {"shape": (30, 40), "spacing_um": (1, 1), "foreground": "map"},
-            "nuclei: the file: foreground map needs an image with the axes z, y, x, found a plane of 30",
-        ),
-        ({"radius_um": (1.0, 3.0, 2.0)}, "nuclei: radius_um: must be one number or a range [low,"),
-        (
-            {"upright": True, "outward": True},
-            "nuclei: the file: upright and outward contradict each other",
-        ),
-    ],
+    "line, values",
+    {
+        "psf_um must be a width along z and one across, found 1.0": {"psf_um": 1.0},
+        "psf_sigma_um must be a width along z and one across": {"psf_sigma_um": [1, 0.3, 0.4]},
+        "nuclei: fotons is not a known key": {"fotons": 1.0},
+        "nuclei: camera.bits: input should be 8, 12 or 16, found 10": {"camera": {"bits": 10}},
+        "nuclei: camera.gain: input should be greater than": {"camera": {"gain": 0}},
+        "nuclei: camera.offset: input should be less than": {"camera": {"offset": 60001}},
+        "nuclei: camera.sensor_blur.0: input should be less": {"camera": {"sensor_blur": 1e9}},
+        "nuclei: image: shape has 2 axes and spacing_um 3; give both": {"shape": (30, 40)},
+        "nuclei: the file: foreground map needs an image with the axes z, y, x, found a plane of 30": {
+            "shape": (30, 40),
+            "spacing_um": (1, 1),
+            "foreground": "map",
+        },
+        "nuclei: radius_um: must be one number or a range [low,": {"radius_um": (1.0, 3.0, 2.0)},
+        "nuclei: the file: upright and outward contradict each other": {
+            "upright": True,
+            "outward": True,
+        },
+    }.items(),
 )
 def test_a_mistake_is_one_line(values, line):
     refused(f"^{re.escape(line)}", parse, "nuclei", values, Nuclei)

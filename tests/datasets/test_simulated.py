@@ -58,13 +58,13 @@ def test_what_cannot_be_simulated_is_one_clear_line(source, options, line):
 
 @pytest.mark.parametrize("source", ["spheroid", "spheroid/hard"])
 @pytest.mark.parametrize(
-    "settings, line",
-    [
-        (["camera.photons=5", "camera.bits=99"], "--set camera.bits=99: input should be 8, 12 or"),
-        (["camera.fotons=3"], "--set camera.fotons=3 is not a known key; did you mean 'photons'?"),
-        (["camera={bits=99}"], "--set camera={bits=99}: camera.bits: input should be 8, 12 or 16"),
-        (["camera.bits=8", "output.channel=membrane"], "--set camera.bits=8, output.channel=memb"),
-    ],
+    "line, settings",
+    {
+        "--set camera.bits=99: input should be 8, 12 or": ["camera.photons=5", "camera.bits=99"],
+        "--set camera.fotons=3 is not a known key; did you mean 'photons'?": ["camera.fotons=3"],
+        "--set camera={bits=99}: camera.bits: input should be 8, 12 or 16": ["camera={bits=99}"],
+        "--set camera.bits=8, output.channel=memb": ["camera.bits=8", "output.channel=membrane"],
+    }.items(),
 )
 def test_a_wrong_setting_is_named_as_the_user_wrote_it(source, settings, line):
     message = str(refused("", simulated, source, None, settings=settings))

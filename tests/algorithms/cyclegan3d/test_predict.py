@@ -155,19 +155,21 @@ NETWORK = {"widths": [4, 6], "blocks": 1, "fold": 2}
 
 
 @pytest.mark.parametrize(
-    "entries, message",
-    [
-        ({}, r"expected network \(with target\), style, or both"),
-        ({"network": NETWORK}, "expected target beside network"),
-        (
-            {"network": NETWORK, "target": TARGET, "scale": "style"},
-            "expected style and target for scale style",
-        ),
-        (
-            {"network": NETWORK, "target": TARGET, "scale": "light"},
-            "expected camera for scale light, and for no other",
-        ),
-    ],
+    "message, entries",
+    {
+        r"expected network \(with target\), style, or both": {},
+        "expected target beside network": {"network": NETWORK},
+        "expected style and target for scale style": {
+            "network": NETWORK,
+            "target": TARGET,
+            "scale": "style",
+        },
+        "expected camera for scale light, and for no other": {
+            "network": NETWORK,
+            "target": TARGET,
+            "scale": "light",
+        },
+    }.items(),
 )
 def test_a_card_that_cannot_translate_is_refused(entries, message):
     refused(f"card: .*{message}", parse, "card", entries, Parameters)

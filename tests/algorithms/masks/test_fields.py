@@ -62,13 +62,13 @@ def test_volumes_are_drawn_too():
 
 
 @pytest.mark.parametrize(
-    "gate, reason",
-    [
-        ({"area": (4.0, 35.0)}, "area"),
-        ({"solidity": (0.0, 0.9)}, "solidity"),
-        ({"nucleus_share": (0.2, 1.0)}, "nucleus_share"),
-        ({"nucleus_solidity": (0.0, 0.9)}, "nucleus_solidity"),
-    ],
+    "reason, gate",
+    {
+        "area": {"area": (4.0, 35.0)},
+        "solidity": {"solidity": (0.0, 0.9)},
+        "nucleus_share": {"nucleus_share": (0.2, 1.0)},
+        "nucleus_solidity": {"nucleus_solidity": (0.0, 0.9)},
+    }.items(),
 )
 def test_each_gate_rejects_whole_cells_alone_and_says_why(gate, reason):
     drawn = draw(fields_of(*_squares(), UNIT, 3.0), UNIT, OPEN | gate)

@@ -117,8 +117,8 @@ POINTS = np.pad(np.full((1, 1, 1), 9, "u2"), 12)
 
 
 @pytest.mark.parametrize(
-    "image, method",
-    [(POINTS, "identity"), (FLOATS, "gaussian"), (POINTS, "classical"), (FLOATS, "network")],
+    "method, image",
+    {"identity": POINTS, "gaussian": FLOATS, "classical": POINTS, "network": FLOATS}.items(),
 )
 def test_images_without_contrast_come_back_as_they_are(image, method, model):
     fused = _run(_volume(array=image), model(method))

@@ -77,12 +77,12 @@ def test_a_missing_readme_fails(root):
 
 @pytest.mark.parametrize(
     "line, reason",
-    [
-        ("from cytosuite.metrics import seg", "the core of cytosuite alone"),
-        ("from cytosuite.algorithms.toy_threshold.training import x", "the core of cytosuite"),
-        ("import pandas", "name it and what it needs in algorithms/toy_threshold/requirements.txt"),
-        ("def (", "invalid syntax"),
-    ],
+    {
+        "from cytosuite.metrics import seg": "the core of cytosuite alone",
+        "from cytosuite.algorithms.toy_threshold.training import x": "the core of cytosuite",
+        "import pandas": "name it and what it needs in algorithms/toy_threshold/requirements.txt",
+        "def (": "invalid syntax",
+    }.items(),
 )
 def test_imports_that_an_image_lacks_fail(root, line, reason):
     with (root / "algorithms/toy_threshold/predict.py").open("a") as stream:

@@ -105,13 +105,13 @@ def test_what_core_and_algorithm_import_decides_and_training_does_not(root):
 
 @pytest.mark.parametrize(
     "line, reason",
-    [
-        ("from monai import x", "cytosuite.algorithms.mine.predict imports monai"),
-        ("from ...networks.network import x", "cytosuite.networks.network imports torch"),
-        ("def f():\n    import torch", "cytosuite.algorithms.mine.predict imports torch"),
-        ("try:\n    import torch\nexcept ImportError:\n    pass", "imports torch"),
-        ("if TYPE_CHECKING:\n    import torch", None),
-    ],
+    {
+        "from monai import x": "cytosuite.algorithms.mine.predict imports monai",
+        "from ...networks.network import x": "cytosuite.networks.network imports torch",
+        "def f():\n    import torch": "cytosuite.algorithms.mine.predict imports torch",
+        "try:\n    import torch\nexcept ImportError:\n    pass": "imports torch",
+        "if TYPE_CHECKING:\n    import torch": None,
+    }.items(),
 )
 def test_an_import_beyond_the_slim_base_asks_for_the_devices(root, line, reason):
     _append(root, line, "_other.py" if line.startswith("try") else "predict.py")

@@ -511,12 +511,12 @@ def test_each_of_a_mixed_folder_is_a_result_or_a_line(tmp_path, out, fakes, use)
 
 @pytest.mark.parametrize(
     "name, output",
-    [
-        ("a.ome.zarr", "a.ome.zarr"),
-        ("a.zarr", "a.ome.zarr"),
-        ("a.ozx", "a.ozx"),
-        ("a.mha", "a.tif"),
-    ],
+    {
+        "a.ome.zarr": "a.ome.zarr",
+        "a.zarr": "a.ome.zarr",
+        "a.ozx": "a.ozx",
+        "a.mha": "a.tif",
+    }.items(),
 )
 def test_an_output_is_of_the_kind_of_its_image(images, tmp_path, out, used, name, output):
     write(tmp_path / "in" / name, read(images / "one.tif"))

@@ -79,7 +79,7 @@ def scores(tmp_path):
         ("cells", f"c{case}", name, metric, value + case / 100, "ok")
         for case in range(8)
         for metric in ("SEG", "DET", "truth_count")
-        for name, value in (("oracle", 1.0), ("blank", 0.0), ("net", 0.8), ("old", 0.4))
+        for name, value in {"oracle": 1.0, "blank": 0.0, "net": 0.8, "old": 0.4}.items()
     ]
     return _table(tmp_path / "scores.csv", rows, "dataset case algorithm metric value status")
 

@@ -138,13 +138,13 @@ def test_an_archive_with_its_models_apart_needs_their_tarball(rehearsed, client,
 
 
 @pytest.mark.parametrize(
-    "options, line",
-    [
-        ({"algorithm": "watershad"}, "no algorithm called 'watershad'; did you mean 'watershed'?"),
-        ({"profile": "gc-t4-16"}, "no profile called 'gc-t4-16'; did you mean 'gc-t4-16gb'?"),
-        ({"algorithm": "team:v1"}, "team:v1: give the TASK of an image of others: segment, detec"),
-        ({"engine": "process"}, "a rehearsal runs containers; start Docker, or use ENGINE=podman"),
-    ],
+    "line, options",
+    {
+        "no algorithm called 'watershad'; did you mean 'watershed'?": {"algorithm": "watershad"},
+        "no profile called 'gc-t4-16'; did you mean 'gc-t4-16gb'?": {"profile": "gc-t4-16"},
+        "team:v1: give the TASK of an image of others: segment, detec": {"algorithm": "team:v1"},
+        "a rehearsal runs containers; start Docker, or use ENGINE=podman": {"engine": "process"},
+    }.items(),
 )
 def test_a_mistake_is_one_line(options, line, quiet):
     refused(line, rehearse_command, RehearseOptions(**{"algorithm": "watershed"} | options), quiet)

@@ -121,14 +121,14 @@ def test_any_label_images_cut_and_numbered_anew(cli, labels, tmp_path, out):
 
 @pytest.mark.parametrize(
     "words, message",
-    [
-        ("--crop 1-3", "crop must be like"),
-        ("--crop 0:4,0:9", r"a.tif: crop must have an end in \(4, 12, 12\) per axis"),
-        ("--crop 0:9,:,:", r"a.tif: crop must have an end in \(4, 12, 12\) per axis"),
-        ("--crop 3:2,:,:", "a.tif: nothing is left by the crop"),
-        ("--truth", "give --true-labels in place of --truth"),
-        ("--true-labels other", "other: no file is named like one in"),
-    ],
+    {
+        "--crop 1-3": "crop must be like",
+        "--crop 0:4,0:9": r"a.tif: crop must have an end in \(4, 12, 12\) per axis",
+        "--crop 0:9,:,:": r"a.tif: crop must have an end in \(4, 12, 12\) per axis",
+        "--crop 3:2,:,:": "a.tif: nothing is left by the crop",
+        "--truth": "give --true-labels in place of --truth",
+        "--true-labels other": "other: no file is named like one in",
+    }.items(),
 )
 def test_mistakes_with_label_images(cli, labels, tmp_path, out, monkeypatch, words, message):
     monkeypatch.chdir(tmp_path)

@@ -224,16 +224,16 @@ def test_a_name_of_several_models_needs_its_algorithm(cli, place):
 
 @pytest.mark.parametrize(
     "words, reason",
-    [
-        ("cellpose3d", "expected one of its models, cellpose3d:NAME, or --describes"),
-        ("cellpose3", "no algorithm called 'cellpose3'; did you mean 'cellpose3d'"),
-        ("watershed:nuclei", "no model called 'nuclei' of watershed"),
-        ("watershed:nuclei-2d --describes axes", "expected key=value"),
-        ("watershed:nuclei-2d --describes chanel=x", "did you mean 'channel'"),
-        ("watershed:nuclei-2d --name nuclei-2d", "a model of this name exists"),
-        ("watershed:nuclei-2d --name 'A b'", "expected up to 100 letters"),
-        ("watershed:nuclei-2d", "net.pt: no such file or folder"),
-    ],
+    {
+        "cellpose3d": "expected one of its models, cellpose3d:NAME, or --describes",
+        "cellpose3": "no algorithm called 'cellpose3'; did you mean 'cellpose3d'",
+        "watershed:nuclei": "no model called 'nuclei' of watershed",
+        "watershed:nuclei-2d --describes axes": "expected key=value",
+        "watershed:nuclei-2d --describes chanel=x": "did you mean 'channel'",
+        "watershed:nuclei-2d --name nuclei-2d": "a model of this name exists",
+        "watershed:nuclei-2d --name 'A b'": "expected up to 100 letters",
+        "watershed:nuclei-2d": "net.pt: no such file or folder",
+    }.items(),
 )
 def test_a_model_is_refused_before_any_work(cli, place, words, reason):
     refused(reason, cli, "model add net.pt --name theirs --like", words)

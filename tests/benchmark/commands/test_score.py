@@ -339,19 +339,19 @@ def _volumes(folder, **arrays):
 
 
 @pytest.mark.parametrize(
-    "change, line",
-    [
-        ({"metrics": ["SEGG"]}, r"no metric called 'SEGG'; did you mean 'SEG'\?"),
-        ({"metrics": ["tra"]}, "metric TRA compares tracks: give the layout of the Cell Tracking"),
-        ({"prediction": "strangers"}, "no file is named like one in .*truth; expected for example"),
-        ({"truth": "."}, r"truth/ \(a folder: name it, or --recursive\)"),
-        ({"metrics": ["SSIM"]}, "metric SSIM needs --data-range; give it or leave it out"),
-        ({"metrics": ["psnr"], "objects": "o.csv"}, "--objects: expected a metric of the overlap"),
-        ({"csv": "truth/a.tif", "truth": "truth/a.tif"}, "a.tif: the table would overwrite it"),
-        ({"json": "prediction/../truth/b.tif"}, "b.tif: the table would overwrite it"),
-        ({"csv": "prediction/list.csv"}, "list.csv: the table would overwrite it"),
-        ({"csv": "truth/doses.csv"}, "doses.csv: the table would overwrite it"),
-    ],
+    "line, change",
+    {
+        r"no metric called 'SEGG'; did you mean 'SEG'\?": {"metrics": ["SEGG"]},
+        "metric TRA compares tracks: give the layout of the Cell Tracking": {"metrics": ["tra"]},
+        "no file is named like one in .*truth; expected for example": {"prediction": "strangers"},
+        r"truth/ \(a folder: name it, or --recursive\)": {"truth": "."},
+        "metric SSIM needs --data-range; give it or leave it out": {"metrics": ["SSIM"]},
+        "--objects: expected a metric of the overlap": {"metrics": ["psnr"], "objects": "o.csv"},
+        "a.tif: the table would overwrite it": {"csv": "truth/a.tif", "truth": "truth/a.tif"},
+        "b.tif: the table would overwrite it": {"json": "prediction/../truth/b.tif"},
+        "list.csv: the table would overwrite it": {"csv": "prediction/list.csv"},
+        "doses.csv: the table would overwrite it": {"csv": "truth/doses.csv"},
+    }.items(),
 )
 def test_explains(folders, tmp_path, monkeypatch, change, line):
     monkeypatch.chdir(tmp_path)

@@ -135,17 +135,17 @@ def test_an_interrupted_series_leaves_nothing(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "options, message",
-    [
-        ({"dataset": "membrane", "settings": ()}, "membrane has no time series; .* have: nuclei"),
-        ({"dataset": "nuclei/hella"}, "did you mean 'nuclei/hela'"),
-        ({"dataset": ".", "settings": ()}, "--frames needs a simulated dataset"),
-        ({"out": None}, "--frames 4: expected --out FOLDER and no layout, found no --out"),
-        ({"layout": "nnunet"}, "--frames 4: .* found --layout nnunet"),
-        ({"out": Path(__file__).parent}, "commands: the folder is not empty; name a new one"),
-        ({"settings": (*SERIES[:-1], "division=2")}, "--set division=2: .* found 2"),
-        ({"settings": (*SERIES, "n_nuclei=900")}, "900 nuclei .* do not fit"),
-    ],
+    "message, options",
+    {
+        "membrane has no time series; .* have: nuclei": {"dataset": "membrane", "settings": ()},
+        "did you mean 'nuclei/hela'": {"dataset": "nuclei/hella"},
+        "--frames needs a simulated dataset": {"dataset": ".", "settings": ()},
+        "--frames 4: expected --out FOLDER and no layout, found no --out": {"out": None},
+        "--frames 4: .* found --layout nnunet": {"layout": "nnunet"},
+        "commands: the folder is not empty; name a new one": {"out": Path(__file__).parent},
+        "--set division=2: .* found 2": {"settings": (*SERIES[:-1], "division=2")},
+        "900 nuclei .* do not fit": {"settings": (*SERIES, "n_nuclei=900")},
+    }.items(),
 )
 def test_a_mistake_is_one_line_and_nothing_is_written(tmp_path, options, message):
     refused(message, _make, **{"out": tmp_path / "data"} | options)

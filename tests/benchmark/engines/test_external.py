@@ -89,14 +89,14 @@ def put(place):
 
 @pytest.mark.parametrize(
     "word, name",
-    [
-        ("team:latest", "team"),
-        ("registry:5000/lab/Team-X:1.0", "team_x_1_0"),
-        ("lab/team@sha256:" + "a" * 64, "team"),
-        ("dir/my best.tar.xz", "my_best"),
-        ("Net.TAR.GZ", "net"),
-        ("2net.tar", "image_2net"),
-    ],
+    {
+        "team:latest": "team",
+        "registry:5000/lab/Team-X:1.0": "team_x_1_0",
+        "lab/team@sha256:" + "a" * 64: "team",
+        "dir/my best.tar.xz": "my_best",
+        "Net.TAR.GZ": "net",
+        "2net.tar": "image_2net",
+    }.items(),
 )
 def test_a_name_is_made_of_the_last_words_and_is_one_of_an_algorithm(word, name):
     assert is_external(word)
@@ -189,25 +189,21 @@ def test_an_output_elsewhere_is_named(run):
 
 
 @pytest.mark.parametrize(
-    "mapping, message",
-    [
-        (
-            {"outputs": {"labels": {"slug": "x"}}},
-            "outputs.labels is no socket of the task segment; expected instance-labels",
-        ),
-        ({"outputs": {"instance-labels": {"slug": "x", "path": "../x"}}}, "found '../x'"),
-        ({"outputs": {"instance-labels": {"slug": "x", "path": "/x"}}}, "found '/x'"),
-        ({"inputs": {"microscopy-image": {"slug": "x", "path": "inputs.json"}}}, "'inputs.json'"),
-        (
-            {
-                "inputs": {
-                    "microscopy-image": {"slug": "x"},
-                    "acquisition-metadata": {"slug": "m", "path": "images/x"},
-                }
-            },
-            "sockets: inputs need different paths",
-        ),
-    ],
+    "message, mapping",
+    {
+        "outputs.labels is no socket of the task segment; expected instance-labels": {
+            "outputs": {"labels": {"slug": "x"}}
+        },
+        "found '../x'": {"outputs": {"instance-labels": {"slug": "x", "path": "../x"}}},
+        "found '/x'": {"outputs": {"instance-labels": {"slug": "x", "path": "/x"}}},
+        "'inputs.json'": {"inputs": {"microscopy-image": {"slug": "x", "path": "inputs.json"}}},
+        "sockets: inputs need different paths": {
+            "inputs": {
+                "microscopy-image": {"slug": "x"},
+                "acquisition-metadata": {"slug": "m", "path": "images/x"},
+            }
+        },
+    }.items(),
 )
 def test_a_mistake_in_a_mapping_is_refused(mapping, message):
     refused(message, lambda: parse("sockets.toml", mapping, SocketMapping).fits(SEGMENT))

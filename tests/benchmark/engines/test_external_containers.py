@@ -192,12 +192,12 @@ def test_the_user_may_name_the_api(run):
 
 @pytest.mark.parametrize(
     "kind, message",
-    [
-        ("crash", "no weights"),
-        ("root", "the image has no USER other than root, which the platform ref"),
-        ("unknown", "/no/such/program"),
-        ("two-hundred", "does not answer POST /invoke with 201"),
-    ],
+    {
+        "crash": "no weights",
+        "root": "the image has no USER other than root, which the platform ref",
+        "unknown": "/no/such/program",
+        "two-hundred": "does not answer POST /invoke with 201",
+    }.items(),
 )
 def test_a_container_that_fails_says_why(run, kind, message):
     _, outcome, _ = run(kind, times=1)

@@ -32,13 +32,13 @@ def visible(words):
 
 @pytest.mark.parametrize(
     "words, expected",
-    [
-        (" 1 , 0 ", [B, A]),
-        ("GPU-bb", [B]),
-        (f"{A},{A},0", [A]),
-        ("MIG-2", ["MIG-2"]),
-        ("2", ["MIG-1", "MIG-2"]),
-    ],
+    {
+        " 1 , 0 ": [B, A],
+        "GPU-bb": [B],
+        f"{A},{A},0": [A],
+        "MIG-2": ["MIG-2"],
+        "2": ["MIG-1", "MIG-2"],
+    }.items(),
 )
 def test_the_scheduler_restricts_them(machine, words, expected):
     machine(

@@ -75,13 +75,13 @@ def test_every_wall_is_up():
 
 
 def test_what_the_daemon_cannot_enforce_is_not_asked_for():
-    for ability, flag in (
-        ("CpuCfsQuota", "nano_cpus"),
-        ("CPUSet", "cpuset_cpus"),
-        ("MemoryLimit", "mem_limit"),
-        ("SwapLimit", "memswap_limit"),
-        ("PidsLimit", "pids_limit"),
-    ):
+    for ability, flag in {
+        "CpuCfsQuota": "nano_cpus",
+        "CPUSet": "cpuset_cpus",
+        "MemoryLimit": "mem_limit",
+        "SwapLimit": "memswap_limit",
+        "PidsLimit": "pids_limit",
+    }.items():
         assert flag in flags(LIMITS, HOST, "", "")
         assert flag not in flags(LIMITS, replace(HOST, can=ALL - {ability}), "", "")
 

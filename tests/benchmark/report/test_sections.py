@@ -127,7 +127,7 @@ def test_models_of_one_algorithm_differ_by_case_with_an_interval(make):
     assert "(" not in arms.view(make(cases=cases[:3], algorithms=names))["net"].gains[1][2]
 
 
-@pytest.mark.parametrize("number, first", [(1, 0), (2, 2), (7, 7), (8, 6), (24, 6)])
+@pytest.mark.parametrize("number, first", {1: 0, 2: 2, 7: 7, 8: 6, 24: 6}.items())
 def test_six_measures_are_offered_and_many_others_behind_a_word(number, first):
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(page.FOLDER), autoescape=True)
     environment.globals.update(long_names={}, sealed=lambda style: style)

@@ -106,12 +106,12 @@ SUMMARY = Socket("cell-summary", "json", "Summary")
 
 @pytest.mark.parametrize(
     "content, message",
-    [
-        ("[1, 2]", "expected a JSON object"),
-        ('{"a": NaN}', "expected JSON, found NaN"),
-        (" " * (JSON_BYTES + 1), f"more than {JSON_BYTES} bytes"),
-        (None, "missing output: cell-summary.json: expected a JSON object"),
-    ],
+    {
+        "[1, 2]": "expected a JSON object",
+        '{"a": NaN}': "expected JSON, found NaN",
+        " " * (JSON_BYTES + 1): f"more than {JSON_BYTES} bytes",
+        None: "missing output: cell-summary.json: expected a JSON object",
+    }.items(),
 )
 def test_a_json_output_is_an_object(tmp_path, content, message):
     path = tmp_path / "cell-summary.json"
@@ -177,12 +177,12 @@ def test_every_slab_of_an_image_is_looked_at(tmp_path, monkeypatch, value, words
 
 def test_pixels_that_are_not_those_of_the_header_are_refused(tmp_path, monkeypatch):
     _put(tmp_path, _labels())
-    for parts, words in (
-        ([np.zeros((2, 4, 5), np.uint16)], r"pixels are uint16 \(2, 4, 5\)"),
-        ([np.zeros((2, 4, 5), np.uint16)] * 2, r"pixels are uint16 \(4, 4, 5\)"),
-        ([np.zeros((3, 4, 6), np.uint16)], r"pixels are uint16 \(3, 4, 6\)"),
-        ([np.zeros((3, 4, 5), np.float32)], r"pixels are float32 \(3, 4, 5\)"),
-    ):
+    for words, parts in {
+        r"pixels are uint16 \(2, 4, 5\)": [np.zeros((2, 4, 5), np.uint16)],
+        r"pixels are uint16 \(4, 4, 5\)": [np.zeros((2, 4, 5), np.uint16)] * 2,
+        r"pixels are uint16 \(3, 4, 6\)": [np.zeros((3, 4, 6), np.uint16)],
+        r"pixels are float32 \(3, 4, 5\)": [np.zeros((3, 4, 5), np.float32)],
+    }.items():
         opening = nullcontext((INPUT, iter(parts)))
         monkeypatch.setattr(
             "cytosuite.benchmark.runs.validate.opened", lambda _, opening=opening: opening

@@ -83,15 +83,15 @@ def test_a_broken_file_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "columns, message",
-    [
-        ({"array": [[1, 2]]}, "shape"),
-        ({"array": [[1, np.inf, 2]]}, "finite"),
-        ({"array": np.zeros((MOST + 1, 3))}, "keep the best"),
-        ({"confidence": [2.0]}, "from 0 to 1"),
-        ({"cells": [-1]}, "0 or more"),
-        ({"names": ("a", "b")}, "expected 1 names, found 2"),
-    ],
+    "message, columns",
+    {
+        "shape": {"array": [[1, 2]]},
+        "finite": {"array": [[1, np.inf, 2]]},
+        "keep the best": {"array": np.zeros((MOST + 1, 3))},
+        "from 0 to 1": {"confidence": [2.0]},
+        "0 or more": {"cells": [-1]},
+        "expected 1 names, found 2": {"names": ("a", "b")},
+    }.items(),
 )
 def test_columns_that_are_no_points_are_refused(columns, message):
     refused(message, Points, **{"array": [[1, 2, 3]], "spacing": SPACING, **columns})

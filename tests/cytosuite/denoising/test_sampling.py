@@ -159,13 +159,13 @@ def test_a_blurred_sketch_has_the_contrast_of_images():
 
 
 @pytest.mark.parametrize(
-    "options, message",
-    [
-        ({"t_start": 400, "signal": 0.5}, "expected t_start or signal, found both"),
-        ({"t_start": 1001}, "t_start must be at most schedule.length, 1000, found 1001"),
-        ({"t_start": 10, "steps": 11}, "steps must be at most 10, .* found 11"),
-        ({"range": [1, 1]}, r"range must rise, found \[1.0, 1.0\]"),
-    ],
+    "message, options",
+    {
+        "expected t_start or signal, found both": {"t_start": 400, "signal": 0.5},
+        "t_start must be at most schedule.length, 1000, found 1001": {"t_start": 1001},
+        "steps must be at most 10, .* found 11": {"t_start": 10, "steps": 11},
+        r"range must rise, found \[1.0, 1.0\]": {"range": [1, 1]},
+    }.items(),
 )
 def test_explains_an_impossible_process(options, message):
     refused(f"process: .*{message}", parse, "process", options, Process)

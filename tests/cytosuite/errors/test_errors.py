@@ -5,15 +5,15 @@ from cytosuite.errors import InputError, at, plain
 
 @pytest.mark.parametrize(
     "text, shown",
-    [
-        ("größe µ 核.tif", "größe µ 核.tif"),
-        ("a\n b\t c", "a b c"),
-        ("\x1b[2J\x07", r"\x1b[2J\x07"),
-        ("a\0b", r"a\x00b"),
-        ("\udcff.tif", r"\udcff.tif"),
-        ("right\u202eto left", r"right\u202eto left"),
-        ("", ""),
-    ],
+    {
+        "größe µ 核.tif": "größe µ 核.tif",
+        "a\n b\t c": "a b c",
+        "\x1b[2J\x07": r"\x1b[2J\x07",
+        "a\0b": r"a\x00b",
+        "\udcff.tif": r"\udcff.tif",
+        "right\u202eto left": r"right\u202eto left",
+        "": "",
+    }.items(),
 )
 def test_a_line_is_what_every_terminal_shows(text, shown):
     assert plain(text) == shown

@@ -42,13 +42,13 @@ def test_any_user_can_read_the_files(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "bad, reason",
-    [
-        (entry("../out"), "outside the destination"),
-        (entry("a", type=tarfile.SYMTYPE, linkname="card.json"), "a: expected files and folders"),
-        (entry("a", type=tarfile.LNKTYPE, linkname="card.json"), "pack with tar --dereference"),
-        (entry("a", type=tarfile.FIFOTYPE), "found a link or another"),
-    ],
+    "reason, bad",
+    {
+        "outside the destination": entry("../out"),
+        "a: expected files and folders": entry("a", type=tarfile.SYMTYPE, linkname="card.json"),
+        "pack with tar --dereference": entry("a", type=tarfile.LNKTYPE, linkname="card.json"),
+        "found a link or another": entry("a", type=tarfile.FIFOTYPE),
+    }.items(),
 )
 def test_other_entries_are_refused_and_leave_nothing(tmp_path, bad, reason):
     path = packed(tmp_path / "m.tar.gz", "card.json", bad)

@@ -91,7 +91,7 @@ def test_objects_cover_an_image_8_times_at_most(tmp_path, annotations):
 
 @pytest.mark.parametrize(
     "kind, condition",
-    [("two\n words", "two words"), ("a" * 200, "a" * 200), ("\x1b[31m", ""), ("a" * 201, "")],
+    {"two\n words": "two words", "a" * 200: "a" * 200, "\x1b[31m": "", "a" * 201: ""}.items(),
 )
 def test_classes_are_cells_of_tables(tmp_path, kind, condition):
     folder = _coco(tmp_path, [{"segmentation": RUNS}], kind=kind)

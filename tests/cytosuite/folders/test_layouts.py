@@ -101,18 +101,18 @@ def test_a_prefix_never_pairs(tmp_path):
 
 @pytest.mark.parametrize(
     "names, message",
-    [
-        (("images/X_10.png", "masks/X_1/1.png"), "masks/X_1: expected an image named exactly X_1,"),
-        (("images/X_1.png", "images/X_10.png", "masks/X_1/1.png"), "X_10.png: expected masks named exactly X_10"),
-        (("images/X.png", "images/X.jpg", "masks/X/1.png"), "one image named X, found images/X.jpg and images/X.png"),
-        (("images/X.png", "images-color/X.png", "masks/X/1.png"), 'found images and images-color; name one'),
-        (("a/images/a.png", "a/images/b.png", "a/masks/1.png"), "one image named a, found a/images/a.png and a/images/b.png"),
-        (("a/images/a.png", "a/masks/1.png", "b/images/b.png"), "b/images/b.png: expected masks"),
-        (("images/X.png", "masks/X/c/d/1.png"), "expected masks in .*/c, found a folder"),
-        (("train_B/1.png", "train_B/2.png", "train_A/1.png"), "train_B/2.png: expected masks named exactly train/2"),
-        (("a.png", "a_masks.png", "b.png"), "b.png: expected masks named exactly b"),
-        (("a.png", "a_masks.png", "a_masks.tif"), "one mask named a, found a_masks.png and a_masks.tif"),
-    ],
+    {
+        ("images/X_10.png", "masks/X_1/1.png"): "masks/X_1: expected an image named exactly X_1,",
+        ("images/X_1.png", "images/X_10.png", "masks/X_1/1.png"): "X_10.png: expected masks named exactly X_10",
+        ("images/X.png", "images/X.jpg", "masks/X/1.png"): "one image named X, found images/X.jpg and images/X.png",
+        ("images/X.png", "images-color/X.png", "masks/X/1.png"): 'found images and images-color; name one',
+        ("a/images/a.png", "a/images/b.png", "a/masks/1.png"): "one image named a, found a/images/a.png and a/images/b.png",
+        ("a/images/a.png", "a/masks/1.png", "b/images/b.png"): "b/images/b.png: expected masks",
+        ("images/X.png", "masks/X/c/d/1.png"): "expected masks in .*/c, found a folder",
+        ("train_B/1.png", "train_B/2.png", "train_A/1.png"): "train_B/2.png: expected masks named exactly train/2",
+        ("a.png", "a_masks.png", "b.png"): "b.png: expected masks named exactly b",
+        ("a.png", "a_masks.png", "a_masks.tif"): "one mask named a, found a_masks.png and a_masks.tif",
+    }.items(),
 )  # fmt: skip
 def test_a_missing_or_double_partner_is_named(tmp_path, names, message):
     refused(message, annotated, _write(tmp_path, *names))

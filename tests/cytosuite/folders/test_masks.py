@@ -165,17 +165,17 @@ def test_a_mask_that_does_not_fit_is_refused_by_name(tmp_path):
 
 @pytest.mark.parametrize(
     "text, message",
-    [
-        ('overlap = "centre"', "overlap"),
-        ('pairs = "("', "valid regular expression"),
-        (f'pairs = "{"(" * 2000}{")" * 2000}"', "at most 500 characters"),
-        ('pairs = "a{99999999999}"', "valid regular expression"),
-        ("threshold = -5", "threshold: .*greater than or equal to 0"),
-        ("threshold = 1e16", "threshold: .*less than or equal to"),
-        ("min_area = 1000000000000001", "min_area: .*less than or equal to"),
-        (f"min_area = 0x{'f' * 5000}", "an integer of more than 64 bits"),
-        ('exclud = ["a"]', "did you mean 'exclude'"),
-    ],
+    {
+        'overlap = "centre"': "overlap",
+        'pairs = "("': "valid regular expression",
+        f'pairs = "{"(" * 2000}{")" * 2000}"': "at most 500 characters",
+        'pairs = "a{99999999999}"': "valid regular expression",
+        "threshold = -5": "threshold: .*greater than or equal to 0",
+        "threshold = 1e16": "threshold: .*less than or equal to",
+        "min_area = 1000000000000001": "min_area: .*less than or equal to",
+        f"min_area = 0x{'f' * 5000}": "an integer of more than 64 bits",
+        'exclud = ["a"]': "did you mean 'exclude'",
+    }.items(),
 )
 def test_wrong_rules_are_refused(tmp_path, text, message):
     (tmp_path / "masks.toml").write_text(text)

@@ -117,15 +117,15 @@ def test_grey_values_with_an_opacity_are_two_channels(tif):
 
 
 @pytest.mark.parametrize(
-    "part, message",
-    [
-        (Part(), "a.tif: found 3 channels (0, 1, 2); choose one with --channel-index"),
-        (Part("1"), "a.tif: found 2 frames (0, 1); choose one with --frame"),
-        (Part("3", "0"), "a.tif: found 3 channels (0, 1, 2), and not 3; see --channel-index"),
-        (Part("DAPI", "0"), "a.tif: found 3 channels (0, 1, 2), and not DAPI; see --channel-index"),
-        (Part("0", "2"), "a.tif: found 2 frames (0, 1), and not 2; see --frame"),
-        (Part("0", "0", 1), "a.tif: expected a scene from 0 to 0, found 1"),
-    ],
+    "message, part",
+    {
+        "a.tif: found 3 channels (0, 1, 2); choose one with --channel-index": Part(),
+        "a.tif: found 2 frames (0, 1); choose one with --frame": Part("1"),
+        "a.tif: found 3 channels (0, 1, 2), and not 3; see --channel-index": Part("3", "0"),
+        "a.tif: found 3 channels (0, 1, 2), and not DAPI; see --channel-index": Part("DAPI", "0"),
+        "a.tif: found 2 frames (0, 1), and not 2; see --frame": Part("0", "2"),
+        "a.tif: expected a scene from 0 to 0, found 1": Part("0", "0", 1),
+    }.items(),
 )
 def test_a_choice_is_explained(series, part, message):
     refused(re.escape(message), read_part, series, part)

@@ -88,21 +88,20 @@ def test_folds_without_groups_divide_images_and_the_order_of_files_does_not_coun
 
 
 @pytest.mark.parametrize(
-    "options, message",
-    [
-        ({"rules": [{"part": "test"}]}, "the rules leave none of 18 images for train"),
-        (
-            {"rules": [{"part": "test", "match": "*_C3_*", "where": {"wel": "C03"}}]},
-            "rule 1 (test: *_C3_*, wel = C03) takes none of 18 images, like X_C01_0 (well, dose)",
-        ),
-        (
-            {"group": "well", "rules": [{"part": "test", "match": "*_2"}]},
-            "well C01 stands in two parts, train (X_C01_0) and test (X_C01_2)",
-        ),
-        ({"group": "plate", "folds": 3}, "X_C01_0 has no 'plate', by which groups are kept"),
-        ({"group": "well", "folds": 7}, "7 folds need as many different values of well, found 6"),
-        ({"names": "Y.*", "folds": 3}, "names: X_C01_0 does not fit Y.*"),
-    ],
+    "message, options",
+    {
+        "the rules leave none of 18 images for train": {"rules": [{"part": "test"}]},
+        "rule 1 (test: *_C3_*, wel = C03) takes none of 18 images, like X_C01_0 (well, dose)": {
+            "rules": [{"part": "test", "match": "*_C3_*", "where": {"wel": "C03"}}]
+        },
+        "well C01 stands in two parts, train (X_C01_0) and test (X_C01_2)": {
+            "group": "well",
+            "rules": [{"part": "test", "match": "*_2"}],
+        },
+        "X_C01_0 has no 'plate', by which groups are kept": {"group": "plate", "folds": 3},
+        "7 folds need as many different values of well, found 6": {"group": "well", "folds": 7},
+        "names: X_C01_0 does not fit Y.*": {"names": "Y.*", "folds": 3},
+    }.items(),
 )
 def test_explains_images_that_cannot_be_divided(options, message):
     refused(f"splits.toml: {re.escape(message)}", _divided, **options)
@@ -110,15 +109,15 @@ def test_explains_images_that_cannot_be_divided(options, message):
 
 @pytest.mark.parametrize(
     "text, message",
-    [
-        ('rules = [{ part = "test", match = "" }]', r"rules\.0\.match: .*at least 1 character"),
-        ('rules = [{ part = "tests", match = "a" }]', r"rules\.0\.part: .*'train', 'validate'"),
-        ("seed = 1", "expected rules or folds"),
-        ("folds = 2", "expected 3 or more folds"),
-        ("folds = 5\ntest = 1", "of which test and validate are two"),
-        ("folds = 3\ntest = 3", "of which test and validate are two"),
-        ('folds = 3\nnames = "("', "names: .*valid regular expression"),
-    ],
+    {
+        'rules = [{ part = "test", match = "" }]': r"rules\.0\.match: .*at least 1 character",
+        'rules = [{ part = "tests", match = "a" }]': r"rules\.0\.part: .*'train', 'validate'",
+        "seed = 1": "expected rules or folds",
+        "folds = 2": "expected 3 or more folds",
+        "folds = 5\ntest = 1": "of which test and validate are two",
+        "folds = 3\ntest = 3": "of which test and validate are two",
+        'folds = 3\nnames = "("': "names: .*valid regular expression",
+    }.items(),
 )
 def test_explains_rules_that_cannot_be(tmp_path, text, message):
     (tmp_path / "splits.toml").write_text(text)

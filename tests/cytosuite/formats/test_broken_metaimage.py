@@ -91,8 +91,8 @@ def test_no_other_file_is_opened(tmp_path, mha, opened, line, function):
 
 @pytest.mark.parametrize("compress", [True, False])
 @pytest.mark.parametrize(
-    "shape, dtype",
-    [((4, 5), "int8"), ((3, 4, 5), "uint16"), ((2, 3, 4, 5), "int64"), ((3, 4, 5), "float32")],
+    "dtype, shape",
+    {"int8": (4, 5), "uint16": (3, 4, 5), "int64": (2, 3, 4, 5), "float32": (3, 4, 5)}.items(),
 )
 def test_files_of_itk_are_read(mha, dtype, shape, compress):
     image = sitk.GetImageFromArray(np.arange(np.prod(shape)).reshape(shape).astype(dtype), False)

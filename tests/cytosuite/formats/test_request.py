@@ -34,22 +34,19 @@ WHOLE_NUMBER = "expected a whole number from 0, found"
 
 
 @pytest.mark.parametrize(
-    "change, message",
-    [
-        ({"seed": None}, f"seed: {WHOLE_NUMBER} None"),
-        (
-            {"sead": 1},
-            "keys seed, shape, spacing and maybe number, truncation, to, share, found 's",
-        ),
-        ({"seed": -1}, f"seed: {WHOLE_NUMBER} -1"),
-        ({"number": True}, f"number: {WHOLE_NUMBER} True"),
-        ({"shape": [6, 8.5]}, r"shape: expected \[z, y, x\] or \[y, x\], of at most 2147483648 v"),
-        ({"shape": [2**20, 2**20]}, "shape: expected"),
-        ({"spacing": [0, 1]}, r"spacing: expected the size of a voxel in µm.*found \[0, 1\]"),
-        ({"spacing": [1, 1, 1]}, r"spacing: expected 2 numbers as of shape, found \[1, 1, 1\]"),
-        ({"truncation": 3}, "truncation: expected a number from 0 to 2, found 3"),
-        ({"to": 3}, "to, share: expected both or none, found one"),
-    ],
+    "message, change",
+    {
+        f"seed: {WHOLE_NUMBER} None": {"seed": None},
+        "keys seed, shape, spacing and maybe number, truncation, to, share, found 's": {"sead": 1},
+        f"seed: {WHOLE_NUMBER} -1": {"seed": -1},
+        f"number: {WHOLE_NUMBER} True": {"number": True},
+        r"shape: expected \[z, y, x\] or \[y, x\], of at most 2147483648 v": {"shape": [6, 8.5]},
+        "shape: expected": {"shape": [2**20, 2**20]},
+        r"spacing: expected the size of a voxel in µm.*found \[0, 1\]": {"spacing": [0, 1]},
+        r"spacing: expected 2 numbers as of shape, found \[1, 1, 1\]": {"spacing": [1, 1, 1]},
+        "truncation: expected a number from 0 to 2, found 3": {"truncation": 3},
+        "to, share: expected both or none, found one": {"to": 3},
+    }.items(),
 )
 def test_a_wrong_request_is_refused(change, message):
     refused(message, canvas_of, PLAIN | change)

@@ -54,13 +54,13 @@ def test_the_error_of_a_failed_case_is_no_layer(run):
 
 @pytest.mark.parametrize(
     "name, classes",
-    [
-        ("perfect", set()),
-        ("missed", {"missed"}),
-        ("spurious", {"false"}),
-        ("split", {"split"}),
-        ("merged", {"merged"}),
-    ],
+    {
+        "perfect": set(),
+        "missed": {"missed"},
+        "spurious": {"false"},
+        "split": {"split"},
+        "merged": {"merged"},
+    }.items(),
 )
 def test_errors_are_those_of_the_report(situations, name, classes):
     truth, answer = (Volume(array, SPACING) for array in getattr(situations, name)())

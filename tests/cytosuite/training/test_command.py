@@ -114,13 +114,13 @@ def test_the_command_needs_data_and_a_name(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "options, message",
-    [
-        ({"name": "../m"}, "--name: expected up to 100 letters of a-z 0-9 . _ -, found '../m'"),
-        ({"name": "taken"}, "taken.json: a model of this name exists"),
-        ({"work": "taken.json"}, "taken.json: expected a folder, found a file; name another one"),
-        ({"seed": 2**32}, "seed"),
-    ],
+    "message, options",
+    {
+        "--name: expected up to 100 letters of a-z 0-9 . _ -, found '../m'": {"name": "../m"},
+        "taken.json: a model of this name exists": {"name": "taken"},
+        "taken.json: expected a folder, found a file; name another one": {"work": "taken.json"},
+        "seed": {"seed": 2**32},
+    }.items(),
 )
 def test_a_wrong_place_or_name_is_refused_before_the_training(tmp_path, options, message):
     (tmp_path / "taken.json").write_text("{}")

@@ -56,14 +56,14 @@ class _Code:
 
 
 @pytest.mark.parametrize(
-    "content, reason",
-    [
-        (_Code(), "holds Python objects, which could run code"),
-        (LAYER["a"], "expected tensors by name, found Tensor"),
-        (collections.OrderedDict(LAYER, epoch=3), "found int as 'epoch'"),
-        ({"c": torch.tensor(torch.nan)}, "c holds NaN"),
-        ({"a": torch.eye(2).to_sparse()}, "cannot be safetensors"),
-    ],
+    "reason, content",
+    {
+        "holds Python objects, which could run code": _Code(),
+        "expected tensors by name, found Tensor": LAYER["a"],
+        "found int as 'epoch'": collections.OrderedDict(LAYER, epoch=3),
+        "c holds NaN": {"c": torch.tensor(torch.nan)},
+        "cannot be safetensors": {"a": torch.eye(2).to_sparse()},
+    }.items(),
 )
 def test_what_is_more_than_tensors_is_refused(card, tmp_path, capsys, content, reason):
     torch.save(content, tmp_path / "x.pt")

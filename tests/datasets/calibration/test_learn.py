@@ -213,19 +213,19 @@ def test_labels_alone_are_found(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "images, message",
-    [
-        ([], "expected images named like '*', found none"),
-        ([plane((2, 2, 4, 4), dtype=np.float32)], "labels must be integers, found dtype float32"),
-        (
-            [BOX, plane((2, 2, 4, 4), spacing=(1, 1))],
-            "calibrate one kind of images at a time (--pattern)",
-        ),
-        (
-            [BOX, Volume(np.ones((4, 4, 4), np.uint8), (1, 1, 1))],
-            "ZYX with voxels of (1.0, 1.0, 1.0) µm",
-        ),
-    ],
+    "message, images",
+    {
+        "expected images named like '*', found none": [],
+        "labels must be integers, found dtype float32": [plane((2, 2, 4, 4), dtype=np.float32)],
+        "calibrate one kind of images at a time (--pattern)": [
+            BOX,
+            plane((2, 2, 4, 4), spacing=(1, 1)),
+        ],
+        "ZYX with voxels of (1.0, 1.0, 1.0) µm": [
+            BOX,
+            Volume(np.ones((4, 4, 4), np.uint8), (1, 1, 1)),
+        ],
+    }.items(),
 )
 def test_a_mistake_is_one_line(tmp_path, images, message):
     folder = tmp_path / "labels"

@@ -223,14 +223,14 @@ def _wrong(array, axes="YX", spacing=None):
 
 
 @pytest.mark.parametrize(
-    "volume, words",
-    [
-        (None, "no such file of labels"),
-        (_wrong(np.ones((9, 9), np.float32), spacing=(1, 1)), "expected whole numbers"),
-        (_wrong(np.ones((3, 9, 9), np.uint8), "ZYX"), "expected labels with the axes YX"),
-        (_wrong(np.zeros((9, 9), np.uint8), spacing=(1, 1)), "found 0 in all of its voxels"),
-        (_wrong(np.ones((9, 9), np.uint8)), "give no voxel size"),
-    ],
+    "words, volume",
+    {
+        "no such file of labels": None,
+        "expected whole numbers": _wrong(np.ones((9, 9), np.float32), spacing=(1, 1)),
+        "expected labels with the axes YX": _wrong(np.ones((3, 9, 9), np.uint8), "ZYX"),
+        "found 0 in all of its voxels": _wrong(np.zeros((9, 9), np.uint8), spacing=(1, 1)),
+        "give no voxel size": _wrong(np.ones((9, 9), np.uint8)),
+    }.items(),
 )
 def test_what_is_no_labels_is_refused_in_one_line(tmp_path, volume, words, rng):
     if volume is not None:

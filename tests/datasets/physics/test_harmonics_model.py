@@ -64,17 +64,17 @@ def _broken(**changes):
 
 
 @pytest.mark.parametrize(
-    "content, message",
-    [
-        (_broken(mean=[0.0]), "mean holds 1 coefficients, expected 2 for YX and order 1"),
-        (_broken(modes=[[1.0]]), "a mode holds 1 coefficients, expected 2"),
-        (_broken(deviations=[]), "1 modes have 0 deviations"),
-        (_broken(deviations=[-1.0]), "deviations"),
-        (_broken(order=99), "order"),
-        (_broken(mean=[0.0, 1e9]), "mean"),
-        (_broken(colour=1), "colour"),
-        ([], "shapes.json"),
-    ],
+    "message, content",
+    {
+        "mean holds 1 coefficients, expected 2 for YX and order 1": _broken(mean=[0.0]),
+        "a mode holds 1 coefficients, expected 2": _broken(modes=[[1.0]]),
+        "1 modes have 0 deviations": _broken(deviations=[]),
+        "deviations": _broken(deviations=[-1.0]),
+        "order": _broken(order=99),
+        "mean": _broken(mean=[0.0, 1e9]),
+        "colour": _broken(colour=1),
+        "shapes.json": [],
+    }.items(),
 )
 def test_a_broken_file_is_refused_in_one_line(tmp_path, content, message):
     path = tmp_path / "shapes.json"

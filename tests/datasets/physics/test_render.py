@@ -278,16 +278,15 @@ def _stack(array, axes="ZYX", spacing=SPACING, **metadata):
 
 
 @pytest.mark.parametrize(
-    "stack, message",
-    [
-        (_stack(_bead().array, spacing_source="assumed"), "bead: the file gives no voxel size"),
-        (_stack(np.ones((9, 9)), "YX", (1, 1)), "bead: a point spread function needs the axes"),
-        (_stack(np.full((5, 6, 7), 9.0)), "bead: no light above the background; is it"),
-        (
-            _stack(_bead((14, 30, 30)).array + _bead((14, 8, 8)).array),
-            "bead: a point spread function needs one bead, found 2 bright spots; crop the stack",
+    "message, stack",
+    {
+        "bead: the file gives no voxel size": _stack(_bead().array, spacing_source="assumed"),
+        "bead: a point spread function needs the axes": _stack(np.ones((9, 9)), "YX", (1, 1)),
+        "bead: no light above the background; is it": _stack(np.full((5, 6, 7), 9.0)),
+        "bead: a point spread function needs one bead, found 2 bright spots; crop the stack": _stack(
+            _bead((14, 30, 30)).array + _bead((14, 8, 8)).array
         ),
-    ],
+    }.items(),
 )
 def test_a_stack_of_no_bead_is_refused(stack, message):
     refused(message, psf.bead, stack, "bead")

@@ -50,7 +50,7 @@ def test_an_empty_image_has_no_border_and_no_seed():
     assert not sketch.seeds(empty).array.any()
 
 
-@pytest.mark.parametrize("width_um, voxels", [(0, 2), (0.9, 2), (1, 2), (2, 4), (3.1, 6)])
+@pytest.mark.parametrize("width_um, voxels", {0: 2, 0.9: 2, 1: 2, 2: 4, 3.1: 6}.items())
 def test_borders_are_as_thick_as_wanted_and_at_least_two_voxels(width_um, voxels):
     labels = np.repeat(np.array([1, 2], np.uint16), 12)[None].repeat(5, axis=0)
     mask = sketch.boundary(Volume(labels, (0.5, 0.5), "YX"), width_um).array

@@ -203,18 +203,18 @@ def test_no_shot_noise_is_many_photons(translated):
 
 
 @pytest.mark.parametrize(
-    "changes, text",
-    [
-        ({"noise_gauss": "much"}, "noise_gauss: input should be a valid number"),
-        ({"px_size_desired": [1.5, 0.5]}, "px_size_desired"),
-        ({"brightness_red_fuction": "f9"}, "brightness_red_fuction: input should be 'fOld'"),
-        ({"num_of_images": 0}, "num_of_images: input should be greater than or equal to 1"),
-        ({"max_overlap": 3}, "max_overlap"),
-        (
-            {"input_phantom_folders": ["a", "b"], "input_phantom_folders_prop": [1.0]},
-            "needs one probability for each of the 2",
-        ),
-    ],
+    "text, changes",
+    {
+        "noise_gauss: input should be a valid number": {"noise_gauss": "much"},
+        "px_size_desired": {"px_size_desired": [1.5, 0.5]},
+        "brightness_red_fuction: input should be 'fOld'": {"brightness_red_fuction": "f9"},
+        "num_of_images: input should be greater than or equal to 1": {"num_of_images": 0},
+        "max_overlap": {"max_overlap": 3},
+        "needs one probability for each of the 2": {
+            "input_phantom_folders": ["a", "b"],
+            "input_phantom_folders_prop": [1.0],
+        },
+    }.items(),
 )
 def test_mistakes_are_one_line(translated, changes, text):
     refused(f"params.json.*{text}", translated, FIRST, **changes)

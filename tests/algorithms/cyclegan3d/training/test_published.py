@@ -176,19 +176,16 @@ def test_explains_a_value_that_cannot_be(written, tmp_path, key, value, message)
 
 @pytest.mark.parametrize(
     "text, message",
-    [
-        (
-            "learning_rate_fix: 0, learning_rate_decay: 0",
-            r"learning_rate_fix \+ learning_rate_decay must be 1",
-        ),
-        ("", "expected keys of the published CycleGAN.*found none"),
-        ("{one: 1, two: 2}", "expected keys of the published.*found one, two;"),
-        ("ngf: 64\nngf: 32", "expected HJSON, found the name 'ngf' twice in one object"),
-        ("ngf: 64 /* filters", "expected HJSON, found a comment or text without end"),
-        ("[1, 2]", "expected keys and values in HJSON, found a single list"),
-        ("ngf: " + "[" * 10000, "expected HJSON, found too many levels"),
-        ("ngf: 64\n" + "#" * LARGEST, "settings have at most"),
-    ],
+    {
+        "learning_rate_fix: 0, learning_rate_decay: 0": r"learning_rate_fix \+ learning_rate_decay must be 1",
+        "": "expected keys of the published CycleGAN.*found none",
+        "{one: 1, two: 2}": "expected keys of the published.*found one, two;",
+        "ngf: 64\nngf: 32": "expected HJSON, found the name 'ngf' twice in one object",
+        "ngf: 64 /* filters": "expected HJSON, found a comment or text without end",
+        "[1, 2]": "expected keys and values in HJSON, found a single list",
+        "ngf: " + "[" * 10000: "expected HJSON, found too many levels",
+        "ngf: 64\n" + "#" * LARGEST: "settings have at most",
+    }.items(),
 )
 def test_explains_a_file_that_holds_no_such_settings(written, text, message):
     refused(message, written, text)

@@ -199,20 +199,20 @@ def test_held_out_images_come_with_labels_and_are_compared_with_real_ones(data):
 
 
 @pytest.mark.parametrize(
-    "changes, message",
-    [
-        ({"crops": {"shape": [7, 16, 16]}}, r"multiples of \[2, 4, 4\] .*found \[7, 16, 16\]"),
-        ({"crops": {"shape": [2, 16, 16]}}, r"at least \[4, 6, 6\] for these judges"),
-        ({"crops": {"batch": 3}}, "hold a batch"),
-        ({"loss": {"window": [5, 8, 9]}}, r"loss.window must be odd numbers, found \[5, 8, 9\]"),
-        ({"card": {"parameters": {"scale": "dtype"}}}, "card.parameters.scale"),
-        (
-            {"images": {"scale": "style"}, "network": {"channels": 2}},
-            "style is of one channel, found network.channels 2",
-        ),
-        ({"images": {"scale": "light"}}, "images.scale light needs a table camera"),
-        ({"camera": CAMERA}, "no other scale has one"),
-    ],
+    "message, changes",
+    {
+        r"multiples of \[2, 4, 4\] .*found \[7, 16, 16\]": {"crops": {"shape": [7, 16, 16]}},
+        r"at least \[4, 6, 6\] for these judges": {"crops": {"shape": [2, 16, 16]}},
+        "hold a batch": {"crops": {"batch": 3}},
+        r"loss.window must be odd numbers, found \[5, 8, 9\]": {"loss": {"window": [5, 8, 9]}},
+        "card.parameters.scale": {"card": {"parameters": {"scale": "dtype"}}},
+        "style is of one channel, found network.channels 2": {
+            "images": {"scale": "style"},
+            "network": {"channels": 2},
+        },
+        "images.scale light needs a table camera": {"images": {"scale": "light"}},
+        "no other scale has one": {"camera": CAMERA},
+    }.items(),
 )
 def test_impossible_settings_are_refused(changes, message):
     refused(f"train.toml: .*{message}", _settings, **changes)

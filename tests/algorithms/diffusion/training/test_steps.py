@@ -177,16 +177,16 @@ def test_roles_and_teachers_that_are_missing_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "changes, message",
-    [
-        ({"process": {"steps": 2}}, "adversarial: expected process.steps 1, found 2"),
-        ({"process": {"t_start": 400}}, "start from noise alone, found a signal of 0.6"),
-        ({"network": {"predicts": "noise"}}, "expected a conditioned network of velocity"),
-        ({"crops": {"shape": [8, 8, 8]}}, r"crops.shape must be at least \[.*\] for these judges"),
-        ({"adversary": {"unpaired": True}}, "features compare an image with its own"),
-        ({"loss": "distillation", "process": {"steps": 3}}, "teacher_steps must be a multiple"),
-        ({"loss": "distillation", "process": {"steps": 4}}, "expected process.solver ddim"),
-    ],
+    "message, changes",
+    {
+        "adversarial: expected process.steps 1, found 2": {"process": {"steps": 2}},
+        "start from noise alone, found a signal of 0.6": {"process": {"t_start": 400}},
+        "expected a conditioned network of velocity": {"network": {"predicts": "noise"}},
+        r"crops.shape must be at least \[.*\] for these judges": {"crops": {"shape": [8, 8, 8]}},
+        "features compare an image with its own": {"adversary": {"unpaired": True}},
+        "teacher_steps must be a multiple": {"loss": "distillation", "process": {"steps": 3}},
+        "expected process.solver ddim": {"loss": "distillation", "process": {"steps": 4}},
+    }.items(),
 )
 def test_settings_of_few_steps_that_do_not_fit_are_refused(changes, message):
     refused(message, _settings, **changes)

@@ -285,14 +285,14 @@ def test_an_own_dockerfile_overrides_and_is_stale_when_the_image_that_it_stands_
 
 @pytest.mark.parametrize(
     "text, images",
-    [
-        ("FROM some:1", ["some:1"]),
-        ("from --platform=linux/amd64 some:1 as a\nFROM a", ["some:1"]),
-        ("FROM scratch\nCOPY --chmod=755 --from=tools/x@sha256:00 /a /b", ["tools/x@sha256:00"]),
-        ("ARG BASE=cytosuite/base:cpu\nFROM ${BASE} AS a\nCOPY --from=0 /a /b", []),
-        ("ARG V=12\nFROM debian:${V}\nFROM debian:$V AS Two\nCOPY --from=two a b", ["debian:12"]),
-        ("FROM $UNKNOWN\n# FROM comment:1\nRUN echo FROM \\\n  FROM x", []),
-    ],
+    {
+        "FROM some:1": ["some:1"],
+        "from --platform=linux/amd64 some:1 as a\nFROM a": ["some:1"],
+        "FROM scratch\nCOPY --chmod=755 --from=tools/x@sha256:00 /a /b": ["tools/x@sha256:00"],
+        "ARG BASE=cytosuite/base:cpu\nFROM ${BASE} AS a\nCOPY --from=0 /a /b": [],
+        "ARG V=12\nFROM debian:${V}\nFROM debian:$V AS Two\nCOPY --from=two a b": ["debian:12"],
+        "FROM $UNKNOWN\n# FROM comment:1\nRUN echo FROM \\\n  FROM x": [],
+    }.items(),
 )
 def test_images_of_others_are_read_from_the_dockerfile(text, images):
     assert foreign_images(text) == images

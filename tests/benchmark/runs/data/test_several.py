@@ -55,13 +55,13 @@ def test_order_seed_and_content_decide_the_fingerprint():
 
 
 @pytest.mark.parametrize(
-    "asked, message",
-    [
-        (DataRequest("spheroid,spheroid"), "spheroid,spheroid: a dataset is named twice"),
-        (DataRequest("spheroid,nonsense"), "no dataset called 'nonsense'"),
-        (DataRequest(BOTH, spacing=(1.0, 1.0, 1.0)), "SPACING: spheroid is simulated"),
-        (DataRequest("spheroid/mouse_embryo,spheroid/other"), "no recipe called 'spheroid/other'"),
-    ],
+    "message, asked",
+    {
+        "spheroid,spheroid: a dataset is named twice": DataRequest("spheroid,spheroid"),
+        "no dataset called 'nonsense'": DataRequest("spheroid,nonsense"),
+        "SPACING: spheroid is simulated": DataRequest(BOTH, spacing=(1.0, 1.0, 1.0)),
+        "no recipe called 'spheroid/other'": DataRequest("spheroid/mouse_embryo,spheroid/other"),
+    }.items(),
 )
 def test_datasets_that_cannot_be_made(asked, message):
     refused(message, recipe_of_all, asked)

@@ -111,13 +111,13 @@ def test_the_same_dataset_gives_the_same_bytes(toys_of, tmp_path):
 
 @pytest.mark.parametrize(
     "name, held",
-    [
-        ("segment", {"instance-labels"}),
-        ("detect", {"microscopy-image", "instance-labels"}),
-        ("enhance", {"enhanced-image", "microscopy-image", "instance-labels"}),
-        ("synthesise", {"structure-sketch", "instance-labels"}),
-        ("fuse", {f"fused-{VIEW}", VIEW}),
-    ],
+    {
+        "segment": {"instance-labels"},
+        "detect": {"microscopy-image", "instance-labels"},
+        "enhance": {"enhanced-image", "microscopy-image", "instance-labels"},
+        "synthesise": {"structure-sketch", "instance-labels"},
+        "fuse": {f"fused-{VIEW}", VIEW},
+    }.items(),
 )
 def test_it_holds_what_metrics_take_and_no_more(name, held, toys_of, unpacked):
     truth = unpacked(toys_of(name), TASKS[name])

@@ -56,7 +56,7 @@ def sorting(monkeypatch):
 
 @pytest.mark.parametrize(
     "factor, dtype",
-    [(1, np.uint8), (1 << 20, np.int32), (1 << 60, np.int64), ((1 << 64) // 5, np.uint64)],
+    {1: np.uint8, 1 << 20: np.int32, 1 << 60: np.int64, (1 << 64) // 5: np.uint64}.items(),
 )
 def test_sorting_gives_the_table_of_hashing(sorting, factor, dtype, rng):
     # Labels are multiples of the factor.
