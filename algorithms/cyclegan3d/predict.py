@@ -68,13 +68,13 @@ def predict(inputs: Volumes, model: Model) -> Volumes:
         volume, load_once(model, parameters.network, load), parameters, device()
     )
     facts: Scalars = {"tiles": prediction.tiles}
-    if parameters.guard == "off":
-        return _result(volume, translation, "network", facts)
-    fidelity = compare(volume.array, translation, volume.spacing)
-    facts |= {name: round(float(value), 4) for name, value in fidelity._asdict().items()}
-    fault = complaint(fidelity, parameters.limits)
+    fault = None
+    if parameters.guard != "off":  # the noise of a camera, drawn last, is none of the network's
+        fidelity = compare(volume.array, translation, volume.spacing)
+        facts |= {name: round(float(value), 4) for name, value in fidelity._asdict().items()}
+        fault = complaint(fidelity, parameters.limits)
     if fault is None:
-        return _result(volume, translation, "network", facts)
+        return _result(volume, exposed(translation, volume, parameters), "network", facts)
     if parameters.guard == "refuse" or not parameters.style:
         raise InputError(
             f"the translation is refused, as it changes the structure ({fault}); give an image "
@@ -87,13 +87,12 @@ def predict(inputs: Volumes, model: Model) -> Volumes:
 def by_network(
     volume: Volume, forward: Forward, parameters: Parameters, device: str
 ) -> tuple[Array, Prediction]:
-    """Return an image as the generator translates it, and its values in units of the network."""
+    """Return an image (of a camera's light) as the generator translates it, and its own values."""
     assert parameters.network is not None  # see Parameters
     assert parameters.target is not None
     image = prepared(volume, parameters)
-    camera = parameters.camera
     target = parameters.target
-    if camera:  # counts come last
+    if parameters.camera:  # counts come last
         target = target.model_copy(update={"dtype": "float32"})
     translation, prediction = translate(
         image if "Z" in volume.axes else np.expand_dims(image, -3),
@@ -105,13 +104,17 @@ def by_network(
         seed=seed_of(volume),
         device=device,
     )
-    if camera:
-        counts = camera.expose(translation, seed_of(volume))
-        dtype = np.dtype(parameters.target.dtype)
-        translation = gathered(
-            counts.shape, dtype, (in_dtype(part, dtype) for part in slabs_of(counts))
-        )
     return translation.reshape(volume.shape), prediction
+
+
+def exposed(light: Array, volume: Volume, parameters: Parameters) -> Array:
+    """Return the counts of a translated image's light, the image itself without a camera."""
+    assert parameters.target is not None  # see Parameters
+    if not (camera := parameters.camera):
+        return light
+    counts = camera.expose(light, seed_of(volume))
+    dtype = np.dtype(parameters.target.dtype)
+    return gathered(counts.shape, dtype, (in_dtype(part, dtype) for part in slabs_of(counts)))
 
 
 def prepared(volume: Volume, parameters: Parameters) -> Array:

@@ -91,11 +91,13 @@ def test_a_network_of_no_change_on_the_scale_of_the_style_is_the_classical_trans
 
 
 def test_a_network_of_no_change_of_light_exposes_it_anew(model, guarded):
-    guarded(None)
+    seen = guarded(None)
     image = _run(_volume(), model(build(TINY), **OF_LIGHT))
-    expected = CAMERA.expose(light_of(_volume().array, CAMERA), seed_of(_volume()))
+    light = light_of(_volume().array, CAMERA)
+    expected = CAMERA.expose(light, seed_of(_volume()))
     assert image.array.dtype == np.uint8
     np.testing.assert_allclose(image.array, np.rint(expected.clip(0, 255)), atol=1)
+    np.testing.assert_allclose(seen[0][1], light, atol=0.01)  # noise is none of the network's
 
 
 def test_what_the_guard_has_measured_is_in_the_metadata(model, guarded):
