@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from math import isfinite, prod
+from math import isclose, isfinite, prod
 from pathlib import Path
 from typing import BinaryIO, Literal, TypeVar
 
@@ -16,10 +16,11 @@ from cytosuite.errors import InputError, last_line, plain
 from cytosuite.files import NUMBER, TextMap, TextPair, frozen, open_regular
 from cytosuite.formats.stored import Stored
 from cytosuite.volume import Header, Origin, Volume, is_size, scalars
-from cytosuite.volume.arrays import Array, DType
+from cytosuite.volume.arrays import Array, DType, Lengths
 from cytosuite.volume.pieces import copies, planes_of
 
 UM_PER_MM = 1000.0
+UNITS = (UM_PER_MM, 1.0)  # of numbers as they are meant, and of µm that a program wrote as mm
 HEADER_BYTES = 65536  # a header is far shorter
 CHUNK = 2**20  # bytes that are decompressed at once
 SIZE = "#" * 19  # place of a number that is known at the end
@@ -41,11 +42,12 @@ TYPES = {
 }
 NAMES = {code: name for name, code in reversed(TYPES.items())}  # the first name of a type
 ORDERS = ("BinaryDataByteOrderMSB", "ElementByteOrderMSB")
-MATRIX, OFFSET = "TransformMatrix", "Offset"
+MATRIX, OFFSET, SPACING = "TransformMatrix", "Offset", "ElementSpacing"
 PLACES = {  # by any of its names
     **dict.fromkeys((MATRIX, "Rotation", "Orientation"), MATRIX),
     **dict.fromkeys((OFFSET, "Position", "Origin"), OFFSET),
 }
+KEPT = {**PLACES, "ElementSize": SPACING, SPACING: SPACING}
 GEOMETRY = {
     *("ObjectType", "NDims", "DimSize", "ElementType", "ElementSpacing", "ElementSize"),
     *("ElementNumberOfChannels", "HeaderSize", "BinaryData", "CompressedData"),
@@ -116,7 +118,7 @@ def opened(path: Path) -> Iterator[Stored]:
         sources = dict.fromkeys([*metadata, "spacing"], "metaimage")
         if not measured:
             metadata["spacing_source"] = sources["spacing"] = "assumed"
-        places = {name: fields.texts[key] for key, name in PLACES.items() if key in fields.texts}
+        places = {name: fields.texts[key] for key, name in KEPT.items() if key in fields.texts}
         origin = Origin(sources, "mm", warnings, places)
         compressed = _is_compressed(fields, head)
         dtype = head.dtype.newbyteorder(_order(fields))
@@ -252,10 +254,7 @@ def write(path: Path, volume: Volume, compress: bool) -> None:
     array = volume.array
     if (kind := NAMES.get(little.str[1:])) is None:
         raise InputError(f"MetaImage cannot hold dtype {volume.array.dtype}")
-    origin = volume.origin
-    # Numbers of such a file that were read as µm stay as they were, like its offset.
-    misread = origin.unit == "um" and origin.sources.get("spacing") == "metaimage"
-    scale = 1.0 if volume.spacing_is_assumed or misread else UM_PER_MM
+    scale = 1.0 if volume.spacing_is_assumed else UM_PER_MM
     spacing = " ".join(f"{size / scale:.17g}" for size in reversed(volume.spacing))
     texts = {}
     for key, value in volume.metadata.items():
@@ -268,16 +267,18 @@ def write(path: Path, volume: Volume, compress: bool) -> None:
     unturned = " ".join(map(str, np.eye(count, dtype=int).flat))
     places = {
         name: text
-        for name, text in origin.places.items()
+        for name, text in volume.origin.places.items()
         if len(text.split()) == (count**2 if name == MATRIX else count)
+        and (name != SPACING or _agrees(text, volume.spacing))
     }
     head = {
         **{"ObjectType": "Image", "NDims": count, "BinaryData": True, ORDERS[0]: False},
         "CompressedData": compress,
         **({"CompressedDataSize": SIZE} if compress else {}),
-        **{MATRIX: unturned, OFFSET: zeros, "CenterOfRotation": zeros, **places},
+        **{MATRIX: unturned, OFFSET: zeros, "CenterOfRotation": zeros},
         **({"AnatomicalOrientation": "RAI"} if count == 3 else {}),
-        "ElementSpacing": spacing,
+        SPACING: spacing,
+        **places,
         **dict(sorted(texts.items())),
         "DimSize": " ".join(map(str, reversed(array.shape))),
         **{"ElementType": kind, "ElementDataFile": "LOCAL"},
@@ -295,6 +296,12 @@ def write(path: Path, volume: Volume, compress: bool) -> None:
             size = stream.tell() - start
             stream.seek(text.encode().index(SIZE.encode()))
             stream.write(f"{size:0{len(SIZE)}d}".encode())
+
+
+def _agrees(text: str, spacing: Lengths) -> bool:
+    """Return whether the numbers of a file, in mm or misread µm, still are those of an image."""
+    pairs = zip(map(float, text.split()), reversed(spacing), strict=True)
+    return all(any(isclose(size, n * unit, rel_tol=1e-5) for unit in UNITS) for n, size in pairs)
 
 
 def _is_own(key: str) -> bool:

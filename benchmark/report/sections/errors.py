@@ -176,7 +176,9 @@ def _places(objects: pd.DataFrame) -> list[MissedShares]:
 def _shares(edges: Doubles, values: Doubles, missed: Bools) -> list[Share]:
     """Return how many objects of each group are missed, and how many there are."""
     ends = [-np.inf, *edges[1:-1], np.inf]
-    lost, of = (np.histogram(part, ends)[0].tolist() for part in (values[missed], values))
+    finite = np.isfinite(values)
+    some = (values[finite & missed], values[finite])
+    lost, of = (np.histogram(part, ends)[0].tolist() for part in some)
     return list(zip(lost, of, strict=True))
 
 

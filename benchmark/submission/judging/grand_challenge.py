@@ -47,23 +47,25 @@ def fetch(client: Any, algorithm: str, out: Path) -> bool:
     }
     rows = {}
     answers = []
-    before = _jobs(table := out / "jobs.csv")
+    folders = set()
     for job in client.algorithm_jobs.iterate_all(
         params={"algorithm_image__algorithm": client.algorithms.detail(slug=algorithm).pk}
     ):
+        folders |= {out / value.interface.slug for value in job.outputs}
         images = [value.image for value in job.inputs if value.image]
         uploaded = [client.images.detail(api_url=image).name for image in images]
         case = next((names[name] for name in uploaded if name in names), None)
         if case is None or case in rows:  # of another archive, or of an earlier version
             continue
         rows[case] = (case, job.status, job.exec_duration or "", job.algorithm_image, job.pk)
-        if before.get(case) != str(job.pk):  # its files are of an earlier version
-            for path in out.glob("*/*"):
-                if path.stem == case:
-                    path.unlink()
         answers += [(case, value) for value in job.outputs if job.status == "Succeeded"]
         _say(f"{case}: {job.status}")
     out.mkdir(parents=True, exist_ok=True)
+    before = _jobs(table := out / "jobs.csv")
+    now = {name: str(row[-1]) for name, row in rows.items()}
+    for path in (path for folder in folders for path in folder.glob("*") if path.is_file()):
+        if path.stem in before and before[path.stem] != now.get(path.stem):
+            path.unlink()  # the answer of another job
     with table.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([COLUMNS, *(rows[name] for name in sorted(rows))])
     for case, value in answers:
@@ -84,8 +86,9 @@ def _jobs(table: Path) -> dict[str, str]:
     """Return the job of each case in the table of an earlier fetch, if there is one."""
     if not table.exists():
         return {}
-    with table.open(newline="", encoding="utf-8") as file:
-        return {row["case"]: row["job"] for row in csv.DictReader(file)}
+    with table.open(newline="", encoding="utf-8-sig") as file:
+        rows = csv.DictReader(file)
+        return {row["case"]: row["job"] for row in rows if {"case", "job"} <= row.keys()}
 
 
 def _say(line: str) -> None:

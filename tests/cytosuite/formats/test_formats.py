@@ -51,10 +51,11 @@ def test_metaimage_is_written_as_itk_writes_it(tmp_path, mha, dtype, compress):
     assert_array_equal(sitk.GetArrayFromImage(sitk.ReadImage(str(mha))), array)
 
 
-@pytest.mark.parametrize("edge", [0.0005, 0.5])  # in mm, and in µm that the file calls mm
-def test_a_metaimage_keeps_its_place_in_space(tmp_path, mha, edge):
+# In mm, in µm that the file calls mm, and in both.
+@pytest.mark.parametrize("edge, step", [(0.0005, 0.002), (0.5, 2), (0.0005, 2)])
+def test_a_metaimage_keeps_its_place_in_space(tmp_path, mha, edge, step):
     image = sitk.GetImageFromArray(np.zeros((3, 4, 5), np.uint8))
-    image.SetSpacing([edge, edge, 4 * edge])
+    image.SetSpacing([edge, edge, step])
     image.SetOrigin([5.0, 0.1, -5.0])
     image.SetDirection([0, 1, 0, 1, 0, 0, 0, 0, -1])
     sitk.WriteImage(image, str(tmp_path / "b.mha"))

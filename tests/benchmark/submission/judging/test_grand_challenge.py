@@ -91,9 +91,11 @@ def test_each_case_goes_up_once_and_its_newest_answer_comes_down(call, tmp_path)
     ]
     for name in ("c0", "c1", "c2"):
         write_text(tmp_path / f"mine/instance-labels/{name}.mha", "before")
+        write_text(tmp_path / f"mine/labels/{name}.tif", "the truth")
     assert call("fetch", "net", "mine", AGAIN="c1 c2").returncode == 0
     answers = {path.name: path.read_text() for path in (tmp_path / "mine").rglob("*.mha")}
     assert answers == {"c0.mha": "before", "c0.1.mha": "of another case", "c2.mha": "c2"}
+    assert len([*(tmp_path / "mine/labels").iterdir()]) == 3
 
 
 def test_wrong_words_show_the_usage(call):
