@@ -12,7 +12,6 @@ from cytosuite.benchmark.catalog.models import algorithms
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.weights import open_model, read_cards
-from cytosuite.denoising.camera import CameraModel
 from cytosuite.metrics import seg
 from cytosuite.volume import Volume, merged
 
@@ -111,7 +110,9 @@ def test_a_gpu_repeats_itself_and_agrees_with_the_cpu(name, card, monkeypatch, r
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # of an operation without a deterministic kernel
         # Light that differs by rounding is counted with other draws: light itself is compared.
-        monkeypatch.setattr(CameraModel, "expose", lambda _camera, level, _seed: level)
+        monkeypatch.setattr(
+            "cytosuite.denoising.camera.CameraModel.expose", lambda _camera, level, _seed: level
+        )
         (first, _), (second, seconds) = answer(name, card), answer(name, card)
     with monkeypatch.context() as patch:
         patch.setattr(torch.cuda, "is_available", lambda: False)

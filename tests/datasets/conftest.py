@@ -2,7 +2,6 @@
 
 import pytest
 
-from cytosuite.bodies import grid
 from cytosuite.volume import memory
 
 
@@ -13,7 +12,7 @@ def hold_on_disk(monkeypatch, tight, tmp_path):
     def hold(make, voxels):
         whole = make()
         tight()
-        monkeypatch.setattr(grid, "SLAB", voxels)
+        monkeypatch.setattr("cytosuite.bodies.grid.SLAB", voxels)
         monkeypatch.setenv(memory.SCRATCH, str(tmp_path))
         slabs = make()
         assert (slabs.metadata, slabs.conditions) == (whole.metadata, whole.conditions)

@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 from puppets import played
 
-from cytosuite.benchmark.engines import docker_session
 from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.engines.outcome import StartError
 from tests.hostile.expected import attacks
@@ -33,8 +32,8 @@ def start(client, puppet, tiny, tmp_path):
 
 @pytest.mark.parametrize("attack", attacks("starts"), ids=str)
 def test_a_server_that_is_not_ready_is_given_up(start, tmp_path, attack, monkeypatch):
-    monkeypatch.setattr(docker_session, "IDLE_S", 3.0)
-    monkeypatch.setattr(docker_session, "PATIENCE_S", 240.0)
+    monkeypatch.setattr("cytosuite.benchmark.engines.docker_session.IDLE_S", 3.0)
+    monkeypatch.setattr("cytosuite.benchmark.engines.docker_session.PATIENCE_S", 240.0)
     with (
         pytest.raises(StartError, match="puppet did not start: ") as caught,
         start(f"from attacks import starts\nstarts.{attack.name}(Handler)"),
@@ -48,7 +47,7 @@ def test_a_server_that_is_not_ready_is_given_up(start, tmp_path, attack, monkeyp
 
 
 def test_a_slow_start_is_no_failure(start, monkeypatch):
-    monkeypatch.setattr(docker_session, "IDLE_S", 3.0)
+    monkeypatch.setattr("cytosuite.benchmark.engines.docker_session.IDLE_S", 3.0)
     work = "import time\nend = time.process_time() + 4\nwhile time.process_time() < end: pass"
     with start(work) as session:
         assert session.startup_seconds > 4

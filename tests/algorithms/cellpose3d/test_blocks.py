@@ -5,7 +5,6 @@ import pytest
 from numpy.testing import assert_array_equal
 from rasters import away_from
 
-from cytosuite.algorithms.cellpose3d import blocks as module
 from cytosuite.algorithms.cellpose3d.blocks import (
     margin_of,
     memory_gib,
@@ -68,7 +67,7 @@ def test_labels_in_pieces_are_those_of_the_whole(image_shape, where, monkeypatch
     labels, margin = balls(rng)
     grid = stencils(SHAPE, image_shape)
     expected = ordered(labels_to_image(labels, interpolate(margin, grid) > 0, grid))
-    monkeypatch.setattr(module, "_PIECE", 20_000)
+    monkeypatch.setattr("cytosuite.algorithms.cellpose3d.blocks._PIECE", 20_000)
     pieces = to_image(labels, margin, image_shape)
     assert_array_equal(pieces, expected)
     assert expected.max() > 20
@@ -90,7 +89,7 @@ def test_a_working_grid_is_read_as_it_is_made_at_once(factor, where, monkeypatch
     if where == "disk":
         image = converted(image, np.int32)  # moves it onto the disk
         assert memory.is_mapped(image)
-    monkeypatch.setattr(module, "_PIECE", 20_000)
+    monkeypatch.setattr("cytosuite.algorithms.cellpose3d.blocks._PIECE", 20_000)
     shape = working_shape(SHAPE, factor)
     read = reader(image, factor, shape)
     whole = to_working(np.array(image), factor)
@@ -112,7 +111,9 @@ def test_a_margin_holds_the_surroundings_that_count():
 
 def test_a_volume_that_fits_is_one_block(monkeypatch):
     for free in (inf, 1.0):
-        monkeypatch.setattr(module, "free_gib", lambda free=free: free)
+        monkeypatch.setattr(
+            "cytosuite.algorithms.cellpose3d.blocks.free_gib", lambda free=free: free
+        )
         (only,) = plan_blocks(SHAPE, SHAPE, MARGIN, multiple=MULTIPLE, tile=TILE)
         assert only.input == only.output == tuple(slice(0, n) for n in SHAPE)
 
@@ -122,7 +123,7 @@ def test_blocks_fit_and_begin_at_multiples(image_shape, monkeypatch):
     whole = memory_gib(SHAPE, SHAPE, image_shape, TILE)
     fixed = memory_gib((0,), SHAPE, image_shape, TILE)
     free = fixed + 0.6 * (whole - fixed)
-    monkeypatch.setattr(module, "free_gib", lambda: free)
+    monkeypatch.setattr("cytosuite.algorithms.cellpose3d.blocks.free_gib", lambda: free)
     planned = plan_blocks(SHAPE, image_shape, (4, 8, 8), multiple=MULTIPLE, tile=TILE)
     assert len(planned) > 1
     for tile in planned:

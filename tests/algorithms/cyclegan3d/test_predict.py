@@ -9,7 +9,6 @@ from numpy.testing import assert_array_equal
 from sketches import SPACING, volume
 from unpaired import TINY, random_network, simulated
 
-from cytosuite.algorithms.cyclegan3d import predict as module
 from cytosuite.algorithms.cyclegan3d.measure import SHARES
 from cytosuite.algorithms.cyclegan3d.network import build
 from cytosuite.algorithms.cyclegan3d.predict import Parameters, predict
@@ -64,8 +63,10 @@ def guarded(monkeypatch):
             seen.append((image, translation, spacing))
             return Found()
 
-        monkeypatch.setattr(module, "compare", compare)
-        monkeypatch.setattr(module, "complaint", lambda facts, limits: fault)
+        monkeypatch.setattr("cytosuite.algorithms.cyclegan3d.predict.compare", compare)
+        monkeypatch.setattr(
+            "cytosuite.algorithms.cyclegan3d.predict.complaint", lambda facts, limits: fault
+        )
         return seen
 
     return guarded

@@ -11,7 +11,6 @@ from reach import roomy
 from restorers import TINY, WHOLE, random_network
 from scipy import ndimage
 
-from cytosuite.algorithms.view_fusion import predict as module
 from cytosuite.algorithms.view_fusion.intensity import to_counts, to_network, units_of
 from cytosuite.algorithms.view_fusion.network import RestorerArguments, build
 from cytosuite.algorithms.view_fusion.predict import Parameters, agreement, predict, restore
@@ -181,7 +180,8 @@ def test_the_answer_is_that_of_the_network():
 def test_little_memory_makes_smaller_tiles(monkeypatch):
     sizes = []
     monkeypatch.setattr(
-        module, "fit", lambda shape, tile, *rest: sizes.append(tile) or fit(shape, tile, *rest)
+        "cytosuite.algorithms.view_fusion.predict.fit",
+        lambda shape, tile, *rest: sizes.append(tile) or fit(shape, tile, *rest),
     )
     largest = Parameters(method="network", network=DEFAULT).tile
     least = tuple(roomy(DEFAULT, halos=2))  # never all halo

@@ -3,7 +3,6 @@ from math import inf
 import numpy as np
 import pytest
 
-from cytosuite.algorithms.watershed import blocks as module
 from cytosuite.algorithms.watershed.blocks import (
     margin_of,
     plan_blocks,
@@ -59,8 +58,10 @@ def in_blocks(monkeypatch):
     """Return a function that plans the blocks of an image for a memory of so many voxels."""
 
     def plan_them(shape, spacing, parameters, voxels):
-        monkeypatch.setattr(module, "free_gib", lambda: voxels * 50 / 2**30)
-        monkeypatch.setattr(module, "fits", lambda size: False)
+        monkeypatch.setattr(
+            "cytosuite.algorithms.watershed.blocks.free_gib", lambda: voxels * 50 / 2**30
+        )
+        monkeypatch.setattr("cytosuite.algorithms.watershed.blocks.fits", lambda size: False)
         return plan_blocks(shape, margin_of(spacing, parameters), steps_of(spacing, parameters))
 
     return plan_them
@@ -100,7 +101,7 @@ def test_a_background_of_pieces_is_that_of_the_whole(monkeypatch):
     parameters = NUCLEI.model_copy(update={"background_um": 14.0})
     signal, _ = smoothed(image, SPACING, parameters, 3.0)
     expected = signal - remove_background(signal, SPACING, 14.0)
-    monkeypatch.setattr(module, "_PIECE", 20_000)
+    monkeypatch.setattr("cytosuite.algorithms.watershed.blocks._PIECE", 20_000)
     uneven = uneven_background(image, SPACING, parameters, 3.0)
     for box in [tuple(map(slice, image.shape)), (slice(3, 9), slice(5, 60), slice(0, 1))]:
         np.testing.assert_allclose(uneven(box), expected[box], atol=1e-3)
@@ -108,7 +109,9 @@ def test_a_background_of_pieces_is_that_of_the_whole(monkeypatch):
 
 def test_an_image_that_fits_is_one_block(monkeypatch):
     for free in (inf, 1.0):
-        monkeypatch.setattr(module, "free_gib", lambda free=free: free)
+        monkeypatch.setattr(
+            "cytosuite.algorithms.watershed.blocks.free_gib", lambda free=free: free
+        )
         (only,) = plan_blocks((40, 60, 70), (9, 9, 9), (2, 3, 3))
         assert only.input == only.output == (slice(0, 40), slice(0, 60), slice(0, 70))
 

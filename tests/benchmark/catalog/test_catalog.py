@@ -7,7 +7,6 @@ from mistakes import refused
 from cytosuite.benchmark.catalog import models, places
 from cytosuite.benchmark.catalog.models import named_models
 from cytosuite.benchmark.commands.algorithms import listing
-from cytosuite.benchmark.engines import choose as choosing
 from cytosuite.benchmark.engines.choose import choose
 from cytosuite.files import read_json, write_json
 
@@ -16,7 +15,7 @@ from cytosuite.files import read_json, write_json
 def installed(monkeypatch, tmp_path):
     """Make the program believe that it comes from a wheel; the current folder is a new one."""
     monkeypatch.setattr(places, "CHECKOUT", False)
-    monkeypatch.setattr(choosing, "CHECKOUT", False)
+    monkeypatch.setattr("cytosuite.benchmark.engines.choose.CHECKOUT", False)
     monkeypatch.chdir(tmp_path)
 
 
@@ -43,7 +42,9 @@ def test_a_wheel_knows_the_models_that_were_trained_in_the_current_folder(instal
 
 def test_containers_need_a_checkout_and_a_wheel_says_why_it_uses_processes(installed, monkeypatch):
     refused("ENGINE=docker needs a checkout .*installed package", choose, "docker")
-    monkeypatch.setattr(choosing, "find_docker", lambda: pytest.fail("no daemon is asked"))
+    monkeypatch.setattr(
+        "cytosuite.benchmark.engines.choose.find_docker", lambda: pytest.fail("no daemon is asked")
+    )
     engine, sentence = choose("auto")
     assert engine.name == "process"
     assert "an installed package, containers are built from a checkout" in sentence

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 import pytest
 from mistakes import refused
 
-from cytosuite.benchmark.catalog import models as module
 from cytosuite.benchmark.catalog.models import (
     algorithms,
     choice_digest,
@@ -66,7 +65,9 @@ def test_the_preferred_algorithm_with_a_fitting_model_is_chosen():
 def test_an_algorithm_without_preference_is_chosen_by_name_alone(monkeypatch):
     extra = algorithms()["watershed"].model_copy(update={"name": "aaa", "preference": 0})
     both = {name: algorithms()[name] for name in BOTH}
-    monkeypatch.setattr(module, "algorithms", lambda: {"aaa": extra, **both})
+    monkeypatch.setattr(
+        "cytosuite.benchmark.catalog.models.algorithms", lambda: {"aaa": extra, **both}
+    )
     assert [manifest.name for manifest in preferred("segment")] == BOTH
     assert [manifest.name for manifest in preferred("segment", every=True)] == [*BOTH, "aaa"]
 
@@ -117,7 +118,7 @@ def test_the_identity_of_an_engine_changes_with_the_named_model(mine, engine):
 
 
 def test_a_choice_depends_on_manifest_and_cards(monkeypatch, tmp_path):
-    monkeypatch.setattr(module, "ROOT", tmp_path)
+    monkeypatch.setattr("cytosuite.benchmark.catalog.models.ROOT", tmp_path)
     digests = set()
     for name in ("algorithms/a/algorithm.toml", "weights/a/x.json", "weights/a/x.safetensors"):
         write_text(tmp_path / name, "1")

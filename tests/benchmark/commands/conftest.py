@@ -2,7 +2,6 @@
 
 import io
 import shlex
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,6 @@ from toys import put
 from typer.testing import CliRunner
 
 from cytosuite.benchmark.__main__ import main
-from cytosuite.benchmark.commands import data
 from cytosuite.benchmark.commands.app import application
 
 
@@ -40,7 +38,7 @@ def here(monkeypatch, capsys):
     """Return a function that runs the program: exit code, stdout and stderr."""
 
     def run(*words):
-        monkeypatch.setattr(sys, "argv", ["cytosuite", *_typed(words)])
+        monkeypatch.setattr("sys.argv", ["cytosuite", *_typed(words)])
         with pytest.raises(SystemExit) as caught:
             main()
         return caught.value.code, *capsys.readouterr()
@@ -59,7 +57,9 @@ def use(monkeypatch):
     """Return a function that makes the commands use an engine."""
 
     def use(engine):
-        monkeypatch.setattr(data, "choose", lambda *_: (engine, "engine: fake"))
+        monkeypatch.setattr(
+            "cytosuite.benchmark.commands.data.choose", lambda *_: (engine, "engine: fake")
+        )
         return engine
 
     return use

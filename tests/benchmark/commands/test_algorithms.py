@@ -13,7 +13,6 @@ from safetensors.torch import save_file
 
 from cytosuite.benchmark.catalog.contract import checks
 from cytosuite.benchmark.catalog.places import ROOT
-from cytosuite.benchmark.commands import algorithms as module
 from cytosuite.benchmark.commands.algorithms import list_command, listing, new
 from cytosuite.benchmark.commands.terminal.options import TableOptions
 from cytosuite.contract.manifest import read_algorithm, read_card
@@ -50,7 +49,9 @@ def test_a_model_that_did_not_beat_its_baselines_says_so(tmp_path, monkeypatch):
     card = read_json(ROOT / "weights/view_fusion/identity.json")
     card |= {"scores": {"views": {"N_SSIM": -0.1}}, "baselines": {"identity": {"N_SSIM": 0.0}}}
     write_json(home / "identity.json", card)
-    monkeypatch.setattr(module, "model_homes", lambda: [tmp_path / "weights"])
+    monkeypatch.setattr(
+        "cytosuite.benchmark.commands.algorithms.model_homes", lambda: [tmp_path / "weights"]
+    )
     table = listing()
     rows = [{name: row.get(name) for name in table.names} for row in table.rows]
     (identity,) = [row for row in rows if row["name"] == "identity"]
@@ -65,7 +66,7 @@ LIST = "# Algorithms\n\n| algorithm | task | what it is |\n|---|---|---|\n"
 def root(tmp_path, monkeypatch):
     """Return an empty checkout."""
     write_text(tmp_path / "algorithms/README.md", LIST)
-    monkeypatch.setattr(module, "ROOT", tmp_path)
+    monkeypatch.setattr("cytosuite.benchmark.commands.algorithms.ROOT", tmp_path)
     return tmp_path
 
 
@@ -116,7 +117,7 @@ def test_an_interruption_leaves_nothing_behind(root, monkeypatch, error):
         raise error
 
     before = digests(root)
-    monkeypatch.setattr(module, "_list", fail)
+    monkeypatch.setattr("cytosuite.benchmark.commands.algorithms._list", fail)
     with pytest.raises(type(error)):
         new("mine", "segment")
     assert digests(root) == before

@@ -19,7 +19,6 @@ from cytosuite.benchmark.commands.export import export_command
 from cytosuite.benchmark.commands.options.benchmark import BenchmarkOptions
 from cytosuite.benchmark.commands.options.export import ExportOptions
 from cytosuite.benchmark.commands.request import chosen
-from cytosuite.benchmark.commands.run import planned
 from cytosuite.benchmark.commands.run.planned import FAILURES, _failures, command_of
 from cytosuite.benchmark.engines.outcome import Outcome
 from cytosuite.benchmark.runs.data.shard import Shard
@@ -258,7 +257,7 @@ OPTIONS = {
 
 
 def test_a_flag_is_repeated_as_a_flag_outside_a_checkout(monkeypatch):
-    monkeypatch.setattr(planned, "CHECKOUT", None)
+    monkeypatch.setattr("cytosuite.benchmark.commands.run.planned.CHECKOUT", None)
     assert command_of(BenchmarkOptions(dataset="a", recursive=True, frame="2"), "process") == (
         "cytosuite benchmark a --recursive --frame 2 --engine process"
     )

@@ -11,7 +11,6 @@ import pytest
 
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.commands import doctor
-from cytosuite.benchmark.engines import gpu
 
 Space = namedtuple("Space", "total used free")
 
@@ -101,12 +100,13 @@ def test_a_gpu_that_torch_cannot_use_has_a_remedy(signs, machine, monkeypatch):
     machine("GPU-1")
     monkeypatch.setattr(doctor, "_version", lambda name: "2.9")
     monkeypatch.setattr(
-        gpu, "PROBE", "import sys; sys.exit('Torch not compiled with CUDA enabled')"
+        "cytosuite.benchmark.engines.gpu.PROBE",
+        "import sys; sys.exit('Torch not compiled with CUDA enabled')",
     )
     sign = signs()[1]["gpu"]
     assert sign["found"].startswith("1 x NVIDIA L4 (16 GiB), driver 550.54; torch cannot use it:")
     assert "DEVICE=cuda" in sign["mend"]
-    monkeypatch.setattr(gpu, "PROBE", "")
+    monkeypatch.setattr("cytosuite.benchmark.engines.gpu.PROBE", "")
     assert signs()[1]["gpu"]["found"].endswith("driver 550.54; torch computes on it")
 
 

@@ -11,7 +11,7 @@ import pytest
 from archives import sha
 from mistakes import refused
 
-from cytosuite.benchmark.catalog import models, packages, places
+from cytosuite.benchmark.catalog import models, places
 from cytosuite.benchmark.commands import model as module
 from cytosuite.contract.manifest import read_card
 from cytosuite.contract.select import select
@@ -242,7 +242,10 @@ def test_a_model_is_refused_before_any_work(cli, place, words, reason):
 
 def test_without_torch_the_package_is_named(cli, place, monkeypatch):
     (place / "net.pt").touch()
-    monkeypatch.setattr(packages, "find_spec", lambda name: None if name == "torch" else name)
+    monkeypatch.setattr(
+        "cytosuite.benchmark.catalog.packages.find_spec",
+        lambda name: None if name == "torch" else name,
+    )
     refused("model add needs .*torch, not installed here: ", cli, ADD)
     assert _left(place) == ["net.pt"]
 

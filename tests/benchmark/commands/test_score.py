@@ -25,7 +25,7 @@ from cytosuite.formats.hdf5 import write_named
 from cytosuite.metrics import board_metrics, n_ssim, psnr, ssim
 from cytosuite.metrics.tracks.lineage import Track
 from cytosuite.metrics.tracks.track_folder import write_sequence
-from cytosuite.volume import Volume, memory
+from cytosuite.volume import Volume
 
 
 def _labels(*places):
@@ -287,7 +287,7 @@ def test_an_ome_zarr_is_scored_as_the_tiff_is_in_memory_or_on_disk(tmp_path, mon
     # As many voxels of each value; the preview is no image.
     assert scored(zarr.parent, second, metrics=["W1"])["aggregates"]["W1"]["set"] == 0
     tight()
-    monkeypatch.setattr(memory, "SLAB", 100)
+    monkeypatch.setattr("cytosuite.volume.memory.SLAB", 100)
     assert scored(*plain, objects=table) == expected
     refused("expected two files or two folders", scored, zarr, tmp_path / "p")
 

@@ -13,14 +13,12 @@ from rasters import away_from, counted
 from rich.console import Console
 from toys import put
 
-from cytosuite.benchmark.commands import simulate as module
 from cytosuite.benchmark.commands.labels import combine_command, labels_command
 from cytosuite.benchmark.commands.options.labels import CombineOptions, LabelsOptions, weights
 from cytosuite.benchmark.commands.options.simulate import SimulateOptions
 from cytosuite.benchmark.commands.simulate import simulate
 from cytosuite.benchmark.engines.outcome import Outcome
 from cytosuite.contract.manifest import read_recipe
-from cytosuite.datasets.calibration import calibrate as calibration
 from cytosuite.datasets.calibration.measure import VOLUME_STATISTICS
 from cytosuite.datasets.phantoms.library import read_library
 from cytosuite.datasets.ranges import files_in
@@ -128,7 +126,9 @@ def test_an_interrupted_series_leaves_nothing(tmp_path, monkeypatch):
         if done == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "progress", lambda *_: nullcontext(stop))
+    monkeypatch.setattr(
+        "cytosuite.benchmark.commands.simulate.progress", lambda *_: nullcontext(stop)
+    )
     with pytest.raises(KeyboardInterrupt):
         _make(tmp_path / "data")
     assert not list(tmp_path.iterdir())
@@ -220,7 +220,7 @@ def test_calibrate_takes_the_options_of_images_and_tells_its_time(
         )
         return Volume(grey, parameters["image"]["spacing_um"]), labels.array
 
-    monkeypatch.setattr(calibration, "simulator", lambda name: simulate)
+    monkeypatch.setattr("cytosuite.datasets.calibration.calibrate.simulator", lambda name: simulate)
     real, _ = simulate({"image": {"spacing_um": image.spacing}}, 0)
     channels = np.stack([np.zeros_like(real.array), real.array], axis=1)  # without a voxel size
     (tmp_path / "real/day1").mkdir(parents=True)

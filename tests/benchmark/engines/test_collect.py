@@ -10,7 +10,6 @@ import pytest
 from house import ran
 from toys import put
 
-from cytosuite.benchmark.engines import collect as collect_module
 from cytosuite.benchmark.engines.collect import (
     Refused,
     add_log,
@@ -231,8 +230,8 @@ def test_a_folder_without_rights_is_counted_and_emptied(source, target):
 
 
 def test_files_without_a_name_are_seen_by_the_room_on_the_disk(source, monkeypatch):
-    monkeypatch.setattr(collect_module, "SPARE", 2**60)
-    monkeypatch.setattr(collect_module, "SPARE_SHARE", 1)
+    monkeypatch.setattr("cytosuite.benchmark.engines.collect.SPARE", 2**60)
+    monkeypatch.setattr("cytosuite.benchmark.engines.collect.SPARE_SHARE", 1)
     refused("No space left on device: less than [0-9]+ bytes are left", size, source, 10**9)
 
 
@@ -243,7 +242,7 @@ def test_a_disk_without_room_for_the_copy_is_the_row_of_a_case(source, tmp_path)
 
 
 def test_size_refuses_trees_that_it_would_never_finish(source, monkeypatch):
-    monkeypatch.setattr(collect_module, "LIVING", 0.01)
+    monkeypatch.setattr("cytosuite.benchmark.engines.collect.LIVING", 0.01)
     for number in range(11):
         (source / f"images/{number}").touch()
     refused(r"more than 10\.0 files of output", size, source, 10**9)
@@ -276,7 +275,7 @@ def test_a_log_has_whole_printable_lines(tmp_path):
 
 def test_emptying_ends_though_a_program_goes_on_writing(source, monkeypatch):
     """A folder is never empty: each look finds a new file."""
-    monkeypatch.setattr(collect_module, "REMOVE_S", 0.2)
+    monkeypatch.setattr("cytosuite.benchmark.engines.collect.REMOVE_S", 0.2)
     real = os.unlink
 
     def unlink(name, *, dir_fd):
@@ -289,7 +288,7 @@ def test_emptying_ends_though_a_program_goes_on_writing(source, monkeypatch):
 
 
 def test_large_inputs_are_not_copied(source, target, monkeypatch):
-    monkeypatch.setattr(collect_module, "SHARED", 5)
+    monkeypatch.setattr("cytosuite.benchmark.engines.collect.SHARED", 5)
     path = source / "images/labels/a.tif"
     path.chmod(0o644)
     give(source, target)

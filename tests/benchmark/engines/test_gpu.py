@@ -11,7 +11,6 @@ import pytest
 from mistakes import refused
 
 from cytosuite.benchmark.commands.data import need
-from cytosuite.benchmark.engines import docker
 from cytosuite.benchmark.engines import gpu as module
 from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.engines.gpu import Gpu, gpu_facts, gpus, held, metered
@@ -216,7 +215,7 @@ def test_torch_in_a_container_passes_or_says_why(machine, monkeypatch):
         box.end = partial(Sandbox.end, box)
         yield box
 
-    monkeypatch.setattr(docker, "sandbox", sandbox)
+    monkeypatch.setattr("cytosuite.benchmark.engines.docker.sandbox", sandbox)
     engine().check_gpu("cellpose3d")
     code = 1
     line = "The NVIDIA driver on your system is too old (found version 11040).\x1b[31m"

@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 from house import ran
 
-from cytosuite.benchmark.engines import outcome as engines
 from cytosuite.benchmark.engines import process
 from cytosuite.benchmark.engines.gpu import held
 from cytosuite.benchmark.engines.outcome import GpuUse, Limits, StartError
@@ -48,7 +47,7 @@ GPU = "print('GPU', repr(os.environ['CUDA_VISIBLE_DEVICES']), flush=True)"
 def test_a_process_sees_the_gpu_that_it_holds(tmp_path, start, predict, machine, monkeypatch):
     machine("GPU-a", {"uuid": "GPU-b", "used": 2**20, "busy": 30})
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
-    monkeypatch.setattr(engines, "uses_gpu", lambda name: True)
+    monkeypatch.setattr("cytosuite.benchmark.engines.outcome.uses_gpu", lambda name: True)
     with start(GPU, device="cuda") as session:
         outcome, _ = predict(session)
     assert (outcome.status, outcome.gpu) == ("ok", GpuUse("NVIDIA L4", 0, 30.0, 30))

@@ -4,7 +4,6 @@ from types import SimpleNamespace
 import pytest
 from docker.errors import APIError
 
-from cytosuite.benchmark.engines import sandbox
 from cytosuite.benchmark.engines.sandbox import Sandbox, watch
 
 
@@ -129,7 +128,7 @@ def test_a_daemon_that_hears_late_of_an_earlier_pause_is_asked_again(
     assert (request_of(Sandbox(daemon, daemon)), daemon.left) == (answer, 0)
     assert left(_Late(2, "is not running")) == 1
     assert left(_Late(2, reason, code=137)) == 1  # it has ended: the daemon is right
-    monkeypatch.setattr(sandbox, "LATE_S", 0.05)
+    monkeypatch.setattr("cytosuite.benchmark.engines.sandbox.LATE_S", 0.05)
     assert left(_Late(10**6, reason))
 
 

@@ -9,11 +9,9 @@ import pytest
 from scipy.stats import norm
 
 from cytosuite.benchmark.report import write_report
-from cytosuite.benchmark.report.sections import weigh
 from cytosuite.benchmark.scores.results import Condition, Group
 from cytosuite.metrics import board_metrics
 from cytosuite.metrics.boards import CONTROLS
-from cytosuite.ranking import contests
 from cytosuite.ranking.by_measure import rank_measures
 from cytosuite.ranking.scores import measures
 
@@ -27,8 +25,8 @@ LEVELS = {"a": 0.9, "b": 0.88, "c": 0.7, "d": 0.7, "e": 0.4, "f": 0.8}
 @pytest.fixture(params=[50, 3])
 def most(request, monkeypatch):
     """Set the number of algorithms up to which all pairs are tested."""
-    monkeypatch.setattr(contests, "MANY", request.param)
-    monkeypatch.setattr(weigh, "MANY", request.param)
+    monkeypatch.setattr("cytosuite.ranking.contests.MANY", request.param)
+    monkeypatch.setattr("cytosuite.benchmark.report.sections.weigh.MANY", request.param)
 
 
 @pytest.fixture

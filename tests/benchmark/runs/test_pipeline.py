@@ -8,7 +8,6 @@ from numpy.testing import assert_array_equal
 from toys import made_in
 
 from cytosuite.benchmark.engines.outcome import Limits, Outcome
-from cytosuite.benchmark.runs import pipeline
 from cytosuite.benchmark.runs.data.recipe import DataRequest, recipe
 from cytosuite.benchmark.runs.data.shard import Shard
 from cytosuite.benchmark.runs.pipeline import links, through
@@ -33,7 +32,7 @@ ENHANCE = AlgorithmManifest(
 def known(monkeypatch, watershed):
     """Let the pipeline know a toy that enhances and the watershed."""
     manifests = {"brighten": ENHANCE, "watershed": watershed}
-    monkeypatch.setattr(pipeline, "algorithms", lambda: manifests)
+    monkeypatch.setattr("cytosuite.benchmark.runs.pipeline.algorithms", lambda: manifests)
 
 
 def _through(dataset, name, engine, shard=None):
@@ -133,7 +132,7 @@ def test_a_failed_case_stops_the_chain_and_leaves_no_dataset(dataset, fakes):
 def test_algorithms_and_inputs_must_exist(dataset, fakes, monkeypatch):
     refused("no algorithm for a pipeline called 'brightn'; did you mean", links, ("brightn",))
     needy = ENHANCE.model_copy(update={"task": "fuse"})
-    monkeypatch.setattr(pipeline, "algorithms", lambda: {"needy": needy})
+    monkeypatch.setattr("cytosuite.benchmark.runs.pipeline.algorithms", lambda: {"needy": needy})
     refused(
         "expected the inputs of the task fuse in every case",
         _through,
@@ -154,7 +153,7 @@ def test_labels_of_a_request_are_the_truth_of_what_is_made_of_them(tmp_path, fak
             return Outcome("ok", 0.1, 10**6, 0)
 
     manifest = ENHANCE.model_copy(update={"name": "draws", "task": "sample"})
-    monkeypatch.setattr(pipeline, "algorithms", lambda: {"draws": manifest})
+    monkeypatch.setattr("cytosuite.benchmark.runs.pipeline.algorithms", lambda: {"draws": manifest})
     asked = made_in(tmp_path, recipe(DataRequest("requests", "mini", settings=["shape=[6, 8]"])))
     drawn = _through(asked, "draws", Engine(None))
     case = drawn.cases[0]

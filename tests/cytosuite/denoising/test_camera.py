@@ -5,7 +5,6 @@ from rasters import away_from
 from scipy import ndimage
 
 from cytosuite.denoising.camera import CameraModel, lag_of, late, light_of
-from cytosuite.volume import memory
 
 EMCCD = CameraModel(gain=12, offset=100, read_noise=0.15, excess=1, lag=0.1)
 CAMERA = CameraModel(gain=12, offset=100, read_noise=0.15, excess=1, lag=0.03)
@@ -87,7 +86,7 @@ def test_light_is_nearer_to_the_truth_than_any_smoothing():
 
 def test_light_of_a_stack_on_disk_is_that_of_one_in_memory(mapped, monkeypatch):
     seen = CAMERA.expose(np.tile(_light()[:, :20, :20], (3, 1, 1)), 0)
-    monkeypatch.setattr(memory, "SLAB", 1)  # slabs of 32 planes
+    monkeypatch.setattr("cytosuite.volume.memory.SLAB", 1)  # slabs of 32 planes
     np.testing.assert_array_equal(light_of(mapped(seen), CAMERA), light_of(seen, CAMERA))
 
 

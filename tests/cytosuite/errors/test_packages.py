@@ -7,7 +7,7 @@ import sys
 import pytest
 from house import ROOT
 
-from cytosuite.errors import InputError, packages
+from cytosuite.errors import InputError
 from cytosuite.errors.packages import extras, install, lacking, needed_by
 
 PIP = [sys.executable, "-m", "pip", "install"]
@@ -41,7 +41,7 @@ def origin(monkeypatch):
     def know(*place, **more):
         # A build in the checkout leaves a record of its own, found first by `python -m` there.
         records = [Installed(None), Installed(*place, **more)]
-        monkeypatch.setattr(packages, "distributions", lambda name: records)
+        monkeypatch.setattr("cytosuite.errors.packages.distributions", lambda name: records)
 
     return know
 
@@ -74,7 +74,7 @@ def test_a_package_of_an_extra_comes_from_the_wheel(origin, tmp_path):
 
 def test_a_package_of_an_extra_comes_from_the_index_of_an_installed_release(monkeypatch):
     monkeypatch.setattr(
-        packages, "distributions", lambda name: [Installed(None, installer="pip\n")]
+        "cytosuite.errors.packages.distributions", lambda name: [Installed(None, installer="pip\n")]
     )
     assert _install("torch") == [*PIP, "cytosuite[networks]"]
     assert _install("nowhere") == [*PIP, "nowhere"]

@@ -24,7 +24,6 @@ from cytosuite.files import (
     work_folder,
     write_json,
 )
-from cytosuite.files import working as leases
 from cytosuite.files.working import LEASE, LOCK, MACHINE, alone
 
 HOLDER = """
@@ -276,7 +275,7 @@ def way(request, monkeypatch):
     if not refusals.known():
         pytest.skip("no system call can be refused on this machine")
     _refuse(monkeypatch)
-    monkeypatch.setattr(leases, "POLL_S", 0.01)
+    monkeypatch.setattr("cytosuite.files.working.POLL_S", 0.01)
     return refusals.words("ENOLCK", ["flock"])
 
 
@@ -348,7 +347,7 @@ def test_a_lease_of_this_machine_counts_no_more_after_the_end_of_its_process(
 
 def test_a_lease_is_renewed_as_long_as_it_is_held(tmp_path, monkeypatch):
     _refuse(monkeypatch)
-    monkeypatch.setattr(leases, "RENEWED_S", 0.01)
+    monkeypatch.setattr("cytosuite.files.working.RENEWED_S", 0.01)
     with alone(tmp_path):
         lease = tmp_path / LEASE
         os.utime(lease, (0, 0))

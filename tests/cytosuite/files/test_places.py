@@ -1,4 +1,3 @@
-import os
 from functools import partial
 
 from mistakes import refused
@@ -19,7 +18,7 @@ def test_new_and_ordinary_places_are_fine(tmp_path):
 
 
 def test_a_folder_that_cannot_be_written_is_none(tmp_path, monkeypatch):
-    monkeypatch.setattr(os, "access", lambda place, _: place != tmp_path)
+    monkeypatch.setattr("os.access", lambda place, _: place != tmp_path)
     for need in (need_file, need_folder):
         refused(f"{tmp_path}: this folder cannot be written", need, tmp_path / "new/x")
 

@@ -1,7 +1,6 @@
 import os
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
@@ -64,7 +63,7 @@ def test_only_sessions_of_ended_programs_of_this_user_are_abandoned(tmp_path, de
     monkeypatch.setattr(os, "getuid", lambda: ended.stat().st_uid + 1)
     assert [*abandoned_sessions(tmp_path)] == []
     monkeypatch.undo()
-    monkeypatch.setattr(Path, "glob", lambda *_: [tmp_path / "removed meanwhile"])
+    monkeypatch.setattr("pathlib.Path.glob", lambda *_: [tmp_path / "removed meanwhile"])
     assert [*abandoned_sessions(tmp_path)] == []
 
 

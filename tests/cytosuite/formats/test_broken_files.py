@@ -13,7 +13,6 @@ from PIL import Image
 from rasters import counted
 
 from cytosuite.formats import channels, header, read
-from cytosuite.volume import memory
 
 PIXELS = counted(3, 4, 5)
 HUGE = (10**6, 10**4, 2 * 10**4)  # 364 TiB of 16 bits
@@ -195,8 +194,8 @@ MISTAKES = [
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_explains(h5, monkeypatch, mistake):
-    monkeypatch.setattr(memory, "free_gib", lambda: 2.0)
-    monkeypatch.setattr(memory, "free_gib", lambda: 2.0)
+    monkeypatch.setattr("cytosuite.volume.memory.free_gib", lambda: 2.0)
+    monkeypatch.setattr("cytosuite.volume.memory.free_gib", lambda: 2.0)
     explained(read, h5, mistake)
 
 

@@ -11,7 +11,7 @@ from numpy.testing import assert_array_equal
 from PIL import Image
 from rasters import counted, same
 
-from cytosuite import files, formats
+from cytosuite import files
 from cytosuite.contract.spacing import plausible
 from cytosuite.formats import header, read, write
 from cytosuite.formats.hdf5 import LABELS_FIRST
@@ -173,7 +173,7 @@ def test_a_changed_file_is_looked_at_again_however_its_times_are_set(tmp_path, t
     before = path.stat()
     opened = []
     monkeypatch.setattr(
-        formats, "open_regular", lambda p: opened.append(p) or files.open_regular(p)
+        "cytosuite.formats.open_regular", lambda p: opened.append(p) or files.open_regular(p)
     )
     assert [header(path).shape for _ in range(3)] == [(4, 6)] * 3
     assert len(opened) == 1

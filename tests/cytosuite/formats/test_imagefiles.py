@@ -3,7 +3,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cytosuite.formats import imagefiles
 from cytosuite.formats.imagefiles import CASE_SUFFIXES, case_suffix, image_files, is_image
 from cytosuite.volume import Volume
 
@@ -31,9 +30,9 @@ def test_a_folder_of_zarr_is_one_image_that_is_not_searched(folder):
 
 def test_the_size_alone_decides_how_an_image_lies_in_a_case(monkeypatch):
     assert case_suffix(SMALL) == ".tif"
-    monkeypatch.setattr(imagefiles, "LARGE", SMALL.array.nbytes)
+    monkeypatch.setattr("cytosuite.formats.imagefiles.LARGE", SMALL.array.nbytes)
     assert case_suffix(SMALL) == ".tif"
-    monkeypatch.setattr(imagefiles, "LARGE", SMALL.array.nbytes - 1)
+    monkeypatch.setattr("cytosuite.formats.imagefiles.LARGE", SMALL.array.nbytes - 1)
     assert case_suffix(SMALL) == ".ome.zarr"
 
 

@@ -9,7 +9,6 @@ from rasters import away_from
 
 from cytosuite.contract.manifest import SelectPolicy
 from cytosuite.contract.select import describe, select
-from cytosuite.networks import scale as module
 from cytosuite.networks.scale import (
     Sizing,
     Trained,
@@ -64,8 +63,8 @@ def test_the_diameter_is_found(diameter):
 
 
 def test_a_large_image_is_measured_where_it_is_bright_in_several_slices(monkeypatch):
-    monkeypatch.setattr(module, "_WINDOW", 120)
-    monkeypatch.setattr(module, "_PIXELS", 4 * 120**2)
+    monkeypatch.setattr("cytosuite.networks.scale._WINDOW", 120)
+    monkeypatch.setattr("cytosuite.networks.scale._PIXELS", 4 * 120**2)
     image = np.pad(spots(18.0), ((0, 0), (300, 0), (0, 300)))
     image[4:6] = 0  # the middle shows nothing
     for part in (image, image[3]):

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from mistakes import refused
 
-from cytosuite.networks import tiling as module
 from cytosuite.networks.tiling import (
     fit,
     least,
@@ -69,8 +68,8 @@ def test_the_least_tile_is_one_that_fits_and_that_can_be_planned(shape, halo):
 
 @pytest.mark.parametrize("shape", [(30, 80, 90), (1, 200, 300), (100, 20, 20)])
 def test_a_sample_lies_evenly_in_a_large_volume(shape, monkeypatch):
-    monkeypatch.setattr(module, "SAMPLE", 20_000)
-    monkeypatch.setattr(module, "BRICK", (2, 8, 8))
+    monkeypatch.setattr("cytosuite.networks.tiling.SAMPLE", 20_000)
+    monkeypatch.setattr("cytosuite.networks.tiling.BRICK", (2, 8, 8))
     grid = np.indices(shape).astype(np.float32)
     for axis, size in enumerate(shape):
         values = sample(lambda box, axis=axis: grid[axis][box], shape)
@@ -105,7 +104,7 @@ def test_the_best_fit_is_the_best_of_all_sizes():
 )
 def test_tiles_are_smaller_where_memory_is_short(free, expected, monkeypatch):
     shape = (96, 320, 320)
-    monkeypatch.setattr(module, "free_gib", lambda: free)
+    monkeypatch.setattr("cytosuite.networks.tiling.free_gib", lambda: free)
     assert tile_within(shape, 180, (8, 24, 24), (8, 16, 16)) == expected
     never_all_halo = tile_within(shape, 9999, (40, 24, 24), (8, 16, 16))
     assert never_all_halo == (shape if free == inf else (88, 192, 192))

@@ -6,7 +6,6 @@ from safetensors.numpy import save_file
 from scipy import ndimage
 
 from cytosuite.segmentation.outline import looseness_of
-from cytosuite.segmentation.outline import redraw as module
 from cytosuite.segmentation.outline.features import COLUMNS, Common, look, measure
 from cytosuite.segmentation.outline.redraw import Trees, redraw
 
@@ -100,10 +99,13 @@ def test_blocks_give_the_labels_of_the_whole(monkeypatch):
     labels[labels > 0] += (3 * (np.indices(labels.shape)[2] // 46))[labels > 0].astype(np.uint16)
     whole = redraw(labels, image, SPACING, HALF, 0.5)
     assert whole.max() == 12
-    monkeypatch.setattr(module, "free_gib", lambda: labels.size * 0.7 * 200 / 2**30)
+    monkeypatch.setattr(
+        "cytosuite.segmentation.outline.redraw.free_gib", lambda: labels.size * 0.7 * 200 / 2**30
+    )
     planned = []
     monkeypatch.setattr(
-        module, "put", lambda to, box, part: planned.append(to.__setitem__(box, part))
+        "cytosuite.segmentation.outline.redraw.put",
+        lambda to, box, part: planned.append(to.__setitem__(box, part)),
     )
     parts = redraw(labels, image, SPACING, HALF, 0.5)
     assert len(planned) > 1
@@ -117,7 +119,9 @@ def test_a_block_sees_the_whole_of_a_nucleus_twice_as_large(monkeypatch):
         labels[away_from(middle, labels.shape) < radius] = number
     image = 10 + 90 * (labels > 0).astype(np.float32)
     whole = redraw(labels, image, (1.0, 1.0), ROUND, 0.5)
-    monkeypatch.setattr(module, "free_gib", lambda: labels.size * 0.9 * 200 / 2**30)
+    monkeypatch.setattr(
+        "cytosuite.segmentation.outline.redraw.free_gib", lambda: labels.size * 0.9 * 200 / 2**30
+    )
     assert np.array_equal(redraw(labels, image, (1.0, 1.0), ROUND, 0.5), whole)
 
 

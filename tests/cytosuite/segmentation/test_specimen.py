@@ -6,7 +6,6 @@ from light_sheet import SPACING, noise, specimen, view
 from numpy.testing import assert_allclose, assert_array_equal
 from rasters import counted
 
-from cytosuite.segmentation import specimen as module
 from cytosuite.segmentation.specimen import (
     DEPTH_UM,
     MOST,
@@ -29,7 +28,8 @@ def _everywhere(coarse):
 @pytest.mark.parametrize("axis", [0, 1, 2])
 @pytest.mark.parametrize("spacing", [(3.0, 0.33, 0.33), (0.4, 1.2, 0.8)])
 def test_distances_are_in_um_along_every_axis(axis, spacing, monkeypatch, rng):
-    monkeypatch.setattr(module, "TISSUE_UM", 0.1)  # the surface stays where it is
+    # The surface stays where it is.
+    monkeypatch.setattr("cytosuite.segmentation.specimen.TISSUE_UM", 0.1)
     shape = [36, 36, 36]
     shape[axis] = 80
     half = np.where(np.indices(shape)[axis] >= 40, 200.0, 10.0) + rng.normal(0, 2, shape)
@@ -126,7 +126,7 @@ def test_a_hot_voxel_is_no_specimen():
 
 
 def test_of_a_large_image_the_part_with_its_specimen_is_worked_on(monkeypatch, rng):
-    monkeypatch.setattr(module, "LARGE", 0)
+    monkeypatch.setattr("cytosuite.segmentation.specimen.LARGE", 0)
     image = rng.normal(100, 2, (20, 200, 200))
     image[5:15, 140:160, 20:50] += 200
 

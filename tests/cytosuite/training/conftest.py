@@ -11,7 +11,6 @@ from pydantic import Field
 
 from cytosuite.contract.manifest import Described
 from cytosuite.metrics.evidence import Facts
-from cytosuite.training import loop, publish
 from cytosuite.training.loop import train
 from cytosuite.training.parts import Training
 from cytosuite.training.settings import TrainingSettings
@@ -151,8 +150,8 @@ def toy(tmp_path, monkeypatch, data):
     home = tmp_path / "algorithms"
     (home / "toy").mkdir(parents=True)
     (home / "toy/algorithm.toml").write_text(MANIFEST)
-    monkeypatch.setattr(loop, "ALGORITHMS", home)
-    monkeypatch.setattr(publish, "ALGORITHMS", home)
+    monkeypatch.setattr("cytosuite.training.loop.ALGORITHMS", home)
+    monkeypatch.setattr("cytosuite.training.publish.ALGORITHMS", home)
 
     def toy(settings, name="m", training=TOY, **options):
         work = tmp_path / f"work-{name}"

@@ -1,7 +1,6 @@
 import io
 import json
 import re
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -134,11 +133,11 @@ def test_a_wrong_place_or_name_is_refused_before_the_training(tmp_path, options,
 def test_a_checked_training_waits_for_its_data(words, tmp_path, data, monkeypatch, capsys):
     recipes = [f"--recipe={json.dumps([role, {}])}" for role in data]
     words = [*words[: -len(data)], *recipes, "--wait"]
-    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
     assert main(words) == 141  # nobody is left to give any
     assert capsys.readouterr().err == command.CHECKED
     answer = json.dumps([f"{role}={folder}" for role, (folder,) in data.items()])
-    monkeypatch.setattr(sys, "stdin", io.StringIO(answer))
+    monkeypatch.setattr("sys.stdin", io.StringIO(answer))
     assert main(words) == 0
     assert read_card(tmp_path / "out/m.json").trained["cases"] == {"simulated": 4, "real": 4}
 

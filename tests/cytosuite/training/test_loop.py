@@ -16,7 +16,7 @@ from cytosuite.errors import InputError
 from cytosuite.files import write_json
 from cytosuite.folders.splits import Splits
 from cytosuite.metrics.evidence import Facts
-from cytosuite.training import loop, parts, publish
+from cytosuite.training import loop, parts
 from cytosuite.training.loop import StoppedError
 
 HELD = "held-out 2 of 8 cases of simulated, real"
@@ -152,7 +152,7 @@ def test_training_goes_on_from_a_parent(toy, settings):
 
 
 def test_the_card_describes_its_own_training(toy, settings, data, monkeypatch):
-    monkeypatch.setattr(publish, "user", lambda: "A. Somebody")
+    monkeypatch.setattr("cytosuite.training.publish.user", lambda: "A. Somebody")
     (data["simulated"][0] / "cases").mkdir()  # as of a run: nobody alters them
     write_json(
         data["simulated"][0] / "dataset.json",

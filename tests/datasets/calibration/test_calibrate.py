@@ -5,7 +5,6 @@ import pytest
 from mistakes import refused
 
 from cytosuite.contract.manifest import read_recipe
-from cytosuite.datasets.calibration import calibrate as module
 from cytosuite.datasets.calibration.calibrate import calibrate, to_toml
 from cytosuite.datasets.calibration.fit import simulator
 from cytosuite.files import read_json
@@ -51,7 +50,7 @@ def toy_simulator(monkeypatch, toy):
     def simulate(values, seed):
         return toy({name: part | values.get(name, {}) for name, part in toy.recipe().items()}, seed)
 
-    monkeypatch.setattr(module, "simulator", lambda name: simulate)
+    monkeypatch.setattr("cytosuite.datasets.calibration.calibrate.simulator", lambda name: simulate)
 
 
 def test_a_folder_becomes_a_recipe(folder, tmp_path, toy_simulator):

@@ -4,7 +4,6 @@ from rasters import away_from
 from scipy import ndimage
 
 from cytosuite.bodies.grid import Grid
-from cytosuite.datasets.nuclei import population
 from cytosuite.datasets.nuclei.parameters import Parameters
 from cytosuite.datasets.nuclei.population import (
     annotate,
@@ -77,7 +76,10 @@ def test_discs_in_which_nuclei_find_no_room_are_drawn_anew(rng, monkeypatch):
     wide = Parameters(shape=(60, 60), spacing_um=(1, 1), n_nuclei=4, radius_um=5, **discs)
     narrow = wide.model_copy(update={"disc_radius_um": 4.0})
     draws = iter([narrow, narrow, wide])
-    monkeypatch.setattr(population, "foreground", lambda rng, _: foreground(rng, next(draws)))
+    monkeypatch.setattr(
+        "cytosuite.datasets.nuclei.population.foreground",
+        lambda rng, _: foreground(rng, next(draws)),
+    )
     assert len(populate(rng, rng, wide)[0]) == 4
     assert next(draws, None) is None
 

@@ -18,7 +18,6 @@ from distributed import LocalCluster
 from house import ran
 from mistakes import refused
 
-from cytosuite.benchmark.runs.cluster import dask_pool
 from cytosuite.benchmark.runs.cluster.dask_pool import DaskPool, _result_of, open_pool
 from cytosuite.benchmark.runs.store.pool import Lost, Processes, _has_semaphores
 from cytosuite.errors import InputError
@@ -88,7 +87,7 @@ class Client:
 @pytest.mark.parametrize("workers, sent", [(3, 3), (0, 1)])
 def test_no_more_pieces_are_sent_than_workers_are_there(workers, sent, monkeypatch):
     """Beside a piece that ends its worker, another one would be lost with it."""
-    monkeypatch.setattr(dask_pool, "LOOK_S", 0.0)
+    monkeypatch.setattr("cytosuite.benchmark.runs.cluster.dask_pool.LOOK_S", 0.0)
     client = Client(workers)
     refused("enough", list, DaskPool(client, "case").each(double, range(10)))
     assert client.sent == sent
@@ -151,7 +150,7 @@ def test_a_cluster_that_dask_refuses_is_one_line(tmp_path, monkeypatch):
     def refuse(**_):
         raise ValueError("Got it\njob_kwargs={}") from TypeError("unexpected argument 'core'")
 
-    monkeypatch.setattr(dask_pool, "_class_of", lambda kind: refuse)
+    monkeypatch.setattr("cytosuite.benchmark.runs.cluster.dask_pool._class_of", lambda kind: refuse)
     refused(
         r"^CLUSTER=slurm: unexpected argument 'core'$",
         open_pool({"kind": "slurm", "core": 1}, tmp_path, "cpu").__enter__,
@@ -159,7 +158,7 @@ def test_a_cluster_that_dask_refuses_is_one_line(tmp_path, monkeypatch):
 
 
 def test_a_scheduler_that_does_not_answer_is_one_line(tmp_path, monkeypatch):
-    monkeypatch.setattr(dask_pool, "START_S", 1)
+    monkeypatch.setattr("cytosuite.benchmark.runs.cluster.dask_pool.START_S", 1)
     address = "tcp://127.0.0.1:1"
     refused(f"^CLUSTER={address}: ", open_pool({"address": address}, tmp_path, "cpu").__enter__)
 

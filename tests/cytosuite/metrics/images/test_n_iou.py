@@ -5,7 +5,6 @@ import pytest
 from mistakes import refused
 from scipy import ndimage
 
-import cytosuite.apply as library
 from cytosuite.metrics import n_iou
 from cytosuite.metrics.boards import BOARDS
 
@@ -21,7 +20,7 @@ def threshold(monkeypatch):
         asked.append((algorithm, model, volume.spacing))
         return {"instance-labels": volume.like(ndimage.label(volume.array > 0)[0])}
 
-    monkeypatch.setattr(library, "apply", apply)
+    monkeypatch.setattr("cytosuite.apply.apply", apply)
     return asked
 
 

@@ -9,7 +9,6 @@ from situations import drawn
 from skimage.measure import regionprops_table
 
 from cytosuite.metrics import pixel_f1, pixel_jaccard, pixel_precision, pixel_recall
-from cytosuite.metrics.labels import object_table as room
 from cytosuite.metrics.labels.instances import dice
 from cytosuite.metrics.labels.object_table import object_classes, object_errors, object_table
 from cytosuite.metrics.labels.overlap import overlap
@@ -75,7 +74,7 @@ def test_noise_is_refused_before_it_takes_hours(monkeypatch):
     scattered = np.zeros((80, 80), np.uint16)
     scattered[0], scattered[-1] = np.arange(80) + 1, np.arange(80, 0, -1)
     refused("boxes of .* voxels around them", object_table, scattered, (1.0, 1.0))
-    monkeypatch.setattr(room, "OBJECTS", 10)
+    monkeypatch.setattr("cytosuite.metrics.labels.object_table.OBJECTS", 10)
     assert object_table(scattered[:1, :5], (1.0, 1.0))["label"].size == 5
     refused(
         "expected up to 10 compact ones, found more than 10 in an",
@@ -83,7 +82,8 @@ def test_noise_is_refused_before_it_takes_hours(monkeypatch):
         scattered,
         (1.0, 1.0),
     )
-    monkeypatch.setattr(room, "VOXELS", 4)  # large volumes may hold more
+    # Large volumes may hold more.
+    monkeypatch.setattr("cytosuite.metrics.labels.object_table.VOXELS", 4)
     assert object_table(np.arange(60).reshape(6, 10) % 13, (1.0, 1.0))["label"].size == 12
 
 
