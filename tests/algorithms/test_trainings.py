@@ -89,7 +89,7 @@ def test_a_step_is_drawn_from_seed_and_number_alone(begun):
 
 
 @pytest.mark.parametrize(
-    "tiny, steps", [("cellpose3d", 40), ("harmonicnet", 20), ("u2net", 12)], indirect=["tiny"]
+    "tiny, steps", {"cellpose3d": 40, "harmonicnet": 20, "u2net": 12}.items(), indirect=["tiny"]
 )
 def test_the_loss_falls_on_one_fixed_batch(begun, steps):
     training, cases, settings = begun

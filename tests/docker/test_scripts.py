@@ -26,8 +26,8 @@ def test_without_arguments_says_how_to_use_it(script):
 
 
 @pytest.mark.parametrize(
-    "script, program",
-    [(SCRIPTS[0], "mmdebstrap"), (SCRIPTS[1], "dockerd"), (SCRIPTS[2], "slurmctld")],
+    "program, script",
+    {"mmdebstrap": SCRIPTS[0], "dockerd": SCRIPTS[1], "slurmctld": SCRIPTS[2]}.items(),
 )
 @pytest.mark.skipif(os.getuid() != 0, reason="says first that it needs root")
 def test_names_the_package_of_a_missing_program(script, program, tmp_path):

@@ -94,12 +94,12 @@ def test_a_small_dim_nucleus_is_not_empty():
 
 
 @pytest.mark.parametrize(
-    "parameters, message",
-    [
-        ({"taw": 0.3}, "card test: parameters: taw is not a known key; did you mean 'tau'?"),
-        ({"min_volume_um3": 5, "max_volume_um3": 4}, "min_volume_um3 must not exceed max_volume"),
-        ({"tile": [16, 64, 64]}, "tile must be at least [20, 56, 56] for this network"),
-    ],
+    "message, parameters",
+    {
+        "card test: parameters: taw is not a known key; did you mean 'tau'?": {"taw": 0.3},
+        "min_volume_um3 must not exceed max_volume": {"min_volume_um3": 5, "max_volume_um3": 4},
+        "tile must be at least [20, 56, 56] for this network": {"tile": [16, 64, 64]},
+    }.items(),
 )
 def test_explains(parameters, message):
     parameters["network"] = TINY.model_dump()

@@ -99,7 +99,7 @@ def test_paths_are_the_specimen_on_the_way_to_each_side():
     assert_allclose(paths[4:, 0, 1], 0)
 
 
-@pytest.mark.parametrize("axis, side", [(0, 1), (1, 0), (2, 1)])
+@pytest.mark.parametrize("axis, side", {0: 1, 1: 0, 2: 1}.items())
 def test_the_loss_is_found_on_its_side(axis, side):
     shape, spacing, loss = (40, 60, 60), (2.0, 1.5, 1.5), 0.025
     image = view(shape=shape, spacing=spacing, loss_per_um=loss, axis=axis)
@@ -198,12 +198,12 @@ def test_checkpointing_changes_no_gradient():
 
 
 @pytest.mark.parametrize(
-    "arguments, message",
-    [
-        ({"blocks": [1]}, r"blocks must be 3 numbers, one per width, found \(1,\)$"),
-        ({"kernel": 4}, "kernel must be odd, found 4"),
-        ({"inputs": ["light", "light"]}, "inputs must differ"),
-    ],
+    "message, arguments",
+    {
+        r"blocks must be 3 numbers, one per width, found \(1,\)$": {"blocks": [1]},
+        "kernel must be odd, found 4": {"kernel": 4},
+        "inputs must differ": {"inputs": ["light", "light"]},
+    }.items(),
 )
 def test_impossible_arguments_are_refused(arguments, message, tmp_path):
     refused(message, load, arguments, tmp_path / "w.safetensors")

@@ -100,12 +100,12 @@ def test_imports_that_an_image_holds_pass(root, line):
 
 
 @pytest.mark.parametrize(
-    "changes, reason",
-    [
-        ({"task": "enhance"}, "expected the task segment, found enhance"),
-        ({"weights": "none.safetensors", "sha256": "0" * 64}, "are missing"),
-        ({"weights": "own.pt", "sha256": "0" * 64}, "own.pt: expected weights as .safetensors"),
-    ],
+    "reason, changes",
+    {
+        "expected the task segment, found enhance": {"task": "enhance"},
+        "are missing": {"weights": "none.safetensors", "sha256": "0" * 64},
+        "own.pt: expected weights as .safetensors": {"weights": "own.pt", "sha256": "0" * 64},
+    }.items(),
 )
 def test_wrong_model_cards_fail_and_nothing_runs(root, changes, reason):
     _card(root, **changes)
@@ -132,12 +132,12 @@ def _other(change):
 
 
 @pytest.mark.parametrize(
-    "change, reason",
-    [
-        (lambda v: Volume(v.array, v.spacing[::-1], v.axes), "expected the spacing"),
-        (lambda v: Volume(v.array[:, 1:], v.spacing, v.axes), "expected the shape"),
-        (lambda v: v.like(v.array.astype(np.float32)), "found the dtype float32"),
-    ],
+    "reason, change",
+    {
+        "expected the spacing": lambda v: Volume(v.array, v.spacing[::-1], v.axes),
+        "expected the shape": lambda v: Volume(v.array[:, 1:], v.spacing, v.axes),
+        "found the dtype float32": lambda v: v.like(v.array.astype(np.float32)),
+    }.items(),
 )
 def test_another_geometry_fails(root, change, reason):
     assert reason in _failed(root, _other(change))["3D: outputs with the input's geometry"]

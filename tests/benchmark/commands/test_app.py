@@ -62,11 +62,11 @@ def test_every_field_is_an_option_and_texts_are_parsed():
 
 @pytest.mark.parametrize(
     "text, settings",
-    [
-        ("scale=0.1,studies=[4, 2]", ["scale=0.1", "studies=[4, 2]"]),
-        ("image={shape=[9, 5, 5], stretch=1}", ["image={shape=[9, 5, 5], stretch=1}"]),
-        ("structure=tissue, falloff_um=2", ["structure=tissue", "falloff_um=2"]),
-    ],
+    {
+        "scale=0.1,studies=[4, 2]": ["scale=0.1", "studies=[4, 2]"],
+        "image={shape=[9, 5, 5], stretch=1}": ["image={shape=[9, 5, 5], stretch=1}"],
+        "structure=tissue, falloff_um=2": ["structure=tissue", "falloff_um=2"],
+    }.items(),
 )
 def test_settings_in_one_text_are_parted_between_keys_alone(text, settings):
     assert pairs([text]) == settings

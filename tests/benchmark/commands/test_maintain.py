@@ -39,11 +39,11 @@ def test_all_models_with_weights_are_bundled_in_another_process(cli, started, tm
 
 @pytest.mark.parametrize(
     "words, line",
-    [
-        ("view_fuson", "no algorithm with networks to bundle called 'view_fuson'; did you mean"),
-        ("diffusion --model nuclei", "no model called 'nuclei' of diffusion; nearest:"),
-        (f"diffusion --out {__file__}", "test_maintain.py: expected a folder, found a file"),
-    ],
+    {
+        "view_fuson": "no algorithm with networks to bundle called 'view_fuson'; did you mean",
+        "diffusion --model nuclei": "no model called 'nuclei' of diffusion; nearest:",
+        f"diffusion --out {__file__}": "test_maintain.py: expected a folder, found a file",
+    }.items(),
 )
 def test_a_mistake_bundles_nothing(cli, started, words, line):
     refused(line, cli, "maintain bundle", words)

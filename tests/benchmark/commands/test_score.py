@@ -374,12 +374,12 @@ def test_two_files_of_one_name_are_refused_and_pictures_and_hidden_files_are_non
 
 
 @pytest.mark.parametrize(
-    "more, line",
-    [
-        ({"metrics": ["TRA", "SSIM"]}, "metric SSIM compares files: give two, or two folders"),
-        ({"border": 2}, "objects cannot be left out of tracks"),
-        ({"min_object_voxels": 2}, "objects of tracks cannot be ignored"),
-    ],
+    "line, more",
+    {
+        "metric SSIM compares files: give two, or two folders": {"metrics": ["TRA", "SSIM"]},
+        "objects cannot be left out of tracks": {"border": 2},
+        "objects of tracks cannot be ignored": {"min_object_voxels": 2},
+    }.items(),
 )
 def test_what_tracks_do_not_have_is_refused(tracks, more, line):
     refused(line, scored, tracks, tracks, **more)

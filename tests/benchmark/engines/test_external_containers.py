@@ -169,7 +169,7 @@ def run(take, image, case, tmp_path):
     return run
 
 
-@pytest.mark.parametrize("kind, suffix", [("template", "mha"), ("perl", "tif"), ("shell", "mha")])
+@pytest.mark.parametrize("kind, suffix", {"template": "mha", "perl": "tif", "shell": "mha"}.items())
 def test_a_container_of_others_segments(run, case, kind, suffix):
     external, outcome, place = run(kind, input_format=suffix)
     assert (outcome.status, outcome.message) == ("ok", "")

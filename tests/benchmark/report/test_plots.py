@@ -68,7 +68,7 @@ def test_a_better_score_lies_higher_and_all_text_is_escaped():
 
 @pytest.mark.parametrize(
     "rising, expected",
-    [(True, [(1.0, 0.5), (2.0, 0.9)]), (False, [(1.0, 0.5), (1.5, 0.4)]), (None, [])],
+    {True: [(1.0, 0.5), (2.0, 0.9)], False: [(1.0, 0.5), (1.5, 0.4)], None: []}.items(),
 )
 def test_the_front_holds_what_nothing_beats(rising, expected):
     assert front([(3.0, 0.7), (1.0, 0.5), (2.0, 0.9), (1.5, 0.4)], rising) == expected

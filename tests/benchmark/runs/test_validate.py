@@ -192,11 +192,11 @@ def test_pixels_that_are_not_those_of_the_header_are_refused(tmp_path, monkeypat
 
 @pytest.mark.parametrize(
     "rows, words",
-    [
-        (None, "tracks.csv: expected a table of tracks"),
-        ("1,0,3,0\n2,3,5,1", "label 2: begins in frame 3, not after its parent 1"),
-        ("9" * JSON_BYTES, f"tracks.csv: more than {JSON_BYTES} bytes"),
-    ],
+    {
+        None: "tracks.csv: expected a table of tracks",
+        "1,0,3,0\n2,3,5,1": "label 2: begins in frame 3, not after its parent 1",
+        "9" * JSON_BYTES: f"tracks.csv: more than {JSON_BYTES} bytes",
+    }.items(),
 )
 def test_tracks_that_contradict_each_other_are_refused(tmp_path, rows, words):
     if rows is not None:

@@ -22,12 +22,12 @@ MEMBRANE += ["mCherry-CAAX", "WGA-488", "E-cadherin", "cell_outline"]
 
 
 @pytest.mark.parametrize(
-    "words, channel",
-    [
-        (NUCLEUS, "nucleus"),
-        (MEMBRANE, "membrane"),
-        (["cytoplasm", "Cyto", "cytosolic GFP", "whole_cell", "CellTracker Green"], "cytoplasm"),
-    ],
+    "channel, words",
+    {
+        "nucleus": NUCLEUS,
+        "membrane": MEMBRANE,
+        "cytoplasm": ["cytoplasm", "Cyto", "cytosolic GFP", "whole_cell", "CellTracker Green"],
+    }.items(),
 )
 def test_a_channel_has_many_words_in_metadata_and_in_names(words, channel):
     for word in words:

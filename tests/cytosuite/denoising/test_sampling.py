@@ -224,7 +224,7 @@ def test_known_values():
 
 @pytest.mark.parametrize(
     "kind, peer",
-    [("linear", "linear_beta"), ("quadratic", "scaled_linear_beta"), ("sigmoid", "sigmoid_beta")],
+    {"linear": "linear_beta", "quadratic": "scaled_linear_beta", "sigmoid": "sigmoid_beta"}.items(),
 )
 def test_variances_are_those_of_monai(kind, peer):
     assert_allclose(NoiseSchedule(kind=kind).betas(), NoiseSchedules[peer](1000), rtol=2e-4)

@@ -140,7 +140,7 @@ def test_a_key_that_a_header_cannot_hold_is_not_written(tmp_path, mha, key):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("mark, end", [(": ", "\n"), ("=", "\r\n"), ("\t=\t", "\n")])
+@pytest.mark.parametrize("mark, end", {": ": "\n", "=": "\r\n", "\t=\t": "\n"}.items())
 def test_headers_of_other_programs_are_read(mha, mark, end):
     _raw(mha, "".join([f"{key}{mark}{text}{end}" for key, text in (HEAD | LOCAL).items()]))
     same(read(mha).array, ARRAY)

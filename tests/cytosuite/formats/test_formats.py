@@ -228,11 +228,11 @@ CONTRADICTS = "the file contradicts itself: it gives voxels of z 1, y 0.39, x 0.
 @BOTH
 @pytest.mark.parametrize(
     "said, spacings",
-    [
-        ((), ["1.0", 1, None, [1.0, 0.39, 0.195], "[1.0, 0.39, 0.195]", "(1.0; 0.39; 0.195)"]),
-        ((NO_NUMBER,), [0, -1.0, "nan", "1 um"]),
-        ((CONTRADICTS,), [3.0, [3.0, 0.39, 0.195], [0.195, 0.39, 1.0]]),
-    ],
+    {
+        (): ["1.0", 1, None, [1.0, 0.39, 0.195], "[1.0, 0.39, 0.195]", "(1.0; 0.39; 0.195)"],
+        (NO_NUMBER,): [0, -1.0, "nan", "1 um"],
+        (CONTRADICTS,): [3.0, [3.0, 0.39, 0.195], [0.195, 0.39, 1.0]],
+    }.items(),
     ids=["a step", "no step", "another step"],
 )
 def test_a_step_is_a_number_a_text_or_one_of_three_and_sizes_by_axis_precede_it(

@@ -42,11 +42,11 @@ def test_tiles_keep_to_their_size_to_the_multiple_and_to_the_halo(shape):
 
 @pytest.mark.parametrize(
     "arguments, message",
-    [
-        (((9, 9), (4,), (1, 1)), "one number per axis, found [9, 9], [4], [1, 1] and [1, 1]"),
-        (((90,), (8,), (4,)), "an axis of 90 voxels needs tiles of at least 9 (halo 4"),
-        (((0,), (8,), (1,)), "an axis of 0 voxels"),
-    ],
+    {
+        ((9, 9), (4,), (1, 1)): "one number per axis, found [9, 9], [4], [1, 1] and [1, 1]",
+        ((90,), (8,), (4,)): "an axis of 90 voxels needs tiles of at least 9 (halo 4",
+        ((0,), (8,), (1,)): "an axis of 0 voxels",
+    }.items(),
 )
 def test_explains(arguments, message):
     refused(re.escape(message), plan, *arguments)
@@ -100,7 +100,7 @@ def test_the_best_fit_is_the_best_of_all_sizes():
 
 
 @pytest.mark.parametrize(
-    "free, expected", [(inf, (96, 320, 320)), (6.0, (96, 320, 320)), (2.0, (64, 192, 192))]
+    "free, expected", {inf: (96, 320, 320), 6.0: (96, 320, 320), 2.0: (64, 192, 192)}.items()
 )
 def test_tiles_are_smaller_where_memory_is_short(free, expected, monkeypatch):
     shape = (96, 320, 320)

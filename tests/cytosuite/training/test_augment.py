@@ -14,11 +14,11 @@ def _given(*queue, **more):
 
 @pytest.mark.parametrize(
     "change, expected",
-    [
-        ("anisotropy", [0, 0, 2, 2, 4, 4, 6]),
-        ("stretch", [0, 0, 1, 1, 2, 2, 3]),
-        ("shrink", [0, 2, 4, 6, 4, 2, 0]),
-    ],
+    {
+        "anisotropy": [0, 0, 2, 2, 4, 4, 6],
+        "stretch": [0, 0, 1, 1, 2, 2, 3],
+        "shrink": [0, 2, 4, 6, 4, 2, 0],
+    }.items(),
 )
 def test_geometry_by_hand_is_the_same_for_image_and_truth(change, expected):
     line = np.arange(7, dtype=np.float32).reshape(1, 1, 1, 7)

@@ -80,12 +80,12 @@ def _grows(path):
 
 
 @pytest.mark.parametrize(
-    "make, reason",
-    [
-        (lambda path: path.write_text("root:x:0:0:root:/root:/bin/bash\n"), "cannot be read"),
-        (_grows, "found files that grow from"),
-        (os.mkfifo, "expected a file, found a folder, a pipe"),
-    ],
+    "reason, make",
+    {
+        "cannot be read": lambda path: path.write_text("root:x:0:0:root:/root:/bin/bash\n"),
+        "found files that grow from": _grows,
+        "expected a file, found a folder, a pipe": os.mkfifo,
+    }.items(),
 )
 def test_no_file_of_weights_crashes_fills_or_blocks_the_reader(card, tmp_path, make, reason):
     make(tmp_path / "x.pt")

@@ -50,18 +50,18 @@ def test_rounded_cells_keep_flat_faces_and_lose_edges():
 
 
 @pytest.mark.parametrize(
-    "values, message",
-    [
-        ({"structure": "leaf"}, "membrane parameters.*structure.*found 'leaf'"),
-        (
-            {"min_voxels": 10**7, "shape": [9, 20, 20]},
-            "no cell of tissue has 10000000 voxels in the image",
-        ),
-        (
-            {"shape": [400, 400, 400], "cell_um": 1.0},
-            "cells of 0.524 µm³ fill .* at most 65535 are allowed; raise cell_um",
-        ),
-    ],
+    "message, values",
+    {
+        "membrane parameters.*structure.*found 'leaf'": {"structure": "leaf"},
+        "no cell of tissue has 10000000 voxels in the image": {
+            "min_voxels": 10**7,
+            "shape": [9, 20, 20],
+        },
+        "cells of 0.524 µm³ fill .* at most 65535 are allowed; raise cell_um": {
+            "shape": [400, 400, 400],
+            "cell_um": 1.0,
+        },
+    }.items(),
 )
 def test_refuses(values, message, rng):
     refused(message, generate, rng, values)

@@ -15,7 +15,7 @@ from cytosuite.files import tarball
 from cytosuite.files.tarball import ArchiveError
 
 packed = pytest.mark.parametrize(
-    "suffix, layout", [(".tar", "docker"), (".tar.gz", "oci"), (".tar.xz", "skopeo")]
+    "suffix, layout", {".tar": "docker", ".tar.gz": "oci", ".tar.xz": "skopeo"}.items()
 )
 
 

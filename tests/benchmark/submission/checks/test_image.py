@@ -141,11 +141,11 @@ def test_the_layout_of_newer_dockers_is_noted(tmp_path):
 
 @pytest.mark.parametrize(
     "name, expected",
-    [
-        ("config.json", ["archive.config-name"]),
-        (f"{'0' * 64}.json", ["archive.config-digest"]),
-        (f"sha256:{sha(Image().text())}", []),
-    ],
+    {
+        "config.json": ["archive.config-name"],
+        f"{'0' * 64}.json": ["archive.config-digest"],
+        f"sha256:{sha(Image().text())}": [],
+    }.items(),
 )
 def test_the_name_of_the_config_is_its_digest(tmp_path, name, expected):
     old = f"{sha(Image().text())}.json"

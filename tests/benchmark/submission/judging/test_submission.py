@@ -172,12 +172,12 @@ def job(pk, *names):
 
 
 @pytest.mark.parametrize(
-    "jobs, message",
-    [
-        ([job("a", "three.tif")], "job a: expected the input image of one case, found three.tif"),
-        ([job("a", "one.tif", "two.tif")], "of one case, found one.tif, two.tif"),
-        ([job("a", "one.tif"), job("b", "one.tif")], "two jobs have the input image one.tif: a and b"),
-    ],
+    "message, jobs",
+    {
+        "job a: expected the input image of one case, found three.tif": [job("a", "three.tif")],
+        "of one case, found one.tif, two.tif": [job("a", "one.tif", "two.tif")],
+        "two jobs have the input image one.tif: a and b": [job("a", "one.tif"), job("b", "one.tif")],
+    }.items(),
 )  # fmt: skip
 def test_unknown_and_repeated_images_are_refused(jobs, message):
     refused(message, by_case, jobs, {"one": "one.tif", "two": "two.tif"}, Path("p"))
