@@ -130,13 +130,13 @@ def _cut(folder):
     return folder / "input"
 
 
-MISTAKES = [
-    ("angle.tif: expected a stack of slices (z, y, x),", lambda f: _case(f, array=ARRAY[0])),
-    ("angle.tif: expected a", lambda f: _case(f, array=np.stack([ARRAY, ARRAY]), axes="CZYX")),
-    ("image_1_membrane_angle.tif: cannot be read as TIFF, cut or broken", _cut),
-]
-
-
-@pytest.mark.parametrize("expected, mistake", MISTAKES)
+@pytest.mark.parametrize(
+    "expected, mistake",
+    [
+        ("angle.tif: expected a stack of slices (z, y, x),", lambda f: _case(f, array=ARRAY[0])),
+        ("angle.tif: expected a", lambda f: _case(f, array=np.stack([ARRAY, ARRAY]), axes="CZYX")),
+        ("image_1_membrane_angle.tif: cannot be read as TIFF, cut or broken", _cut),
+    ],
+)
 def test_explains(tmp_path, expected, mistake):
     refused(re.escape(expected), read_case, mistake(tmp_path), FUSE)

@@ -11,8 +11,6 @@ from cytosuite.benchmark.catalog.models import algorithms
 from cytosuite.benchmark.catalog.packages import runtime_files
 from cytosuite.files import visible_files
 
-BOTH = ["Dockerfile", "docker/base.Dockerfile"]
-
 
 def _instructions(name):
     text = (ROOT / name).read_text().replace("\\\n", " ")
@@ -20,7 +18,7 @@ def _instructions(name):
     return [(line.split()[0], line.split(maxsplit=1)[1]) for line in lines]
 
 
-@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("name", ["Dockerfile", "docker/base.Dockerfile"])
 def test_the_classic_builder_suffices_and_fetches_nothing(name):
     text = (ROOT / name).read_text()
     assert not re.search(r"--mount|<<|\$\{?(TARGET|BUILD)(ARCH|PLATFORM)|^# syntax", text)

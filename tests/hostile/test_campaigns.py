@@ -6,16 +6,24 @@ import house
 import pytest
 
 SECONDS = 1800
-KINDS = (
-    *("kill simulate", "kill report", "kill model install", "kill train"),
-    *("shorten trainer", "shorten benchmark", "alter_times benchmark"),
-    *("start_twice simulate", "start_twice trainer"),
-)
 
 
 @pytest.mark.slow
 @pytest.mark.long
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "kill simulate",
+        "kill report",
+        "kill model install",
+        "kill train",
+        "shorten trainer",
+        "shorten benchmark",
+        "alter_times benchmark",
+        "start_twice simulate",
+        "start_twice trainer",
+    ],
+)
 def test_nothing_goes_wrong(kind):
     words = ["-m", "tests.hostile.kills", "--kinds", kind, "--tries", 3]
     done = house.ran(sys.executable, *words, cwd=house.ROOT, timeout=SECONDS)

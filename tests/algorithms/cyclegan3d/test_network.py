@@ -6,15 +6,6 @@ from unpaired import TINY, random_network
 
 from cytosuite.algorithms.cyclegan3d.network import Architecture, build
 
-ARCHITECTURES = [
-    TINY,
-    Architecture(widths=(3,), blocks=0, fold=1),
-    Architecture(widths=(3,), blocks=2, kernel=5, fold=3),
-    Architecture(widths=(3, 4), blocks=0, kernel=7, fold=1, residual=False),
-    Architecture(widths=(3, 3), blocks=1, fold=1, padding="replicate"),
-    Architecture(dimensions=2, widths=(3, 3), blocks=1, fold=2, padding="reflect"),
-]
-
 
 @pytest.mark.parametrize("fold", [1, 2])
 @pytest.mark.parametrize("channels", [1, 2])
@@ -28,7 +19,18 @@ def test_a_residual_network_starts_as_the_identity(fold, channels):
     assert (build(TINY.model_copy(update={"residual": False}))(first) - first).abs().mean() > 0.1
 
 
-@pytest.mark.parametrize("arguments", ARCHITECTURES, ids=str)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        TINY,
+        Architecture(widths=(3,), blocks=0, fold=1),
+        Architecture(widths=(3,), blocks=2, kernel=5, fold=3),
+        Architecture(widths=(3, 4), blocks=0, kernel=7, fold=1, residual=False),
+        Architecture(widths=(3, 3), blocks=1, fold=1, padding="replicate"),
+        Architecture(dimensions=2, widths=(3, 3), blocks=1, fold=2, padding="reflect"),
+    ],
+    ids=str,
+)
 def test_a_voxel_is_seen_no_farther_than_the_halo(arguments):
     middle = [n // 2 for n in spacious(arguments)]
     reach = np.zeros(3, int)

@@ -21,13 +21,6 @@ from cytosuite.algorithms.view_fusion.intensity import units_of
 from cytosuite.algorithms.view_fusion.network import RestorerArguments, build, load
 
 TILE = (14, 40, 40)
-ARCHITECTURES = [
-    TINY,
-    RestorerArguments(widths=(3,), blocks=(2,), kernel=5, fold=3),
-    RestorerArguments(widths=(3, 4), blocks=(0, 0), kernel=1, fold=1),
-    RestorerArguments(widths=(2, 3, 3), blocks=(0, 1, 1), fold=1, flat=1),
-    RestorerArguments(widths=(2, 3, 3), blocks=(1, 0, 0), fold=1, flat=0, kernel=5),
-]
 
 
 def _corrected(image, restoration, tile):
@@ -172,7 +165,17 @@ def test_further_inputs_are_seen_but_not_added():
     assert not torch.allclose(network(image), network(other))
 
 
-@pytest.mark.parametrize("arguments", ARCHITECTURES, ids=str)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        TINY,
+        RestorerArguments(widths=(3,), blocks=(2,), kernel=5, fold=3),
+        RestorerArguments(widths=(3, 4), blocks=(0, 0), kernel=1, fold=1),
+        RestorerArguments(widths=(2, 3, 3), blocks=(0, 1, 1), fold=1, flat=1),
+        RestorerArguments(widths=(2, 3, 3), blocks=(1, 0, 0), fold=1, flat=0, kernel=5),
+    ],
+    ids=str,
+)
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_beyond_the_halo_and_no_nearer_a_tile_does_not_see_its_faces(arguments, axis):
     face = spacious(arguments)[axis] // 2

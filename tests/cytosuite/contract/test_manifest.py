@@ -41,19 +41,19 @@ def test_a_valid_manifest_is_read(tmp_path):
     assert manifest.select.missing == 0.0
 
 
-MISTAKES = [
-    ("licence is not a known key; did you mean", lambda t: t.replace("license", "licence")),
-    ("resources.xyz is not a known key; known keys:", lambda t: t.replace("memory_gib", "xyz")),
-    ("title is missing", lambda t: t.replace('title = "Watershed"\n', "")),
-    ("resources.memory_gib:", lambda t: t.replace("memory_gib = 2.0", 'memory_gib = "much"')),
-    ("resources.memory_gib: input should be a finite", lambda t: t.replace("= 2.0", "= inf")),
-    ("task: must be one of segment, detect,", lambda t: t.replace('"segment"', '"segmnt"')),
-    ("name must be the", lambda t: t.replace('name = "watershed"', 'name = "waterfall"')),
-    ("expected TOML, found", lambda t: t + "= 3"),
-]
-
-
-@pytest.mark.parametrize("expected, mistake", MISTAKES)
+@pytest.mark.parametrize(
+    "expected, mistake",
+    {
+        "licence is not a known key; did you mean": lambda t: t.replace("license", "licence"),
+        "resources.xyz is not a known key; known keys:": lambda t: t.replace("memory_gib", "xyz"),
+        "title is missing": lambda t: t.replace('title = "Watershed"\n', ""),
+        "resources.memory_gib:": lambda t: t.replace("memory_gib = 2.0", 'memory_gib = "much"'),
+        "resources.memory_gib: input should be a finite": lambda t: t.replace("= 2.0", "= inf"),
+        "task: must be one of segment, detect,": lambda t: t.replace('"segment"', '"segmnt"'),
+        "name must be the": lambda t: t.replace('name = "watershed"', 'name = "waterfall"'),
+        "expected TOML, found": lambda t: t + "= 3",
+    }.items(),
+)
 def test_explains(tmp_path, expected, mistake):
     path = _write(tmp_path, mistake(ALGORITHM))
     refused(re.escape(f"{path}: {expected}"), read_algorithm, path)

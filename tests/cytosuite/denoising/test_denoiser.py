@@ -6,16 +6,17 @@ from sketches import FLAT, TINY, random_network
 from cytosuite.denoising.network import DenoiserArguments, clean_image
 from cytosuite.monai import measured_halo
 
-ARGUMENTS = [
-    TINY,
-    DenoiserArguments(widths=(3,), blocks=2, fold=1, embedding=4, conditioned=False),
-    DenoiserArguments(widths=(2, 3, 3), blocks=1, fold=1, embedding=4),
-    DenoiserArguments(dimensions=2, widths=(3, 4, 3), blocks=2, fold=2, embedding=4),
-]
-
 
 @pytest.mark.filterwarnings("ignore")  # of MONAI, about torch
-@pytest.mark.parametrize("arguments", ARGUMENTS)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        TINY,
+        DenoiserArguments(widths=(3,), blocks=2, fold=1, embedding=4, conditioned=False),
+        DenoiserArguments(widths=(2, 3, 3), blocks=1, fold=1, embedding=4),
+        DenoiserArguments(dimensions=2, widths=(3, 4, 3), blocks=2, fold=2, embedding=4),
+    ],
+)
 def test_the_halo_is_the_reach_of_a_voxel_and_no_more_than_needed(arguments):
     reach = measured_halo(
         random_network(arguments), arguments.inputs, arguments.multiple, torch.tensor([0.7])

@@ -77,19 +77,22 @@ def _tiff(folder, shape, photometric):
     return folder / "a.tif"
 
 
-MISTAKES = [
-    ("expected a grey image, found a colour image of shape (4, 5, 3); give one channel", _rgb_png),
-    ("expected a grey image, found a colour image of", _tiff, (4, 5, 3), "rgb"),
-    ("expected a grey image, found a colour image of", _tiff, (4, 5, 4), "separated"),
-    ("the file is empty", lambda f: (f / "a.tif").touch() or f / "a.tif"),
-    ("no such file", lambda folder: folder / "a.tif"),
-    ("expected one of .tif, .tiff, .mha, .h5, .hdf5, .png,", lambda folder: folder / "a.nii"),
-    ("cannot tell the axes of shape (2,", _tiff, (2, 3, 4, 5), "minisblack"),
-]
-
-
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        (
+            "expected a grey image, found a colour image of shape (4, 5, 3); give one channel",
+            _rgb_png,
+        ),
+        ("expected a grey image, found a colour image of", _tiff, (4, 5, 3), "rgb"),
+        ("expected a grey image, found a colour image of", _tiff, (4, 5, 4), "separated"),
+        ("the file is empty", lambda f: (f / "a.tif").touch() or f / "a.tif"),
+        ("no such file", lambda folder: folder / "a.tif"),
+        ("expected one of .tif, .tiff, .mha, .h5, .hdf5, .png,", lambda folder: folder / "a.nii"),
+        ("cannot tell the axes of shape (2,", _tiff, (2, 3, 4, 5), "minisblack"),
+    ],
+)
 def test_explains(tmp_path, mistake):
     explained(read, tmp_path, mistake)
 

@@ -87,21 +87,21 @@ def test_a_dataset_of_a_file_is_named_by_its_path(home):
         refused(f"expected one of the datasets {group[:9]}.*{text}", read, image, group=group)
 
 
-MISTAKES = [
-    ("expected rows like images/a.h5;masks/a.h5, found none", "\n;\n"),
-    ("row 1: expected the path of an image (.mha, .tif,", "image;mask\nimages/a.h5;masks/a.h5\n"),
-    ("row 1: expected image;mask or the image alone, found 3", "images/a.h5;masks/a.h5;0.5\n"),
-    ("row 3: no such file: 'images/c.h5'; paths are relative to", "images/a.h5\n\nimages/c.h5\n"),
-    ("home and relative to it, found '../outside.h5'", "../outside.h5\n"),
-    ("row 1: expected a path in ", "images/link.h5\n"),
-    ("row 3: images/a.h5 stands in it twice", "images/a.h5;masks/a.h5\nimages/b.h5\nimages/a.h5\n"),
-    ("row 1: expected a mask in a file of its own, found the image", "images/a.h5;images/a.h5\n"),
-    ("aaa' cannot be opened ([Errno 36] File name too long", "a" * 5000 + ".h5\n"),
-    ("expected a text in UTF-8, found the byte 0xff at 12", b"images/a.h5;\xff\xfe\n"),
-]
-
-
-@pytest.mark.parametrize("expected, text", MISTAKES)
+@pytest.mark.parametrize(
+    "expected, text",
+    {
+        "expected rows like images/a.h5;masks/a.h5, found none": "\n;\n",
+        "row 1: expected the path of an image (.mha, .tif,": "image;mask\nimages/a.h5;masks/a.h5\n",
+        "row 1: expected image;mask or the image alone, found 3": "images/a.h5;masks/a.h5;0.5\n",
+        "row 3: no such file: 'images/c.h5'; paths are relative to": "images/a.h5\n\nimages/c.h5\n",
+        "home and relative to it, found '../outside.h5'": "../outside.h5\n",
+        "row 1: expected a path in ": "images/link.h5\n",
+        "row 3: images/a.h5 stands in it twice": "images/a.h5;masks/a.h5\nimages/b.h5\nimages/a.h5\n",
+        "row 1: expected a mask in a file of its own, found the image": "images/a.h5;images/a.h5\n",
+        "aaa' cannot be opened ([Errno 36] File name too long": "a" * 5000 + ".h5\n",
+        "expected a text in UTF-8, found the byte 0xff at 12": b"images/a.h5;\xff\xfe\n",
+    }.items(),
+)
 def test_explains_a_wrong_list(home, expected, text):
     path = _list(home, text)
     refused(f"{re.escape(str(path))}: .*{re.escape(expected)}", find_images, home, ["*"])

@@ -74,10 +74,13 @@ def test_the_description_follows_the_specification(tmp_path):
 
 
 BITS = Blosc("zlib", shuffle=Blosc.BITSHUFFLE)
-PACKED = [None, Zstd(), Blosc(), BITS, GZip(), Zlib(), LZ4(), BZ2()]
 
 
-@pytest.mark.parametrize("codec", PACKED, ids=lambda codec: codec and codec.codec_id)
+@pytest.mark.parametrize(
+    "codec",
+    [None, Zstd(), Blosc(), BITS, GZip(), Zlib(), LZ4(), BZ2()],
+    ids=lambda codec: codec and codec.codec_id,
+)
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_zarr_v2_is_read(tmp_path, codec, order):
     array = STACK.astype(">u2" if order == "F" else "<u2")

@@ -150,23 +150,25 @@ IMAGEJ_UM = {"imagej": True, "resolution": (5, 4)}
 STEP = {"axes": "ZYX", "spacing": 1.5, "unit": "micron"}
 OME = {"PhysicalSizeX": 200, "PhysicalSizeXUnit": "nm", "PhysicalSizeY": 0.25}
 OME |= {"PhysicalSizeZ": 0.0015, "PhysicalSizeZUnit": "mm", "axes": "ZYX"}
-PROGRAMS = [
-    (KNOWN, {**IMAGEJ_UM, "metadata": STEP}),
-    (
-        "z 1, y 0.25, x 0.2, known",
-        {**IMAGEJ_UM, "metadata": {"ImageJ": "1.53t", "axes": "ZYX", "unit": "micron"}},
-    ),  # it leaves out a step of one
-    (KNOWN, {"imagej": True, "metadata": {**STEP, "unit": "um"}, **PLANE}),  # the platform's
-    (KNOWN, {"ome": True, "metadata": OME}),
-    ("z 0.25, y 0.25, x 0.2, assumed", {**GREY, **PLANE}),
-    ("z 1, y 1, x 1, assumed", {**GREY, "resolution": (1200, 1200)}),  # of a printer
-    (KNOWN, {**GREY, "metadata": {"axes": "ZYX", "spacing": SPACING, "unit": "um"}}),
-    (KNOWN, {**GREY, "metadata": {"axes": "ZYX", "spacing": [1500, 250, 200], "unit": "nm"}}),
-    (KNOWN, {**GREY, "metadata": OME}),  # its keys in JSON
-]
 
 
-@pytest.mark.parametrize("expected, options", PROGRAMS)
+@pytest.mark.parametrize(
+    "expected, options",
+    [
+        (KNOWN, {**IMAGEJ_UM, "metadata": STEP}),
+        (
+            "z 1, y 0.25, x 0.2, known",
+            {**IMAGEJ_UM, "metadata": {"ImageJ": "1.53t", "axes": "ZYX", "unit": "micron"}},
+        ),  # it leaves out a step of one
+        (KNOWN, {"imagej": True, "metadata": {**STEP, "unit": "um"}, **PLANE}),  # the platform's
+        (KNOWN, {"ome": True, "metadata": OME}),
+        ("z 0.25, y 0.25, x 0.2, assumed", {**GREY, **PLANE}),
+        ("z 1, y 1, x 1, assumed", {**GREY, "resolution": (1200, 1200)}),  # of a printer
+        (KNOWN, {**GREY, "metadata": {"axes": "ZYX", "spacing": SPACING, "unit": "um"}}),
+        (KNOWN, {**GREY, "metadata": {"axes": "ZYX", "spacing": [1500, 250, 200], "unit": "nm"}}),
+        (KNOWN, {**GREY, "metadata": OME}),  # its keys in JSON
+    ],
+)
 def test_the_voxel_size_of_each_program_is_read(tif, expected, options):
     tifffile.imwrite(tif, _volume().array, **options)
     volume = read(tif)

@@ -76,14 +76,14 @@ def test_trainings_are_found_by_the_name_of_the_algorithm():
         refused(f"algorithms/{name}: no algorithm that is trained", training_of, name)
 
 
-SHIPPED = [
-    pytest.param(path, id=f"{path.parts[-3]}-{path.stem}")
-    for path in sorted(ALGORITHMS.glob("*/training/*.toml"))
-    if path.name != command.OUTLINE
-]
-
-
-@pytest.mark.parametrize("path", SHIPPED)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=f"{path.parts[-3]}-{path.stem}")
+        for path in sorted(ALGORITHMS.glob("*/training/*.toml"))
+        if path.name != command.OUTLINE
+    ],
+)
 def test_settings_in_the_folder_of_a_training_are_allowed_with_a_validation_that_happens(path):
     settings = parse(path, read_toml(path), training_of(path.parts[-3]).settings)
     assert settings.validation.every <= settings.schedule.steps or path.stem.endswith("_style")

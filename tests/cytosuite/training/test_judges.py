@@ -13,16 +13,19 @@ from cytosuite.training.judges import (
 )
 
 PUBLISHED = Judge(widths=(64, 128, 256, 512), first=(2, 2, 2), later=(1, 2, 2), norm="instance")
-SETTINGS = [
-    Judge(widths=(4, 6, 8), norm="spectral"),
-    Judge(widths=(4,), norm="none"),
-    Judge(widths=(4, 4), first=(1, 2, 2), norm="instance"),
-    PUBLISHED.model_copy(update={"widths": (3, 4, 5, 6)}),
-]
 
 
 @pytest.mark.parametrize("dimensions", [2, 3])
-@pytest.mark.parametrize("arguments", SETTINGS, ids=str)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        Judge(widths=(4, 6, 8), norm="spectral"),
+        Judge(widths=(4,), norm="none"),
+        Judge(widths=(4, 4), first=(1, 2, 2), norm="instance"),
+        PUBLISHED.model_copy(update={"widths": (3, 4, 5, 6)}),
+    ],
+    ids=str,
+)
 def test_the_least_crop_has_one_answer_and_a_smaller_one_has_none(arguments, dimensions):
     judge = PatchJudge(arguments, dimensions=dimensions).eval()
     least = list(arguments.least(dimensions))

@@ -101,15 +101,15 @@ def array(request, monkeypatch, tight, rng):
     return stored
 
 
-BOXES = [
-    (slice(0, 13), slice(0, 20), slice(0, 30)),
-    (slice(3, 10), slice(5, 6), slice(0, 29)),
-    (slice(12, None), slice(None), slice(4, 4)),
-    (slice(5, 5), slice(None), slice(None)),
-]
-
-
-@pytest.mark.parametrize("box", BOXES)
+@pytest.mark.parametrize(
+    "box",
+    [
+        (slice(0, 13), slice(0, 20), slice(0, 30)),
+        (slice(3, 10), slice(5, 6), slice(0, 29)),
+        (slice(12, None), slice(None), slice(4, 4)),
+        (slice(5, 5), slice(None), slice(None)),
+    ],
+)
 def test_a_box_is_read_and_written(array, box):
     before = np.array(array)
     part = taken(array, box)

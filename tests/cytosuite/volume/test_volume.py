@@ -11,13 +11,6 @@ def test_like_keeps_the_scene():
     assert (other.spacing, other.axes, other.metadata) == (volume.spacing, "YX", {"study": 2})
 
 
-MISTAKES = [
-    ("axes must be an ordered subset of", (1, 2, 3), (1, 1, 1), "QYX"),
-    ("an image with axes ZYX has 3 dimensions,", (2, 3), (1, 1, 1), "ZYX"),
-    ("spacing must be 3 positive numbers in µm", (1, 2, 3), (0.5, 0.5), "ZYX"),
-    ("spacing must be 2 positive numbers in", (2, 3), (0.0, 1.0), "YX"),
-    ("spacing must be 2 pos", (2, 3), (5e-324, 1.0), "YX"),
-]
 PIXELS = {
     "expected real numbers": np.zeros((2, 3), np.complex64),
     "expected pixels as an ndarray, found list;": [[1]],
@@ -25,7 +18,16 @@ PIXELS = {
 }
 
 
-@pytest.mark.parametrize("message, shape, spacing, axes", MISTAKES)
+@pytest.mark.parametrize(
+    "message, shape, spacing, axes",
+    [
+        ("axes must be an ordered subset of", (1, 2, 3), (1, 1, 1), "QYX"),
+        ("an image with axes ZYX has 3 dimensions,", (2, 3), (1, 1, 1), "ZYX"),
+        ("spacing must be 3 positive numbers in µm", (1, 2, 3), (0.5, 0.5), "ZYX"),
+        ("spacing must be 2 positive numbers in", (2, 3), (0.0, 1.0), "YX"),
+        ("spacing must be 2 pos", (2, 3), (5e-324, 1.0), "YX"),
+    ],
+)
 def test_explains(message, shape, spacing, axes):
     for call, *more in ((Header, np.dtype(np.uint8)), (Volume,)):
         refused(f"^{message}", call, shape if more else np.zeros(shape), *more, spacing, axes)

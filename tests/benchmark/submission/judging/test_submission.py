@@ -142,27 +142,26 @@ def outputs(*entries):
 
 
 PK_WANTED = "job 0: expected a pk of letters, digits and hyphens, found"
-MISTAKES = [
-    ({"pk": 1}, "expected a list of jobs, found {'pk': 1}"),
-    (["a"], "job 0: expected an object, found 'a'"),
-    ([{"inputs": []}], f"{PK_WANTED} None"),
-    ([{"pk": "../../etc"}], f"{PK_WANTED} '../../etc'"),
-    ([{"pk": "a\n"}], f"{PK_WANTED} 'a\\n'"),
-    ([{"pk": "a"}, {"pk": "a"}], "two jobs have the pk a; expected one job each"),
-    ([{"pk": "a", "inputs": ["a"]}], "job 0: inputs: expected a list of objects, found 'a'"),
-    (
-        outputs({"interface": {"slug": "s", "relative_path": "../../t"}}),
-        "relative_path must stay in the folder",
+MISTAKES = {
+    "expected a list of jobs, found {'pk': 1}": {"pk": 1},
+    "job 0: expected an object, found 'a'": ["a"],
+    f"{PK_WANTED} None": [{"inputs": []}],
+    f"{PK_WANTED} '../../etc'": [{"pk": "../../etc"}],
+    f"{PK_WANTED} 'a\\n'": [{"pk": "a\n"}],
+    "two jobs have the pk a; expected one job each": [{"pk": "a"}, {"pk": "a"}],
+    "job 0: inputs: expected a list of objects, found 'a'": [{"pk": "a", "inputs": ["a"]}],
+    "relative_path must stay in the folder": outputs(
+        {"interface": {"slug": "s", "relative_path": "../../t"}}
     ),
-    (outputs({"interface": {"relative_path": "images/a"}}), "expected interface.slug, a text"),
-    (outputs({"interface": {"slug": "s"}}, {"socket": {"slug": "s"}}), "two entries of 's'"),
-    (outputs({"interface": {"slug": "s"}, "socket": {"slug": "t"}}), "contradict each other"),
-    ('[{"pk": "a", "value": NaN}]', "expected JSON, found NaN"),
-    (" " * (2**26 + 1), "expected a text of at most 64 MiB"),
-]
+    "expected interface.slug, a text": outputs({"interface": {"relative_path": "images/a"}}),
+    "two entries of 's'": outputs({"interface": {"slug": "s"}}, {"socket": {"slug": "s"}}),
+    "contradict each other": outputs({"interface": {"slug": "s"}, "socket": {"slug": "t"}}),
+    "expected JSON, found NaN": '[{"pk": "a", "value": NaN}]',
+    "expected a text of at most 64 MiB": " " * (2**26 + 1),
+}
 
 
-@pytest.mark.parametrize("content, message", MISTAKES, ids=range(len(MISTAKES)))
+@pytest.mark.parametrize("message, content", MISTAKES.items(), ids=MISTAKES)
 def test_mistakes_are_one_line_with_the_file(listed, content, message, tmp_path):
     assert str(refused(message, listed, content)).startswith(str(tmp_path / "predictions.json"))
 

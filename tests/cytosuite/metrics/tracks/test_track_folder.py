@@ -94,12 +94,6 @@ def test_each_plane_that_was_drawn_is_a_mask(truth):
 
 GOOD = "1 0 1 0\n2 2 3 1\n3 2 3 1\n"
 WHOLE = "line 4: expected whole numbers L B E P, found"
-CHANGES = {  # contents of a file, which is missing where there are none
-    "mask001.tif: no such file": ("mask001.tif", None),
-    "mask001.tif: cannot be read as TIFF": ("mask001.tif", b"II*\x00nothing"),
-    f"01_RES/res_track.txt: {WHOLE} 'a b c d'": ("res_track.txt", f"{GOOD}a b c d".encode()),
-    f"01_RES/res_track.txt: {WHOLE} '4 0 0'": ("res_track.txt", f"{GOOD}4 0 0".encode()),
-}
 
 
 def faulty(result, message, problems=1):
@@ -108,7 +102,15 @@ def faulty(result, message, problems=1):
     refused(start + re.escape(message), read_sequence, result)
 
 
-@pytest.mark.parametrize("message, change", CHANGES.items())
+@pytest.mark.parametrize(
+    "message, change",
+    {  # contents of a file, which is missing where there are none
+        "mask001.tif: no such file": ("mask001.tif", None),
+        "mask001.tif: cannot be read as TIFF": ("mask001.tif", b"II*\x00nothing"),
+        f"01_RES/res_track.txt: {WHOLE} 'a b c d'": ("res_track.txt", f"{GOOD}a b c d".encode()),
+        f"01_RES/res_track.txt: {WHOLE} '4 0 0'": ("res_track.txt", f"{GOOD}4 0 0".encode()),
+    }.items(),
+)
 def test_explains(result, message, change):
     assert (result / "res_track.txt").read_text() == GOOD
     name, content = change
