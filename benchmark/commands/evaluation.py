@@ -84,7 +84,7 @@ def write_evaluation(options: BuildEvaluationOptions, console: Console) -> list[
         say(
             console,
             f"note: who simulates with the seeds from 0 on finds {data_recipe.seed}, and with it "
-            "the truth: give a seed of 15 digits and more",
+            "the truth: give a seed of 15 to 18 digits",
         )
     truth = ground_truth(dataset, task)
     truth.write(tarball)

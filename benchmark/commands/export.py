@@ -20,7 +20,7 @@ from cytosuite.benchmark.engines.images.blueprints import image_tag
 from cytosuite.benchmark.engines.images.build import dry_run
 from cytosuite.benchmark.runs.finished import FACTS, FinishedRun, read_run
 from cytosuite.benchmark.submission import ctc
-from cytosuite.benchmark.submission.checks.preflight import UploadKind, preflight, upload_kind
+from cytosuite.benchmark.submission.checks.preflight import preflight, upload_kind
 from cytosuite.benchmark.submission.checks.rules import SEVERITIES, Finding
 from cytosuite.benchmark.submission.export import Submission, export
 from cytosuite.contract.tasks import TASKS
@@ -188,23 +188,15 @@ def _of_labels(source: Path, options: ExportOptions) -> Exported:
 
 def preflight_command(options: PreflightOptions, console: Console) -> int:
     """Check uploads; exit code 1 if a platform would refuse one."""
-    kinds = dict[Path, UploadKind]()
-    unread = list[InputError]()  # no uploads; the others are checked
-    for path in options.files:
-        try:
-            kinds[path] = upload_kind(path)
-        except InputError as error:
-            unread.append(error)
-    if not kinds:
-        raise unread[0]
+    kinds = {path: upload_kind(path) for path in options.files}
     task = TASKS[options.task] if options.task else None
     findings_of = {path: preflight(path, task) for path in kinds}
     for path, findings in findings_of.items():
         show_findings(console, f"{path}: {KINDS[kinds[path]]}", findings)
     every = [finding.severity for findings in findings_of.values() for finding in findings]
-    refused = "error" in every or bool(unread)
+    verdict = "refused" if "error" in every else "accepted"
     summary: IntDict = {severity: every.count(severity) for severity in SEVERITIES}
-    value: Json = {"verdict": "refused" if refused else "accepted", **summary} | {
+    value: Json = {"verdict": verdict, **summary} | {
         "files": [
             {"file": str(path), "kind": kinds[path], "findings": [f._asdict() for f in rows]}
             for path, rows in findings_of.items()
@@ -212,10 +204,9 @@ def preflight_command(options: PreflightOptions, console: Console) -> int:
     }
     options.keep(value)
     counts = [count(summary[name], name) for name in STYLES]
-    say(console, *map(str, unread))
-    what = "do not upload" if refused else "may be uploaded"
+    what = "do not upload" if summary["error"] else "may be uploaded"
     say(console, f"verdict: {what}: {', '.join(counts)}")
-    return 1 if refused else 0
+    return 1 if summary["error"] else 0
 
 
 def show_findings(screen: Console, title: str, findings: Sequence[Finding]) -> None:

@@ -10,7 +10,7 @@ from cytosuite.contract.spacing import plausible, text, warned
 from cytosuite.contract.tasks import LABELS, Task
 from cytosuite.errors import InputError, plain
 from cytosuite.files import Entries, Json, Scalar, TextDict, TextPair
-from cytosuite.volume import SPATIAL, Origin, Volume, scalars
+from cytosuite.volume import SPATIAL, Volume, scalars
 
 # Words for a channel: structures, stains, and fusion proteins of a known structure.
 CHANNELS = {
@@ -100,7 +100,8 @@ def _scaled(volume: Volume, values: Entries) -> Volume:
     ):
         raise InputError(f"{where}spacing must be positive numbers in µm, found {size!r}")
     spacing = tuple(float(value) for value in size)
-    origin = Origin({**volume.origin.sources, "spacing": source}, "um", volume.origin.warnings)
+    sources = {**volume.origin.sources, "spacing": source}
+    origin = replace(volume.origin, sources=sources, unit="um")
     metadata = {k: value for k, value in volume.metadata.items() if k != "spacing_source"}
     try:
         result = replace(volume, spacing=spacing, metadata=metadata, origin=origin)

@@ -42,12 +42,13 @@ TYPES = {
 }
 NAMES = {code: name for name, code in reversed(TYPES.items())}  # the first name of a type
 ORDERS = ("BinaryDataByteOrderMSB", "ElementByteOrderMSB")
-MATRIX, OFFSET, SPACING = "TransformMatrix", "Offset", "ElementSpacing"
+MATRIX, OFFSET = "TransformMatrix", "Offset"
+SIDES, SPACING = "DimSize", "ElementSpacing"
 PLACES = {  # by any of its names
     **dict.fromkeys((MATRIX, "Rotation", "Orientation"), MATRIX),
     **dict.fromkeys((OFFSET, "Position", "Origin"), OFFSET),
 }
-KEPT = {**PLACES, "ElementSize": SPACING, SPACING: SPACING}
+KEPT = {**PLACES, SIDES: SIDES, "ElementSize": SPACING, SPACING: SPACING}
 GEOMETRY = {
     *("ObjectType", "NDims", "DimSize", "ElementType", "ElementSpacing", "ElementSize"),
     *("ElementNumberOfChannels", "HeaderSize", "BinaryData", "CompressedData"),
@@ -264,23 +265,23 @@ def write(path: Path, volume: Volume, compress: bool) -> None:
             texts[key] = text
     count = array.ndim
     zeros = " ".join("0" * count)
-    unturned = " ".join(map(str, np.eye(count, dtype=int).flat))
-    places = {
-        name: text
-        for name, text in volume.origin.places.items()
-        if len(text.split()) == (count**2 if name == MATRIX else count)
-        and (name != SPACING or _agrees(text, volume.spacing))
-    }
+    sides = [*map(str, reversed(array.shape))]
+    places = dict(volume.origin.places)
+    if places.pop(SIDES, "").split() != sides:  # a part of the image is elsewhere
+        places.clear()
+    if not _agrees(places.get(SPACING, spacing), volume.spacing):
+        del places[SPACING]
     head = {
         **{"ObjectType": "Image", "NDims": count, "BinaryData": True, ORDERS[0]: False},
         "CompressedData": compress,
         **({"CompressedDataSize": SIZE} if compress else {}),
-        **{MATRIX: unturned, OFFSET: zeros, "CenterOfRotation": zeros},
+        MATRIX: " ".join(map(str, np.eye(count, dtype=int).flat)),
+        **{OFFSET: zeros, "CenterOfRotation": zeros},
         **({"AnatomicalOrientation": "RAI"} if count == 3 else {}),
         SPACING: spacing,
         **places,
         **dict(sorted(texts.items())),
-        "DimSize": " ".join(map(str, reversed(array.shape))),
+        SIDES: " ".join(sides),
         **{"ElementType": kind, "ElementDataFile": "LOCAL"},
     }
     text = "".join(f"{key} = {value}\n" for key, value in head.items())

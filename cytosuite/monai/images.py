@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Hashable, Mapping
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def _meta(volume: Volume) -> Json:
         "dtype": volume.array.dtype.name,
         "metadata": dict(volume.metadata),
         "axes": volume.axes,
-        "origin": (dict(volume.origin.sources), volume.origin.unit, volume.origin.warnings),
+        "origin": astuple(volume.origin),
     }
     return {
         "affine": np.diag([*volume.spacing, 1.0]),

@@ -18,6 +18,7 @@ from cytosuite.contract.words import Say
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.figures.curves import plots
 from cytosuite.files import FloatDict, Json, frozen, write_text
+from cytosuite.folders.entries import case_name, key_of
 from cytosuite.folders.splits import TABLE, Placed, split_rows
 from cytosuite.formats.lists import list_of
 from cytosuite.metrics.metric import AnyMetric
@@ -228,8 +229,9 @@ def _load(
         cases[role], held[role] = hold_out(role_cases, amount, role)
         for path in (getattr(case, "path", None) for case in held[role]):
             if path is not None:
-                drawn = Placed(path.stem, "validate", "drawn")
-                placed.setdefault(str(path.parent), []).append(drawn)
+                home = next((place for place in data[role] if place in path.parents), path.parent)
+                drawn = Placed(case_name(key_of(path)), "validate", "drawn")
+                placed.setdefault(str(home), []).append(drawn)
     if rows := split_rows(placed):
         write_rows(work / TABLE, rows)
         say(f"parts of images: {work / TABLE}")

@@ -121,9 +121,10 @@ def changes(
 
 def largest(pairs: pd.DataFrame, changed: pd.DataFrame, count: int) -> pd.DataFrame:
     """Return the cases that changed most, in units of the smallest relevant change."""
-    units = changed.set_index(["algorithm", "metric"])["relevant"].replace(0.0, 1.0)
+    units = changed.set_index(["algorithm", "metric"])["relevant"].replace(0.0, 1.0).to_dict()
+    scales = [units.get(key, nan) for key in zip(pairs["algorithm"], pairs["metric"], strict=True)]
     table = pairs.assign(difference=(pairs["after"] - pairs["before"]).round(DIGITS))
-    size = (table["difference"] / table.join(units, on=["algorithm", "metric"])["relevant"]).abs()
+    size = (table["difference"] / np.array(scales, dtype=float)).abs()
     order = size[size > 0].sort_values(ascending=False, kind="stable").index[:count]
     ordered: pd.DataFrame = table[list(CASES)].loc[order]
     return ordered

@@ -7,7 +7,6 @@ from typing import Literal
 
 from cytosuite.benchmark.submission.checks.rules import SEVERITIES, Faults, Finding, finding
 from cytosuite.contract.tasks import Task
-from cytosuite.errors import InputError
 from cytosuite.files.tarball import (
     ArchiveError,
     Budget,
@@ -47,7 +46,7 @@ def preflight(path: Path, task: Task | None = None) -> list[Finding]:
 
 
 def upload_kind(path: Path) -> UploadKind:
-    """Return the kind of a file or folder, by its first members; InputError for any other."""
+    """Return the kind of a file or folder, by its first members; tarball if it has none."""
     if path.is_dir():
         return "output"
     try:
@@ -55,8 +54,4 @@ def upload_kind(path: Path) -> UploadKind:
             names = (member.name for member in islice(members(stream), FIRST))
             return "image" if any(map(MEMBER.fullmatch, names)) else "tarball"
     except ArchiveError as error:
-        if error.rule == "archive.damaged":
-            raise InputError(
-                f"{path}: expected an image archive, a tarball or an output folder; {error}"
-            ) from None
-        return "tarball" if error.rule == "archive.bomb" else "image"
+        return "tarball" if error.rule in {"archive.bomb", "archive.damaged"} else "image"

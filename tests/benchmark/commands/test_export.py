@@ -69,7 +69,7 @@ def test_findings_are_listed_the_grave_ones_first(cli, tmp_path):
     (none := tmp_path / "none.tar.gz").touch()
     several = cli("preflight", none, Image().save(tmp_path / "a.tar.gz"), bad, tmp_path)
     assert several.exit_code == 1
-    assert "none.tar.gz: expected an image archive, a tarball or" in several.output
+    assert "error  archive.damaged  none.tar.gz" in several.output
     assert several.output.splitlines()[-1].startswith("verdict: do not upload: ")
     done = cli("preflight", bad)
     assert done.exit_code == 1

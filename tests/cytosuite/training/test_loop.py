@@ -390,11 +390,15 @@ def _with_paths(source, role, settings):
 
 def test_images_that_a_training_draws_to_hold_out_are_listed(toy, settings, data, tmp_path):
     (folder,) = data["simulated"]
-    (folder / "3.tif").touch()
-    (folder / "4.tif").touch()
+    (folder / "images").mkdir()
+    for name in (b"3.ome.tif", b"4\xe4.ome.tif"):
+        (folder / "images" / os.fsdecode(name)).touch()
     data["real"] = [folder]
-    loop._load(toy.altered(load=_with_paths), settings(W1), data, lambda _: None, tmp_path)
-    assert _table(tmp_path / "splits.csv")[1:] == [["4", "validate", "drawn", str(folder)]] * 2
+    training = toy.altered(load=lambda place, *more: _with_paths(place / "images", *more))
+    loop._load(training, settings(W1), data, lambda _: None, tmp_path)
+    assert (
+        _table(tmp_path / "splits.csv")[1:] == [["4%E4.ome", "validate", "drawn", str(folder)]] * 2
+    )
 
 
 @pytest.mark.parametrize("place", ["folder", "settings"])
