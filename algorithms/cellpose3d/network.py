@@ -60,8 +60,7 @@ class FlowNet(nn.Module):
         fields[:, 1 : FIELDS - self.flat].tanh_()
         if not self.flat:
             return fields
-        none = torch.zeros_like(fields[:, :1])
-        return torch.cat([fields[:, :1], none, fields[:, 1:]], 1)
+        return torch.cat([fields[:, :1], torch.zeros_like(fields[:, :1]), fields[:, 1:]], 1)
 
 
 def build(arguments: Network, *, auxiliary: bool = True) -> FlowNet:

@@ -135,5 +135,4 @@ def classical(volume: Volume, parameters: Parameters) -> Array:
 
 
 def _result(volume: Volume, image: Array, method: str, facts: ScalarMap) -> Volumes:
-    noted_image = noted(volume.like(image), "cyclegan3d", {"method": method, **facts})
-    return {"enhanced-image": noted_image}
+    return {"enhanced-image": noted(volume.like(image), "cyclegan3d", {"method": method, **facts})}

@@ -79,7 +79,7 @@ def kept(proposed: Candidates, overlap: float, smallest_um3: float) -> Indices:
         farthest,
         overlap,
     )
-    return np.asarray(order[~removed])
+    return order[~removed]
 
 
 def _pairs(centres: Doubles, reach: Floats) -> tuple[Indices, Indices]:

@@ -86,8 +86,9 @@ def draw(fields: Fields, spacing: Spacing, gates: Mapping[str, Interval]) -> Dra
     whole = ~bad & (np.bincount(cells.ravel()) > 0)
     whole[0] = False
     numbers = np.where(whole, np.cumsum(whole), 0).astype(label_type(size))
-    proposed = int(whole.sum()) + sum(rejected.values())
-    return DrawnCells(numbers[cells], numbers[nuclei], rejected, proposed)
+    return DrawnCells(
+        numbers[cells], numbers[nuclei], rejected, int(whole.sum()) + sum(rejected.values())
+    )
 
 
 def measured(cells: Labels, nuclei: Labels, spacing: Spacing) -> Columns:

@@ -187,9 +187,8 @@ def show_choice(options: SegmentOptions, console: Console) -> int:
     """Show metadata and costs of all models for each image; exit code 2 if one has none."""
     candidates, models = candidates_for(options, console)
     items, skipped = own_images(options, candidates[0].task)
-    plain = engine_name(options.engine)[0] == "process"
-    check = need_packages if plain else lambda _: None  # images have all packages
-    unable = cache(partial(refusal, check))
+    plain = engine_name(options.engine)[0] == "process"  # images have all packages
+    unable = cache(partial(refusal, need_packages if plain else lambda _: None))
     decisions = []
     entries = []
     for item in items:

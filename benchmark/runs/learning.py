@@ -20,7 +20,7 @@ from cytosuite.files import (
     digest,
     file_digest,
     link,
-    parse_json,
+    object_in,
     read_toml,
     visible_files,
     write_json,
@@ -157,8 +157,7 @@ def _asked(
             raise LearningError(f"{algorithm}: expected {ANSWER} and {WEIGHTS}, found neither")
         if answer.stat().st_size > MOST_BYTES:
             raise LearningError(f"{algorithm}: {ANSWER} is larger than {MOST_BYTES} bytes")
-        content = parse_json(answer.read_text("utf-8"))
-        if not isinstance(content, dict):
+        if not (content := object_in(answer)):
             raise LearningError(f"{algorithm}: expected an object in {ANSWER}")
         return content, weights.read_bytes()
 

@@ -15,7 +15,7 @@ ASSUMED = "voxel size assumed"
 FAR = log(2.0)  # largest |ln ratio| of a voxel's edges that needs no warning
 SECTIONS = 16  # slices that are looked at
 PIXELS = 9  # of a section that counts
-OBJECTS = 8  # sections that are enough for a typical ratio
+OBJECTS = 8  # that are enough for a typical ratio
 STRETCHED = {"YX": 1.5, "ZYX": 1.35}  # ratios worth a warning; cells on glass may lie in line
 SAME = log(1.25)  # largest one of voxels that may be of one kind of image
 
@@ -120,11 +120,12 @@ def stretched(labels: Volume) -> str:
     """Return a warning if objects are longer along y than along x, or the other way round."""
     planes = labels.array.reshape(-1, *labels.shape[-2:])
     places = np.linspace(0, len(planes) - 1, min(len(planes), SECTIONS) + 2)[1:-1]
-    sections = [_log_ratio(planes[place]) for place in np.unique(places.round().astype(int))]
+    sections = [_log_ratios(planes[place]) for place in np.unique(places.round().astype(int))]
     release(labels.array)
-    ratios = np.concatenate(sections) + log(labels.spacing[-2] / labels.spacing[-1])
+    names, ratios = map(np.concatenate, zip(*sections, strict=True))
+    ratios += log(labels.spacing[-2] / labels.spacing[-1])
     limit = log(STRETCHED.get(labels.axes, 1.5))
-    if ratios.size < OBJECTS or abs(middle := float(np.median(ratios))) <= limit:
+    if np.unique(names).size < OBJECTS or abs(middle := float(np.median(ratios))) <= limit:
         return ""
     long, short = ("y", "x") if middle > 0 else ("x", "y")
     return (
@@ -133,8 +134,8 @@ def stretched(labels: Volume) -> str:
     )
 
 
-def _log_ratio(plane: Integers) -> Doubles:
-    """Return ln of standard deviation along y over that along x, in pixels, of whole sections."""
+def _log_ratios(plane: Integers) -> tuple[Integers, Doubles]:
+    """Return whole sections, and ln of standard deviation along y over that along x, in pixels."""
     places = np.nonzero(plane > 0)
     names, labels = np.unique(plane[places], return_inverse=True)
     count = np.bincount(labels, minlength=names.size)
@@ -146,4 +147,4 @@ def _log_ratio(plane: Integers) -> Doubles:
         mean = np.bincount(labels, weight, names.size) / count
         square = np.bincount(labels, weight**2, names.size) / count
         variances.append((square - mean**2)[keep] + 1 / 12)  # of a pixel itself
-    return np.log(variances[0] / variances[1]) / 2
+    return names[keep], np.log(variances[0] / variances[1]) / 2

@@ -15,6 +15,7 @@ from cytosuite.networks.normalise import NOISE_UNITS, Background
 from cytosuite.volume import memory
 from cytosuite.volume.arrays import Bools, Doubles, Floats, Image, Reals, Rng
 from cytosuite.volume.memory import release, room
+from cytosuite.volume.objects import grown
 from cytosuite.volume.pieces import evenly, slab_bounds
 
 Lag = Annotated[float, Field(ge=0, le=0.5)]  # of electrons, read one x pixel later
@@ -180,11 +181,11 @@ def light_of(image: NDArray[np.number], camera: CameraModel) -> Floats:
     @lru_cache(maxsize=1)
     def seen(start: int, stop: int) -> Floats:
         """Return photons of a slab as they are and after each filter, (1 + filters, Z, Y, X)."""
-        first = max(0, start - REACH)
-        near = (image[first : stop + REACH].astype(np.float32) - camera.offset) / camera.gain
+        around, inner = grown([slice(start, stop)], [REACH])
+        near = (image[around].astype(np.float32) - camera.offset) / camera.gain
         release(image)
         filtered = (ndimage.gaussian_filter(near, width, mode="nearest") for width in WIDTHS)
-        return np.stack([values[start - first : stop - first] for values in (near, *filtered)])
+        return np.stack([values[inner] for values in (near, *filtered)])
 
     drawn = [
         seen(*ends).reshape(1 + len(WIDTHS), -1)[:, -ends[0] * across % step :: step].copy()

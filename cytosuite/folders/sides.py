@@ -23,6 +23,7 @@ from cytosuite.volume.pieces import parts_of
 
 # Masks, results and planes of the Cell Tracking Challenge are called by the number of a frame.
 FRAME = re.compile(r"(?:man_seg|man_track|mask)_?(\d{3,})(?:_\d+)?")
+SAME = 1e-3  # relative difference of voxel sizes that is none
 CLIPPED = "clipped_fraction"  # of a sum's pixels, in its metadata
 
 
@@ -101,16 +102,20 @@ def weighted_sum(paths: Sequence[Path], weights: Sequence[float]) -> Volume:
 
     Grey values beyond the dtype are clipped, and their fraction stands in the metadata.
     """
-    images = (read_colours(path) or [read(path)] for path in paths)  # colours are channels
-    first, *others = map(merged, images)
+    # Colours are channels.
+    first, *others = map(merged, (read_colours(path) or [read(path)] for path in paths))
     for path, image in zip(paths[1:], others, strict=True):
         kinds = [f"{volume.axes} {volume.shape} {volume.array.dtype}" for volume in (first, image)]
         if kinds[0] != kinds[1]:
             raise InputError(f"{path}: expected {kinds[0]} as in {paths[0]}, found {kinds[1]}")
-        known = not (first.spacing_is_assumed or image.spacing_is_assumed)
-        sizes = [f"voxels of {text(volume.spacing)} µm" for volume in (first, image)]
-        if known and sizes[0] != sizes[1]:
-            raise InputError(f"{path}: expected {sizes[0]} as in {paths[0]}, found {sizes[1]}")
+    whole = zip(paths, (first, *others), strict=True)
+    sizes = {path: image.spacing for path, image in whole if not image.spacing_is_assumed}
+    for path, size in sizes.items():
+        place, usual = next(iter(sizes.items()))
+        if not np.allclose(size, usual, rtol=SAME, atol=0):
+            raise InputError(
+                f"{path}: expected voxels of {text(usual)} µm as in {place}, found {text(size)} µm"
+            )
     result = np.empty_like(first.array)
     clipped = 0
     most = np.iinfo(result.dtype) if result.dtype.kind in "iu" else None

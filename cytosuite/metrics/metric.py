@@ -317,8 +317,11 @@ def reference() -> str:
     for task, board in BOARDS.items():
         primary = ", ".join(f"`{name}`" for name in board.primary)
         boards.append((task, primary, ", ".join(board.families), ", ".join(board.controls)))
-    heads = ("task", "primary metrics", "families", "controls")
-    lines = ["## Boards", "", *table_lines(heads, boards)]
+    lines = [
+        "## Boards",
+        "",
+        *table_lines(("task", "primary metrics", "families", "controls"), boards),
+    ]
     columns = ("name", "title", "needs", "best", "worst", "undefined", "source")
     for group, title in FAMILIES.items():
         lines += [

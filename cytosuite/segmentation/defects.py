@@ -147,7 +147,7 @@ def _ranked(planes: Array, places: Bools, rank: int, outside: float) -> Array:
     """Return the value of a rank (N,) of the 3 x 3 pixels around N places in planes (Z, Y, X)."""
     wider = np.pad(planes, ((0, 0), (1, 1), (1, 1)), constant_values=outside)
     windows = sliding_window_view(wider, (3, 3), (1, 2))[places]
-    return np.asarray(np.partition(windows.reshape(-1, 9), rank)[:, rank])
+    return np.partition(windows.reshape(-1, 9), rank)[:, rank]
 
 
 def _levelled(image: Array) -> Array:

@@ -227,8 +227,8 @@ def _load(
         amount = 0
     for role, role_cases in whole.items():
         cases[role], held[role] = hold_out(role_cases, amount, role)
-        for path in (getattr(case, "path", None) for case in held[role]):
-            if path is not None:
+        for case in held[role]:
+            if path := getattr(case, "path", None):
                 home = next((place for place in data[role] if place in path.parents), path.parent)
                 drawn = Placed(case_name(key_of(path)), "validate", "drawn")
                 placed.setdefault(str(home), []).append(drawn)

@@ -263,8 +263,8 @@ def percentiles(volume: Array, ranks: FloatTuple) -> FloatTuple:
     places = [rank / 100 * (volume.size - 1) for rank in ranks]
     dtype = volume.dtype.newbyteorder("=") if volume.dtype.itemsize <= 8 else np.dtype(float)
     width = 8 * dtype.itemsize
-    orders = {*map(floor, places), *map(ceil, places)}
-    starts = {place: (0, place) for place in orders}  # leading bits, place among those with them
+    # Leading bits, and the place among those with them.
+    starts = {place: (0, place) for place in {*map(floor, places), *map(ceil, places)}}
     for left in range(max(width - BITS, 0), -1, -BITS):  # `BITS` more in each pass
         bits = min(BITS, width)
         counts = {lead: np.zeros(1 << bits, np.int64) for lead, _ in starts.values()}

@@ -151,8 +151,8 @@ def nuclei(rng: Rng, cells: Volume, boundary: Volume, drawn: Drawn) -> Labels:
     centres, axes, rotations = ellipsoids(cells.array, grid)
     axes = axes * drawn.nucleus ** (1 / 3)
     stars = draw_stars(rng, axes, rotations, order=ORDER, circularity=CIRCULARITY)
-    smaller = axes**2 / stars.semi_axes_um  # harmonics add to the volume
-    stars = replace(stars, axes_um=smaller, semi_axes_um=axes)
+    # Smaller, as harmonics add to the volume.
+    stars = replace(stars, axes_um=axes**2 / stars.semi_axes_um, semi_axes_um=axes)
     labels = np.zeros(cells.shape, np.uint16)
     for patch in stars.patches(centres, grid):
         mask = (patch.on_box(patch.distance, 1.0) < 1) & (cells.array[patch.box] == patch.index + 1)

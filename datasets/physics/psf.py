@@ -100,7 +100,7 @@ class Gaussian(NamedTuple):
     def sigma_at(self, axis: int, depth_um: Reals) -> Doubles:
         """Return the standard deviation along an axis, µm, at depths below the first plane."""
         depth = np.maximum(np.asarray(depth_um, np.float64), 0)
-        return np.asarray(self.sigma_um[axis] * np.maximum(1 + self.growth * depth / 100, 0))
+        return self.sigma_um[axis] * np.maximum(1 + self.growth * depth / 100, 0)
 
     def reach_um(self, depth_um: float) -> Lengths:
         """Return the distance in µm from which light enters an image of this depth."""

@@ -194,8 +194,8 @@ def distance_to_ellipsoid(half: int, spacing: Lengths, semi_axes: Lengths) -> Im
 def distance_from_shares(shares: Image, spacing: Lengths) -> Image:
     """Return the distance by the share of a voxel inside (normal quantile) up to 1.5 voxels."""
     shares = ndimage.gaussian_filter(shares, BLUR, mode="nearest")
-    slopes = np.gradient(shares, *spacing)
-    weights = [slope**2 + 1e-9 for slope in slopes]  # far from the surface all alike
+    # Far from the surface all weigh alike.
+    weights = [slope**2 + 1e-9 for slope in np.gradient(shares, *spacing)]
     widths = [step**2 * (BLUR**2 + 1 / 12) for step in spacing]
     variance = sum(w * width for w, width in zip(weights, widths, strict=True)) / sum(weights)
     return np.asarray(-np.sqrt(variance) * special.ndtri(shares.clip(1e-5, 1 - 1e-5)), np.float32)

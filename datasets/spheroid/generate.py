@@ -221,8 +221,8 @@ def _exposed(
 ) -> Volume:
     """Return the counts of a channel."""
     height = specimen.drawn["psf_sigma_z_um"] * specimen.parameters.image.stretch
-    drawn = specimen.drawn | {"psf_sigma_z_um": height}  # in µm of the file's voxels
-    seen = specimen.parameters.seen_by(rng, drawn)
+    # In µm of the file's voxels.
+    seen = specimen.parameters.seen_by(rng, specimen.drawn | {"psf_sigma_z_um": height})
     if (camera := seen.camera).exposure > 0:
         gain = gain_for_exposure(light, objects, camera.exposure, camera)
         camera = camera.model_copy(update={"gain": gain})

@@ -158,8 +158,7 @@ def expected_photons(
     detector = specimen.parameters.image.detector
     optics = specimen.parameters.optics
     delay = optics.attenuation_delay_um
-    floor = optics.attenuation_floor
-    law = Attenuation(optics.attenuation, drawn["attenuation_um"], delay, floor)
+    law = Attenuation(optics.attenuation, drawn["attenuation_um"], delay, optics.attenuation_floor)
     above = room.living.above_um(grid)
     if room.core:
         above += np.float32(drawn["core_tissue"]) * room.core.above_um(grid)

@@ -188,8 +188,7 @@ class MaskTraining(Training[Settings, LabelPair]):
             cells, nuclei = (
                 stack[len(stack) // 2] for stack in [deep(volume.array) for volume in labels]
             )
-            shades = np.where(nuclei > 0, 255, (cells > 0) * (60 + cells * 47 % 110))
-            return shades.astype(np.uint8)
+            return np.where(nuclei > 0, 255, (cells > 0) * (60 + cells * 47 % 110)).astype(np.uint8)
 
         return joined([joined([*map(grey, row)], 1) for row in (real, drawn)], 0)
 

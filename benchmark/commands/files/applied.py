@@ -279,7 +279,7 @@ def write_applied(
                 facts |= {"objects": len(points), "sha256": digest_of(made.output())}
             continue
         output = read(source)
-        facts |= _notes(output, job.algorithm.name, socket)
+        facts = _notes(output, job.algorithm.name, socket) | facts  # the first output's stay
         facts |= _own_size(facts, target.record())
         shown = replace(output, metadata=image.metadata)
         place = made.output(f"-{socket.slug}" if number else "")

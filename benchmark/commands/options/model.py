@@ -47,8 +47,11 @@ class AddOptions:
     @property
     def entries(self) -> TextDict:
         """The entries of the card that the user gives."""
-        keys = ("description", "authors", "license")
-        return {key: text for key in keys if (text := getattr(self, key))}
+        return {
+            key: text
+            for key in ("description", "authors", "license")
+            if (text := getattr(self, key))
+        }
 
 
 def fact(text: str, flag: str, expected: str) -> "tuple[str, Value]":

@@ -63,23 +63,18 @@ def averaged(array: Array, shape: Shape, ends: Interval = (0.0, 0.0)) -> Floats:
     starts = np.arange(shape[0] + 1) * len(array) // shape[0]
     means = np.empty(shape, np.float32)
     for z, (first, last) in enumerate(pairwise(starts.tolist())):
-        means[z] = _averaged(array[first:last], (1, *shape[1:]), ends)[0]
+        part = np.asarray(array[first:last])
+        if part.dtype.kind == "f":
+            part = np.nan_to_num(part, nan=ends[0], posinf=ends[1], neginf=ends[0])
+        for axis, (size, count) in enumerate(zip(part.shape, (1, *shape[1:]), strict=True)):
+            if count < size:
+                places = np.arange(count) * size // count
+                numbers = np.diff(places, append=size).astype(np.float32)
+                sums = np.add.reduceat(part, places, axis=axis, dtype=np.float32)
+                part = sums / numbers.reshape([-1 if n == axis else 1 for n in range(3)])
+        means[z] = part[0]
         release(array)
     return means
-
-
-def _averaged(array: Array, shape: Shape, ends: Interval) -> Floats:
-    """Return the mean values of an image in memory."""
-    means = np.asarray(array)
-    if means.dtype.kind == "f":
-        means = np.nan_to_num(means, nan=ends[0], posinf=ends[1], neginf=ends[0])
-    for axis, (size, count) in enumerate(zip(means.shape, shape, strict=True)):
-        if count < size:
-            starts = np.arange(count) * size // count
-            numbers = np.diff(starts, append=size).astype(np.float32)
-            sums = np.add.reduceat(means, starts, axis=axis, dtype=np.float32)
-            means = sums / numbers.reshape([-1 if n == axis else 1 for n in range(3)])
-    return means.astype(np.float32, copy=False)
 
 
 def renumbered(labels: Array, ids: Array) -> Words:

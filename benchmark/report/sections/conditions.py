@@ -110,7 +110,7 @@ def difficulty(
         if len(table) < POINTS or (near.nunique() < 2).any():
             continue
         slope, offset = theil_sen(*near.to_numpy().T)  # of all pairs
-        ends = [(at, offset + slope * at) for at in table["at"].agg(["min", "max"])]
+        ends = [(at, offset + slope * at) for at in _span(table, slope, offset)]
         lines.append(Line(ends[0], ends[1], f"trend {colour(place)}"))
         words.append(f"{entry.algorithm} {table.corr('spearman').to_numpy()[0, 1]:.2f}")
         sizes.append(len(table))
@@ -124,6 +124,14 @@ def difficulty(
         figure,
         f"Rank correlation with {condition.name} (n = {span_of(sizes)} cases): {', '.join(words)}.",
     )
+
+
+def _span(table: pd.DataFrame, slope: float, offset: float) -> list[float]:
+    """Return where a trend begins and ends: at the first and last case that it has scores for."""
+    at = table["at"].agg(["min", "max"])
+    reached = (table["score"].agg(["min", "max"]) - offset) / slope if slope else at
+    ends: list[float] = at.clip(reached.min(), reached.max()).tolist()
+    return ends
 
 
 def theil_sen(at: Doubles, scores: Doubles) -> FloatPair:

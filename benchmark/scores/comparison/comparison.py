@@ -296,8 +296,8 @@ def _pairs(before: ScoredRun, after: ScoredRun) -> pd.DataFrame:
     single = old["dataset"].nunique() == new["dataset"].nunique() == 1
     old = old.rename(columns={"value": "before"})
     new = new.rename(columns={"value": "after"})
-    keys = KEY[single:]  # the folder of a single dataset may have another name
-    joined = old.merge(new, on=keys, suffixes=("_before", ""), sort=False)
+    # The folder of a single dataset may have another name.
+    joined = old.merge(new, on=KEY[single:], suffixes=("_before", ""), sort=False)
     if not (before.cases & after.cases):
         raise InputError(
             f"{before.place} and {after.place} have no case in common ({some(before.cases)} "
