@@ -73,11 +73,11 @@ def by_case(scores: pd.DataFrame, records: Records) -> pd.DataFrame:
     """Return a row per algorithm and case: facts, use of a GPU if any case ran on one, metrics."""
     single = scores[scores["case"] != ""]
     facts = ["dataset", "algorithm", "case", "model", "status", "seconds", "peak_memory"]
-    row = single.groupby(["algorithm", "case"], sort=False, observed=True).ngroup()
+    number = single.groupby(["algorithm", "case"], sort=False, observed=True).ngroup()
     column, order = single["metric"].factorize()
-    rows = single.loc[~row.duplicated(), facts].reset_index(drop=True)
+    rows = single.loc[~number.duplicated(), facts].reset_index(drop=True)
     table = np.full((len(rows), len(order)), np.nan)
-    table[row, column] = single["value"]
+    table[number, column] = single["value"]
     wide = pd.DataFrame(table, columns=order).drop(columns="", errors="ignore")
     attempts = [records.get(pair) for pair in zip(rows["algorithm"], rows["case"], strict=True)]
     stated = [{**record.facts, **dict(record)} if record else {} for record in attempts]

@@ -77,7 +77,8 @@ class ScoreArrays:
 def score_arrays(scores: pd.DataFrame) -> ScoreArrays:
     """Return a long table as arrays, names ascending; InputError for repeats or too many."""
     pairs = scores.groupby([*KEYS[:2]], observed=True)
-    (row, algorithms), (layer, metrics) = (pd.factorize(scores[key], sort=True) for key in KEYS[2:])
+    of_algorithm, algorithms = pd.factorize(scores["algorithm"], sort=True)
+    of_metric, metrics = pd.factorize(scores["metric"], sort=True)
     shape = (len(metrics), len(algorithms), pairs.ngroups)
     if np.prod(shape, dtype=float) > LARGEST:
         raise InputError(
@@ -86,7 +87,7 @@ def score_arrays(scores: pd.DataFrame) -> ScoreArrays:
         )
     values = np.full(shape, np.nan)
     states = np.full(shape, ABSENT, np.int8)
-    at = np.ravel_multi_index((layer, row, pairs.ngroup().to_numpy()), shape)
+    at = np.ravel_multi_index((of_metric, of_algorithm, pairs.ngroup().to_numpy()), shape)
     if np.unique(at).size < at.size:
         repeat = scores.loc[pd.Series(at, scores.index).duplicated(), list(KEYS)].iloc[0]
         words = ", ".join(f"{name} {value}" for name, value in repeat.items() if value)

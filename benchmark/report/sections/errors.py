@@ -177,8 +177,8 @@ def _shares(edges: Doubles, values: Doubles, missed: Bools) -> list[Share]:
     """Return how many objects of each group are missed, and how many there are."""
     ends = [-np.inf, *edges[1:-1], np.inf]
     finite = np.isfinite(values)
-    some = (values[finite & missed], values[finite])
-    lost, of = (np.histogram(part, ends)[0].tolist() for part in some)
+    both = (values[finite & missed], values[finite])
+    lost, of = (np.histogram(some, ends)[0].tolist() for some in both)
     return list(zip(lost, of, strict=True))
 
 

@@ -32,11 +32,11 @@ def circles(points: Points, full: Shape, shape: Shape) -> Words:
     last[:, 0] = last[:, 0].clip(middle[:, 0])
     for n in np.flatnonzero(((middle >= 0) & (middle < shape)).all(axis=1)).tolist():
         box = tuple(slice(low, high + 1) for low, high in zip(first[n], last[n], strict=True))
-        lines = [
+        squares = [
             ((np.arange(part.start, part.stop) - at) * step) ** 2
             for part, at, step in zip(box, places[n], um, strict=True)
         ]
-        away = reduce(np.add.outer, lines)  # squared distances of the voxels, µm²
+        away = reduce(np.add.outer, squares)  # squared distances of the voxels, µm²
         nearer = (away <= max(radius**2, float(away.min()))) & (away < nearest[box])
         discs[box][nearer] = n + 1
         nearest[box][nearer] = away[nearer]

@@ -38,11 +38,11 @@ def check_tarball(path: Path) -> Faults:
     content = _Content()
     try:
         with opened_tar(path) as stream:
-            if stream.form != "gzip":
-                yield "tarball.gzip", "", f"its content is {stream.form or 'an uncompressed tar'}"
             for member in members(stream):
                 for rule, text in content.member(member, stream):
                     yield rule, plain(member.name, 90), text
+            if stream.form != "gzip":
+                yield "tarball.gzip", "", f"its content is {stream.form or 'an uncompressed tar'}"
     except ArchiveError as error:
         yield error.rule, "", str(error)
         return

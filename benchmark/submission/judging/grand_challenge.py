@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 HERE = Path(__file__).resolve().parent  # of cases.json
-COLUMNS = ("case", "status", "seconds", "version", "job")  # of jobs.csv
+COLUMNS = ("case", "status", "seconds", "version", "job", "outputs")  # of jobs.csv
 
 
 def upload(client: Any, archive: str) -> None:
@@ -45,27 +45,29 @@ def fetch(client: Any, algorithm: str, out: Path) -> bool:
         for file in files.values()
         if "images" in PurePosixPath(file).parts
     }
+    before = _jobs(table := out / "jobs.csv")
     rows = {}
     answers = []
-    folders = set()
     for job in client.algorithm_jobs.iterate_all(
         params={"algorithm_image__algorithm": client.algorithms.detail(slug=algorithm).pk}
     ):
-        folders |= {out / value.interface.slug for value in job.outputs}
         images = [value.image for value in job.inputs if value.image]
         uploaded = [client.images.detail(api_url=image).name for image in images]
         case = next((names[name] for name in uploaded if name in names), None)
         if case is None or case in rows:  # of another archive, or of an earlier version
             continue
-        rows[case] = (case, job.status, job.exec_duration or "", job.algorithm_image, job.pk)
+        outputs = " ".join(value.interface.slug for value in job.outputs)
+        facts = (job.status, job.exec_duration or "", job.algorithm_image, str(job.pk))
+        rows[case] = (case, *facts, outputs)
         answers += [(case, value) for value in job.outputs if job.status == "Succeeded"]
         _say(f"{case}: {job.status}")
     out.mkdir(parents=True, exist_ok=True)
-    before = _jobs(table := out / "jobs.csv")
-    now = {name: str(row[-1]) for name, row in rows.items()}
-    for path in (path for folder in folders for path in folder.glob("*") if path.is_file()):
-        if path.stem in before and before[path.stem] != now.get(path.stem):
-            path.unlink()  # the answer of another job
+    for row in before:
+        if row["job"] not in rows.get(row["case"], ()):  # its answers are of another job
+            for slug in row["outputs"].split():
+                for path in (out / slug).glob("*"):
+                    if path.stem == row["case"] and path.is_file():
+                        path.unlink()
     with table.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([COLUMNS, *(rows[name] for name in sorted(rows))])
     for case, value in answers:
@@ -82,13 +84,15 @@ def cases() -> Iterator[tuple[str, dict[str, str]]]:
         yield PurePosixPath(next(iter(files.values()))).parts[0], files
 
 
-def _jobs(table: Path) -> dict[str, str]:
-    """Return the job of each case in the table of an earlier fetch, if there is one."""
+def _jobs(table: Path) -> list[dict[str, str]]:
+    """Return the rows of an earlier fetch, none without one; exit where it is another table."""
     if not table.exists():
-        return {}
+        return []
     with table.open(newline="", encoding="utf-8-sig") as file:
         rows = csv.DictReader(file)
-        return {row["case"]: row["job"] for row in rows if {"case", "job"} <= row.keys()}
+        if tuple(rows.fieldnames or ()) != COLUMNS:
+            sys.exit(f"{table}: expected the columns {', '.join(COLUMNS)}; fetch into a new folder")
+        return [*rows]
 
 
 def _say(line: str) -> None:

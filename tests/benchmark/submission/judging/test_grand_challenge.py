@@ -96,6 +96,8 @@ def test_each_case_goes_up_once_and_its_newest_answer_comes_down(call, tmp_path)
     answers = {path.name: path.read_text() for path in (tmp_path / "mine").rglob("*.mha")}
     assert answers == {"c0.mha": "before", "c0.1.mha": "of another case", "c2.mha": "c2"}
     assert len([*(tmp_path / "mine/labels").iterdir()]) == 3
+    write_text(tmp_path / "mine/jobs.csv", "case;job\n")
+    assert "jobs.csv: expected the columns case, status," in call("fetch", "net", "mine").stderr
 
 
 def test_wrong_words_show_the_usage(call):
