@@ -118,7 +118,7 @@ def nothing_to_find():
 ALL = {
     build.__name__: build
     for build in (
-        *(empty, one_cell, one_voxel, perfect, touching, touching_border, in_two_pieces, shifted),
-        *(split, split_in_halves, merged, spurious, missed, nothing_predicted, nothing_to_find),
+        empty, one_cell, one_voxel, perfect, touching, touching_border, in_two_pieces, shifted,
+        split, split_in_halves, merged, spurious, missed, nothing_predicted, nothing_to_find,
     )
-}
+}  # fmt: skip

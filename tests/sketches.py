@@ -35,7 +35,7 @@ def labels_of(number=0, shape=SHAPE):
     rng = np.random.default_rng(number)
     spacing = SPACING[-len(shape) :]
     labels = np.zeros(shape, np.uint16)
-    for label, share in enumerate((0.35, 0.65), start=1):
+    for label, share in enumerate((0.35, 0.65), 1):
         away = away_from([share * n + rng.uniform(-1, 1) for n in shape], shape, spacing) ** 2
         labels[(away < 20) & (labels == 0)] = label
     return labels

@@ -45,7 +45,9 @@ def test_expressions_refer_to_what_exists(path):
         ids = {step["id"] for step in job["steps"] if "id" in step}
         matrix = job.get("strategy", {}).get("matrix", {})
         contexts = {
-            *("always()", "!cancelled()", "github.token"),
+            "always()",
+            "!cancelled()",
+            "github.token",
             *(f"env.{key}" for key in workflow.get("env", {})),
             *(f"matrix.{key}" for key in matrix),
         }

@@ -152,7 +152,7 @@ def nuclei(seed):
     """Return labels (Z, Y, X) of nine objects away from the borders."""
     rng = np.random.default_rng(seed)
     labels = np.zeros(SHAPE, int)
-    for number, (row, column) in enumerate(np.ndindex(3, 3), start=1):
+    for number, (row, column) in enumerate(np.ndindex(3, 3), 1):
         middle = 8 + number * 5 % 9, 17 + 15 * row, 17 + 15 * column
         away = [
             (grid - at - rng.uniform(-1, 1)) ** 2

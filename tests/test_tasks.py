@@ -18,8 +18,10 @@ RUNS = {
     "track": ("toy_films", ("toy_follow",), ("TRA", "SEG", "LNK"), ("oracle", "blank", "nearest")),
     "enhance": ("toy_pairs", ("toy_smooth", "toy_wreck"), ("SSIM",), ("oracle", "identity")),
     "synthesise": (
-        *("toy_sketches", ("toy_paint", "toy_colour")),
-        *(("W1_by_std", "lateral_spectrum_distance", "label_AUC"), ("identity", "real")),
+        "toy_sketches",
+        ("toy_paint", "toy_colour"),
+        ("W1_by_std", "lateral_spectrum_distance", "label_AUC"),
+        ("identity", "real"),
     ),
     "fuse": ("toy_views", ("toy_mean",), ("SSIM", "N_SSIM"), ("oracle", "identity")),
 }

@@ -25,7 +25,7 @@ def scene(number=0):
     light = np.full(SHAPE, 0.02, np.float32)
     level = np.zeros(SHAPE, np.float32)
     labels = np.zeros(SHAPE, np.uint16)
-    for label, (cy, cx, bright) in enumerate([(7 + number % 3, 7, 2.0), (16, 15, 0.5)], start=1):
+    for label, (cy, cx, bright) in enumerate([(7 + number % 3, 7, 2.0), (16, 15, 0.5)], 1):
         blob = np.exp(-(((z - 5) / 2) ** 2 + ((y - cy) / 3) ** 2 + ((x - cx) / 3) ** 2) / 2)
         light += bright * blob
         wins = (blob > 0.08) & (blob > level)

@@ -108,7 +108,7 @@ def _stolen(number, folder, name, output):
     place.mkdir(parents=True)
     head = ["ObjectType = Image", "NDims = 3", "ElementSpacing = 0.001 0.001 0.002"]
     head += ["DimSize = 32 32 6", "ElementType = MET_USHORT", "HeaderSize = -1"]
-    for turn, where in enumerate((folder, far), start=1):
+    for turn, where in enumerate((folder, far), 1):
         if number % 6 == turn:
             (place / name).symlink_to(f"{where}/{name}")
         elif number % 6 == turn + 2:
@@ -122,7 +122,7 @@ def odd(turn, outputs):
     """Let the programs of some attacks write the outputs of a team, each in a process of its own."""
     data = outputs / "data"
     write(data / "images/microscopy-image/a.tif", sample().volume("microscopy-image"))
-    for number, attack in enumerate(ODD[turn::3], start=1):
+    for number, attack in enumerate(ODD[turn::3], 1):
         output = outputs / f"{number:06d}" / "output"
         output.mkdir(parents=True)
         if (child := os.fork()) == 0:
@@ -139,7 +139,7 @@ def odd(turn, outputs):
 def submissions(home):
     """Write the outputs of all teams as the platform lays them out; return the names of cheats."""
     for team in range(TEAMS):
-        for number, case in enumerate(CASES if team < TEAMS - 3 else (), start=1):
+        for number, case in enumerate(CASES if team < TEAMS - 3 else (), 1):
             output = home / f"team-{team:02}" / f"{number:06d}" / "output"
             output.mkdir(parents=True)
             {TEAMS - 5: reader, TEAMS - 4: neighbour}.get(team, partial(honest, team))(case, output)
@@ -155,7 +155,7 @@ def submissions(home):
             ],
             "outputs": [{"interface": place, "image": {"name": "a.mha"}}],
         }
-        for number, case in enumerate(CASES, start=1)
+        for number, case in enumerate(CASES, 1)
     ]
     for folder in home.iterdir():
         (folder / "predictions.json").write_text(json.dumps(jobs))

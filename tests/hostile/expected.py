@@ -8,11 +8,11 @@ from pathlib import Path
 HOME = Path(__file__).with_name("attacks")
 # Attacks that end another way where each case has a container, which ends with its program.
 APART = {
-    *("write_to_the_input", "fork_bomb", "endless_allocation", "endless_allocation_in_a_child"),
-    *("fill_the_output_with_files", "zombie_grandchildren", "orphans_that_hold_the_streams"),
-    *("kill_itself", "kill_all", "crash", "leave_without_an_output", "ignore_the_request_to_end"),
+    "write_to_the_input", "fork_bomb", "endless_allocation", "endless_allocation_in_a_child",
+    "fill_the_output_with_files", "zombie_grandchildren", "orphans_that_hold_the_streams",
+    "kill_itself", "kill_all", "crash", "leave_without_an_output", "ignore_the_request_to_end",
     "signal_the_first_process",
-}
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ def annotated(folder):
     for number in range(4):
         rng = np.random.default_rng(number)
         labels = np.zeros((32, 32), np.uint16)
-        for label, (centre, across) in enumerate(rng.uniform(5, 27, (3, 2)), start=1):
+        for label, (centre, across) in enumerate(rng.uniform(5, 27, (3, 2)), 1):
             labels[(y - centre) ** 2 + (x - across) ** 2 < 20] = label
         light = ndimage.gaussian_filter(200.0 * (labels > 0), 1) + rng.normal(50, 5, labels.shape)
         for room, array in (("images", light.astype(np.float32)), ("labels", labels)):

@@ -145,7 +145,7 @@ def test_stopped_at_any_moment_it_is_one_line_and_the_next_one_ends_as_undisturb
 
 
 def _train(name):
-    return ["train", "cellpose3d", "own", *("--name", name, "--settings", "train.toml")]
+    return ["train", "cellpose3d", "own", "--name", name, "--settings", "train.toml"]
 
 
 @pytest.mark.long

@@ -14,7 +14,7 @@ UNIT = (1.0, 1.0)
 def _squares():
     """Return two cells of 6 x 6 that touch, one cut by a face, and their nuclei of 2 x 2."""
     cells, nuclei = np.zeros((2, 14, 20), int)
-    for number, (y, x) in enumerate([(2, 2), (2, 8), (8, 17)], start=1):
+    for number, (y, x) in enumerate([(2, 2), (2, 8), (8, 17)], 1):
         cells[y : y + 6, x : x + 6] = number
         nuclei[y + 2 : y + 4, x + 2 : x + 4] = number
     nuclei[10:12, 19] = 3

@@ -80,7 +80,7 @@ def runs(tmp_path):
 @pytest.fixture
 def planes(tmp_path):
     """Return a folder of three annotated planes, of 1, 2 and 3 squares."""
-    for number, name in enumerate("abc", start=1):
+    for number, name in enumerate("abc", 1):
         array = np.zeros((24, 24), np.uint16)
         for square in range(number):
             array[4:9, 7 * square : 7 * square + 5] = square + 1

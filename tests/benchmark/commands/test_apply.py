@@ -46,7 +46,7 @@ def used(engine, use):
 @pytest.fixture
 def images(tmp_path):
     """Return a folder of two stacks with one and with two bright squares."""
-    for number, name in enumerate(("one", "two"), start=1):
+    for number, name in enumerate(("one", "two"), 1):
         array = np.zeros((4, 24, 24), np.uint16)
         for square in range(1, number + 1):
             array[1:3, 4 * square : 4 * square + 3, 5:9] = 100
@@ -60,9 +60,9 @@ def test_labels_record_and_picture_of_every_image(images, out):
     assert [read(result.output).array.max() for result in results] == [1, 2]
     assert {path.name for path in out.iterdir()} == {
         "objects.csv",
-        *("one.tif", "one.json", "one.png", "one-objects.csv"),
-        *("two.tif", "two.json", "two.png", "two-objects.csv"),
-    }
+        "one.tif", "one.json", "one.png", "one-objects.csv",
+        "two.tif", "two.json", "two.png", "two-objects.csv",
+    }  # fmt: skip
     record = read_json(out / "two.json")
     assert record["objects"] == 2
     assert record["spacing_um"] == [2.0, 0.5, 0.5]

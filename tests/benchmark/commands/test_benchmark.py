@@ -268,8 +268,13 @@ def test_the_command_holds_what_decides_the_results(tmp_path):
     assert command_of(options, "docker") == "make benchmark DATASET=spheroid ENGINE=docker"
     shown = command_of(BenchmarkOptions(dataset="a b", **OPTIONS), "docker")
     for word in (
-        *("TIMEOUT=60", "MEMORY=2.5", "DEVICE=cuda", "SPACING=2,0.5,0.5", "FRAME=0"),
-        *("SET='camera.photons=5 output.steps=true'", "REFERENCE='real images'"),
+        "TIMEOUT=60",
+        "MEMORY=2.5",
+        "DEVICE=cuda",
+        "SPACING=2,0.5,0.5",
+        "FRAME=0",
+        "SET='camera.photons=5 output.steps=true'",
+        "REFERENCE='real images'",
     ):
         assert f" {word}" in shown
     words = shlex.split(shown)

@@ -31,7 +31,7 @@ from cytosuite.volume import Volume
 def _labels(*places):
     """Return cubes of 2 x 3 x 3 voxels at (z, y, x)."""
     labels = np.zeros((4, 12, 12), np.uint16)
-    for number, (z, y, x) in enumerate(places, start=1):
+    for number, (z, y, x) in enumerate(places, 1):
         labels[z : z + 2, y : y + 3, x : x + 3] = number
     return labels
 

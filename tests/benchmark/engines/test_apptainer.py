@@ -178,9 +178,9 @@ def test_the_command_line_is_this():
         "--memory 2147483648 --memory-swap 2147483648 --pids-limit 99 --cpus 2 --cpuset-cpus"
     )
     assert _words() == [
-        *("prlimit", *limits, "apptainer", "--silent", "exec", *walls.split()),
-        *(f"{first},{second}", "/sif/x.sif"),
-    ]
+        "prlimit", *limits, "apptainer", "--silent", "exec", *walls.split(),
+        f"{first},{second}", "/sif/x.sif",
+    ]  # fmt: skip
     assert "--core=0" in limits
     assert f"--fsize={2**29}" in limits
 

@@ -144,7 +144,7 @@ def make(tmp_path):
         rows = [row for n, base in bases.items() for row in rows_of(task.name, cases, n, *base)]
         scores = pd.DataFrame(rows, columns=list(COLUMNS))
         metrics = metrics_of(task.name)
-        ranks = {name: float(n) for n, name in enumerate(algorithms if board else (), start=1)}
+        ranks = {name: float(n) for n, name in enumerate(algorithms if board else (), 1)}
         pooled = scores.groupby(["algorithm", "metric"])["value"].mean().to_dict()
         pooled = pooled if task.name == "segment" else {}
         standings = leaderboard(scores, pooled, metrics, ranks, controls)

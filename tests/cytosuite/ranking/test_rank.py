@@ -29,7 +29,7 @@ def two(table, **by_metric):
 def test_an_order_that_all_cases_keep_is_certain(ranking, ideal, scheme):
     overall = ranking(rules=RankingRules(scheme=scheme, draws=300), **ideal).overall
     names = sorted(ideal)
-    assert overall.places == {name: n for n, name in enumerate(names, start=1)} == overall.tier
+    assert overall.places == {name: n for n, name in enumerate(names, 1)} == overall.tier
     assert overall.tau == (1.0, 1.0, 1.0)
     assert overall.interval == {name: (n, n) for name, n in overall.places.items()}
     assert [overall.shares[name][n] for n, name in enumerate(names)] == [1.0] * 5

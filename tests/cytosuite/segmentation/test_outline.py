@@ -115,7 +115,7 @@ def test_blocks_give_the_labels_of_the_whole(monkeypatch):
 def test_a_block_sees_the_whole_of_a_nucleus_twice_as_large(monkeypatch):
     labels = np.zeros((50, 120), np.uint16)
     discs = [(9, 8 + 15 * n, 5) for n in range(8)] + [(34, 51, 10)]  # a seam at x = 60
-    for number, (*middle, radius) in enumerate(discs, start=1):
+    for number, (*middle, radius) in enumerate(discs, 1):
         labels[away_from(middle, labels.shape) < radius] = number
     image = 10 + 90 * (labels > 0).astype(np.float32)
     whole = redraw(labels, image, (1.0, 1.0), ROUND, 0.5)

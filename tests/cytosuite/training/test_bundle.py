@@ -180,9 +180,9 @@ def test_a_training_starts_from_the_weights_of_the_bundle(bundle, algorithm, mon
     )
     card = str(bundle / f"models/{MODELS[algorithm]}.json")
     assert words == [
-        *(algorithm, "--data", "data", "--name", "mine", "--out", "trained"),
-        *("--from", card, "--steps", "3"),
-    ]
+        algorithm, "--data", "data", "--name", "mine", "--out", "trained",
+        "--from", card, "--steps", "3",
+    ]  # fmt: skip
 
 
 @pytest.fixture

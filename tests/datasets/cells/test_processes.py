@@ -24,7 +24,7 @@ SMALL = {
 
 def _grown(**options):
     labels = np.zeros(SHAPE, np.uint16)
-    for number, middle in enumerate(MIDDLES, start=1):
+    for number, middle in enumerate(MIDDLES, 1):
         labels[away_from(middle, SHAPE) < 8] = number
     dome = (labels > 0).astype(np.float32)
     options = {"processes": 5, "process_um": 15, "process_width_um": 1.5, "forks": 0} | options

@@ -19,7 +19,7 @@ def test_cells_are_whole_and_consecutive(both):
     assert count == both.conditions["objects"] > 10
     assert np.unique(labels[labels > 0]).tolist() == list(range(1, count + 1))
     boxes = ndimage.find_objects(labels)
-    assert all(ndimage.label(labels[box] == n)[1] == 1 for n, box in enumerate(boxes, start=1))
+    assert all(ndimage.label(labels[box] == n)[1] == 1 for n, box in enumerate(boxes, 1))
     assert np.bincount(labels.ravel())[1:].min() >= 8
 
 

@@ -26,7 +26,7 @@ def _stack(cubes, shape=(20, 40, 40), background=100):
     """Return image and labels; a cube is (corner, edges, grey value above the background)."""
     image = np.full(shape, background, np.float32)
     labels = np.zeros(shape, np.uint16)
-    for label, (corner, edges, grey) in enumerate(cubes, start=1):
+    for label, (corner, edges, grey) in enumerate(cubes, 1):
         box = tuple(slice(a, a + n) for a, n in zip(corner, edges, strict=True))
         labels[box] = label
         image[box] += grey
@@ -132,7 +132,7 @@ def test_the_rim_is_not_darkened_twice(rng):
 
 
 def _files(folder, name="one", corners=CORNERS):
-    cubes = [(corner, (6, 8, 8), 60 * label) for label, corner in enumerate(corners, start=1)]
+    cubes = [(corner, (6, 8, 8), 60 * label) for label, corner in enumerate(corners, 1)]
     paths = [folder / kind / f"{name}.tif" for kind in ("images", "labels")]
     for path, volume in zip(paths, _stack(cubes, (12, 30, 30), 90), strict=True):
         write(path, volume)

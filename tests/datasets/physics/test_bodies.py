@@ -23,7 +23,7 @@ def _paint(nuclei, grid, centres=MIDDLE, tile_um=12):
 
 @pytest.mark.parametrize("phase", [shapes.INTERPHASE, shapes.PROPHASE, shapes.METAPHASE])
 def test_mean_over_a_nucleus_is_its_brightness(phase):
-    grid = cube(20, *(0.6, 0.3, 0.3))
+    grid = cube(20, 0.6, 0.3, 0.3)
     ratios = []
     for seed in range(8):
         nuclei = _nuclei(seed=seed, flat_fraction=0.5)
@@ -96,7 +96,7 @@ def test_pressed_bodies_share_out_the_same_place_in_one_piece_each(rng):
     assert owners.max() == 1
     assert ((owners == 1) == alone).mean() > 0.99  # roughness beyond a neighbour's ellipsoid
     labels = label(pressed, centres, grid)
-    for number, size in enumerate(sizes_of(labels), start=1):
+    for number, size in enumerate(sizes_of(labels), 1):
         pieces, _ = ndimage.label(labels == number)
         assert sizes_of(pieces).max() > 0.99 * size
     slabs = [label(pressed, centres, grid.slab(k, k + 10)) for k in range(0, 50, 10)]

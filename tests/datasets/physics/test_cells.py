@@ -132,7 +132,7 @@ def even(monkeypatch):
 @pytest.mark.usefixtures("even")
 def test_dye_in_an_oblique_sheet_is_its_area_times_its_thickness():
     oblique = _spheres([(4, 3, 5), (10, 8, 13)], [2, 2])
-    grid = _grid((14, 12, 16), *(1.0, 0.3, 0.3))
+    grid = _grid((14, 12, 16), 1.0, 0.3, 0.3)
     dye = oblique.membranes(grid, 0.4, 1.0).sum() * np.prod((1.0, 0.3, 0.3))
     along = (places_of(grid) @ (6, 5, 8) - 141.5) / 125**0.5
     area = np.count_nonzero(abs(along) < 0.5) * np.prod((1.0, 0.3, 0.3))  # of a sheet of 1 µm

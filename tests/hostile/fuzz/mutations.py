@@ -13,28 +13,28 @@ import tifffile
 FEW = (0, 1, 2, 3, 7, 8, 16, 255, 256, 4096, 65535, 65536, 2**31 - 1, 2**31, 2**32 - 1)
 NUMBERS = (*FEW, 2**63 - 1, 2**63, 2**64 - 1, -1)
 WORDS = [
-    *(b"NaN", b"Infinity", b"-Infinity", b"nan", b"inf", b"-inf", b"1e999", b"-1e999", b"1e-320"),
-    *(b"0", b"-0.0", b"-1", b"1", b"2", b"1e300", b"1e-300", b"0x10", b"1_0", b"1/0", b"0/0"),
+    b"NaN", b"Infinity", b"-Infinity", b"nan", b"inf", b"-inf", b"1e999", b"-1e999", b"1e-320",
+    b"0", b"-0.0", b"-1", b"1", b"2", b"1e300", b"1e-300", b"0x10", b"1_0", b"1/0", b"0/0",
     *(str(n).encode() for n in (2**31, 2**63, 2**64, 10**30)),
-    *(b"9" * 400, b"0." + b"3" * 400, "\uff11\u0663".encode(), b"true", b"null", b"None", b"[]"),
-    *(b"{}", b'""', b'"x"', b'"\\ud800"', b'"\\u0000"', b"\\ud800", b"\xff\xfe\xfa", b"\x00"),
-    *(b"\x1b[31m", b"\xe2\x80\xae", b"\xe2\x80\xa8", b"\xef\xbb\xbf", b"<script>alert(1)</script>"),
-    *(b"[" * 200, b"[" * 20000, b'{"a":' * 3000, b"'" * 3, b'"', b"\\", b"%s%n{0}", b"&amp;&lt;"),
-    *(b"../neighbour/pixels.raw", b"../neighbour/other.tif", b"/dev/zero", b"a.tif", b"a.mha"),
-    *(b"LOCAL", b"LIST", b"%03d", b"True", b"False", b"TYX", b"CYX", b"ZYX", b"YX", b"QQ", b"XYZ"),
-    *(b"MET_UCHAR", b"MET_DOUBLE", b"MET_FLOAT_ARRAY", b"um", b"nm", b"cm", b"inch", b"\\u00B5m"),
-    *(b"x" * 5000, b",", b"\n", b"\r\n", b"=", b":", b" ", b"<", b"</OME>", b"]]>", b"<!--"),
+    b"9" * 400, b"0." + b"3" * 400, "\uff11\u0663".encode(), b"true", b"null", b"None", b"[]",
+    b"{}", b'""', b'"x"', b'"\\ud800"', b'"\\u0000"', b"\\ud800", b"\xff\xfe\xfa", b"\x00",
+    b"\x1b[31m", b"\xe2\x80\xae", b"\xe2\x80\xa8", b"\xef\xbb\xbf", b"<script>alert(1)</script>",
+    b"[" * 200, b"[" * 20000, b'{"a":' * 3000, b"'" * 3, b'"', b"\\", b"%s%n{0}", b"&amp;&lt;",
+    b"../neighbour/pixels.raw", b"../neighbour/other.tif", b"/dev/zero", b"a.tif", b"a.mha",
+    b"LOCAL", b"LIST", b"%03d", b"True", b"False", b"TYX", b"CYX", b"ZYX", b"YX", b"QQ", b"XYZ",
+    b"MET_UCHAR", b"MET_DOUBLE", b"MET_FLOAT_ARRAY", b"um", b"nm", b"cm", b"inch", b"\\u00B5m",
+    b"x" * 5000, b",", b"\n", b"\r\n", b"=", b":", b" ", b"<", b"</OME>", b"]]>", b"<!--",
     b'<!DOCTYPE a [<!ENTITY b "bbbbbbbbbb"><!ENTITY c "&b;&b;&b;&b;&b;&b;&b;">]><a>&c;</a>',
-]
+]  # fmt: skip
 TOKEN = re.compile(rb"[A-Za-z_][\w.-]*|-?\d[\d.eE+-]*|\"[^\"\n]*\"|[^\sA-Za-z\d]")
 NAMES = [
-    *("\udcff\udcfe.tif", "a\nb.tif", "\x1b[2J.tif", "<script>.tif", "-rf.tif", "..tif", " .tif"),
-    *("x" * 250 + ".tif", "\u6838.tif", "\u819c.tif", "A.TIF", "e\u0301.tif", "\u00e9.tif"),
-    *("labels/\udcfe.tif", "CON.tif", "a.ome.tif", "a.tiff", "a.mha", "a.h5", "a.zarr", "a.czi"),
-    *("01", "labels", "images", "x" * 255, "conditions.csv", "inputs.json", "record.json"),
-    *("\u202etif.a", "a b.tif", "d/e", "a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q/r/s", "%s.tif"),
-    *("{0}.tif", "a;b.tif", "$(id).tif"),
-]
+    "\udcff\udcfe.tif", "a\nb.tif", "\x1b[2J.tif", "<script>.tif", "-rf.tif", "..tif", " .tif",
+    "x" * 250 + ".tif", "\u6838.tif", "\u819c.tif", "A.TIF", "e\u0301.tif", "\u00e9.tif",
+    "labels/\udcfe.tif", "CON.tif", "a.ome.tif", "a.tiff", "a.mha", "a.h5", "a.zarr", "a.czi",
+    "01", "labels", "images", "x" * 255, "conditions.csv", "inputs.json", "record.json",
+    "\u202etif.a", "a b.tif", "d/e", "a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q/r/s", "%s.tif",
+    "{0}.tif", "a;b.tif", "$(id).tif",
+]  # fmt: skip
 KINDS = ("fifo", "socket", "folder", "link:/etc/hostname", "link:.", "link:..", "link:nowhere")
 PNG = b"\x89PNG\r\n\x1a\n"
 HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -253,11 +253,11 @@ def attributed(rng, data, donor):
     """Alter an attribute, a type, a shape or a link of an HDF5 file."""
     stream = io.BytesIO(data)
     values = [
-        *(float("nan"), float("inf"), -1.0, 0, 2**63, "text", b"\xff", [], [1.0], [1.0] * 4),
-        *([float("nan")] * 3, ["a", "b", "c"], np.void(b"abc"), h5py.Empty("f"), True, 1e-320),
-        *([[1.0, 2.0], [3.0, 4.0]], "\x1b[31m", "TYX", "XY", "", "y" * 60000, np.uint8(3), 1j),
+        float("nan"), float("inf"), -1.0, 0, 2**63, "text", b"\xff", [], [1.0], [1.0] * 4,
+        [float("nan")] * 3, ["a", "b", "c"], np.void(b"abc"), h5py.Empty("f"), True, 1e-320,
+        [[1.0, 2.0], [3.0, 4.0]], "\x1b[31m", "TYX", "XY", "", "y" * 60000, np.uint8(3), 1j,
         h5py.h5r.Reference(),
-    ]
+    ]  # fmt: skip
     try:
         with h5py.File(stream, "r+") as file:
             name = pick(

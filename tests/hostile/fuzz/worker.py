@@ -33,7 +33,11 @@ INTERNAL = re.compile(
 # The program's own files, and settings of its libraries.
 OWN = (
     *(str(Path(place).resolve()) for place in (sys.prefix, sys.base_prefix, "/usr")),
-    *("/proc/", "/sys/", "/dev/null", "/dev/urandom", str(Path(__file__).parents[3])),
+    "/proc/",
+    "/sys/",
+    "/dev/null",
+    "/dev/urandom",
+    str(Path(__file__).parents[3]),
     str(Path(np.__file__).resolve().parents[1]),  # packages may lie beside the environment
     str(Path("~/.config/dask").expanduser()),  # which a library of readers looks at when it starts
 )

@@ -17,9 +17,9 @@ from cytosuite.benchmark.runs.store.csvfile import (
 )
 
 FORMULAS = [
-    *('=HYPERLINK("http://a")', "+1+1", "-", "-1+1", "@SUM(1)", "\t=1", "\r=1", "\n=1", "\uff1d1"),
-    *("a;=1+1", "a\t+1+1", "a;b\n-1+1"),
-]
+    '=HYPERLINK("http://a")', "+1+1", "-", "-1+1", "@SUM(1)", "\t=1", "\r=1", "\n=1", "\uff1d1",
+    "a;=1+1", "a\t+1+1", "a;b\n-1+1",
+]  # fmt: skip
 texts = st.text(st.sampled_from("=+-@'\t\r\n;,\"a1. \uff1d"), max_size=9)
 
 

@@ -37,9 +37,9 @@ from cytosuite.metrics.labels.instances import (
 from cytosuite.metrics.labels.overlap import overlap
 
 METRICS = (
-    *(f1, precision, recall, count_error, ap50, ap75, mean_average_precision),
-    *(panoptic_quality, segmentation_quality, recognition_quality, aji, dice),
-)
+    f1, precision, recall, count_error, ap50, ap75, mean_average_precision,
+    panoptic_quality, segmentation_quality, recognition_quality, aji, dice,
+)  # fmt: skip
 RIGHT = (1, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1, 1)
 # Values of METRICS, by hand from the sizes in the builders' documentation
 BY_HAND = {

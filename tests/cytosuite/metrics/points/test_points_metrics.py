@@ -59,9 +59,9 @@ def test_scores_of_a_hand_made_answer():
     truth = np.array([[0, 0], [0, 10], [0, 20], [0, 30]])
     prediction = np.array([[0, 0.5], [2, 10], [0, 24], [50, 50]])
     assert _values(truth, prediction, PLANE) == [
-        *(0.5, pytest.approx((1 * 0 + 5 * 0.25 + 4 * 0.5) / 10)),
-        *(0.5, 0.5, 2 / 6),
-    ]
+        0.5, pytest.approx((1 * 0 + 5 * 0.25 + 4 * 0.5) / 10),
+        0.5, 0.5, 2 / 6,
+    ]  # fmt: skip
     assert rmse_lateral(truth, prediction, PLANE) == pytest.approx(np.sqrt((0.25 + 4) / 2))
     assert np.isnan(rmse_axial(truth, prediction, PLANE))
     # A third pair lies at the radius itself.

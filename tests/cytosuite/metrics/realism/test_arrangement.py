@@ -112,7 +112,7 @@ def test_a_valley_by_hand():
 
 def test_a_radius_is_one_at_the_ellipsoid_in_the_box_of_all_objects():
     labels = np.zeros((12, 22, 32), int)
-    for number, corner in enumerate(product((1, 9), (1, 19), (1, 29)), start=1):
+    for number, corner in enumerate(product((1, 9), (1, 19), (1, 29)), 1):
         box(labels, number, *((at, at + 2) for at in corner))
     box(labels, 9, (5, 7), (10, 12), (15, 17))
     radii = arrangement(labels, (2, 1, 1))["radius"]
@@ -145,7 +145,7 @@ def test_a_surface_is_near_beyond_half_of_the_radius():
         (76, 50),
         (50, 50),
     ]
-    for number, (y, x) in enumerate(places, start=1):  # a specimen of 99 pixels: half is 24.75
+    for number, (y, x) in enumerate(places, 1):  # a specimen of 99 pixels: half is 24.75
         box(labels, number, (y - 1, y + 2), (x - 1, x + 2))
     near = np.isfinite(arrangement(labels, (1, 1))["tangential"])
     assert near.tolist() == [True] * 4 + [False, True, False, True, False]
