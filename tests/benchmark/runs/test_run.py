@@ -25,10 +25,10 @@ SEGMENT = TASKS["segment"]
 
 
 @pytest.fixture
-def run(tmp_path, watershed, fakes):
+def run(tmp_path, watershed, fakes, dataset):
     """Return a function that plans and runs, and gives back statuses by case."""
 
-    def run(dataset, engine, **options):
+    def run(engine, dataset=dataset, **options):
         (job,) = plan(dataset, [watershed], engine, tmp_path / "run", **options)
         seen = {}
         run_job(job, SEGMENT, engine, fakes.limits, "invoke", lambda a, c, s: seen.update({c: s}))
@@ -45,8 +45,8 @@ def _record(tmp_path, case):
     return read_json(tmp_path / "run/watershed" / case / "record.json")
 
 
-def test_every_case_ends_as_a_result_with_a_record(tmp_path, run, dataset, engine):
-    assert run(dataset, engine) == dict.fromkeys(["case_1", "case_2", "case_3"], "ok")
+def test_every_case_ends_as_a_result_with_a_record(tmp_path, run, engine):
+    assert run(engine) == dict.fromkeys(["case_1", "case_2", "case_3"], "ok")
     record = _record(tmp_path, "case_2")
     assert record["seconds"] == 0.25
     assert record["startup_seconds"] == 0.5
@@ -57,25 +57,25 @@ def test_every_case_ends_as_a_result_with_a_record(tmp_path, run, dataset, engin
     assert {path.name for path in folder.iterdir()} == {STAMPS, "log.txt", "output", "record.json"}
 
 
-def test_the_use_of_a_gpu_is_recorded(tmp_path, run, dataset, fakes):
+def test_the_use_of_a_gpu_is_recorded(tmp_path, run, fakes):
     def behave(image, output):
         fakes.perfect(image, output)
         return Outcome("ok", 0.25, 10**6, 0, gpu=GpuUse("NVIDIA\x1b L4", 2**30, 100 / 3, 90))
 
-    run(dataset, fakes.Engine(behave))
+    run(fakes.Engine(behave))
     record = read_record(_home(tmp_path, "case_1"))
     assert (record.gpu, record.gpu_memory) == ("NVIDIA\\x1b L4", 2**30)
     assert (record.gpu_utilisation, record.gpu_utilisation_max) == (33.3, 90)
 
 
 @pytest.mark.parametrize("file", ["record.json", "output/images/instance-labels/case_2.tif"])
-def test_one_altered_byte_is_one_case_that_runs_again(tmp_path, run, dataset, engine, file):
-    run(dataset, engine)
+def test_one_altered_byte_is_one_case_that_runs_again(tmp_path, run, engine, file):
+    run(engine)
     (_home(tmp_path, "case_2") / "record.json").write_text("[]")
-    assert run(dataset, engine) == {"case_2": "ok"}
+    assert run(engine) == {"case_2": "ok"}
     forks.flip(_home(tmp_path, "case_2") / file)
-    assert run(dataset, engine) == {"case_2": "ok"}
-    assert run(dataset, engine) == {}
+    assert run(engine) == {"case_2": "ok"}
+    assert run(engine) == {}
 
 
 @pytest.mark.parametrize(
@@ -86,44 +86,38 @@ def test_one_altered_byte_is_one_case_that_runs_again(tmp_path, run, dataset, en
         ("killed", "why", True),
     ],
 )
-def test_what_may_pass_is_tried_again_and_the_rest_with_retry(
-    run, dataset, fakes, status, message, again
-):
+def test_what_may_pass_is_tried_again_and_the_rest_with_retry(run, fakes, status, message, again):
     engine = _failing(fakes, status, message)
-    assert set(run(dataset, engine).values()) == {status}
-    assert len(run(dataset, engine)) == 3 * again
-    assert len(run(dataset, engine, retry=True)) == 3
+    assert set(run(engine).values()) == {status}
+    assert len(run(engine)) == 3 * again
+    assert len(run(engine, retry=True)) == 3
 
 
-def test_results_are_never_written_through_a_link_to_those_of_another_run(
-    tmp_path, run, dataset, engine
-):
-    run(dataset, engine)
+def test_results_are_never_written_through_a_link_to_those_of_another_run(tmp_path, run, engine):
+    run(engine)
     place = tmp_path / "run/watershed"
     place.symlink_to(place.rename(tmp_path / "other"))
-    assert run(dataset, engine) == {}
+    assert run(engine) == {}
     (tmp_path / "other/case_2/record.json").unlink()
-    refused("a link to those of another run", run, dataset, engine)
+    refused("a link to those of another run", run, engine)
 
 
 def test_another_image_or_dataset_makes_results_stale(run, make_dataset, fakes):
     dataset = make_dataset(1)
-    run(dataset, fakes.Engine(fakes.perfect, "1"))
-    assert run(dataset, fakes.Engine(fakes.perfect, "1")) == {}
-    assert run(dataset, fakes.Engine(fakes.perfect, "2")) == {"case_1": "ok"}
+    run(fakes.Engine(fakes.perfect, "1"), dataset)
+    assert run(fakes.Engine(fakes.perfect, "1"), dataset) == {}
+    assert run(fakes.Engine(fakes.perfect, "2"), dataset) == {"case_1": "ok"}
     dataset = make_dataset(1, fingerprint="e" * 64)
-    assert run(dataset, fakes.Engine(fakes.perfect, "2")) == {"case_1": "ok"}
+    assert run(fakes.Engine(fakes.perfect, "2"), dataset) == {"case_1": "ok"}
 
 
-def test_a_failed_case_does_not_stop_the_others_and_bad_outputs_are_not_kept(
-    tmp_path, run, dataset, fakes
-):
+def test_a_failed_case_does_not_stop_the_others_and_bad_outputs_are_not_kept(tmp_path, run, fakes):
     def behave(image, output):
         if image.array.sum() == 2 * 100 * 24:
             return Outcome("out of memory", 0.1, 7, 137, "too big")
         return fakes.write_labels(image, output, np.zeros(image.shape, np.float32))
 
-    assert run(dataset, fakes.Engine(behave)) == {
+    assert run(fakes.Engine(behave)) == {
         "case_1": "bad output",
         "case_2": "out of memory",
         "case_3": "bad output",
@@ -145,8 +139,8 @@ def _reporting(fakes, text):
 
 
 @pytest.mark.parametrize("text", ["[1]", "{", '{"model": "m"}' + " " * 200_000])
-def test_the_report_of_an_algorithm_is_not_trusted(tmp_path, run, dataset, fakes, text):
-    assert set(run(dataset, _reporting(fakes, text)).values()) == {"ok"}
+def test_the_report_of_an_algorithm_is_not_trusted(tmp_path, run, fakes, text):
+    assert set(run(_reporting(fakes, text)).values()) == {"ok"}
     assert _record(tmp_path, "case_1")["model"] == ""
 
 
@@ -160,7 +154,7 @@ def test_a_report_is_recorded_as_far_as_it_makes_sense(tmp_path, run, make_datas
     report |= {"seconds": 2.5, "cpu_seconds": -1, "network_seconds": "long"}
     odd = [" voxel size\nis assumed ", 7, "", "x" * 1000]
     report["warnings"] = odd + ["again"] * 50
-    run(make_dataset(1), _reporting(fakes, json.dumps(report)))
+    run(_reporting(fakes, json.dumps(report)), make_dataset(1))
     record = _record(tmp_path, "case_1")
     names = ("inside_seconds", "cpu_seconds", "network_seconds")
     assert [record[name] for name in names] == [2.5, None, None]
@@ -177,14 +171,14 @@ def test_a_report_is_recorded_as_far_as_it_makes_sense(tmp_path, run, make_datas
     assert warnings_in({"warnings": "a text"}) == warnings_in({"warnings": 3}) == ()
 
 
-def test_an_algorithm_that_does_not_start_fails_all_its_cases(tmp_path, run, dataset, engine):
+def test_an_algorithm_that_does_not_start_fails_all_its_cases(tmp_path, run, engine):
     engine.starts = False
-    assert set(run(dataset, engine).values()) == {"non-zero exit"}
+    assert set(run(engine).values()) == {"non-zero exit"}
     assert _record(tmp_path, "case_3")["message"] == "watershed did not start: no reason"
 
 
-def test_leftovers_of_a_killed_runner_are_removed(tmp_path, run, dataset, engine, dead):
-    run(dataset, engine)
+def test_leftovers_of_a_killed_runner_are_removed(tmp_path, run, engine, dead):
+    run(engine)
     folder = tmp_path / "run"
     owner = f"{MACHINE}-{dead}-0"
     leftovers = [
@@ -196,7 +190,7 @@ def test_leftovers_of_a_killed_runner_are_removed(tmp_path, run, dataset, engine
         (path / "raw").mkdir(parents=True)
     with locked(folder):
         assert [path.exists() for path in (*leftovers, *living)] == [False, False, True, True]
-        assert run(dataset, engine) == {}
+        assert run(engine) == {}
 
 
 def test_shards_share_a_folder_with_each_other_alone(tmp_path):
@@ -210,7 +204,7 @@ def test_shards_share_a_folder_with_each_other_alone(tmp_path):
 
 @pytest.mark.parametrize("status", ["ok", "non-zero exit"])
 def test_a_result_that_a_given_up_worker_finished_meanwhile_stays_if_it_is_one(
-    tmp_path, run, dataset, fakes, status
+    tmp_path, run, fakes, status
 ):
     """The same case ends elsewhere while it runs here, well or not."""
     place = tmp_path / "run/watershed"
@@ -219,14 +213,14 @@ def test_a_result_that_a_given_up_worker_finished_meanwhile_stays_if_it_is_one(
     def elsewhere(image, output):
         if not inner:
             inner.append("begun")
-            inner.append(run(dataset, fakes.Engine(first)))
+            inner.append(run(fakes.Engine(first)))
         fakes.perfect(image, output)
 
     def first(image, output):
         fakes.perfect(image, output)
         return Outcome(status, 99.0, None, 0 if status == "ok" else 1)
 
-    run(dataset, fakes.Engine(elsewhere))
+    run(fakes.Engine(elsewhere))
     assert inner[1]["case_1"] == status
     assert _record(tmp_path, "case_1")["seconds"] == (99.0 if status == "ok" else 0.25)
     assert _record(tmp_path, "case_1")["status"] == "ok"
@@ -243,14 +237,14 @@ def test_an_algorithm_whose_first_three_cases_fail_alike_runs_no_more(
 ):
     dataset = make_dataset(1, 2, 3, 4, 5)
     engine = _failing(fakes)
-    assert set(run(dataset, engine).values()) == {"non-zero exit"}
+    assert set(run(engine, dataset).values()) == {"non-zero exit"}
     assert engine.calls == ["case_1", "case_2", "case_3"]
     assert _record(tmp_path, "case_3")["message"] == "no such module"
     left = _record(tmp_path, "case_5")
     assert left["message"] == "not run, as the first cases failed alike: no such module"
     assert left["seconds"] == 0.0
-    assert run(dataset, engine) == {}  # remembered, as other failures
-    run(dataset, engine, retry=True)
+    assert run(engine, dataset) == {}  # remembered, as other failures
+    run(engine, dataset, retry=True)
     assert len(engine.calls) == 6
 
 
@@ -275,7 +269,7 @@ def test_three_failures_alike_are_enough(run, make_dataset, fakes, runs, externa
 
     engine = fakes.Engine(behave)
     engine.externals = externals
-    run(make_dataset(1, 2, 3, 4), engine)
+    run(engine, make_dataset(1, 2, 3, 4))
     assert len(engine.calls) == runs
 
 
@@ -286,9 +280,9 @@ def test_results_that_are_there_or_a_word_of_the_user_keep_it_going(
     (job,) = plan(make_dataset(1, 2, 3, 4, 5), [watershed], engine, tmp_path / "going")
     run_job(job, SEGMENT, engine, fakes.limits, "invoke", lambda *_: None, keep_going=True)
     assert len(engine.calls) == 5
-    run(make_dataset(1), fakes.Engine(fakes.perfect))
+    run(fakes.Engine(fakes.perfect), make_dataset(1))
     engine = _failing(fakes)
-    run(make_dataset(1, 2, 3, 4, 5), engine)
+    run(engine, make_dataset(1, 2, 3, 4, 5))
     assert engine.calls == ["case_2", "case_3", "case_4", "case_5"]
 
 
@@ -301,17 +295,15 @@ def test_the_sources_of_an_image_of_others_are_not_ours(tmp_path, dataset, engin
     assert ours.key != theirs.key == other.key
 
 
-def test_labels_of_others_that_lose_the_voxel_size_get_that_of_the_image(
-    tmp_path, run, dataset, fakes
-):
+def test_labels_of_others_that_lose_the_voxel_size_get_that_of_the_image(tmp_path, run, fakes):
     def lossy(image, output):
         labels = Volume(squares(image).astype(np.int64), (1000.0, 0.5, 0.5), "ZYX")
         write(output / "images/instance-labels/output.mha", labels)
 
     engine = fakes.Engine(lossy)
-    assert set(run(dataset, engine).values()) == {"bad output"}  # of our own algorithms
+    assert set(run(engine).values()) == {"bad output"}  # of our own algorithms
     engine.externals = ("watershed",)
-    assert set(run(dataset, engine).values()) == {"ok"}
+    assert set(run(engine).values()) == {"ok"}
     record = _record(tmp_path, "case_2")
     (warning,) = record["warnings"]
     assert warning.startswith("voxel size lost by the algorithm, that of the image counts: ")
