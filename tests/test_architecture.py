@@ -47,8 +47,9 @@ MODULES = {_module(path): path for path in SOURCES}
 
 
 @cache
-def _tree(path):
-    return ast.parse(path.read_text())
+def _nodes(path):
+    """Return the nodes of a file, itself the first."""
+    return [*ast.walk(ast.parse(path.read_text()))]
 
 
 @cache
@@ -57,11 +58,11 @@ def _imports(path):
     imported = set()
     hints = {
         id(node)
-        for block in ast.walk(_tree(path))
+        for block in _nodes(path)
         if isinstance(block, ast.If) and "TYPE_CHECKING" in ast.unparse(block.test)
         for node in ast.walk(block)
     }
-    for node in ast.walk(_tree(path)):
+    for node in _nodes(path):
         if isinstance(node, ast.Import):
             imported |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and id(node) not in hints:
@@ -144,7 +145,7 @@ def test_files_are_paired_by_name_in_folders_alone():
     """Elsewhere no dictionary has names of files as keys, which is how files are paired."""
     words = {"key_of", "image_name", "bare_name"}
     for path in (path for path in SOURCES if not path.is_relative_to(ROOT / "cytosuite/folders")):
-        keys = [node.key for node in ast.walk(_tree(path)) if isinstance(node, ast.DictComp)]
+        keys = [node.key for node in _nodes(path) if isinstance(node, ast.DictComp)]
         parts = [part for key in keys for part in ast.walk(key)]
         calls = {
             part.func.id
@@ -159,7 +160,7 @@ def test_files_are_paired_by_name_in_folders_alone():
 
 def _names(path):
     """Return the names that a module imports, with their module."""
-    froms = (node for node in ast.walk(_tree(path)) if isinstance(node, ast.ImportFrom))
+    froms = (node for node in _nodes(path) if isinstance(node, ast.ImportFrom))
     return {f"{node.module}.{alias.name}" for node in froms for alias in node.names}
 
 
@@ -167,7 +168,7 @@ def test_one_name_is_one_class():
     names = Counter(
         node.name
         for path in SOURCES
-        for node in _tree(path).body
+        for node in _nodes(path)[0].body
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
     )
     assert {name for name, times in names.items() if times > 1} <= PER_FOLDER
@@ -181,7 +182,7 @@ def test_the_benchmark_never_imports_torch():
 def test_files_and_functions_are_short():
     for path in SOURCES:
         assert path.read_text().count("\n") <= 500, path
-        for node in ast.walk(_tree(path)):
+        for node in _nodes(path):
             if isinstance(node, ast.FunctionDef):
                 assert node.end_lineno - node.lineno < 80, f"{path}: {node.name} is too long"
 
@@ -189,7 +190,7 @@ def test_files_and_functions_are_short():
 def _weight(path):
     """Return the nodes of a file's syntax tree, whatever its lines."""
     plain = (ast.Load, ast.Store, ast.Del)
-    return sum(not isinstance(node, plain) for node in ast.walk(_tree(path)))
+    return sum(not isinstance(node, plain) for node in _nodes(path))
 
 
 def test_the_house_keeps_its_weight():
@@ -302,7 +303,7 @@ def test_only_one_room_knows_and_removes_what_programs_have_left():
     """Process ids, names of work and the folders of ended programs are a matter of files/ alone."""
     odd = set()
     for path in (path for path in SOURCES if path.parent != ROOT / "cytosuite/files"):
-        for node in (n for n in ast.walk(_tree(path)) if isinstance(n, ast.FunctionDef)):
+        for node in (n for n in _nodes(path) if isinstance(n, ast.FunctionDef)):
             deeds = _deeds(node)
             lists = deeds & {f".{name}" for name in LISTING}
             if deeds & {*PROCESSES, "dir="} or (lists and deeds & REMOVING):

@@ -78,8 +78,7 @@ def test_edges_of_bright_cells_are_no_spots(shape):
     glow[(slice(4, 12), cell) if len(shape) == 3 else cell] = 15.0
     glow = gaussian_filter(glow, 1.3)
     truth = rng.uniform([3] * len(shape), np.array(shape) - 4, (20, len(shape)))
-    image, spacing = _image(shape, truth, glow=glow)
-    pairs = _pairs(truth, image, spacing)
+    pairs = _pairs(truth, *_image(shape, truth, glow=glow))
     assert pairs.pairs[-1] >= 18
     assert pairs.predictions <= 23
 
@@ -89,8 +88,7 @@ def test_two_near_spots_are_two():
     middle = np.stack(np.meshgrid(np.arange(12, 120, 12.0), [40.0, 88.0]), -1).reshape(-1, 2)
     shift = np.array([1.2, 0.6])
     truth = np.concatenate([single, middle + shift, middle - shift])
-    image, spacing = _image((128, 128), truth)
-    pairs = _pairs(truth, image, spacing)
+    pairs = _pairs(truth, *_image((128, 128), truth))
     assert pairs.pairs[-1] >= len(truth) - 2
     assert pairs.predictions <= len(truth)
 

@@ -26,16 +26,16 @@ REGIONS = {
 }
 
 
-def ball(centre, radius):
+def ball(radius, centre=(0, 0, 0)):
     return ellipsoid(centre, (radius,) * 3)
 
 
 def test_room_for_a_nucleus():
     bodies = hulls(np.array([[4.0, 4, 6], [3, 3, 3]]), TURNS)
-    check_room(bodies, ball((0, 0, 0), 7))
-    check_room(bodies.part(np.zeros(0, int)), ball((0, 0, 0), 1))
+    check_room(bodies, ball(7))
+    check_room(bodies.part(np.zeros(0, int)), ball(1))
     message = "a nucleus of up to 12.0 µm with its gap does not fit into tissue of 10.0 x 10.0 x 10.0 µm that is at most 9.7 µm thick; lower diameter_um or gap_um, or make the tissue larger"
-    refused(message, check_room, bodies, ball((0, 0, 0), 5))
+    refused(message, check_room, bodies, ball(5))
 
 
 def _population(count, **options):
@@ -90,14 +90,14 @@ def test_ellipsoids_do_not_overlap_and_lie_inside(outline, rng):
 
 def test_gap_keeps_spheres_apart_and_off_the_surface(rng):
     axes, rotations = _population(30, axis_spread=0, diameter_spread=0)
-    centres = pack(rng, axes, rotations, ball((0, 0, 0), 26), gap_um=2)
+    centres = pack(rng, axes, rotations, ball(26), gap_um=2)
     assert 0.98 * (9 + 2) < _apart(centres).min() < 9 + 3  # some touch
     assert np.linalg.norm(centres, axis=1).max() < 26 - 4.5 - 1 + 0.2
 
 
 def test_neighbours_cover_no_more_than_the_allowed_share(rng):
     axes, rotations = _population(60, axis_spread=0, diameter_spread=0)
-    region = _filled(ball((0, 0, 0), 30), axes, 0.65)  # too full without overlap
+    region = _filled(ball(30), axes, 0.65)  # too full without overlap
     centres = pack(rng, axes, rotations, region, max_overlap=0.2)
     height = 1 - _apart(centres) / 9  # of the cap that a neighbour covers, in radii
     assert 0.7 * 0.2 < np.where(height > 0, height**2 * (3 - height) / 2, 0).max() < 0.2 + 0.02
@@ -111,7 +111,7 @@ def test_explains_a_density_that_cannot_be_reached(rng):
         r"fill (\d+) % of 17\d\d\d µm³ of tissue, all would fill 86 %; "
         "lower volume_fraction, gap_um or n_nuclei"
     )
-    arguments = rng, axes, rotations, ball((0, 0, 0), 16.2)
+    arguments = rng, axes, rotations, ball(16.2)
     caught = refused(message, pack, *arguments, rounds=50)
     free, share = map(int, re.search(message, str(caught)).groups())
     assert 0 < free < 40
@@ -120,12 +120,12 @@ def test_explains_a_density_that_cannot_be_reached(rng):
     refused("after [468]00 rounds only", pack, *arguments, rounds=100_000)
 
 
-BALL = ball((5, 10, 15), 40)
+BALL = ball(40, (5, 10, 15))
 
 
 def test_ends_when_the_tissue_is_too_full(rng):
     axes, rotations = _population(400, axis_spread=0.1)
-    region = ball((0, 0, 0), 40)
+    region = ball(40)
     centres, placed = scatter(rng, axes, rotations, region)
     assert _outermost(axes[placed], rotations[placed], centres, region) < 0.1
     assert 50 < len(placed) < 400
@@ -178,7 +178,7 @@ def test_contact_of_two_balls_is_the_share_of_their_caps(apart):
 @pytest.mark.parametrize("contact, fraction", [(0.02, 0.2), (0.1, 0.2), (0.03, 0.45)])
 def test_bodies_are_drawn_together_until_they_touch_as_wanted(contact, fraction, rng):
     axes, rotations = _population(60, axis_spread=0.15)
-    region = _filled(ball((0, 0, 0), 40), axes, fraction)
+    region = _filled(ball(40), axes, fraction)
     options = {"gap_um": 0.5} if fraction < 0.4 else {"max_overlap": 0.2}
     bodies = (pack(rng, axes, rotations, region, **options), axes, rotations)
     limits = {"contact": contact, "max_overlap": 0.1}
@@ -193,7 +193,7 @@ def test_bodies_are_drawn_together_until_they_touch_as_wanted(contact, fraction,
 def test_bodies_too_far_apart_stay_without_contact():
     centres = np.array([[0.0, 0, -15], [0, 0, 15]])
     moved, share = press(
-        centres, np.full((2, 3), 5.0), TURNS, ball((0, 0, 0), 40), contact=0.1, max_overlap=0.1
+        centres, np.full((2, 3), 5.0), TURNS, ball(40), contact=0.1, max_overlap=0.1
     )
     assert share == 0
     assert moved == pytest.approx(centres)
