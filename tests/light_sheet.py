@@ -8,9 +8,9 @@ SPACING = (4.0, 1.5, 1.5)
 SHAPE = (20, 72, 64)
 
 
-def noise(shape=SHAPE, seed=0, dtype="uint16"):
+def noise(shape=SHAPE, seed=0):
     """Return grey values of a background: noise and nothing else."""
-    return np.random.default_rng(seed).gamma(4, 10, shape).astype(dtype)
+    return np.random.default_rng(seed).gamma(4, 10, shape).astype(np.uint16)
 
 
 def specimen(shape=SHAPE, spacing=SPACING, share=0.7):

@@ -54,10 +54,10 @@ def real_folder(folder, cases=3, shape=SHAPE):
     return folder
 
 
-def paired_dataset(folder, cases=3, shape=SHAPE, sketches=True, channels=1):
+def paired_dataset(folder, cases=3, sketches=True, channels=1):
     """Write images, labels and sketches in the layout of a dataset, and return the folder."""
     for number in range(cases):
-        labels = labels_of(number, shape)
+        labels = labels_of(number)
         sockets = folder / f"cases/case_{number}" / "sockets/images"
         arrays = {"microscopy-image": image_of(labels, number), "instance-labels": labels}
         if sketches:

@@ -45,11 +45,11 @@ class Tally:
         return 1 if self.wrong else 0
 
 
-def campaign(name, kinds, document, tries=10):
+def campaign(name, kinds, document):
     """Run the functions of some kinds with a tally and the options, and end with its exit code."""
     parser = argparse.ArgumentParser(prog=f"python -m tests.hostile.{name}", description=document)
     parser.add_argument("--kinds", default="", help=f"with commas; all without: {', '.join(kinds)}")
-    parser.add_argument("--tries", type=int, default=tries, help="of each kind")
+    parser.add_argument("--tries", type=int, default=10, help="of each kind")
     parser.add_argument("--seed", type=int, default=0, help="another one tries others")
     options = parser.parse_args()
     tally = Tally()

@@ -57,14 +57,14 @@ def model(opened):
     return model
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def fake(monkeypatch):
     """Put the stand-in in the place of the network."""
     monkeypatch.setattr(module, "load_once", lambda model, arguments, load: uphill)
 
 
-def run(array, model, spacing=SPACING, axes="ZYX", **metadata):
-    volume = Volume(array, spacing, axes, metadata)
+def run(array, model, spacing=SPACING, **metadata):
+    volume = Volume(array, spacing, "ZYX", metadata)
     return predict({"microscopy-image": volume}, model)["instance-labels"]
 
 
@@ -72,7 +72,7 @@ def names_at_centres(labels, spacing=SPACING):
     return labels[tuple(np.divide(CENTRES, spacing).astype(int).T)].tolist()
 
 
-def test_touching_nuclei_are_distinguished(model, fake):
+def test_touching_nuclei_are_distinguished(model):
     volume = run(image(), model(), channel="nucleus")
     assert volume.array.dtype == np.uint16
     assert volume.array.max() == 3
@@ -83,7 +83,7 @@ def test_touching_nuclei_are_distinguished(model, fake):
     assert volume.metadata["cellpose3d_li_threshold"] > 20
 
 
-def test_a_card_with_an_outline_draws_its_objects_anew(model, fake):
+def test_a_card_with_an_outline_draws_its_objects_anew(model):
     plain = run(image(), model())
     outlined = model(outline=0.5)
     drawn = run(image(), outlined)
@@ -94,7 +94,7 @@ def test_a_card_with_an_outline_draws_its_objects_anew(model, fake):
     assert load(SMALL, outlined.weights).flat is False  # trees are no weights of the network
 
 
-def test_finer_voxels_are_rescaled_and_labels_come_back(model, fake):
+def test_finer_voxels_are_rescaled_and_labels_come_back(model):
     fine = image((1.0, 0.5, 0.5), (28, 112, 104))
     volume = run(fine, model(), (1.0, 0.5, 0.5))
     assert volume.array.shape == fine.shape
@@ -103,7 +103,7 @@ def test_finer_voxels_are_rescaled_and_labels_come_back(model, fake):
     assert volume.array.max() == 3
 
 
-def test_removed_objects_are_listed_with_place_and_reason(model, fake):
+def test_removed_objects_are_listed_with_place_and_reason(model):
     volume = run(image(), model(min_volume_um3=1e6))
     table = json.loads(volume.metadata["cellpose3d_removed_table"])
     assert not volume.array.any()
@@ -143,7 +143,7 @@ def crowd():
 SIMPLE = {"min_volume_um3": 500.0, "halo": [6, 8, 8], "seed_distance_um": 5.0}
 
 
-def test_a_volume_too_large_for_memory_is_refused_with_the_reason(model, fake, monkeypatch):
+def test_a_volume_too_large_for_memory_is_refused_with_the_reason(model, monkeypatch):
     monkeypatch.setattr(module.blocks, "free_gib", lambda: 0.001)
     array = image()
     refused(r"an image of 14 x 56 x 52 voxels, worked on in blocks", run, array, model(**SIMPLE))
@@ -154,7 +154,7 @@ def test_a_volume_too_large_for_memory_is_refused_with_the_reason(model, fake, m
     refused(expected, run, array, model(**SIMPLE), (3.0, 2.5, 2.5))
 
 
-def test_a_volume_on_disk_in_blocks_has_the_labels_of_one_in_memory(model, fake, in_blocks, tight):
+def test_a_volume_on_disk_in_blocks_has_the_labels_of_one_in_memory(model, in_blocks, tight):
     array = np.kron(crowd(), np.ones((1, 2, 2), np.uint16))
     spacing = (2.0, 0.5, 0.5)
     in_blocks(None)
@@ -172,7 +172,7 @@ def test_a_volume_on_disk_in_blocks_has_the_labels_of_one_in_memory(model, fake,
     assert segmented.metadata["cellpose3d_blocks"] > 1
 
 
-def test_an_object_cut_by_too_small_a_margin_is_noted(model, fake, in_blocks, rng):
+def test_an_object_cut_by_too_small_a_margin_is_noted(model, in_blocks, rng):
     light = np.zeros((12, 40, 120))
     light[4:8, 16:24, 10:110] = 200
     rod = rng.poisson(20 + light).astype(np.uint16)

@@ -19,7 +19,7 @@ from cytosuite.metrics.labels.overlap import overlap
 from cytosuite.volume import Volume
 
 
-def column(missed=()):
+def column(missed):
     """Return 60 true objects below each other, larger with depth, and an answer without some."""
     truth = np.zeros((60, 8, 8), np.uint16)
     for z in range(60):

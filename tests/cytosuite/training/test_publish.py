@@ -23,13 +23,13 @@ def _judged(noise):
 
 @pytest.fixture
 def scored(toy, settings, tmp_path):
-    """Return a function that trains the toy with scores and baselines of given noise."""
+    """Return a function that trains the toy with scores and baselines of given noise, itself of 0.1."""
 
-    def scored(level, simpler, select=BY_SSIM, validation=SCORED):
+    def scored(simpler, validation=SCORED):
         manifest = tmp_path / "algorithms/toy/algorithm.toml"
-        manifest.write_text(manifest.read_text() + select)
+        manifest.write_text(manifest.read_text() + BY_SSIM)
         training = toy.altered(
-            validate=lambda *_: _judged(level),
+            validate=lambda *_: _judged(0.1),
             baselines=lambda *_: ((name, _judged(noise)) for name, noise in simpler.items()),
         )
         return read_card(toy(settings(validation), training=training))
@@ -38,7 +38,7 @@ def scored(toy, settings, tmp_path):
 
 
 def test_baselines_have_the_metrics_of_the_scores(scored):
-    card = scored(0.1, {"identity": 0.2, "gaussian": 0.3})
+    card = scored({"identity": 0.2, "gaussian": 0.3})
     (scores,) = card.scores.values()
     assert list(card.baselines) == ["identity", "gaussian"]
     for baseline in card.baselines.values():
@@ -56,14 +56,14 @@ def test_baselines_have_the_metrics_of_the_scores(scored):
     ],
 )
 def test_the_card_names_the_methods_that_a_model_did_not_beat(scored, simpler, named):
-    assert scored(0.1, simpler).description == (
+    assert scored(simpler).description == (
         f"A toy. Did not beat {named} on its held-out images: used only by name."
     )
 
 
 def test_the_metric_of_the_choice_counts_and_not_that_of_the_weights(scored):
     validation = {**SCORED, "metric": "NRMSE"}  # lower is better
-    card = scored(0.1, {"identity": 0.05}, validation={**validation, "also": ("SSIM",)})
+    card = scored({"identity": 0.05}, validation={**validation, "also": ("SSIM",)})
     assert "Did not beat identity" in card.description
 
 

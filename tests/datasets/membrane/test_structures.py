@@ -6,9 +6,9 @@ from cytosuite.datasets.membrane.parameters import Parameters, draw_values
 from cytosuite.datasets.membrane.structures import ball_um3, build
 
 
-def _build(structure, seed=0, **values):
+def _build(structure, **values):
     parameters = Parameters(structure=structure, **values)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     return build(rng, parameters, draw_values(rng, parameters)), parameters
 
 

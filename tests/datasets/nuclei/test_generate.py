@@ -13,8 +13,8 @@ def _make(seed=0, **changes):
     return generate(np.random.default_rng(seed), SMALL | changes)
 
 
-def _plane(seed=0, **changes):
-    return generate(np.random.default_rng(seed), FLAT | changes)
+def _plane(**changes):
+    return generate(np.random.default_rng(0), FLAT | changes)
 
 
 def _bytes(sample):

@@ -22,12 +22,8 @@ def _far(points):
     return np.linalg.norm(points - (10, 20, 30), axis=-1) - 25
 
 
-def _points(count=400, reach=40):
-    return np.random.default_rng(0).uniform(-reach, reach, (count, 3)) + np.array((10, 20, 30))
-
-
 def test_distance_at_points_inside_and_far_beyond_the_samples():
-    points = _points()
+    points = np.random.default_rng(0).uniform(-40, 40, (400, 3)) + np.array((10, 20, 30))
     expected = _far(points)
     inside = (expected < 0) & (expected > -20)
     assert BALL.distance_at(points)[inside] == pytest.approx(expected[inside], abs=0.1)

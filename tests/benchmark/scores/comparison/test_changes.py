@@ -10,9 +10,9 @@ from cytosuite.ranking.scores import measures
 METRICS = known_metrics("segment")
 
 
-def pairs(before, after, algorithm="net", metric="SEG"):
+def pairs(before, after, metric="SEG"):
     cases = [f"c{n}" for n in range(len(before))]
-    columns = {"dataset": "d", "case": cases, "algorithm": algorithm, "metric": metric}
+    columns = {"dataset": "d", "case": cases, "algorithm": "net", "metric": metric}
     return pd.DataFrame(columns | {"before": before, "after": after})
 
 
