@@ -31,6 +31,7 @@ settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("any machine")
+of_the_session = pytest.fixture(scope="session")
 _codes = {}
 _compiled = jinja2.Environment.compile
 
@@ -115,7 +116,7 @@ def mapped(monkeypatch):
     return move
 
 
-@pytest.fixture(scope="session")
+@of_the_session
 def dead():
     """Return the number of a process that has ended."""
     with subprocess.Popen(["true"]) as process:
@@ -123,7 +124,7 @@ def dead():
     return process.pid
 
 
-@pytest.fixture(scope="session")
+@of_the_session
 def client():
     """Return a client of the daemon."""
     daemon = find_docker()
@@ -133,7 +134,7 @@ def client():
     daemon.close()
 
 
-@pytest.fixture(scope="session")
+@of_the_session
 def slurm():
     """Skip where no Slurm answers."""
     if not shutil.which("sbatch") or not os.environ.get("SLURM_CONF"):
@@ -142,7 +143,7 @@ def slurm():
         pytest.skip("no Slurm answers (docker/start_slurm.sh)")
 
 
-@pytest.fixture(scope="session")
+@of_the_session
 def base(client):
     """Return the tag of the base image, built if it is not there."""
     try:
@@ -151,13 +152,13 @@ def base(client):
         pytest.skip(f"no base image: {error}")
 
 
-@pytest.fixture(scope="session")
+@of_the_session
 def tiny():
     """Return limits that a hostile program reaches soon."""
     return _puppets.TINY
 
 
-@pytest.fixture(scope="session")
+@of_the_session
 def puppet(client, base):
     """Return the id of an image that runs the program ``act.py`` of a case, beside the attacks."""
     return _puppets.image(client, base)
@@ -188,7 +189,7 @@ def sandboxed(client, puppet, tiny, tmp_path):
     assert _puppets.containers(client) <= before
 
 
-@pytest.fixture(scope="session")
+@of_the_session
 def browser(tmp_path_factory):
     """Return a browser, whose start takes longer than most pages."""
     programs = map(shutil.which, ("chromium", "google-chrome", "chrome"))

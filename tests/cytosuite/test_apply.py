@@ -43,7 +43,7 @@ def test_an_array_gives_what_the_container_writes(image, tmp_path):
     models = [ROOT / "weights/watershed"]
     Algorithm("watershed", tmp_path / "in", tmp_path / "out", models).run_case()
     stored = read(tmp_path / "out/images/instance-labels/balls.tif")
-    np.testing.assert_array_equal(stored.array, labels.array)
+    assert_array_equal(stored.array, labels.array)
     assert stored.spacing == labels.spacing
 
 
@@ -64,7 +64,7 @@ def test_a_stack_of_one_slice_is_a_plane(image):
     stack = Volume(image.array[8:9], image.spacing, "ZYX", image.metadata)
     labels, flat = (apply("watershed", one)["instance-labels"] for one in (plane, stack))
     assert labels.array.max() == 2
-    np.testing.assert_array_equal(flat.array, labels.array[None])
+    assert_array_equal(flat.array, labels.array[None])
     assert flat.spacing == stack.spacing
     assert not apply("watershed", stack, model="embryo-nuclei-3d")["instance-labels"].array.any()
 

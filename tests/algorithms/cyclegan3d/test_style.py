@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from mistakes import refused
+from numpy.testing import assert_array_equal
 from scenes import GAIN, OFFSET, READ, SPACING, camera, light
 from scipy import ndimage, stats
 
@@ -98,9 +99,7 @@ OWN = CameraModel(gain=GAIN, offset=OFFSET, read_noise=READ / GAIN)
 
 
 def test_light_of_the_same_camera_keeps_its_counts(target, style):
-    np.testing.assert_array_equal(
-        light_in_counts(target, SPACING, OWN, style), light_of(target, OWN)
-    )
+    assert_array_equal(light_in_counts(target, SPACING, OWN, style), light_of(target, OWN))
 
 
 @pytest.mark.parametrize(
@@ -215,4 +214,4 @@ def test_levels_of_an_image_on_disk_are_those_in_memory(mapped, monkeypatch):
     levels = levels_of(mapped(level))
     assert expected.voxels > 1000
     for one, other in zip(levels, expected, strict=True):
-        np.testing.assert_array_equal(one, other)
+        assert_array_equal(one, other)

@@ -35,7 +35,7 @@ def known(monkeypatch, watershed):
     monkeypatch.setattr("cytosuite.benchmark.runs.pipeline.algorithms", lambda: manifests)
 
 
-def _through(dataset, name, engine, shard=None):
+def _through(dataset, engine, name="brighten", shard=None):
     """Send a dataset through an algorithm."""
 
     def run(jobs):
@@ -52,7 +52,7 @@ def _brighten(image, output, suffix=".tif"):
 
 @pytest.mark.parametrize("suffix", [".tif", ".mha"])
 def test_the_output_becomes_the_input_and_all_else_is_kept(dataset, fakes, suffix):
-    brighter = _through(dataset, "brighten", fakes.Engine(partial(_brighten, suffix=suffix)))
+    brighter = _through(dataset, fakes.Engine(partial(_brighten, suffix=suffix)))
     assert [case.name for case in brighter.cases] == [case.name for case in dataset.cases]
     for old, new in zip(dataset.cases, brighter.cases, strict=True):
         before, after = (read(case.main(TASKS["segment"])) for case in (old, new))
@@ -69,7 +69,7 @@ def test_extras_stay_but_for_the_stages_of_the_former_image(dataset, fakes):
         for name in ("visible-level", "step-3-light"):
             image = read(case.main(TASKS["segment"]))
             write(case.folder / "extras" / name / f"{case.name}.tif", image)
-    brighter = _through(dataset, "brighten", fakes.Engine(_brighten))
+    brighter = _through(dataset, fakes.Engine(_brighten))
     for old, new in zip(dataset.cases, brighter.cases, strict=True):
         extras = new.folder / "extras"
         assert [path.name for path in extras.iterdir()] == ["visible-level"]
@@ -79,7 +79,7 @@ def test_extras_stay_but_for_the_stages_of_the_former_image(dataset, fakes):
 
 def test_each_link_is_named_with_its_model(dataset, fakes):
     engine = fakes.Engine(_brighten)
-    twice = _through(_through(dataset, "brighten", engine), "brighten", engine)
+    twice = _through(_through(dataset, engine), engine)
     links_of = read_json(twice.cases[0].folder / "case.json")["through"]
     assert [link["model"] for link in links_of] == ["plain", "plain"]
     assert links_of[0]["key"] != links_of[1]["key"] == twice.fingerprint
@@ -88,25 +88,25 @@ def test_each_link_is_named_with_its_model(dataset, fakes):
 
 def test_a_chain_is_found_again_and_another_image_of_the_algorithm_is_not(dataset, fakes):
     engine = fakes.Engine(_brighten)
-    brighter = _through(dataset, "brighten", engine)
-    assert _through(dataset, "brighten", engine).home == brighter.home
+    brighter = _through(dataset, engine)
+    assert _through(dataset, engine).home == brighter.home
     assert len(engine.calls) == 3
-    other = _through(dataset, "brighten", fakes.Engine(_brighten, "2"))
+    other = _through(dataset, fakes.Engine(_brighten, "2"))
     assert other.home != brighter.home
     assert other.fingerprint != brighter.fingerprint
 
 
 def test_a_shard_sends_its_cases_and_leaves_the_others(dataset, fakes):
     engine = fakes.Engine(_brighten)
-    part = _through(replace(dataset, cases=dataset.cases[1:2]), "brighten", engine, Shard(2, 3))
+    part = _through(replace(dataset, cases=dataset.cases[1:2]), engine, shard=Shard(2, 3))
     assert [case.name for case in part.cases] == engine.calls == ["case_2"]
     assert not (part.home / "dataset.json").exists()
-    brighter = _through(dataset, "brighten", engine)
+    brighter = _through(dataset, engine)
     assert (brighter.home, sorted(engine.calls)) == (part.home, ["case_1", "case_2", "case_3"])
 
 
 def test_labels_of_a_link_become_a_sketch_and_the_truth_stays(dataset, fakes):
-    sketched = _through(dataset, "watershed", fakes.Engine(fakes.perfect))
+    sketched = _through(dataset, fakes.Engine(fakes.perfect), "watershed")
     case = sketched.cases[2]
     assert read(case.socket("structure-sketch")).array.max() == 3
     assert case.socket("instance-labels") is not None
@@ -123,7 +123,6 @@ def test_a_failed_case_stops_the_chain_and_leaves_no_dataset(dataset, fakes):
         r"case_2 failed \(non-zero exit: too many squares\)",
         _through,
         dataset,
-        "brighten",
         fakes.Engine(fail),
     )
     assert not list(dataset.home.parent.glob("*brighten*/dataset.json"))
@@ -137,8 +136,8 @@ def test_algorithms_and_inputs_must_exist(dataset, fakes, monkeypatch):
         "expected the inputs of the task fuse in every case",
         _through,
         dataset,
-        "needy",
         fakes.Engine(_brighten),
+        "needy",
     )
 
 
@@ -155,7 +154,7 @@ def test_labels_of_a_request_are_the_truth_of_what_is_made_of_them(tmp_path, fak
     manifest = ENHANCE.model_copy(update={"name": "draws", "task": "sample"})
     monkeypatch.setattr("cytosuite.benchmark.runs.pipeline.algorithms", lambda: {"draws": manifest})
     asked = made_in(tmp_path, recipe(DataRequest("requests", "mini", settings=["shape=[6, 8]"])))
-    drawn = _through(asked, "draws", Engine(None))
+    drawn = _through(asked, Engine(None), "draws")
     case = drawn.cases[0]
     assert read(case.socket("instance-labels")).array[0, 0] == 1
     assert read(case.socket("sampled-cells")).spacing == (0.8, 0.8)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from sketches import FLAT, TINY, random_network
+from torch.testing import assert_close
 
 from cytosuite.denoising.network import DenoiserArguments, clean_image
 from cytosuite.monai import measured_halo
@@ -31,7 +32,7 @@ def test_planes_are_seen_without_neighbours():
     time = torch.tensor([0.4])
     whole = network(image, time)
     for z in range(5):
-        torch.testing.assert_close(network(image[:, :, z : z + 1], time), whole[:, :, z : z + 1])
+        assert_close(network(image[:, :, z : z + 1], time), whole[:, :, z : z + 1])
 
 
 @pytest.mark.parametrize("predicts", ["velocity", "noise"])
@@ -42,7 +43,7 @@ def test_the_image_follows_from_the_true_answer(predicts):
     noised = angle.cos() * image + angle.sin() * noise
     velocity = angle.cos() * noise - angle.sin() * image
     answer = velocity if predicts == "velocity" else noise
-    torch.testing.assert_close(clean_image(answer, noised, time, predicts), image)
+    assert_close(clean_image(answer, noised, time, predicts), image)
 
 
 def test_a_step_of_training_reaches_every_weight():

@@ -8,6 +8,7 @@ import torch
 from mistakes import refused
 from numpy.testing import assert_allclose, assert_array_equal
 from safetensors.torch import load_file
+from torch.testing import assert_close
 
 from cytosuite.contract.weights import Model
 from cytosuite.errors import ModelError
@@ -119,7 +120,7 @@ def test_small_volumes_are_convolved_as_large_ones():
     with exact("cpu"), torch.autograd.profiler.profile(use_device=None) as seen:
         answer = network(values)
     assert not [event.name for event in seen.function_events if "slow" in event.name]
-    torch.testing.assert_close(answer, network(values))
+    assert_close(answer, network(values))
 
 
 @pytest.mark.parametrize(
@@ -218,7 +219,7 @@ def test_a_voxel_norm_by_hand():
     norm.shift.data[:] = torch.tensor([0.0, 0.5])
     answer = norm(torch.tensor([3.0, 4.0]).view(1, 2, 1, 1, 1)).flatten()
     root = (12.5 + 1e-4) ** 0.5
-    torch.testing.assert_close(answer, torch.tensor([3 / root, 8 / root + 0.5]))
+    assert_close(answer, torch.tensor([3 / root, 8 / root + 0.5]))
     assert torch.equal(norm(torch.zeros(1, 2, 1, 1, 1)).flatten(), norm.shift)
 
 

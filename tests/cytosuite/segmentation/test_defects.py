@@ -15,7 +15,7 @@ PADDED = {
 SIDES = {"YX": ((120, 150), (30, 30)), "ZYX": ((34, 66, 88), (17, 22, 22))}
 
 
-def noisy(axes, light):
+def noisy(axes, light=300):
     """Nuclei on a grid with noise around 100 counts, and their number."""
     shape, period = SIDES[axes]
     grid = [(i % n - n // 2) / n for i, n in zip(np.indices(shape), period, strict=True)]
@@ -61,7 +61,7 @@ def test_nothing_else_is_a_defect(rng):
         masks,
         np.zeros((9, 9)),
         np.full((9, 9), np.nan),
-        noisy("YX", 300)[0],
+        noisy("YX")[0],
     ):
         assert _mended(array) == (array, [])
 
@@ -98,14 +98,14 @@ def test_lone_pixels_are_taken_as_their_neighbours(rng, dtype):
 
 
 def test_light_that_rises_over_the_whole_image_is_level_afterwards():
-    image = noisy("ZYX", 300)[0]
+    image = noisy("ZYX")[0]
     even, lines = _mended(image + np.linspace(0, 10, image.shape[2]) ** 2, "ZYX")
     assert lines == ["light uneven"]
     assert np.ptp(even - image) < 10
 
 
 def test_frames_of_a_movie_are_levelled_all_or_none():
-    frames = np.stack([noisy("YX", 300)[0]] * 2)
+    frames = np.stack([noisy("YX")[0]] * 2)
     rise = np.linspace(0, 10, frames.shape[2]) ** 2
     assert _mended(frames + rise, "TYX")[1] == ["light uneven"]
     one = frames + np.multiply.outer([0, 1], rise)[:, None]
@@ -121,7 +121,7 @@ def test_each_frame_of_a_movie_has_padding_of_its_own():
 
 
 def test_dark_nuclei_change_nothing_but_a_warning():
-    image, count = noisy("ZYX", 300)
+    image, count = noisy("ZYX")
     bright = _labels("watershed", "nucleus", image)
     with pytest.warns(UserWarning, match="watershed: image inverted"):
         dark = _labels("watershed", "nucleus", 999 - image)
@@ -130,11 +130,11 @@ def test_dark_nuclei_change_nothing_but_a_warning():
 
 
 def test_a_sheet_of_bright_cells_is_no_ground():
-    _labels("cellprofiler_like", "cytoplasm", 999 - noisy("YX", 300)[0])
+    _labels("cellprofiler_like", "cytoplasm", 999 - noisy("YX")[0])
 
 
 def test_dark_images_of_any_type_on_disk_or_not_are_turned_and_others_stay(mapped):
-    image = noisy("YX", 300)[0]
+    image = noisy("YX")[0]
     for dark in (1000 - image, (127 - image // 2).astype(np.int8), mapped(7 - image / 100)):
         turned, lines = _mended(dark, kind="nuclei")
         assert_allclose(turned, float(dark.max()) + dark.min() - dark)

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch.testing import assert_close
 
 from cytosuite.training.judges import (
     Changes,
@@ -68,7 +69,7 @@ def test_images_are_given_without_gradient_and_in_their_dtype():
     assert not shown.requires_grad
     assert shown.dtype == torch.float32
     assert pool.kept.dtype == torch.float16
-    torch.testing.assert_close(shown, images.detach(), atol=1e-4, rtol=1e-3)
+    assert_close(shown, images.detach(), atol=1e-4, rtol=1e-3)
 
 
 def test_each_judge_sees_images_half_as_wide_as_the_last():
@@ -76,14 +77,14 @@ def test_each_judge_sees_images_half_as_wide_as_the_last():
     crops = torch.randn(3, 2, 8, 32, 32)
     first, second = judges(crops)
     assert [len(answers) for answers in (first, second)] == [3, 3]  # two layers and the answers
-    torch.testing.assert_close(first[-1], judges.judges[0](crops))
+    assert_close(first[-1], judges.judges[0](crops))
     # Means of 3 x 3 pixels around each second one; at the borders over their inner part.
     weights = torch.ones(2, 1, 1, 3, 3)
     sums = [
         torch.nn.functional.conv3d(volume, weights, None, (1, 2, 2), (0, 1, 1), groups=2)
         for volume in (crops, torch.ones_like(crops))
     ]
-    torch.testing.assert_close(second[-1], judges.judges[1](sums[0] / sums[1]))
+    assert_close(second[-1], judges.judges[1](sums[0] / sums[1]))
 
 
 def test_changes_move_all_channels_alike_and_gain_that_of_the_image_alone():
@@ -93,10 +94,8 @@ def test_changes_move_all_channels_alike_and_gain_that_of_the_image_alone():
     assert not torch.equal(pairs[0], pairs[1])
     for image, other in pairs:
         gain = (image - image.mean()).std() / other.std()
-        torch.testing.assert_close(image, gain * other + (image.mean() - gain * other.mean()))
-    torch.testing.assert_close(
-        pairs[:, 1].flatten(1).sort(1).values, crops[:, 1].flatten(1).sort(1).values
-    )
+        assert_close(image, gain * other + (image.mean() - gain * other.mean()))
+    assert_close(pairs[:, 1].flatten(1).sort(1).values, crops[:, 1].flatten(1).sort(1).values)
     assert changed(crops, Changes(0.6).drawn(20), 1) is crops  # none at first
 
 

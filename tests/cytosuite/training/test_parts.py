@@ -2,6 +2,7 @@ import os
 import signal
 import threading
 import time
+from functools import partial
 from xml.etree import ElementTree
 
 import pytest
@@ -11,6 +12,8 @@ from cytosuite.figures.curves import HEIGHT, WIDTH, plots
 from cytosuite.training.parts import DivergedError, State, still, update_average
 from cytosuite.training.progress import Log, ahead, polite_interrupt
 
+linear = partial(torch.nn.Linear, 1, 1, bias=False)
+
 
 def _state(layer, clip=1e9):
     optimisers = {"sgd": torch.optim.SGD(layer.parameters(), lr=0.1)}
@@ -18,8 +21,8 @@ def _state(layer, clip=1e9):
 
 
 def test_one_step_of_the_average_by_hand():
-    network = torch.nn.Linear(1, 1, bias=False)
-    average = torch.nn.Linear(1, 1, bias=False)
+    network = linear()
+    average = linear()
     torch.nn.init.constant_(network.weight, 10.0)
     torch.nn.init.constant_(average.weight, 0.0)
     update_average(average, network, 0.995, 0)  # the first average keeps a tenth only
@@ -30,7 +33,7 @@ def test_one_step_of_the_average_by_hand():
 
 @pytest.mark.parametrize("clip, change", [(1e9, 0.5), (1.0, 0.1)])
 def test_an_update_goes_against_the_clipped_gradient(clip, change):
-    layer = torch.nn.Linear(1, 1, bias=False)
+    layer = linear()
     before = float(layer.weight.detach())
     state = _state(layer, clip=clip)
     for _ in range(2):  # an earlier gradient does not count
@@ -39,7 +42,7 @@ def test_an_update_goes_against_the_clipped_gradient(clip, change):
 
 
 def test_a_gradient_that_is_not_finite_leaves_the_weights():
-    layer = torch.nn.Linear(1, 1, bias=False)
+    layer = linear()
     before = layer.weight.detach().clone()
     judge = torch.nn.Linear(1, 1)
     with (

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from mistakes import refused
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from published_generator import Generator
 from rich.console import Console
 from sketches import SPACING
@@ -183,7 +183,7 @@ def test_volumes_are_learned_as_the_scale_of_the_target_brings_them_there(scale,
             if scale == "light" and role == "real":
                 image = light_of(image, CameraModel(**CAMERA))
             expected = scaling_of(image, scale, parameters.target)(image)
-            np.testing.assert_allclose(item.image[0], expected.astype(np.float16))
+            assert_allclose(item.image[0], expected.astype(np.float16))
             assert (item.shape, item.spacing) == (before.shape, before.spacing)
     assert TRAINING.prepare_cases(cases, _settings()) is cases
 
@@ -237,7 +237,7 @@ def test_an_item_holds_the_image_in_units_of_the_network(tmp_path):
     image, labels = simulated()
     expected = scaling_of(image, "background")(image)
     assert item.image.dtype == np.float16
-    np.testing.assert_allclose(item.image[0], expected, atol=2e-3)
+    assert_allclose(item.image[0], expected, atol=2e-3)
     assert_array_equal(item.labels, labels)
     assert (item.labels.dtype, item.shape) == (np.int32, image.shape)
     assert item.spacing == SPACING
@@ -387,7 +387,7 @@ def test_a_published_file_becomes_models_of_both_directions_with_its_answers(
         expected = (expected.numpy()[tuple(map(slice, shape))] + 1) / 2 * 65535
         assert (output.dtype, converted.scores) == (np.uint16, {})
         assert expected.std() > 1000
-        np.testing.assert_allclose(output, expected, atol=3)
+        assert_allclose(output, expected, atol=3)
 
 
 def test_the_command_adds_the_models_of_both_directions(tmp_path, monkeypatch, converted_here):

@@ -69,6 +69,11 @@ class Daemon:
         self.images = SimpleNamespace(get=self.get, pull=self.pull)
         self.api = SimpleNamespace(build=self.build, images=self.list, tag=self.tag)
 
+    @property
+    def last(self):
+        """The options of the newest build."""
+        return self.builds[-1]
+
     def get(self, tag):
         if tag not in self.stock:
             raise docker_errors.ImageNotFound("no such image")
@@ -238,10 +243,10 @@ def test_a_network_stands_on_a_layer_of_packages_upon_the_slim_base(
 
 def test_the_digest_of_packages_without_a_checksum_stands_in_a_label(builder, root, daemon):
     builder.base()
-    assert "org.cytosuite.unpinned-packages" not in daemon.builds[-1]["labels"]
+    assert "org.cytosuite.unpinned-packages" not in daemon.last["labels"]
     (root / "docker/packages.py").write_text("print('torch==1+cpu 12ab')")
     builder.base()
-    label = daemon.builds[-1]["labels"]["org.cytosuite.unpinned-packages"]
+    label = daemon.last["labels"]["org.cytosuite.unpinned-packages"]
     assert json.loads(label) == {"torch==1+cpu": "12ab"}
 
 
@@ -265,7 +270,7 @@ def test_an_algorithm_without_weights_has_an_empty_folder(builder, root, daemon)
     (root / "weights/thresholder/small.json").unlink()
     (root / "weights/thresholder").rmdir()
     builder.build("thresholder")
-    assert daemon.builds[-1]["files"]["weights/thresholder"] is None
+    assert daemon.last["files"]["weights/thresholder"] is None
 
 
 def test_an_own_dockerfile_overrides_and_is_stale_when_the_image_that_it_stands_on_changes(
@@ -275,7 +280,7 @@ def test_an_own_dockerfile_overrides_and_is_stale_when_the_image_that_it_stands_
     (root / "algorithms/thresholder/Dockerfile").write_text(text)
     daemon.stock["foreign:1"] = {}
     builder.build("thresholder")
-    assert daemon.builds[-1]["files"]["Dockerfile"] == text.encode()
+    assert daemon.last["files"]["Dockerfile"] == text.encode()
     assert _state(builder) == "current"
     daemon.ids["foreign:1"] = "id of a newer one"
     assert _state(builder) == "stale"
@@ -328,7 +333,7 @@ def test_a_published_base_that_is_named_by_its_digest_serves_all_layers_in_it(
     theirs = replace(builder, base_image=name)
     assert theirs.base("slim") == theirs.base("cpu") == name
     theirs.build("thresholder")
-    assert daemon.builds[-1]["buildargs"]["BASE"] == name
+    assert daemon.last["buildargs"]["BASE"] == name
     assert len(daemon.builds) == 4
     refused(
         "registry/base:cpu: a base of other locks, or named by",
@@ -347,8 +352,8 @@ def test_the_base_is_built_anew_when_its_inputs_change_or_on_another_image(build
     daemon.stock["other:image"] = {}
     daemon.digests["other:image"] = ["registry/other@sha256:12"]
     replace(builder, base_image="other:image").base()
-    assert daemon.builds[-1]["buildargs"]["BASE_IMAGE"] == "other:image"
-    assert daemon.builds[-1]["labels"]["org.cytosuite.base-image-id"] == "registry/other@sha256:12"
+    assert daemon.last["buildargs"]["BASE_IMAGE"] == "other:image"
+    assert daemon.last["labels"]["org.cytosuite.base-image-id"] == "registry/other@sha256:12"
 
 
 def test_images_that_took_tags_and_labels_of_ours_are_built_again(builder, daemon):
