@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 from itertools import count
-from pathlib import Path
 
 
 class Chromium:
@@ -86,7 +85,7 @@ class Page:
         elif method == "Network.requestWillBeSent":
             self.requests.append(params["request"]["url"])
 
-    def open(self, page: Path, fragment=""):
+    def open(self, page, fragment=""):
         """Open a page and wait until its script has run."""
         self.call("Page.navigate", url=page.resolve().as_uri() + fragment)
         self.wait("document.readyState === 'complete'")

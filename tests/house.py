@@ -321,7 +321,7 @@ def take_bases(folder):
         shutil.copy(path, records)
 
 
-def build(folder: Path, *, algorithms=(), datasets=(), tally=False) -> Path:
+def build(folder, *, algorithms=(), datasets=(), tally=False):
     """Return a checkout in a new folder with some of the toys, and the watershed."""
     for room in ("cytosuite", "benchmark", "docker"):
         shutil.copytree(ROOT / room, folder / room, symlinks=True, ignore=left_out)
@@ -416,16 +416,3 @@ def printed(done):
 def command(house, *words):
     """Run a command in a house and return the finished process."""
     return ran(sys.executable, "-m", "cytosuite.benchmark", *words, cwd=house)
-
-
-def pytest_in(house, *paths):
-    """Run tests in a house, with its own library, and return the finished process."""
-    return ran(
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "--import-mode=importlib",
-        *paths,
-        cwd=house,
-    )

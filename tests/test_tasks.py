@@ -1,7 +1,6 @@
 """Every task end to end with toys, in a checkout of its own, as plain processes and in containers."""
 
 import re
-from pathlib import Path
 
 import forks
 import house
@@ -61,14 +60,14 @@ def _of(runs, task, engine):
     return text, runs.home / f"runs/{task}-{engine}" / "report"
 
 
-def _text(report: Path) -> str:
+def _text(report):
     """Return the words of the page, without its tags."""
     page = (report / "index.html").read_text()
     page = re.sub(r"<(script|style)\b.*?</\1>", " ", page, flags=re.DOTALL)
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
 
 
-def _markdown(report: Path) -> str:
+def _markdown(report):
     """Return the report in Markdown without its escapes."""
     return (report / "report.md").read_text().replace("\\", "")
 

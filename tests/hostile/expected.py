@@ -1,7 +1,6 @@
 """The table of attacks, read from their programs without running these."""
 
 import ast
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,32 +24,32 @@ class Attack:
     row: str  # the statuses that a case may end with: words of which one stands in the reason
 
     @property
-    def statuses(self) -> list[str]:
+    def statuses(self):
         """Return the statuses, or the words where no status is meant."""
         return self.row.partition(": ")[0].split(" | ")
 
     @property
-    def apart(self) -> bool:
+    def apart(self):
         """Return whether it ends another way in a container of its own."""
         return self.name in APART
 
-    def holds(self, status: str, message: str) -> bool:
+    def holds(self, status, message):
         """Return whether a case ended as it must."""
         words = self.row.partition(": ")[2].split(" | ")  # without any, one that is in all
         told = status == "ok" or any(word in message for word in words)
         return status in self.statuses and told
 
-    def __str__(self) -> str:
+    def __str__(self):
         """Return its name among tests."""
         return self.name
 
 
-def attacks(*modules: str) -> list[Attack]:
+def attacks(*modules):
     """Return the attacks of some modules, in their order."""
     return [Attack(module, *row) for module in modules for row in _rows(module)]
 
 
-def _rows(module: str) -> Iterator[tuple[str, str, str]]:
+def _rows(module):
     """Yield name, place and row of each attack of a module."""
     for node in ast.parse((HOME / f"{module}.py").read_text()).body:
         if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):

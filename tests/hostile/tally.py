@@ -6,7 +6,6 @@ import signal
 import sys
 from collections import Counter
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 from cytosuite.files import read_json
 from cytosuite.files.working import LEASE, LEFTOVER, LOCK, SESSION
@@ -109,7 +108,7 @@ def differing(one, other):
     return [(n, one.get(n), other.get(n)) for n in names if one.get(n) != other.get(n)]
 
 
-def facts_of(card: Path):
+def facts_of(card):
     """Return the entries of a model card, without what no training repeats: names and times."""
     facts = read_json(card)
     trained = facts.pop("trained", {})

@@ -22,6 +22,7 @@ ARRAY = counted(5, 6, 7)
 SIZE = (1.0, 0.39, 0.195)  # µm; two different edges of a pixel tell y from x
 SIZES = {"PhysicalSizeX": 0.195, "PhysicalSizeY": 0.39, "PhysicalSizeZ": 1.0}
 KEYS = {"spacing": 1.0, **SIZES, "unit": "um", "channel": "nucleus", "study": 2}
+packed_or_not = pytest.mark.parametrize("compress", [True, False])
 
 
 @pytest.mark.parametrize("suffix", [".tif", ".mha", ".h5"])
@@ -31,7 +32,7 @@ def test_an_unknown_voxel_size_stays_unknown(tmp_path, suffix):
     assert read(tmp_path / f"a{suffix}").spacing_is_assumed
 
 
-@pytest.mark.parametrize("compress", [True, False])
+@packed_or_not
 @pytest.mark.parametrize("dtype", ["int8", "uint16", "int32", "int64", "float32", "float64"])
 def test_metaimage_is_written_as_itk_writes_it(tmp_path, mha, dtype, compress):
     metadata = {"study": 2, "channel": "nucleus", "A": "x  y", "gain": 0.1}
@@ -101,7 +102,7 @@ def test_a_lone_plane_has_no_z(tmp_path):
     assert read(_tiff(tmp_path, (1, 4, 5), "minisblack")).axes == "YX"
 
 
-@pytest.mark.parametrize("compress", [True, False])
+@packed_or_not
 @pytest.mark.parametrize("suffix", [".tif", ".mha", ".h5"])
 @pytest.mark.parametrize("share", [0.01, 0.3, 0.5, 0.9])
 def test_a_cut_file_is_never_read_as_a_whole_one(tmp_path, suffix, share, compress):
@@ -276,7 +277,7 @@ def _as_the_template_reads(path):
     }
 
 
-@pytest.mark.parametrize("compress", [True, False])
+@packed_or_not
 def test_the_template_finds_all_keys_in_our_files(tif, compress):
     volume = Volume(ARRAY, SIZE, "ZYX", {"channel": "membrane", "study": 3, "gain": 0.1})
     write(tif, volume, compress=compress, as_json=True)

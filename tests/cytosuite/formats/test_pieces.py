@@ -16,7 +16,7 @@ from cytosuite.volume import Header, Volume, memory
 from cytosuite.volume.memory import is_mapped
 from cytosuite.volume.pieces import gathered, planes_in
 
-SUFFIXES = (".tif", ".mha", ".h5", ".ome.zarr", ".ozx")
+in_each_format = pytest.mark.parametrize("suffix", [".tif", ".mha", ".h5", ".ome.zarr", ".ozx"])
 RAMP = counted(7, 40, 30)
 GREY = {"photometric": "minisblack"}
 
@@ -37,7 +37,7 @@ def _mapped(array, folder):
 
 @pytest.mark.parametrize("planes", [None, 2, 7, 99])
 @pytest.mark.parametrize("compress", [True, False])
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@in_each_format
 def test_slabs_are_the_image(tmp_path, suffix, compress, planes):
     write(tmp_path / f"a{suffix}", Volume(RAMP, (2.0, 0.5, 0.5)), compress=compress)
     parts = [*slabs(f"{tmp_path}/a{suffix}", planes)]
@@ -48,7 +48,7 @@ def test_slabs_are_the_image(tmp_path, suffix, compress, planes):
 
 
 @pytest.mark.parametrize("compress", [True, False])
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@in_each_format
 @pytest.mark.parametrize("axes", ["YX", "ZYX", "CZYX"])
 @pytest.mark.parametrize("dtype", ["u1", ">u2", "f4"])
 def test_images_larger_than_the_memory_lie_on_disk(
@@ -95,7 +95,7 @@ def test_tiffs_of_others_are_read_in_slabs(tif, small_memory, kind):
     assert_array_equal(read(tif).array, RAMP)
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@in_each_format
 def test_a_cut_file_is_told_in_its_slab(tmp_path, suffix, rng):
     path = tmp_path / f"a{suffix}"
     write(path, Volume(rng.integers(0, 2**16, (40, 40, 30), np.uint16), (2.0, 0.5, 0.5)))
@@ -147,7 +147,7 @@ print(peak() - before)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@in_each_format
 def test_256_mib_are_written_and_read_in_far_less_memory(tmp_path, suffix):
     done = ran(sys.executable, "-c", MEMORY, tmp_path, suffix, **{memory.SCRATCH: str(tmp_path)})
     assert done.returncode == 0, done.stderr

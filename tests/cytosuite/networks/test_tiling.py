@@ -15,7 +15,9 @@ from cytosuite.networks.tiling import (
     tiles,
 )
 
-SHAPES = [(51, 125, 125), (1, 300, 77), (9, 64, 65), (40, 40, 40)]
+of_each_shape = pytest.mark.parametrize(
+    "shape", [(51, 125, 125), (1, 300, 77), (9, 64, 65), (40, 40, 40)]
+)
 MULTIPLE = (4, 8, 8)
 
 
@@ -24,7 +26,7 @@ def _computed_ratio(shape, tiles):
     return read / np.prod(shape)
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@of_each_shape
 def test_tiles_keep_to_their_size_to_the_multiple_and_to_the_halo(shape):
     size = (16, 32, 40)
     halo = (2, 5, 7)
@@ -52,7 +54,7 @@ def test_explains(arguments, message):
     refused(re.escape(message), plan, *arguments)
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@of_each_shape
 @pytest.mark.parametrize("halo", [(0, 0, 0), (2, 5, 7), (9, 20, 20)])
 def test_the_least_tile_is_one_that_fits_and_that_can_be_planned(shape, halo):
     smallest = least(shape, halo, MULTIPLE)
@@ -78,7 +80,7 @@ def test_a_sample_lies_evenly_in_a_large_volume(shape, monkeypatch):
         assert values.std() == pytest.approx(grid[axis].std(), rel=0.15)
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@of_each_shape
 @pytest.mark.parametrize("reach", [0, 3])
 def test_pieces_cover_a_volume_once_and_keep_to_the_limit(shape, reach):
     margin = [min(reach, n) for n in shape]

@@ -24,10 +24,6 @@ def by_mean(scores):
     return mean_ranks(scores, once(scores))[0].tolist()
 
 
-def by_case(scores):
-    return case_ranks(scores, once(scores))[0].tolist()
-
-
 def test_test_then_rank_counts_significant_wins_by_hand(scored):
     # 8 cases: p of a win in all is 1/256; two-sided 2/256, of 3 pairs 6/256 = 0.023 after Holm
     low = np.linspace(0.1, 0.2, 8)
@@ -41,7 +37,11 @@ def test_test_then_rank_counts_significant_wins_by_hand(scored):
 def test_without_a_worst_value_a_failure_is_behind_every_value(scored):
     scores = scored(MAE, a=[0.1, None, 0.1], b=[9.0, 9.0, 9.0], c=[8.0, 99.0, 8.0])
     assert by_mean(scores) == [3, 1, 2]  # 9 and 38.3; a lost one case
-    assert by_case(scores) == [1, 3, 2]  # 1 3 1, 3 1 3, 2 2 2 -> 5/3, 7/3, 2
+    assert case_ranks(scores, once(scores))[0].tolist() == [
+        1,
+        3,
+        2,
+    ]  # 1 3 1, 3 1 3, 2 2 2 -> 5/3, 7/3, 2
 
 
 def test_means_that_differ_by_rounding_are_a_tie(scored):

@@ -28,7 +28,7 @@ SPAWN = get_context("spawn")
 class Child:
     """A worker, started again after it died or hung."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home):
         self.home, self.process, self.served = home, None, PER_CHILD
         for name in ("work", "tmp", "neighbour"):
             (home / name).mkdir()

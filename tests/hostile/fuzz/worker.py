@@ -46,7 +46,7 @@ OWN = (
 class Watch:
     """Files that are opened by Python, and any by name in the folder of a neighbour."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home):
         self.home, self.on, self.opened = str(home), False, []
         libc = ctypes.CDLL(None)
         self.handle = libc.inotify_init1(os.O_NONBLOCK)
