@@ -1,20 +1,25 @@
 """Calls that must be refused."""
 
 import re
+from functools import partial
 
 import pytest
 
-from cytosuite.errors import InputError, plain
+from cytosuite.errors import InputError, ModelError, plain
 
 
-def refused(message, call, *arguments, **named):
+def _ended(error, code, message, call, *arguments, **named):
     """Return the error of a call: one line that holds a text, or in which an expression is found."""
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(error) as caught:
         call(*arguments, **named)
     line = str(caught.value)
     assert message in line or re.search(message, line), line
-    assert ("\n" not in line, caught.value.exit_code) == (True, 2)
+    assert ("\n" not in line, caught.value.exit_code) == (True, code)
     return caught.value
+
+
+refused = partial(_ended, InputError, 2)
+no_model = partial(_ended, ModelError, 3)
 
 
 def explained(call, path, mistake):

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 import tifffile
-from mistakes import refused
+from mistakes import no_model, refused
 from numpy.testing import assert_array_equal
 from rasters import away_from, counted
 
@@ -14,7 +14,6 @@ from cytosuite.container import Algorithm
 from cytosuite.contract.interface import read_case, write_case, write_outputs
 from cytosuite.contract.select import select
 from cytosuite.contract.tasks import TASKS, VIEW, VIEW_FOLDER
-from cytosuite.errors import ModelError
 from cytosuite.formats import read
 from cytosuite.volume import Volume
 
@@ -82,8 +81,7 @@ def test_an_array_without_a_voxel_size_is_refused(image):
 
 def test_an_unknown_model_is_one_line(image):
     line = "no model 'best' of watershed; there are cv1000-nuclei-3d, embryo-nuclei-3d"
-    with pytest.raises(ModelError, match=line):
-        apply("watershed", image, model="best")
+    no_model(line, apply, "watershed", image, model="best")
 
 
 def _case(folder, name="image_1_membrane_angle.tif", array=ARRAY, **words):

@@ -2,6 +2,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from mistakes import no_model
 from rasters import away_from
 
 from cytosuite.algorithms.linking import predict
@@ -11,7 +12,6 @@ from cytosuite.apply import WEIGHTS, DoubtfulModelWarning, apply
 from cytosuite.contract.weights import Model, read_cards
 from cytosuite.datasets.nuclei.parameters import Parameters as Nuclei
 from cytosuite.datasets.nuclei.series import generate
-from cytosuite.errors import ModelError
 from cytosuite.metrics.tracks.biology import bc0
 from cytosuite.metrics.tracks.lineage import TrackedSequence
 from cytosuite.metrics.tracks.tracking import tra
@@ -182,8 +182,7 @@ def test_frames_without_labels_are_segmented(rng):
 
 def test_a_single_image_is_no_movie():
     image = Volume(np.zeros((8, 8), np.uint8), SPACING, "YX")
-    with pytest.raises(ModelError):
-        apply("linking", {"frame-labels": image, "microscopy-movie": image})
+    no_model("", apply, "linking", {"frame-labels": image, "microscopy-movie": image})
 
 
 def test_each_of_many_cells_stays_one_track(rng):

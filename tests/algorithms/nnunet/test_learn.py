@@ -12,14 +12,13 @@ import cards
 import numpy as np
 import pytest
 import torch
-from mistakes import refused
+from mistakes import no_model, refused
 
 from cytosuite.algorithms.nnunet import learn as adapter
 from cytosuite.algorithms.nnunet.predict import classes_of, instances_of, predict
 from cytosuite.contract.learning import Pair
 from cytosuite.contract.progress import gathered
 from cytosuite.contract.weights import Model
-from cytosuite.errors import CytosuiteError
 from cytosuite.files import write_json
 from cytosuite.metrics.labels.detection import f1
 from cytosuite.volume import Volume
@@ -202,8 +201,7 @@ def test_images_that_the_model_is_not_for_are_refused_and_an_empty_one_has_no_ob
     two = Volume(np.ones((2, 40, 40), np.uint16), (0.5, 0.5), "CYX")
     refused("one frame and one channel at a time", predict, {"microscopy-image": two}, model)
     bare = Model(model.card.model_copy(update={"weights": None}))
-    with pytest.raises(CytosuiteError, match="names no weights; train a model"):
-        predict({"microscopy-image": pair().image}, bare)
+    no_model("names no weights; train a model", predict, {"microscopy-image": pair().image}, bare)
 
 
 @pytest.mark.rivals

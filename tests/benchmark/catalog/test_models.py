@@ -5,7 +5,7 @@ from functools import partial
 from types import SimpleNamespace
 
 import pytest
-from mistakes import refused
+from mistakes import no_model, refused
 
 from cytosuite.benchmark.catalog.models import (
     algorithms,
@@ -26,7 +26,6 @@ from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.benchmark.engines.process import ProcessEngine, ProcessSession
 from cytosuite.benchmark.runs.plan import job_key
 from cytosuite.contract.weights import open_model, read_cards
-from cytosuite.errors import ModelError
 from cytosuite.files import read_json, write_json, write_text
 
 BOTH = ["cellpose3d", "watershed"]
@@ -75,8 +74,7 @@ def test_an_algorithm_without_preference_is_chosen_by_name_alone(monkeypatch):
 def test_a_refusal_says_which_algorithm_has_a_model(volumes_alone):
     network = algorithms()["cellpose3d"]
     refusal = "cellpose3d: made for axes CYX or ZYX, found YX; watershed has nuclei-2d"
-    with pytest.raises(ModelError, match=f"^{refusal}$"):
-        choose_algorithm([network], {"axes": "YX", "channel": "nucleus"}, {})
+    no_model(f"^{refusal}$", choose_algorithm, [network], {"axes": "YX", "channel": "nucleus"}, {})
     assert lacks_model(network, {"YX"}) == refusal
     assert lacks_model(network, {"YX", "ZYX"}) == lacks_model(network, set()) == ""
 
@@ -133,8 +131,7 @@ def test_explains(mine, network):
     refused(line, named_models, str(mine), ["cellpose3d"])
     network.with_suffix(".safetensors").unlink()
     weights = "its weights spheroid-nuclei-3d.safetensors are not in the same folder"
-    with pytest.raises(ModelError, match=f"spheroid-nuclei-3d.json: {weights}"):
-        hand_over(network, network.parent / "model")
+    no_model(f"spheroid-nuclei-3d.json: {weights}", hand_over, network, network.parent / "model")
 
 
 def test_a_tarball_is_no_model_of_ours():

@@ -9,14 +9,13 @@ from pathlib import Path
 
 import pytest
 from archives import sha
-from mistakes import refused
+from mistakes import no_model, refused
 
 from cytosuite.benchmark.catalog import models, places
 from cytosuite.benchmark.commands import model as module
 from cytosuite.contract.manifest import read_card
 from cytosuite.contract.select import select
 from cytosuite.contract.weights import open_model
-from cytosuite.errors import ModelError
 from cytosuite.errors.ending import INTERRUPTED
 from cytosuite.files import read_json, write_json
 
@@ -254,8 +253,7 @@ def test_without_torch_the_package_is_named(cli, place, monkeypatch):
 def test_weights_of_torch_are_neither_built_nor_exported(command, tmp_path, cli, monkeypatch):
     write_json(tmp_path / "weights/watershed/theirs.json", _card(weights="mine.pt"))
     monkeypatch.setattr(models, "ROOT", tmp_path)
-    with pytest.raises(ModelError, match=r"model add \S+/mine.pt --like \S+/theirs.json --name"):
-        cli(command, "watershed")
+    no_model(r"model add \S+/mine.pt --like \S+/theirs.json --name", cli, command, "watershed")
 
 
 @pytest.fixture
@@ -312,8 +310,7 @@ def test_a_rule_without_its_model_and_an_image_that_is_none_are_one_line(home, c
     refused("models are chosen from ", cli, "model use", copy)
     refused("expected a word or finite", cli, "model use", home / "mine.json", "--for study=nan")
     (home / "use.rules").write_text('{"use": [{"model": "gone"}]}')
-    with pytest.raises(ModelError, match=r"use.rules: there is no model called gone; remove its r"):
-        _chosen(axes="YX")
+    no_model(r"use.rules: there is no model called gone; remove its r", _chosen, axes="YX")
 
 
 def test_where_no_model_has_scores_the_first_stays_in_use(home, cli, untested):

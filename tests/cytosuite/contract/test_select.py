@@ -7,11 +7,11 @@ from cards import card
 from house import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
+from mistakes import no_model
 
 from cytosuite.contract.manifest import SelectPolicy, read_algorithm
 from cytosuite.contract.select import DISORDER, LARGER, describe, distance, left_out, select
 from cytosuite.contract.weights import read_cards
-from cytosuite.errors import ModelError
 from cytosuite.volume import Volume
 
 UNIT = (1.0, 1.0, 1.0)
@@ -41,21 +41,35 @@ def test_the_cost_is_what_it_is_said_to_be():
 
 
 def test_or_it_fails_with_what_there_is():
-    with pytest.raises(ModelError, match="no model to choose from"):
-        select([], {}, POLICY)
+    no_model("no model to choose from", select, [], {}, POLICY)
     policy = SelectPolicy(channel="must", fallback="fail")
-    with pytest.raises(ModelError, match="net: made for channel a or b, found actin"):
-        select([_card("x", channel="a"), _card("y", channel="b")], {"channel": "actin"}, policy)
+    no_model(
+        "net: made for channel a or b, found actin",
+        select,
+        [_card("x", channel="a"), _card("y", channel="b")],
+        {"channel": "actin"},
+        policy,
+    )
 
 
 def test_a_model_of_other_axes_is_never_taken():
     policy = SelectPolicy(axes="must", channel="must", fallback="relax")
     cards = [_card("a", axes="ZYX", channel="x"), _card("b", axes="ZYX", channel="membrane")]
     for some, who in ((cards, "net"), (cards[:1], "net a")):
-        with pytest.raises(ModelError, match=f"{who}: made for axes ZYX, found YX"):
-            select(some, {"axes": "YX", "channel": "x"}, policy)
-    with pytest.raises(ModelError, match="found YX; --channel-index takes several"):
-        select([_card("two", axes="CYX")], {"axes": "YX"}, policy)
+        no_model(
+            f"{who}: made for axes ZYX, found YX",
+            select,
+            some,
+            {"axes": "YX", "channel": "x"},
+            policy,
+        )
+    no_model(
+        "found YX; --channel-index takes several",
+        select,
+        [_card("two", axes="CYX")],
+        {"axes": "YX"},
+        policy,
+    )
     plane = _card("c", axes="YX", channel="nucleus")
     choice = select([*cards, plane], {"axes": "YX", "channel": "x"}, policy)
     assert (choice.card.name, choice.broken) == ("c", ("channel",))
@@ -291,10 +305,13 @@ def _worse(name="worse", **describes):
 def test_a_card_that_beats_nothing_is_taken_by_name_alone():
     assert _taken([_worse(study=1), _card("plain", study=2)], {"study": 1}, RULE) == "plain"
     assert _taken([_worse(study=1)], {"study": 1}, RULE) == "worse"
-    with pytest.raises(
-        ModelError, match="by itself, name one .*: .*; again: did not beat .*; worse: "
-    ):
-        select([_worse(), _worse("again")], {}, RULE)
+    no_model(
+        "by itself, name one .*: .*; again: did not beat .*; worse: ",
+        select,
+        [_worse(), _worse("again")],
+        {},
+        RULE,
+    )
 
 
 def test_all_other_cards_are_kept_with_their_costs_nearest_first():

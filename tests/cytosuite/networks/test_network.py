@@ -5,13 +5,12 @@ import cards
 import numpy as np
 import pytest
 import torch
-from mistakes import refused
+from mistakes import no_model, refused
 from numpy.testing import assert_allclose, assert_array_equal
 from safetensors.torch import load_file
 from torch.testing import assert_close
 
 from cytosuite.contract.weights import Model
-from cytosuite.errors import ModelError
 from cytosuite.networks import network as module
 from cytosuite.networks.network import (
     Lazy,
@@ -72,8 +71,9 @@ def test_a_network_is_loaded_once_until_weights_or_arguments_change(tmp_path):
     assert load_once(first, {"width": 2}, load) is not one
     assert load_once(second, {"width": 1}, load) is not one
     assert len(calls) == 3
-    with pytest.raises(ModelError, match="card tiny: it names no weights; train a model"):
-        load_once(Model(cards.card()), {}, load)
+    no_model(
+        "card tiny: it names no weights; train a model", load_once, Model(cards.card()), {}, load
+    )
     module._loaded.cache_clear()
 
 
