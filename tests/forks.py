@@ -121,7 +121,6 @@ class Runs:
 
     def start(self, runs, *words, engine="process", run="run", **more):
         """Start a benchmark and return its process id; see `command`."""
-        chosen = ALGORITHMS if engine == "process" else ALGORITHMS[:1]
         return self.command(
             "benchmark",
             "toy_cells",
@@ -134,7 +133,7 @@ class Runs:
             "--engine",
             engine,
             "--algorithm",
-            ",".join(chosen),
+            ",".join(ALGORITHMS if engine == "process" else ALGORITHMS[:1]),
             *words,
             **more,
         )

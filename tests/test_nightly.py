@@ -43,13 +43,12 @@ def test_expressions_refer_to_what_exists(path):
     workflow = read(path)
     for name, job in workflow["jobs"].items():
         ids = {step["id"] for step in job["steps"] if "id" in step}
-        matrix = job.get("strategy", {}).get("matrix", {})
         contexts = {
             "always()",
             "!cancelled()",
             "github.token",
             *(f"env.{key}" for key in workflow.get("env", {})),
-            *(f"matrix.{key}" for key in matrix),
+            *(f"matrix.{key}" for key in job.get("strategy", {}).get("matrix", {})),
         }
         for expression in re.findall(r"\$\{\{\s*(.*?)\s*\}\}", yaml.safe_dump(job, width=1000)):
             output = re.fullmatch(r"steps\.(\w+)\.outputs\.\w+", expression)

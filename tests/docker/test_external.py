@@ -154,11 +154,10 @@ def test_recipes_copy_what_is_there_or_what_the_user_adds(external):
 @pytest.mark.slow
 def test_an_image_by_a_recipe_runs_under_the_limits_of_a_benchmark(client, base, case, tmp_path):
     tool = f"FROM {base}\nUSER 0:0\nCOPY cellpose.py /opt/python/\n"
-    recipe = (EXTERNAL / "cellpose4/Dockerfile").read_bytes()
     stages = {
         "cytosuite-external/tool:test": {"Dockerfile": tool.encode(), "cellpose.py": STAND_IN},
         "cytosuite-external/cellpose4:test": {
-            "Dockerfile": recipe,
+            "Dockerfile": (EXTERNAL / "cellpose4/Dockerfile").read_bytes(),
             "case.py": EXTERNAL / "case.py",
             "cellpose4/run.py": (EXTERNAL / "cellpose4/run.py").read_bytes(),
             "model/cpsam": b"weights",

@@ -18,7 +18,6 @@ FORGE = "https://forge.example/us/cytosuite"
 
 def build(home, out, **environment):
     """Build the site of a checkout without pictures, and return the finished process."""
-    variables = {"PICTURES": "0", "NO_MKDOCS_2_WARNING": "1", "REPOSITORY": FORGE, **environment}
     return house.ran(
         sys.executable,
         "-m",
@@ -29,7 +28,7 @@ def build(home, out, **environment):
         "-d",
         out,
         cwd=home,
-        **variables,
+        **{"PICTURES": "0", "NO_MKDOCS_2_WARNING": "1", "REPOSITORY": FORGE, **environment},
     )
 
 

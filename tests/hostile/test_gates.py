@@ -178,8 +178,7 @@ def test_a_log_acts_on_no_terminal(text):
     with TemporaryDirectory() as folder:
         log = Path(folder) / "log.txt"
         add_log(log, text)
-        lines = log.read_text(encoding="utf-8").split("\n")
-        assert all(line.isprintable() for line in lines)
+        assert all(line.isprintable() for line in log.read_text(encoding="utf-8").split("\n"))
 
 
 LINKS = ("#", "data:image/png", "https://doi.org/", "report.", "leaderboard.", "scores.", "cases.")

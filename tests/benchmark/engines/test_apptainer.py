@@ -213,8 +213,7 @@ def test_the_input_is_mounted_over_empty_places(tmp_path):
     (case / "images/y.tif").symlink_to(data / "y.tif")
     (case / "inputs.json").write_text("[]")
     target.mkdir()
-    mounts = lay_out(case, target)
-    assert [(point, path.resolve()) for point, path in mounts.items()] == [
+    assert [(point, path.resolve()) for point, path in lay_out(case, target).items()] == [
         ("/input/inputs.json", case / "inputs.json"),
         ("/input/images/y.tif", data / "y.tif"),
         ("/input/images/a/x.ome.zarr", data / "x.ome.zarr"),

@@ -37,8 +37,7 @@ def results(make):
 def test_algorithms_come_first_and_quantities_without_a_plane_are_left_out(results):
     shown = depth.view(results)
     assert shown["names"] == ["good", "fair", "identity", "real"]
-    titles = [figure["title"] for figure in shown["figures"]]
-    assert titles[::2] == [
+    assert [figure["title"] for figure in shown["figures"]][::2] == [
         "Strength of edges",
         "Similarity of intensities inside objects",
         "Similarity of intensities outside",

@@ -49,8 +49,7 @@ def test_a_case_has_a_row_for_every_object_of_both_sides(run):
     dataset, jobs = run
     score(dataset, SEGMENT, jobs)
     path = jobs[0].folder / "c0/object_scores.csv"
-    heads = "side,label,class,matched_label,iou,share_covered,seg,touches_border"
-    assert lines(path, heads) == [
+    assert lines(path, "side,label,class,matched_label,iou,share_covered,seg,touches_border") == [
         "truth,1,matched,70000,1.0,1.0,1.0,0",
         "truth,2,missed,0,0.0,0.0,0.0,0",
         "prediction,5,false,0,0.0,0.0,,1",

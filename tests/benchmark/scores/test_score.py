@@ -65,13 +65,12 @@ def test_a_case_that_no_worker_finishes_is_named(answers, dataset):
         def each(self, work, pieces):
             yield 1, Lost("its worker ended 3 times")
 
-    jobs = answers(dataset, SEGMENT, ours=perfect)
     refused(
         f"{dataset.cases[1].name}: not scored, its worker ended 3 times",
         score,
         dataset,
         SEGMENT,
-        jobs,
+        answers(dataset, SEGMENT, ours=perfect),
         pool=Broken(),
     )
 

@@ -125,8 +125,7 @@ def test_a_long_log_is_found(rehearse):
 
 def test_a_start_that_the_platform_gives_up_is_found(rehearse, monkeypatch):
     monkeypatch.setattr(rehearsal, "HEALTH_S", 0.4)
-    reason = "the start takes 0.5 s, and is given up after 0.4 s"
-    assert failed(rehearse()[0]) == [("time", reason)]
+    assert failed(rehearse()[0]) == [("time", "the start takes 0.5 s, and is given up after 0.4 s")]
 
 
 def test_little_time_or_memory_left_is_found(rehearse):

@@ -42,13 +42,12 @@ def test_the_cost_is_what_it_is_said_to_be():
 
 def test_or_it_fails_with_what_there_is():
     no_model("no model to choose from", select, [], {}, POLICY)
-    policy = SelectPolicy(channel="must", fallback="fail")
     no_model(
         "net: made for channel a or b, found actin",
         select,
         [_card("x", channel="a"), _card("y", channel="b")],
         {"channel": "actin"},
-        policy,
+        SelectPolicy(channel="must", fallback="fail"),
     )
 
 

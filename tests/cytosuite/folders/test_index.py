@@ -206,8 +206,7 @@ def test_folders_named_like_sockets_are_matched_by_name(tmp_path):
 
 def test_images_are_the_main_input_of_a_named_task(tmp_path):
     _touch(tmp_path, "images/a.tif", "labels/a.tif")
-    slugs = {task: index(tmp_path, task).items[0].socket for task in TASKS}
-    assert slugs == {
+    assert {task: index(tmp_path, task).items[0].socket for task in TASKS} == {
         "segment": "microscopy-image",
         "detect": "microscopy-image",
         "track": "microscopy-movie",

@@ -41,8 +41,7 @@ def test_the_layers_of_a_case_have_the_scale_of_its_image(run):
     volume = Volume(read(image).array, SPACING, "ZYX", {"spacing_source": "assumed"})
     write(image, replace(volume, spacing=(1.0, 1.0, 1.0)))
     seal(image.parents[3])
-    layers = run_layers(run)
-    assert {(attributes["scale"], attributes["units"]) for _, attributes, _ in layers} == {
+    assert {(attributes["scale"], attributes["units"]) for _, attributes, _ in run_layers(run)} == {
         ((1.0,) * 3, ("pixel",) * 3)
     }
 

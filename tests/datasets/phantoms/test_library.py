@@ -148,13 +148,12 @@ def test_only_the_largest_piece_of_one_label_is_kept(tmp_path):
 def test_what_is_wrong_with_a_library_is_one_line(tmp_path):
     image, _ = _published(tmp_path)
     other = np.ones((8, 12, 11), np.uint8)
-    empty = np.zeros((8, 12, 12), np.uint8)
     for name, array, message in (
         ("a", 255 - image, "a.tif: expected a nucleus brighter than its surroundings, found none"),
         ("a_label", other, "expected a 3D label of the image's shape (8, 12, 12), found"),
         (
             "a_label",
-            empty,
+            np.zeros((8, 12, 12), np.uint8),
             "a_label.tif: expected a nucleus (nonzero voxels), found an empty label",
         ),
         ("a_label", None, "a.tif: expected its label a_label.tif, found none"),

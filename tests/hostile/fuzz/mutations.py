@@ -279,8 +279,7 @@ def attributed(rng, data, donor):
                 ])  # fmt: skip
             else:
                 layout = h5py.VirtualLayout((2**16, 2**16, 2**16), "u1")
-                source = h5py.VirtualSource("../neighbour/other.h5", "image", (3, 6, 8))
-                layout[:3, :6, :8] = source
+                layout[:3, :6, :8] = h5py.VirtualSource("../neighbour/other.h5", "image", (3, 6, 8))
                 file.create_virtual_dataset(name, layout)
     except Exception:  # altered before: it is no more a file of HDF5
         return flipped(rng, data, donor)

@@ -329,10 +329,9 @@ def phantoms():
 
 def outputs():
     """Return outputs of a container: labels or an image."""
-    kinds = {"instance-labels": np.int32, "enhanced-image": np.float64}
     return [
         {f"images/{slug}/a{suffix}": ours(suffix, (volume(dtype=kind), True))[0][f"a{suffix}"]}
-        for slug, kind in kinds.items()
+        for slug, kind in {"instance-labels": np.int32, "enhanced-image": np.float64}.items()
         for suffix in (".tif", ".mha", ".ozx")
     ]
 

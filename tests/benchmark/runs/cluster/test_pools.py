@@ -52,8 +52,7 @@ def end(piece):
 def pool(tmp_path_factory):
     """Return a pool of two workers."""
     settings = {"kind": "local", "n_workers": 2}
-    home = tmp_path_factory.mktemp("cluster")
-    with open_pool(settings, home, "cpu") as pool:
+    with open_pool(settings, tmp_path_factory.mktemp("cluster"), "cpu") as pool:
         yield pool
 
 

@@ -27,8 +27,7 @@ def box():
 
 
 def test_a_box_has_the_size_and_place_of_a_box(box):
-    table = object_table(box, SPACING)
-    assert {name: values.tolist() for name, values in table.items()} == {
+    assert {name: values.tolist() for name, values in object_table(box, SPACING).items()} == {
         "label": [7],
         "centroid_z_um": [3.0],
         "centroid_y_um": [1.5],

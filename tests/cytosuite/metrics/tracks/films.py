@@ -17,9 +17,8 @@ FRAMES, SITES, PITCH, EDGE = 9, 7, 9, 5
 
 def sequence(rows, *frames, **options):
     """Return a sequence of rows L B E P and one-dimensional frames."""
-    tracks = [Track(*row) for row in rows]
     return TrackedSequence(
-        tracks,
+        [Track(*row) for row in rows],
         [drawn(frame) if isinstance(frame, str) else np.array(frame) for frame in frames],
         **options,
     )

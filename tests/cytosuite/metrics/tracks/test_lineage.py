@@ -42,10 +42,9 @@ def test_explains():
 
 
 def test_only_the_first_twenty_problems_are_shown():
-    problems = [f"label {number}: bad" for number in range(1, 24)]
     refused(
         "^23 format errors, nothing was read: label 1: bad; .*label 20: bad; and 3 more$",
         refuse,
-        problems,
+        [f"label {number}: bad" for number in range(1, 24)],
         "nothing was read",
     )
