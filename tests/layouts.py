@@ -5,6 +5,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import tifffile
 from house import ROOT
 from PIL import Image
 from rasters import away_from
@@ -67,6 +68,12 @@ def grey(path, array):
     """Write a plane of 8 bits."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(array.astype(np.uint8)).save(path)
+
+
+def foreign(path, array, **options):
+    """Write a TIFF as another program would."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tifffile.imwrite(path, np.asarray(array), photometric="minisblack", **options)
 
 
 def card(path):

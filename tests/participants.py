@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
 
+import layouts
 import numpy as np
-from PIL import Image
 from rich.console import Console
 from toys import put
 
@@ -28,7 +28,7 @@ PLACES = np.array([[6.0, 3.0], [6.0, 12.0], [2.0, 7.0]])
 def squares(shift=0):
     """Return labels of two squares."""
     labels = np.zeros(SHAPE, np.uint16)
-    for label, start in enumerate((1, 10), start=1):
+    for label, start in enumerate((1, 10), 1):
         labels[3 + shift : 9, start : start + 6] = label
     return labels
 
@@ -44,8 +44,7 @@ def answer(path, shift=0):
         grey = path.parent.name.startswith(("enhanced", "images"))
         array = squares(shift) * (np.float32(0.3) if grey else np.uint16(1))
         if path.suffix == ".png":
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(array.astype(np.uint8)).save(path)
+            layouts.grey(path, array)
             return
         put(path, array)
 

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 import tifffile
+from layouts import foreign
 from mistakes import no_model, refused
 from numpy.testing import assert_array_equal
 from rasters import away_from, counted
@@ -85,10 +86,8 @@ def test_an_unknown_model_is_one_line(image):
 
 
 def _case(folder, name="image_1_membrane_angle.tif", array=ARRAY, **words):
-    path = folder / "input/images" / VIEW_FOLDER / name
-    path.parent.mkdir(parents=True, exist_ok=True)
     metadata = {"axes": "ZYX"[-array.ndim :], **KEYS, **words}
-    tifffile.imwrite(path, array, photometric="minisblack", metadata=metadata)
+    foreign(folder / "input/images" / VIEW_FOLDER / name, array, metadata=metadata)
     return folder / "input"
 
 

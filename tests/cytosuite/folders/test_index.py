@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 import tifffile
+from layouts import foreign
 from mistakes import refused
 from numpy.testing import assert_array_equal
 from PIL import Image
@@ -29,9 +30,7 @@ SIZES = (1.5, 0.25, 0.2)
 
 def _touch(folder, *names):
     for name in names:
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        tifffile.imwrite(path, np.zeros((4, 4), np.uint8))
+        foreign(folder / name, np.zeros((4, 4), np.uint8))
     return folder
 
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import tifffile
-from layouts import hdf5
+from layouts import foreign, grey, hdf5
 from mistakes import refused
 from PIL import Image
 from rasters import counted
@@ -30,11 +30,10 @@ def _write(folder, *names):
     """Write images, and masks of a row of pixels: the row is the last number of the name."""
     for name in names:
         path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
         array = np.zeros(SHAPE, np.uint8)
         if "masks/" in name:
             array[int(path.stem[-1])] = 255
-        Image.fromarray(array).save(path)
+        grey(path, array)
     return folder
 
 
@@ -225,9 +224,7 @@ def test_instances_win_over_classes_and_a_phase_without_images_is_left_out(tmp_p
 
 def _images(folder, *names, **words):
     for name in names:
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        tifffile.imwrite(path, ARRAY + ("fused" in name), metadata={**KEYS, **words})
+        foreign(folder / name, ARRAY + ("fused" in name), metadata={**KEYS, **words})
     return folder
 
 
@@ -323,7 +320,7 @@ def test_a_list_names_the_pairs_that_count(tmp_path, task):
 
 def test_the_list_of_the_test_precedes_those_of_the_training(tmp_path):
     _converted(tmp_path, *H5)
-    for number, part in enumerate(("train", "val", "test"), start=1):
+    for number, part in enumerate(("train", "val", "test"), 1):
         (tmp_path / f"fmc_{part}.csv").write_text(ROWS.format(number))
     listing = index(tmp_path, "fuse")
     assert list(_found(tmp_path)) == ["Study1_H5_image_3_nucleus_angle"]

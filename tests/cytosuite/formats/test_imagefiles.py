@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cytosuite.files import write_text
 from cytosuite.formats.imagefiles import CASE_SUFFIXES, case_suffix, image_files, is_image
 from cytosuite.volume import Volume
 
@@ -12,8 +13,7 @@ SMALL = Volume(np.zeros((2, 3, 4), np.uint16), (1.0, 1.0, 1.0))
 @pytest.fixture
 def folder(tmp_path):
     for name in ("b.tif", "a.ome.zarr/0/c.tif", "d/e.zarr/f.mha", "d/g.OZX", ".h.tif", "i.txt"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
+        write_text(tmp_path / name, "")
     (tmp_path / "j.tif").mkdir()
     (tmp_path / "k.zarr").touch()
     (tmp_path / "loop").symlink_to(tmp_path)

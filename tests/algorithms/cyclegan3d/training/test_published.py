@@ -6,7 +6,7 @@ from mistakes import refused
 from cytosuite.algorithms.cyclegan3d.training.published import LARGEST, divide, translate
 from cytosuite.algorithms.cyclegan3d.training.settings import Settings
 from cytosuite.contract.manifest import parse
-from cytosuite.files import read_toml
+from cytosuite.files import read_toml, write_text
 from cytosuite.training.publish import ALGORITHMS
 
 FIRST = """
@@ -58,8 +58,7 @@ def written(tmp_path):
 
 def _volumes(folder, names):
     for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).touch()
+        write_text(folder / name, "")
 
 
 def _about(notes, start):

@@ -7,6 +7,7 @@ from unicodedata import normalize
 import numpy as np
 import pytest
 import tifffile
+from layouts import foreign
 from mistakes import refused
 from rasters import counted
 from toys import made_in
@@ -81,9 +82,7 @@ def test_an_altered_case_is_made_again_and_no_other(make_dataset):
 def folder(tmp_path):
     """Return a user's folder with two images, one of them annotated, without voxel size."""
     for name in ("images/a.tif", "images/b.tif", "labels/a.tif"):
-        path = tmp_path / "own" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        tifffile.imwrite(path, np.arange(48, dtype=np.uint8).reshape(6, 8))
+        foreign(tmp_path / "own" / name, np.arange(48, dtype=np.uint8).reshape(6, 8))
     return tmp_path / "own"
 
 

@@ -5,6 +5,7 @@ import films
 import numpy as np
 import pytest
 import tifffile
+from layouts import foreign
 from mistakes import refused
 
 from cytosuite.metrics import metrics_of
@@ -17,12 +18,6 @@ from cytosuite.metrics.tracks.track_folder import (
     write_sequence,
 )
 from cytosuite.metrics.tracks.tracking import seg
-
-
-def save(path, labels):
-    """Write labels as another program would."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    tifffile.imwrite(path, np.asarray(labels), photometric="minisblack")
 
 
 @pytest.fixture
@@ -86,7 +81,7 @@ def test_a_truth_without_masks_has_none(truth, result):
 
 def test_each_plane_that_was_drawn_is_a_mask(truth):
     (truth / "SEG/man_seg002.tif").unlink()
-    save(truth / "SEG/man_seg_002_001.tif", np.ones((5, 10), np.uint16))
+    foreign(truth / "SEG/man_seg_002_001.tif", np.ones((5, 10), np.uint16))
     masks = [(mask.frame, mask.plane, mask.name) for mask in read_sequence(truth).masks]
     assert sorted(masks)[2] == (2, 1, "01_GT/SEG/man_seg_002_001.tif")
     assert [plane for _, plane, _ in masks].count(None) == 3
@@ -138,7 +133,7 @@ def test_explains_what_is_no_whole_number(result, word):
 
 
 def test_labels_over_16_bits_are_refused(result):
-    save(result / "mask003.tif", np.full((5, 10), 65536, np.uint32))
+    foreign(result / "mask003.tif", np.full((5, 10), 65536, np.uint32))
     (result / "res_track.txt").write_text("1 0 1 0\n2 2 2 1\n3 2 2 1\n65536 3 3 0\n")
     refused("res_track.txt: label 65536: over 65535$", read_sequence, result)
 
@@ -187,7 +182,7 @@ def test_scores_are_those_of_the_sequences(scored):
     assert score_tracks(*scored) == pytest.approx(expected, nan_ok=True, abs=1e-12)
     assert list(score_tracks(*scored, ["TRA", "CT", "DET"])) == ["TRA", "CT", "DET"]
     drawn = scored[0] / "SEG/man_seg001.tif"
-    save(drawn, np.roll(tifffile.imread(drawn), 1, axis=1))  # no longer the file of the markers
+    foreign(drawn, np.roll(tifffile.imread(drawn), 1, axis=1))  # no longer the file of the markers
     assert score_tracks(*scored, ["SEG"])["SEG"] < expected["SEG"]
     assert [mask.same for mask in open_sequence(scored[0]).masks][:3] == [True, False, True]
 
