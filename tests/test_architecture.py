@@ -283,6 +283,7 @@ PERMITTED = {
     "benchmark/engines/images/build.py _built": "the packages of a base that is built",
     "benchmark/engines/external.py _taken": "within the folder of a session",
     "benchmark/engines/hardening.py enforceable": "its own number spreads runners on processors",
+    "benchmark/submission/judging/grand_challenge.py fetch": "answers of another job, by its table",
     "benchmark/runs/store/integrity.py forget": "stamps, which are made again",
     "cytosuite/contract/call.py delivered": "files of its own case",
     "cytosuite/napari/widget.py go": "former results in its own temporary folder",

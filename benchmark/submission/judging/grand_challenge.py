@@ -56,9 +56,10 @@ def fetch(client: Any, algorithm: str, out: Path) -> bool:
         case = next((names[name] for name in uploaded if name in names), None)
         if case is None or case in rows:  # of another archive, or of an earlier version
             continue
-        outputs = " ".join(value.interface.slug for value in job.outputs)
-        facts = (job.status, job.exec_duration or "", job.algorithm_image, str(job.pk))
-        rows[case] = (case, *facts, outputs)
+        rows[case] = (
+            *(case, job.status, job.exec_duration or "", job.algorithm_image, str(job.pk)),
+            " ".join(value.interface.slug for value in job.outputs),
+        )
         answers += [(case, value) for value in job.outputs if job.status == "Succeeded"]
         _say(f"{case}: {job.status}")
     out.mkdir(parents=True, exist_ok=True)
