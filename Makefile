@@ -30,7 +30,8 @@ dask := $(if $(CLUSTER),.venv/.cluster)
 # Tests with containers mostly wait: they run beside the others, attacks apart, and what they say comes after them. Only
 # modules with such a mark are collected for them: all others load for half a minute.
 PYTEST := $(BIN)/python -m pytest
-contained = $(PYTEST) -m "$(1) and (docker or cluster)" $$(grep -rlE --include="test_*.py" $(2) -e "mark\.(docker|cluster)\b") >$$words/$(3) 2>&1 &
+# Files that a container writes into memory count as its own: those of these tests lie on the disk.
+contained = PYTEST_DEBUG_TEMPROOT= $(PYTEST) -m "$(1) and (docker or cluster)" $$(grep -rlE --include="test_*.py" $(2) -e "mark\.(docker|cluster)\b") >$$words/$(3) 2>&1 &
 both = words=$$(mktemp -d); $(call contained,$(1),tests/hostile,attacks) attacks=$$!; $(call contained,$(1),--exclude-dir=hostile tests,others) others=$$!; \
 	$(PYTEST) -n auto --dist worksteal -m "$(1) and not docker and not cluster"; first=$$?; \
 	wait $$attacks; second=$$?; wait $$others; third=$$?; cat $$words/*; rm -r $$words; exit $$((first + second + third))
