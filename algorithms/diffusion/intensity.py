@@ -78,9 +78,8 @@ def target_of_images(images: Sequence[Array], units: Units) -> Target | GreyLeve
 
 def typical_contrast(images: Sequence[Array]) -> FloatDict:
     """Return the median `contrast_of` images, ``dark`` and ``bright``."""
-    dark, bright = np.median(
-        [(level.dark, level.bright) for level in [contrast_of(image) for image in images]], 0
-    )
+    levels = map(contrast_of, images)
+    dark, bright = np.median([(level.dark, level.bright) for level in levels], 0)
     return {"dark": float(dark), "bright": float(bright)}
 
 

@@ -107,9 +107,8 @@ def _measured(cells: CellTable, motion: Motion, same: Longs) -> Motion:
     middle_um = float(np.median(radius)) if len(radius) else 1.0
     step = size = 0.0
     if len(same):
-        middle, tail = np.quantile(
-            ((places[same[:, 1]] - places[same[:, 0]]) ** 2).sum(axis=1), [0.5, 0.9]
-        )
+        squares = ((places[same[:, 1]] - places[same[:, 0]]) ** 2).sum(axis=1)
+        middle, tail = np.quantile(squares, [0.5, 0.9])
         step = float(np.sqrt(max(middle / MEDIAN[axes], tail / TAIL[axes])))
         growth = np.log(cells.sizes[same[:, 1]] / cells.sizes[same[:, 0]])
         size = float(np.median(np.abs(growth))) / HALF_NORMAL

@@ -52,10 +52,8 @@ def simulate(options: SimulateOptions, console: Console) -> Path:
         raise InputError(
             f"{options.dataset}: a folder of images cannot be simulated; name a dataset"
         )
-    if (
-        options.out is not None
-        and (frames := data_recipe.record["parameters"].get("frames", 1)) > 1
-    ):
+    frames = data_recipe.record["parameters"].get("frames", 1)
+    if options.out is not None and frames > 1:
         raise InputError(
             f"{options.dataset}: a recipe of movies; give --frames {frames} for folders of frames, "
             "or no --out"

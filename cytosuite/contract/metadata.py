@@ -100,8 +100,7 @@ def _scaled(volume: Volume, values: Entries) -> Volume:
     ):
         raise InputError(f"{where}spacing must be positive numbers in µm, found {size!r}")
     spacing = tuple(float(value) for value in size)
-    sources = {**volume.origin.sources, "spacing": source}
-    origin = replace(volume.origin, sources=sources, unit="um")
+    origin = replace(volume.origin, sources={**volume.origin.sources, "spacing": source}, unit="um")
     metadata = {k: value for k, value in volume.metadata.items() if k != "spacing_source"}
     try:
         result = replace(volume, spacing=spacing, metadata=metadata, origin=origin)

@@ -108,8 +108,8 @@ def weighted_sum(paths: Sequence[Path], weights: Sequence[float]) -> Volume:
         kinds = [f"{volume.axes} {volume.shape} {volume.array.dtype}" for volume in (first, image)]
         if kinds[0] != kinds[1]:
             raise InputError(f"{path}: expected {kinds[0]} as in {paths[0]}, found {kinds[1]}")
-    whole = zip(paths, (first, *others), strict=True)
-    sizes = {path: image.spacing for path, image in whole if not image.spacing_is_assumed}
+    pairs = zip(paths, (first, *others), strict=True)
+    sizes = {path: image.spacing for path, image in pairs if not image.spacing_is_assumed}
     for path, size in sizes.items():
         place, usual = next(iter(sizes.items()))
         if not np.allclose(size, usual, rtol=SAME, atol=0):

@@ -44,15 +44,15 @@ NAMES = {code: name for name, code in reversed(TYPES.items())}  # the first name
 ORDERS = ("BinaryDataByteOrderMSB", "ElementByteOrderMSB")
 MATRIX, OFFSET = "TransformMatrix", "Offset"
 SIDES, SPACING = "DimSize", "ElementSpacing"
-PLACES = {  # by any of its names
+PLACE_NAMES = {  # by any of its names
     **dict.fromkeys((MATRIX, "Rotation", "Orientation"), MATRIX),
     **dict.fromkeys((OFFSET, "Position", "Origin"), OFFSET),
 }
-KEPT = {**PLACES, SIDES: SIDES, "ElementSize": SPACING, SPACING: SPACING}
+COPIED = {**PLACE_NAMES, SIDES: SIDES, "ElementSize": SPACING, SPACING: SPACING}
 GEOMETRY = {
     *("ObjectType", "NDims", "DimSize", "ElementType", "ElementSpacing", "ElementSize"),
     *("ElementNumberOfChannels", "HeaderSize", "BinaryData", "CompressedData"),
-    *("CompressedDataSize", "ElementDataFile", "CenterOfRotation", *ORDERS, *PLACES),
+    *("CompressedDataSize", "ElementDataFile", "CenterOfRotation", *ORDERS, *PLACE_NAMES),
 }
 # Keys of the format that are neither geometry nor metadata of ours.
 OTHERS = {
@@ -60,7 +60,7 @@ OTHERS = {
     *("AcquisitionDate", "DistanceUnits", "AnatomicalOrientation", "Modality", "SequenceID"),
     *("ElementMin", "ElementMax", "ElementNBits", "CompressedDataLevel", "ElementOrigin"),
 }
-SPELLING = {key.lower(): key for key in GEOMETRY - PLACES.keys()}
+SPELLING = {key.lower(): key for key in GEOMETRY - PLACE_NAMES.keys()}
 WORDS = {"True": True, "true": True, "1": True, "False": False, "false": False, "0": False}
 LOCAL = "expected a MetaImage with ElementDataFile = LOCAL"  # its pixels follow the header
 INTEGER = re.compile(r"[+-]?\d{1,19}", re.ASCII)
@@ -119,8 +119,8 @@ def opened(path: Path) -> Iterator[Stored]:
         sources = dict.fromkeys([*metadata, "spacing"], "metaimage")
         if not measured:
             metadata["spacing_source"] = sources["spacing"] = "assumed"
-        places = {name: fields.texts[key] for key, name in KEPT.items() if key in fields.texts}
-        origin = Origin(sources, "mm", warnings, places)
+        geometry = {name: fields.texts[key] for key, name in COPIED.items() if key in fields.texts}
+        origin = Origin(sources, "mm", warnings, geometry)
         compressed = _is_compressed(fields, head)
         dtype = head.dtype.newbyteorder(_order(fields))
         if compressed:
@@ -179,7 +179,7 @@ def _geometry(fields: _Fields) -> tuple[Header, bool]:
         raise fields.broken("its pixels are text, BinaryData = False; only binary ones are read")
     if fields.texts.get("HeaderSize", "0") not in {"0", "-1"}:
         raise fields.broken(f"expected HeaderSize = 0, found {fields.texts['HeaderSize'][:60]!r}")
-    for key in PLACES.keys() & fields.texts.keys():
+    for key in PLACE_NAMES.keys() & fields.texts.keys():
         fields.numbers(key, len(fields.texts[key].split()), float)
     dtype = np.dtype(fields.choice("ElementType", TYPES))
     shape = tuple(reversed(fields.numbers("DimSize", count, int)))
@@ -266,11 +266,11 @@ def write(path: Path, volume: Volume, compress: bool) -> None:
     count = array.ndim
     zeros = " ".join("0" * count)
     sides = [*map(str, reversed(array.shape))]
-    places = dict(volume.origin.places)
-    if places.pop(SIDES, "").split() != sides:  # a part of the image is elsewhere
-        places.clear()
-    if not _agrees(places.get(SPACING, spacing), volume.spacing):
-        del places[SPACING]
+    geometry = dict(volume.origin.geometry)
+    if geometry.pop(SIDES, "").split() != sides:  # a part of the image is elsewhere
+        geometry.clear()
+    if not _agrees(geometry.get(SPACING, spacing), volume.spacing):
+        del geometry[SPACING]
     head = {
         **{"ObjectType": "Image", "NDims": count, "BinaryData": True, ORDERS[0]: False},
         "CompressedData": compress,
@@ -279,7 +279,7 @@ def write(path: Path, volume: Volume, compress: bool) -> None:
         **{OFFSET: zeros, "CenterOfRotation": zeros},
         **({"AnatomicalOrientation": "RAI"} if count == 3 else {}),
         SPACING: spacing,
-        **places,
+        **geometry,
         **dict(sorted(texts.items())),
         SIDES: " ".join(sides),
         **{"ElementType": kind, "ElementDataFile": "LOCAL"},
@@ -300,7 +300,7 @@ def write(path: Path, volume: Volume, compress: bool) -> None:
 
 
 def _agrees(text: str, spacing: Lengths) -> bool:
-    """Return whether the numbers of a file, in mm or misread µm, still are those of an image."""
+    """Return whether the numbers of a header, read as mm or as µm, equal a voxel size."""
     pairs = zip(map(float, text.split()), reversed(spacing), strict=True)
     return all(any(isclose(size, n * unit, rel_tol=1e-5) for unit in UNITS) for n, size in pairs)
 

@@ -230,8 +230,9 @@ def _load(
         for case in held[role]:
             if path := getattr(case, "path", None):
                 home = next((place for place in data[role] if place in path.parents), path.parent)
-                drawn = Placed(case_name(key_of(path)), "validate", "drawn")
-                placed.setdefault(str(home), []).append(drawn)
+                placed.setdefault(str(home), []).append(
+                    Placed(case_name(key_of(path)), "validate", "drawn")
+                )
     if rows := split_rows(placed):
         write_rows(work / TABLE, rows)
         say(f"parts of images: {work / TABLE}")

@@ -75,7 +75,7 @@ class Origin:
     sources: TextMap = field(default_factory=dict)
     unit: str = "um"  # of the stated voxel size: ``um``, ``nm``, ``mm``, ``cm``, ``inch``, ``m``
     warnings: Texts = ()  # for the user, one short line each
-    places: TextMap = field(default_factory=dict)  # offset and directions of a MetaImage, as text
+    geometry: TextMap = field(default_factory=dict)  # of a MetaImage: texts of its header
 
 
 @dataclass(frozen=True, slots=True)
